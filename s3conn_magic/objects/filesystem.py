@@ -29,17 +29,22 @@ from s3conn_magic.objects.listed import (
     Ahead,
     ListedEntry,
     Path,
+    about,
     beginnings,
     below,
+    below_of,
     by_head,
-    directory,
+    entry_of,
     first_bytes,
     first_look,
+    folder_at,
+    folders_between,
     matched,
 )
 from s3conn_magic.objects.ranged import PART, PinnedObject, RangedObject, ask_for, whole
 from s3conn_magic.objects.scope import BLOCKS, UNPACKED, QueryScope
 from s3conn_magic.objects.unpacking import Stream, as_gzip, unpacked
+from s3conn_magic.runtime.background import new_lock
 from s3conn_magic.runtime.temporary import memory_free, new_folder, remove
 
 if TYPE_CHECKING:
@@ -152,7 +157,8 @@ class ConnectionFileSystem(AbstractFileSystem):  # type: ignore[misc]
         if path not in kept:
             every = all(entry in named for entry in entries)
             with scope.noting():
-                kept[path] = Copies.of({entry: named[entry] for entry in entries}, scope) if every else None
+                copied = {entry: named[entry] for entry in entries} if every else None
+                kept[path] = None if copied is None else Copies.of(copied, scope, outlive=True)
         copies: Copies | None = kept[path]
         return copies
 
@@ -274,7 +280,7 @@ class ConnectionFileSystem(AbstractFileSystem):  # type: ignore[misc]
         """
         del options
         if (ranged := self._matched(path)) is not None:
-            return _about(path.removeprefix("s3://"), _entry(ranged.pinned))
+            return about(path.removeprefix("s3://"), entry_of(ranged.pinned))
         where = self._path(path)
         with self._scoped() as scope:
             if not where.location.key:
@@ -284,7 +290,7 @@ class ConnectionFileSystem(AbstractFileSystem):  # type: ignore[misc]
             except ObjectNotFoundError as error:
                 if not error.is_folder:
                     raise
-        return _directory(where)
+        return folder_at(where)
 
     def _seen(self, path: Path, scope: QueryScope) -> ListedEntry:
         connection = self.through(path, scope)
@@ -292,19 +298,19 @@ class ConnectionFileSystem(AbstractFileSystem):  # type: ignore[misc]
         if pinned is None and self._scope is not None:
             pinned = self._object(path, scope)
         if pinned is not None:
-            return _entry(pinned.pinned)
+            return entry_of(pinned.pinned)
         scope.count(1, 0)
-        return _entry(by_head(connection, path.location))
+        return entry_of(by_head(connection, path.location))
 
     def _folder(self, path: Path, scope: QueryScope) -> dict[str, Any]:
         scope.count(1, 0)
         fetch_page(self.through(path, scope).target(path.location.bucket), max_keys=1)
-        return _directory(path)
+        return folder_at(path)
 
     def _info_of(self, path: Path, entry: ListedEntry) -> dict[str, Any]:
         if entry.is_folder:
-            return _directory(path.at(entry.key))
-        return _about(path.named(entry.key), entry)
+            return folder_at(path.at(entry.key))
+        return about(path.named(entry.key), entry)
 
     def exists(self, path: str, **options: Any) -> bool:
         """Whether an object, a folder or a bucket is there.
@@ -324,7 +330,7 @@ class ConnectionFileSystem(AbstractFileSystem):  # type: ignore[misc]
 
     def isdir(self, path: str) -> bool:
         """Whether objects are below it, also where it is an object as well, or it is a bucket."""
-        where = _inside(self._path(path)) if self._scope is None and self._strip_protocol(path) else None
+        where = below_of(self._path(path)) if self._scope is None and self._strip_protocol(path) else None
         if where is None or not where.location.key:
             return self._kind(path) == "directory"
         try:
@@ -366,7 +372,9 @@ class ConnectionFileSystem(AbstractFileSystem):  # type: ignore[misc]
         where = self._path(path)
         with self._scoped() as scope:
             connection = self.through(where, scope)
-            infos = [self._info_of(where, entry) for entry in below(connection, _inside(where), scope, recursive=False)]
+            infos = [
+                self._info_of(where, entry) for entry in below(connection, below_of(where), scope, recursive=False)
+            ]
         if not infos and where.location.key and not where.location.key.endswith("/"):
             infos = [info for info in (self.info(path),) if info["type"] == "file"]  # or it is an empty folder
         return infos if detail else [info["name"] for info in infos]
@@ -377,7 +385,7 @@ class ConnectionFileSystem(AbstractFileSystem):  # type: ignore[misc]
         """Every object below a path, by a recursive listing over many connections; the object itself if it is one."""
         where = self._path(path)
         prefix = str(options.get("prefix", ""))
-        inside = _inside(where)
+        inside = below_of(where)
         with self._scoped() as scope:
             connection = self.through(where, scope)
             start = inside.at(inside.location.key + prefix)
@@ -387,7 +395,7 @@ class ConnectionFileSystem(AbstractFileSystem):  # type: ignore[misc]
             rows = {where.text: self.info(path)}
         base = len(where.named(inside.location.key))
         if withdirs:
-            rows |= _folders(rows, base)
+            rows |= folders_between(rows, base)
         if maxdepth is not None:
             rows = {name: row for name, row in rows.items() if name[base:].rstrip("/").count("/") < maxdepth}
         rows = dict(sorted(rows.items()))
@@ -404,7 +412,7 @@ class ConnectionFileSystem(AbstractFileSystem):  # type: ignore[misc]
         with self._scoped() as scope:
             entries = scope.globs.get(where.text)
             if entries is None and (ranged := self._matched(where.text)) is not None:
-                entries = scope.globs[where.text] = [_entry(ranged.pinned)]
+                entries = scope.globs[where.text] = [entry_of(ranged.pinned)]
             if entries is None:
                 entries, roots = self._matches(where, scope)
                 entries = entries or self._itself(where, scope)
@@ -422,7 +430,7 @@ class ConnectionFileSystem(AbstractFileSystem):  # type: ignore[misc]
             QueryError: it is a folder within one.
         """
         where = self._path(path)
-        inside = _inside(where).location
+        inside = below_of(where).location
         with self._scoped() as scope:
             connection = self.through(where, scope)
             with scope.noting():
@@ -484,63 +492,37 @@ def _unmatched(path: Path, scope: QueryScope) -> ObjectNotFoundError:
     return ObjectNotFoundError(f"no object matches {visible(path.location.uri)}", hint=hint)
 
 
-def _inside(path: Path) -> Path:
-    """The prefix of what is below a path."""
-    key = path.location.key
-    return path if not key or key.endswith("/") else path.at(f"{key}/")
-
-
-def _directory(path: Path) -> dict[str, Any]:
-    # The name of a folder without its slash; `a//` keeps both, for `a/` is another folder.
-    key = path.location.key
-    return directory(path.named(key if key.endswith("//") else key.removesuffix("/")))
-
-
-def _about(name: str, entry: ListedEntry) -> dict[str, Any]:
-    about = {"size": entry.size, "type": "file", "etag": entry.etag, "last_modified": entry.last_modified}
-    return {"name": name, **about}
-
-
-def _folders(names: Any, base: int) -> dict[str, Any]:
-    """The folders that lie between a path and the objects below it."""
-    folders = {}
-    for name in names:
-        at = name.find("/", base)
-        while at >= 0:
-            folder = name[: at + 1] if name[at - 1] == "/" else name[:at]
-            folders[folder] = directory(folder)
-            at = name.find("/", at + 1)
-    return folders
-
-
-def _entry(pinned: PinnedObject) -> ListedEntry:
-    return ListedEntry(pinned.location.key, pinned.size, pinned.last_modified, pinned.etag)
-
-
 _LARGEST, _MOST = 1024 * 1024, 128 * 1024 * 1024
 _PARTITION = re.compile(r"[^/=]+=[^/]*")
 
 
 class Copies:
-    """Small objects as files in memory for the length of a query, in their order, below the folders that write columns.
+    """Small objects as files in memory, in their order, below the folders that write columns.
 
     DuckDB opens a file of Python by a dozen calls of it, each of which waits for the interpreter; that costs more than
-    all else that is done for a small object. These it reads by itself.
+    all else that is done for a small object. These it reads by itself. They are there as long as somebody uses them.
 
     Attributes:
         folder: where they are; the seven characters behind its slash are the number of the object.
         pattern: what matches them all.
         names: the path of each object, by that of its file.
+        size: bytes of them all.
+        alike: what a query has found out of them, for those that read them again; None before.
     """
 
-    def __init__(self, folder: File, pattern: str, names: Mapping[str, str]) -> None:
-        self.folder = folder
-        self.pattern = pattern
-        self.names = names
+    def __init__(self, folder: File, pattern: str, names: Mapping[str, str], size: int) -> None:
+        self.folder, self.pattern, self.names, self.size = folder, pattern, names, size
+        self.alike: Any = None
+        self._process, self._users, self._lock = os.getpid(), 1, new_lock()
 
     @classmethod
-    def of(cls, objects: Mapping[str, RangedObject], scope: QueryScope) -> Copies | None:
+    def of(cls, objects: Mapping[str, RangedObject], scope: QueryScope, *, outlive: bool = False) -> Copies | None:
         """Those of some objects by their paths; None where they are too many, or there is no room.
+
+        Args:
+            objects: in their order.
+            scope: of the query.
+            outlive: whether they are kept for other queries of the same objects, as far as what is received may be.
 
         Raises:
             S3ConnError: an object was changed, or cannot be read.
@@ -550,15 +532,25 @@ class Copies:
         fits = size <= min(_MOST, memory_free() // 2) and all(each.size <= _LARGEST for each in objects.values())
         if not fits or any("\\" in path for path in objects):  # which DuckDB takes for the end of a folder
             return None
+        versions = [each.version for each in objects.values()] if outlive else []
+        named = [(path, version) for path, version in zip(objects, versions, strict=False) if version is not None]
+        key = tuple(named) if len(named) == len(objects) else None
+        kept: Copies | None = BLOCKS.files(key) if key else None
+        if kept is not None and kept.used():
+            return kept
         ask_for(objects.values(), scope)
         bodies = [each.read(0, each.size) for each in objects.values()]
         with suppress(OSError, ValueError):
             folder = new_folder("copies", in_memory=True)
             try:
-                return cls._written(folder, list(objects), bodies)
+                made = cls._written(folder, list(objects), bodies)
             except BaseException:
                 remove(folder)
                 raise
+            if key and made.used():
+                most = min(each.pinned.connection.timeouts().cache for each in objects.values())
+                BLOCKS.keep_files(key, made, most)
+            return made
         return None
 
     @classmethod
@@ -574,7 +566,7 @@ class Copies:
             file = f"{file}.parquet"
             _write(file, body)
             names[file] = path
-        return cls(folder, f"{folder}/{'**/' if nested else ''}*.parquet", names)
+        return cls(folder, f"{folder}/{'**/' if nested else ''}*.parquet", names, sum(map(len, bodies)))
 
     def named(self, message: str) -> str:
         """What is said of the files, said of the objects."""
@@ -584,9 +576,20 @@ class Copies:
             message = message.replace(file, f"s3://{path}")
         return message
 
+    def used(self) -> bool:
+        """Note one more who uses them, and return whether they are there: not after a fork, nor once removed."""
+        with self._lock:
+            there = self._users > 0 and self._process == os.getpid() and self.folder.is_dir()
+            self._users += there
+        return there
+
     def close(self) -> None:
-        """Remove them."""
-        remove(self.folder)
+        """Note that somebody has done with them; they go with the last."""
+        with self._lock:
+            self._users -= 1
+            last = self._users == 0 and self._process == os.getpid()
+        if last:
+            remove(self.folder)
 
 
 def _write(file: str, body: bytes) -> None:

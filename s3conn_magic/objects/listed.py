@@ -497,3 +497,38 @@ def _pinned(connection: Connection, location: Location, answer: Mapping[str, Any
     from s3conn_magic.objects.requests import etag_of
 
     return PinnedObject(connection, location, size, etag_of(answer), answer.get("LastModified"))
+
+
+def below_of(path: Path) -> Path:
+    """The prefix of what is below a path."""
+    key = path.location.key
+    return path if not key or key.endswith("/") else path.at(f"{key}/")
+
+
+def folder_at(path: Path) -> dict[str, Any]:
+    """What fsspec is told of a folder: its name without a slash; `a//` keeps both, for `a/` is another folder."""
+    key = path.location.key
+    return directory(path.named(key if key.endswith("//") else key.removesuffix("/")))
+
+
+def about(name: str, entry: ListedEntry) -> dict[str, Any]:
+    """What fsspec is told of an object."""
+    details = {"size": entry.size, "type": "file", "etag": entry.etag, "last_modified": entry.last_modified}
+    return {"name": name, **details}
+
+
+def folders_between(names: Any, base: int) -> dict[str, Any]:
+    """The folders that lie between a path and the objects below it."""
+    folders = {}
+    for name in names:
+        at = name.find("/", base)
+        while at >= 0:
+            folder = name[: at + 1] if name[at - 1] == "/" else name[:at]
+            folders[folder] = directory(folder)
+            at = name.find("/", at + 1)
+    return folders
+
+
+def entry_of(pinned: PinnedObject) -> ListedEntry:
+    """An object that was looked at, as a listing has it."""
+    return ListedEntry(pinned.location.key, pinned.size, pinned.last_modified, pinned.etag)

@@ -243,13 +243,14 @@ class RangedObject:
 
     Attributes:
         listed: what it was listed with, and where it stands among these.
+        version: what its bytes are kept as for other queries; None where they are not.
     """
 
     def __init__(self, pinned: PinnedObject, scope: QueryScope, *, tries: int = _TRIES, outlives: bool = True) -> None:
         self.pinned = pinned
         self.listed: tuple[Any, int] | None = None
-        self._version = pinned.version() if outlives else None
-        self._recalled = self._version is None
+        self.version = pinned.version() if outlives else None
+        self._recalled = self.version is None
         self._scope = scope
         self._tries = tries
         self._starts: list[int] = []
@@ -316,14 +317,14 @@ class RangedObject:
             self._add(_Segment(low, high, done))
 
     def _outlive(self, start: int, data: bytes) -> None:
-        if self._version is not None and (most := self.pinned.connection.timeouts().cache):
-            BLOCKS.put(self._version, start, data, most)
+        if self.version is not None and (most := self.pinned.connection.timeouts().cache):
+            BLOCKS.put(self.version, start, data, most)
 
     def _recall(self) -> None:
         """Take what other queries have received of the same object."""
         self._recalled = True
-        if self._version is not None and self.pinned.connection.timeouts().cache:
-            for start, data in BLOCKS.of(self._version):
+        if self.version is not None and self.pinned.connection.timeouts().cache:
+            for start, data in BLOCKS.of(self.version):
                 self._fill(start, data)
 
     def prefetch(self, ranges: Iterable[tuple[int, int]]) -> None:

@@ -62,6 +62,7 @@ class ObjectVersion(NamedTuple):
     second: int | None
 
 
+_Several = tuple[tuple[str, ObjectVersion], ...]
 _SMALL = 1024 * 1024
 _REMEMBERED = 100_000
 
@@ -79,6 +80,7 @@ class Blocks:
         self._order: OrderedDict[tuple[ObjectVersion, int], None] = OrderedDict()
         self._once: OrderedDict[tuple[ObjectVersion, int], None] = OrderedDict()
         self._names: Counter[tuple[object, Location]] = Counter()
+        self._files: OrderedDict[_Several, Any] = OrderedDict()
         self.held = 0
 
     def put(self, version: ObjectVersion, start: int, data: bytes, most: int) -> None:
@@ -107,6 +109,26 @@ class Blocks:
                 self._order.move_to_end((version, start))
         return blocks
 
+    def files(self, key: _Several) -> Any:
+        """The `Copies` of several objects, whose caller says that it uses them; None where there are none."""
+        with self._lock:
+            if (copies := self._files.get(key)) is not None:
+                self._files.move_to_end(key)
+        return copies
+
+    def keep_files(self, key: _Several, copies: Any, most: int) -> None:
+        """Keep the `Copies` of several objects, which go before bytes do; they are closed then."""
+        with self._lock:
+            self._drop_files(key)
+            self._files[key] = copies
+            self.held += copies.size
+            self._shrink(most)
+
+    def _drop_files(self, key: _Several) -> None:
+        if (copies := self._files.pop(key, None)) is not None:
+            self.held -= copies.size
+            copies.close()
+
     def knows(self, owner: object, location: Location) -> bool:
         """Whether anything is kept of an object, as it is or was."""
         with self._lock:
@@ -122,10 +144,15 @@ class Blocks:
         with self._lock:
             for block in [block for block in self._order if block[0].owner is owner]:
                 self._drop(block)
+            for key in [key for key in self._files if any(version.owner is owner for _, version in key)]:
+                self._drop_files(key)
 
     def _shrink(self, most: int) -> None:
         while self.held > most:
-            self._drop(next(iter(self._order)))
+            if self._files:
+                self._drop_files(next(iter(self._files)))
+            else:
+                self._drop(next(iter(self._order)))
 
     def _drop(self, block: tuple[ObjectVersion, int]) -> None:
         version, start = block

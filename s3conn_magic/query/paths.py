@@ -510,7 +510,11 @@ def _of_several(
         ends = [filesystem.info(entry)["size"] for entry in entries]
         filesystem.cat_ranges(entries, [max(end - _TAIL, 0) for end in ends], ends)
     try:
-        alike = database.execute(alike_in(files)).fetchall()
+        alike = copies.alike if copies is not None else None
+        if alike is None:
+            alike = database.execute(alike_in(files)).fetchall()
+            if copies is not None:
+                copies.alike = alike
         if len(alike) > 1:
             check_widened(database, [[literal(name) for name in names] for (names,) in alike], path)
             return f"{read}, union_by_name = true)"

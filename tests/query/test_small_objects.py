@@ -45,8 +45,8 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[Copies | None]:
     """The copies that queries make."""
     of, copies = Copies.of, list[Copies | None]()
 
-    def noted(*arguments: Any) -> Copies | None:
-        copies.append(of(*arguments))
+    def noted(*arguments: Any, **given: Any) -> Copies | None:
+        copies.append(of(*arguments, **given))
         return copies[-1]
 
     monkeypatch.setattr(Copies, "of", noted)
@@ -74,17 +74,39 @@ def test_copies_give_what_the_objects_give(
     monkeypatch: pytest.MonkeyPatch,
     folder: str,
 ):
-    """The same rows in the same order, with the columns of folders, and nothing is left behind."""
+    """The same rows in the same order, with the columns of folders; they are made once, and go with what is kept."""
     where = f"s3://{moto_lake.bucket}/{folder}.parquet"
     texts = {name: query.format(where) for name, query in QUERIES.items()}
     by_copies = {name: many(text) for name, text in texts.items()}
     assert len(made) == (4 if folder == "flat/*" else 2)
     assert None not in made
+    assert len({id(copies) for copies in made}) == len(_left()) == 1
+    many("SET CACHE = 0")
+    assert not _left()
+    many(texts["all"])
     assert not _left()
     monkeypatch.setattr("s3conn_magic.objects.filesystem.memory_free", lambda: 0)
     for name, text in texts.items():
         assert by_copies[name].equals(many(text)), name
         assert by_copies[name].dtypes.equals(many(text).dtypes), name
+
+
+def test_copies_are_of_the_objects_as_they_are(many: Any, moto_lake: Lake, made: list[Copies | None]):  # noqa: F811 - the fixture
+    """They are read again while nothing has changed; what is replaced, new or gone is read anew, and a drop lets go."""
+    text = f"SELECT sum(n) AS n, count(*) AS c FROM 's3://{moto_lake.bucket}/flat/*.parquet'"
+    place = {"Bucket": moto_lake.bucket, "Key": "flat/0003.parquet"}
+    assert many(text).values.tolist() == many(text).values.tolist() == [[0, 24]]
+    assert made[0] is made[1]
+    moto_lake.client.put_object(**place, Body=_body(n=[100, -3], text=["new", None]))
+    assert many(text).values.tolist() == [[97, 24]]
+    moto_lake.client.delete_object(**place)
+    assert many(text).values.tolist() == [[0, 22]]
+    assert len({id(copies) for copies in made}) == 3
+    many("ALTER S3 CONNECTION lake SET COMMENT = 'another'")
+    assert many(text).values.tolist() == [[0, 22]]
+    assert _left()
+    many("DROP CONNECTION lake")
+    assert not _left()
 
 
 def test_what_shows_the_names_of_files_shows_those_of_the_objects(many: Any, moto_lake: Lake):  # noqa: F811 - the fixture
@@ -117,10 +139,9 @@ def test_all_of_many_files_are_asked_for_their_types(many: Any, moto_lake: Lake)
 
 
 def test_a_damaged_object_is_named_by_its_location(many: Any, moto_lake: Lake):  # noqa: F811 - the fixture
-    """An error says nothing of a copy, and none is left."""
+    """An error says nothing of a copy."""
     for body in (b"PAR1 is no Parquet", _body(n=[1])[:-40] + b"x" * 32 + b"\x10\0\0\0PAR1"):
         moto_lake.client.put_object(Bucket=moto_lake.bucket, Key="flat/0007.parquet", Body=body)
         message = many.fails(f"SELECT sum(n) FROM 's3://{moto_lake.bucket}/flat/*.parquet'", QueryError).message
         assert f"s3://{moto_lake.bucket}/flat/0007.parquet" in message
         assert "/dev/shm" not in message
-    assert not _left()
