@@ -499,8 +499,8 @@ _PARTITION = re.compile(r"[^/=]+=[^/]*")
 class Copies:
     """Small objects as files in memory, in their order, below the folders that write columns.
 
-    DuckDB opens a file of Python by a dozen calls of it, each of which waits for the interpreter; that costs more than
-    all else that is done for a small object. These it reads by itself. They are there as long as somebody uses them.
+    DuckDB opens a file of Python by a dozen calls, each of which waits for the interpreter; that costs more than all
+    else. These it reads by itself. They are there as long as somebody uses them.
 
     Attributes:
         folder: where they are; the seven characters behind its slash are the number of the object.
@@ -519,10 +519,7 @@ class Copies:
     def of(cls, objects: Mapping[str, RangedObject], scope: QueryScope, *, outlive: bool = False) -> Copies | None:
         """Those of some objects by their paths; None where they are too many, or there is no room.
 
-        Args:
-            objects: in their order.
-            scope: of the query.
-            outlive: whether they are kept for other queries of the same objects, as far as what is received may be.
+        With `outlive` they are kept for other queries of the same objects, as far as what is received may be.
 
         Raises:
             S3ConnError: an object was changed, or cannot be read.
