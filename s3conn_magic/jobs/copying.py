@@ -17,7 +17,7 @@ from s3conn_magic.errors import (
     S3ConnError,
     StatementInterrupted,
 )
-from s3conn_magic.jobs.job import OBJECT_COLUMN, Failure, Outcome, candidates, source_of, text_rows, together
+from s3conn_magic.jobs.job import OBJECT_COLUMN, Failure, Outcome, candidates, text_rows, together
 from s3conn_magic.jobs.loading import AHEAD, FATAL, SMALL, Loader, fitting
 from s3conn_magic.jobs.target_table import SYSTEM, Landing, Ledger, TargetTable, moment_literal, system_values
 from s3conn_magic.language.help import name_text
@@ -27,7 +27,6 @@ from s3conn_magic.locations import visible
 from s3conn_magic.objects import uploads
 from s3conn_magic.objects.deleting import ExactDeletion
 from s3conn_magic.objects.filesystem import Copies
-from s3conn_magic.objects.formats import HEAD
 from s3conn_magic.objects.listed import partitions, said_of_private
 from s3conn_magic.query.failures import translate
 from s3conn_magic.query.line_rows import FILE
@@ -349,8 +348,10 @@ class Together:
 
     def _try_next(self) -> None:
         batch: list[Candidate] = []
+        size = 0
         for candidate in self._todo[self._at : self._at + _MOST_TOGETHER]:
-            if sum(each.size for each in batch) + candidate.size > _BYTES_TOGETHER and batch:
+            size += candidate.size
+            if size > _BYTES_TOGETHER and batch:
                 break
             batch.append(candidate)
         self._tried = self._at + len(batch)
@@ -365,8 +366,7 @@ class Together:
         whose: dict[int, ObjectSource] = {}
         for candidate in small:
             with self._unless_refused():
-                head = self._loader.pin(candidate).read(0, min(HEAD, candidate.size))
-                source = source_of(self._loader.job, candidate, head)
+                source = self._loader.source(candidate)
                 rows = text_rows(source, self._loader.scope)
                 if rows is None and source.detected.format.type == "PARQUET":
                     sources.append(source)

@@ -68,14 +68,29 @@ class Parser:
     skipped: Skipped = field(default_factory=Skipped, kw_only=True)
     taken: str = field(default="", kw_only=True)
     _asked: frozenset[Location] = field(default=frozenset(), kw_only=True)
+    _sources: dict[Location, ObjectSource] = field(default_factory=dict, kw_only=True)
 
     def pin(self, candidate: Candidate) -> RangedObject:
         """Have an object read as it was listed, and no other version of it."""
         connection = self.job.connection
         key = (connection.name, candidate.location)
+        if (seen := self.scope.objects.get(key)) is not None:
+            return seen  # type: ignore[no-any-return]
         pinned = PinnedObject(connection, candidate.location, candidate.size, candidate.etag, candidate.last_modified)
         kept: RangedObject = self.scope.objects.setdefault(key, RangedObject(pinned, self.scope, outlives=False))
         return kept
+
+    def source(self, candidate: Candidate) -> ObjectSource:
+        """How an object is read, by its first bytes, which are looked at once.
+
+        Raises:
+            QueryError: its format or compression cannot be told, or not be read.
+        """
+        source = self._sources.get(candidate.location)
+        if source is None:
+            head = self.pin(candidate).read(0, min(HEAD, candidate.size))
+            source = self._sources[candidate.location] = source_of(self.job, candidate, head)
+        return source
 
     def prefetch(self, candidates: Sequence[Candidate]) -> None:
         """Ask for what will be read next, and do not wait: small objects, and the beginning of a large one.
@@ -101,6 +116,7 @@ class Parser:
     def release(self, candidate: Candidate) -> None:
         """Let go of what was read of it."""
         self.scope.objects.pop((self.job.connection.name, candidate.location), None)
+        self._sources.pop(candidate.location, None)
 
     def attempt(self, candidate: Candidate, room: int) -> Parsed | S3ConnError | None:
         """The rows of an object, or the error that it fails with; None where they take more memory than there is room.
@@ -126,7 +142,7 @@ class Parser:
 
     def _parsed(self, candidate: Candidate, room: int) -> Parsed | None:
         ranged, self.skipped = self.pin(candidate), Skipped()
-        source = source_of(self.job, candidate, ranged.read(0, min(HEAD, candidate.size)))
+        source = self.source(candidate)
         if (rows := text_rows(source, self.scope)) is not None:
             # What they become is decided where all objects and the table are known.
             text = self.database.sql(f"SELECT * FROM {rows.source}")  # noqa: S608 - a reader's call, quoted by ours
@@ -205,7 +221,7 @@ class Loader(Parser):
             self.scope.check()
             self.prefetch(candidates[at : at + AHEAD])
             with self._passing_over(candidate):
-                source = source_of(self.job, candidate, self.pin(candidate).read(0, min(HEAD, candidate.size)))
+                source = self.source(candidate)
                 rows = text_rows(source, self.scope)
                 if rows is not None and candidate.size <= SMALL:
                     small.append((candidate, rows))
@@ -288,7 +304,7 @@ class Loader(Parser):
         ranged, self.skipped, self.taken = self.pin(candidate), Skipped(), ""
         if not candidate.size:
             return self._write(candidate, None, replace=replace)
-        source = source_of(self.job, candidate, ranged.read(0, min(HEAD, candidate.size)))
+        source = self.source(candidate)
         self.taken = source.detected.said
         if (rows := text_rows(source, self.scope)) is not None:
             return self._load_text(candidate, rows, source if candidate.size > SMALL else None, replace=replace)
