@@ -1,6 +1,7 @@
-"""Listing by one process, and by the workers of a cluster with the same connections each.
+"""Listing, or loading by COPY, by one process, and by the workers of a cluster with the same connections each.
 
     python benchmarks/scale_out.py --keys 1000000 --latency 30 --connections 4 8 32 --workers 2
+    python benchmarks/scale_out.py --copy json --keys 10000 --latency 30 --connections 8 32
 
 The server is a process of its own. Each figure is the best of `--runs`; CPU seconds are those of that run, of every
 process that took part, so that it can be seen whether the machine or the latency is the limit.
@@ -14,6 +15,7 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -26,8 +28,10 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 @contextmanager
-def server(keys, layout, latency):
+def server(keys, layout, latency, copied):
     command = [sys.executable, str(HERE / "synthetic.py"), "--keys", str(keys), "--layout", layout]
+    if copied:
+        command = [sys.executable, str(HERE / "reading.py"), "--serve", "--objects", str(keys)]
     command += ["--latency", str(latency)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as running:
         yield running.stdout.readline().strip(), running.pid
@@ -40,14 +44,21 @@ def cpu(pids):
     return sum(int(one[11]) + int(one[12]) for one in fields) / _TICKS
 
 
-def measured(run, serving, workers, runs):
+def copied(run, kind, number):
+    """Load all objects of a kind into a table of their own, and return how many rows it has."""
+    copy = f"COPY FROM S3 bench LOCATION = 's3://bucket/{kind}/' INTO t{number}"
+    run(f"CREATE JOB j{number} AS {copy}")
+    return int(run(f"SELECT count(*) AS n FROM t{number}")["n"][0])
+
+
+def measured(run, serving, workers, runs, work):
     """Wall time, CPU of this process, of the workers and of the server, and rows, of the fastest run."""
     found = []
     for _ in range(runs):
         groups = ([os.getpid()], workers, [serving])
         before = [cpu(one) for one in groups]
         began = time.perf_counter()
-        rows = len(run(LIST))
+        rows = work()
         wall = time.perf_counter() - began
         found.append((wall, *(cpu(one) - was for one, was in zip(groups, before, strict=True)), rows))
     return min(found)
@@ -64,6 +75,7 @@ def main():
     options = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     options.add_argument("--keys", type=int, default=1_000_000)
     options.add_argument("--layout", default="hive")
+    options.add_argument("--copy", choices=["json", "parquet"], help="load so many objects in place of listing keys")
     options.add_argument("--latency", type=float, default=30.0, help="milliseconds")
     options.add_argument("--connections", type=int, nargs="+", default=[4, 8, 32])
     options.add_argument("--workers", type=int, default=2)
@@ -72,10 +84,11 @@ def main():
     from distributed import LocalCluster
 
     load = os.getloadavg()[0]
-    print(f"{chosen.keys:,} keys, {chosen.layout}, {chosen.latency:g} ms; {os.cpu_count()} cores, load {load:.1f}")
+    what = f"objects of {chosen.copy} loaded" if chosen.copy else f"keys, {chosen.layout}"
+    print(f"{chosen.keys:,} {what}, {chosen.latency:g} ms; {os.cpu_count()} cores, load {load:.1f}")
     print("who            connections       rows  wall s  CPU here  CPU workers  CPU server  of cores")
     with (
-        server(chosen.keys, chosen.layout, chosen.latency) as (endpoint, serving),
+        server(chosen.keys, chosen.layout, chosen.latency, chosen.copy) as (endpoint, serving),
         LocalCluster(
             n_workers=chosen.workers, threads_per_worker=1, host="127.0.0.1", dashboard_address=None
         ) as cluster,
@@ -85,11 +98,16 @@ def main():
         run(create("bench", **keys, ENDPOINT=endpoint, REGION="us-east-1", VALIDATE=False))
         run(f"SET PROGRESS = FALSE; SET SCHEDULER = '{cluster.scheduler_address}'")
         pids = [one.pid for one in cluster.workers.values()]
+        number = count()
+
+        def work():
+            return copied(run, chosen.copy, next(number)) if chosen.copy else len(run(LIST))
+
         for connections in chosen.connections:
             run(f"SET CONNECTIONS = {connections}; SET ENGINE = 'local'")
-            line("one process", connections, measured(run, serving, pids, chosen.runs))
+            line("one process", connections, measured(run, serving, pids, chosen.runs, work))
             run("SET ENGINE = 'dask'")
-            line(f"{chosen.workers} workers", connections, measured(run, serving, pids, chosen.runs))
+            line(f"{chosen.workers} workers", connections, measured(run, serving, pids, chosen.runs, work))
         run.session.close()
 
 
