@@ -110,11 +110,6 @@ class PinnedObject:
         """What sends requests of its bucket."""
         return self.connection.exchange(self.location.bucket)
 
-    @property
-    def window(self) -> int:
-        """How many requests of its bucket are worth having under way."""
-        return self.exchange.window
-
     def begin(self, start: int, stop: int) -> Future[Response] | None:
         """Ask for the bytes, and do not wait; None where they come by a client.
 
@@ -272,7 +267,7 @@ class RangedObject:
     @property
     def window(self) -> int:
         """How many requests are worth having under way."""
-        return self.pinned.window
+        return self.pinned.exchange.window
 
     def opened(self) -> None:
         """Note that it is about to be read: that is asked for, and what is listed behind it."""
