@@ -51,7 +51,7 @@ def copied(run, kind, number):
     return int(run(f"SELECT count(*) AS n FROM t{number}")["n"][0])
 
 
-def measured(run, serving, workers, runs, work):
+def measured(serving, workers, runs, work):
     """Wall time, CPU of this process, of the workers and of the server, and rows, of the fastest run."""
     found = []
     for _ in range(runs):
@@ -105,9 +105,9 @@ def main():
 
         for connections in chosen.connections:
             run(f"SET CONNECTIONS = {connections}; SET ENGINE = 'local'")
-            line("one process", connections, measured(run, serving, pids, chosen.runs, work))
+            line("one process", connections, measured(serving, pids, chosen.runs, work))
             run("SET ENGINE = 'dask'")
-            line(f"{chosen.workers} workers", connections, measured(run, serving, pids, chosen.runs, work))
+            line(f"{chosen.workers} workers", connections, measured(serving, pids, chosen.runs, work))
         run.session.close()
 
 
