@@ -17,7 +17,7 @@ from botocore.httpsession import ProxyConfiguration, get_cert_path
 from botocore.utils import get_environ_proxies
 
 from s3conn_magic.connections.configuration import proxy_host
-from s3conn_magic.connections.faults import REGIONS, from_code, translated, unreachable
+from s3conn_magic.connections.faults import from_code, translated, unreachable
 from s3conn_magic.connections.refusals import OF_NO_S3, is_foreign, message_of, not_from_s3, region_named
 from s3conn_magic.connections.signing import (
     Signer,
@@ -213,7 +213,8 @@ class BucketTarget:
         if self.moved(response):
             return None
         code, date = error_code(response.body) or str(response.status), response.headers.get("date", "")
-        if code.isdigit() and (is_foreign(response.body) or response.status in OF_NO_S3):
+        kind = response.headers.get("content-type", "")
+        if code.isdigit() and (is_foreign(response.body, kind) or response.status in OF_NO_S3):
             return not_from_s3(response.status, response.headers.get("server", ""), response.body).of(
                 Location(self._bucket).uri
             )
@@ -286,8 +287,7 @@ def _encoded(text: str) -> str:
 
 def _region_in(response: Response) -> str:
     said = response.headers.get("x-amz-bucket-region") or _first(_REGION, response.body)
-    in_words = error_code(response.body) in REGIONS
-    return said or (region_named(message_of(response.body)) if in_words else "")
+    return said or region_named(message_of(response.body))
 
 
 _NONE: Mapping[str, str] = MappingProxyType({})

@@ -175,8 +175,9 @@ class Clients:
     def _sign_for_another(self, request_dict: dict[str, Any], response: Any, **_: Any) -> float | None:
         """Have a request signed once more, for the region that a server of one's own names in its refusal."""
         error = response[1].get("Error", {}) if response is not None else {}
-        region, context = error.get("Region") or region_named(error.get("Message") or ""), request_dict["context"]
-        if error.get("Code") not in REGIONS or not region or context.get("s3conn_region"):
+        of_code, context = error.get("Region") if error.get("Code") in REGIONS else "", request_dict["context"]
+        region = of_code or region_named(error.get("Message") or "")
+        if not region or context.get("s3conn_region"):
             return None
         context["s3conn_region"] = region
         context.setdefault("signing", {})["region"] = region

@@ -93,7 +93,7 @@ _OF_THE_CLOCK = {
 }
 _CLOCK_MINUTES = 5
 _KEY_ACTIONS = ("kms:GenerateDataKey", "kms:Decrypt", "kms:Encrypt", "kms:DescribeKey")
-_DENIED = {"AccessDenied", "AccessDeniedException", "AllAccessDisabled", "AccountProblem", "403", "Forbidden"}
+_DENIED = {"AccessDenied", "AccessDeniedException", "403", "Forbidden"}
 REGIONS = {
     "PermanentRedirect",
     "TemporaryRedirect",
@@ -298,7 +298,7 @@ def _of_code(
             f"there is no bucket {visible(name) or 'of that name'}",
             hint="SHOW BUCKETS lists those that the connection may see. ENDPOINT may be another server's.",
         )
-    if code in REGIONS:
+    if code in REGIONS or region_named(said):
         return _elsewhere(code, resource, region or region_named(said), endpoint, own_words(said))
     return unusual(code, operation, resource, attempts=attempts, status=status, said=said)
 

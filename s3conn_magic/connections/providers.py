@@ -561,7 +561,7 @@ _REASONS: tuple[tuple[str, Any, Callable[[Any], str], str], ...] = (
         _ROLE,
         boto.CredentialRetrievalError,
         lambda _: "its credential_source has no credentials",
-        "Environment takes AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, EcsContainer and Ec2InstanceMetadata a role.",
+        "credential_source = Environment takes AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, the others a role.",
     ),
     ("", (boto.CredentialRetrievalError, boto.MetadataRetrievalError), _of_metadata, ""),
     ("", KeyError, lambda error: f"it gave no {visible(str(error.args[0]))[:60]}" if error.args else "it has gaps", ""),

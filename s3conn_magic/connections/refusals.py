@@ -25,9 +25,10 @@ _OF_ANOTHER_KEY = (
 )
 _OTHERWISE = "An S3-compatible server may not offer this."
 _REGION_NAMED = re.compile(
-    # AWS and MinIO; Garage; AWS at another region's endpoint; Cloudflare R2.
-    r"expecting '([a-z0-9-]+)'|expected: '?[^/\s]*/([a-z0-9-]+)/s3/|"
-    r"The (?!unspecified)([a-z0-9-]+) location constraint|one of: [a-z, -]*\b(auto)\b"
+    # AWS, MinIO and Backblaze; Garage; AWS at another region's endpoint; Cloudflare R2.
+    r"region\b.*expecting '([a-z0-9-]+)'|expected: '?[^/\s]*/([a-z0-9-]+)/s3/|"
+    r"The (?!unspecified)([a-z0-9-]+) location constraint|region\b.*one of: [a-z, -]*\b(auto)\b",
+    re.IGNORECASE | re.DOTALL,
 )
 _HOST = re.compile(r"[a-z0-9.-]+\.[a-z]{2,}(?::\d{1,5})?")
 
@@ -64,6 +65,11 @@ _WAYS_ON = tuple(
             r".*",
             r"UserSuspended|AccountProblem|AccountSuspended",
             "The server has suspended this user: ask its administrator, or use another user's key pair.",
+        ),
+        (
+            r".*",
+            r"AllAccessDisabled",
+            "Nobody may use this any more, whatever their rights: ask the owner of the bucket.",
         ),
         (
             r".*",
@@ -145,7 +151,7 @@ def unusual(code: str, operation: str, resource: str, *, attempts: int, status: 
     if code in THROTTLED or status == 429:  # noqa: PLR2004 - as HTTP has it
         message = f"the server asked to slow down in all of {attempts} tries"
         return errors.ThrottledError(message, attempts=attempts, hint="Try again later, or SET CONNECTIONS = 4.")
-    if code in UNAVAILABLE:
+    if code in UNAVAILABLE or status in {502, 503, 504}:
         reason = f"{code}: {words}" if words else "500, without a document of S3" if code == "500" else code
         message = f"the server failed to answer in all of {attempts} tries ({reason})"
         return errors.EndpointError(message, hint="Try again later.")
@@ -178,12 +184,19 @@ def message_of(body: bytes, field: str = "Message") -> str:
 
 OF_PAGES = re.compile("html|json|text/plain", re.IGNORECASE)
 """Types of content that S3 has for no answer but an object's."""
-OF_NO_S3 = frozenset({204, 302, 303})
+OF_NO_S3 = frozenset({204, 302, 303, 511})
 """Statuses that S3 answers a listing and the reading of an object with never: those of logins and proxies."""
 
 
-def is_foreign(body: bytes) -> bool:
-    """Whether a refusal's body is not one that S3 gives: a page of a proxy, a login, another kind of server."""
+def is_foreign(body: bytes, kind: str = "") -> bool:
+    """Whether a refusal is not one that S3 gives: a page of a proxy, a login, another kind of server.
+
+    Args:
+        body: of the answer.
+        kind: its content type, as far as the server says one.
+    """
+    if "html" in kind.lower():
+        return True
     beginning = body[:4096].lstrip().lower()
     is_page = b"<html" in beginning or b"<!doctype" in beginning or not beginning.startswith(b"<")
     return is_refused_plain(beginning) or (bool(beginning) and is_page)

@@ -186,7 +186,9 @@ class Fetcher:
     def _refusal(self, response: Response, query: PageQuery, code: str) -> Exception:
         """Return what to do about an answer that is no page: wait and try again, try again at once, or give up."""
         busy = response.status in BUSY or code in SLOW_DOWN
-        fault = _throttled() if busy else self._target.fault(response, query.parameters())
+        # What has another name is said as such, as by a server that is only starting.
+        slow = busy and code in {*SLOW_DOWN, "", "ServiceUnavailable"}
+        fault = _throttled() if slow else self._target.fault(response, query.parameters())
         if (
             fault
             and not (self._older or query.versions or query.token)

@@ -245,6 +245,7 @@ IN_WORDS = {
         "The eu-south-1 location constraint is incompatible for the region specific endpoint this request was sent to.",
         "eu-south-1",
     ),
+    "Backblaze": ("InvalidRequest", "The region 'us-east-1' is wrong; expecting 'us-west-004'", "us-west-004"),
     "R2": ("InvalidRegionName", "The region name is not valid. Must be one of: wnam, enam, weur, apac, auto", "auto"),
 }
 
