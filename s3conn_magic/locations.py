@@ -458,8 +458,15 @@ def normal_location(text: str) -> str:
     return plain + "/" if re.fullmatch(r"s3://[^/]+", plain) else plain
 
 
+# As mails and shells have it, and with a slash or two lost.
+_BRACKETED, _MALFORMED = re.compile(r"^\s*[\"'<`](.*)[\"'>`]\s*$"), re.compile(r"s3:/?(?!/)|//(?!/)", re.IGNORECASE)
+
+
 def location_meant(text: str) -> str:
     """Return the `s3://` location that a text stands for: of another scheme, a page, or without one; or nothing."""
+    text = _BRACKETED.sub(r"\1", text)
+    if malformed := _MALFORMED.match(text):
+        text = f"s3://{text[malformed.end() :]}"
     if "://" in text and not re.match(r"\s|s3compat://", text, re.IGNORECASE) and not _PASTED.match(text):
         return ""
     meant = "" if text.startswith("/") else text if _PASTED.match(text) else normal_location(text)

@@ -148,6 +148,7 @@ class Registry:
             ConnectionExistsError: the new name is taken.
         """
         old, new = name.casefold(), new_name.casefold()
+        self.get(name)  # as of `use`
         with self._lock:
             connection = self.get(name)
             if old != new and new in self._connections:
@@ -232,6 +233,7 @@ class Registry:
     @whole
     def use(self, name: str) -> None:
         """Make a connection the default."""
+        self.get(name)  # which makes that of the chain, where that is meant
         with self._lock:
             self._settings["DEFAULT_CONNECTION"] = self.get(name).name
 

@@ -21,6 +21,7 @@ from s3conn_magic.language.job_binder import (
 )
 from s3conn_magic.language.options import find_option
 from s3conn_magic.language.plans import (
+    DEFAULT_S3,
     SANDBOX,
     TO_BE_STARTED,
     Catalog,
@@ -338,8 +339,7 @@ class _Binder:
         return plans.Alter(place=place, name=old.name, options=options, changed=changed, validate=validate, where=where)
 
     def _rename(self, old: Known, new: statements.Name, place: plans.Where) -> plans.Plan:
-        taken = self._known.get(new.folded)
-        if taken and taken is not old:
+        if (taken := self._known.get(new.folded)) and taken is not old:
             raise ConnectionExistsError(
                 f"the connection {taken.name} already exists",
                 hint="Choose another name, or drop that one first.",
@@ -380,6 +380,8 @@ class _Binder:
         return self._binding.with_name(statement, known.name)
 
     def _existing(self, name: statements.Name) -> Known:
+        if name.folded == DEFAULT_S3 and not self._known:
+            self._by_default(name)
         if known := self._known.get(name.folded):
             return known
         raise not_found(name.text, [known.name for known in self._known.values()]).at(self._binding.place(name.span))
@@ -398,10 +400,9 @@ class _Binder:
 
     @_bind.register
     def _test(self, statement: statements.TestConnection) -> plans.Plan:
-        known = self._existing(statement.name)
         return plans.Test(
             place=self._binding.beginning(statement),
-            name=known.name,
+            name=self._existing(statement.name).name,
             location=self._binding.location(statement.location),
             with_write=statement.with_write,
         )
@@ -504,14 +505,13 @@ class _Binder:
             self._by_default(statement)
         return self._binding.as_written(statement)
 
-    def _by_default(self, statement: statements.Statement) -> str:
+    def _by_default(self, statement: statements.Statement | statements.Name) -> str:
         """Return the connection that is made when the statement is executed.
 
         Raises:
             ConnectionNotFoundError: there are no credentials of which it could be made, or it is not wanted.
         """
-        name = self._fallback()
-        if name is None:
+        if (name := self._fallback()) is None:
             raise none_yet().at(self._binding.beginning(statement)())
         self._known[name] = Known(name, {})
         return name

@@ -112,7 +112,7 @@ class Binding:
         token = self._source.token_at(span.start + offset)
         return self._source.place(token.span if token and token.span.start < span.end else span)
 
-    def beginning(self, statement: statements.Statement) -> Where:
+    def beginning(self, statement: statements.Statement | statements.Name) -> Where:
         """Return a way to ask where a statement begins: its first word."""
         return partial(self._first_word, statement.span)
 

@@ -48,6 +48,28 @@ def test_it_is_not_made_where_it_is_not_wanted(wire, setting):
     assert run.connections == [DEFAULT_S3]
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        f"LIST 's3://bucket/' USING {DEFAULT_S3}",
+        f"DESCRIBE CONNECTION {DEFAULT_S3}",
+        f"TEST CONNECTION {DEFAULT_S3}",
+        f"SHOW CREATE S3 CONNECTION {DEFAULT_S3}",
+        f"ALTER S3 CONNECTION {DEFAULT_S3} SET COMMENT = 'x'",
+        f"USE CONNECTION {DEFAULT_S3}",
+        f"ALTER S3 CONNECTION {DEFAULT_S3} RENAME TO other; ALTER S3 CONNECTION other RENAME TO {DEFAULT_S3}",
+        f"SELECT count(*) FROM 's3://{DEFAULT_S3}@bucket/a.csv'",
+    ],
+)
+@pytest.mark.usefixtures("wire")
+def test_it_is_made_where_it_is_named(statement):
+    """A statement that names it needs no CREATE before, as statements of Upsolver do not."""
+    run = Statements()
+    run(statement)
+    assert run.connections == [DEFAULT_S3]
+    assert len([note for note in run.notes if DEFAULT_S3 in note]) == 1
+
+
 def test_without_credentials_none_is_made():
     """Where the chain has nothing, nothing is made, and the cell does nothing."""
     run = Statements()

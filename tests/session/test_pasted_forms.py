@@ -143,6 +143,11 @@ def test_display_filters_take_every_form(run):
             "Write 's3://<bucket>/t/' instead.",
         ),
         ("PREVIEW 's3://<bucket>/t/a.csv' VERSION ''", BindError, "VERSIONS"),
+        ("LIST 's3:/<bucket>/t/'", BindError, "Write 's3://<bucket>/t/' instead."),
+        ("LIST 's3:<bucket>/t/'", BindError, "Write 's3://<bucket>/t/' instead."),
+        ("LIST '//<bucket>/t/'", BindError, "Write 's3://<bucket>/t/' instead."),
+        ("LIST '\"s3://<bucket>/t/\"'", BindError, "Write 's3://<bucket>/t/' instead."),
+        ("LIST '<s3://<bucket>/t/>'", BindError, "Write 's3://<bucket>/t/' instead."),
     ],
 )
 def test_what_is_not_read_is_answered_with_the_form_that_is(run, text, kind, hint):
