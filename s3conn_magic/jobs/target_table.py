@@ -294,7 +294,7 @@ class Landing:
         objects = pa.table({"object": names, "mark": marks, "written": pa.array(written, pa.timestamp("us"))})
         database.register(_OBJECTS, objects)
         values = {"$event_time": "written", "$event_date": "written::DATE", "$source": "object"}
-        taken = [name for name in SYSTEM if name in columns or name in wanted_by(transaction)]
+        taken = [name for name in SYSTEM if name in columns or name in wanted_by(transaction.table_metadata)]
         if CAME in taken:
             values[CAME] = moment_literal(new_commit(transaction))
         plain = [f"rows.{identifier(name)}" for name in columns if name not in {*SYSTEM, OBJECT_COLUMN}]

@@ -36,7 +36,7 @@ CAME = "$commit_time"
 OWN_FOLDER = {"Delta": LOG, "Iceberg": NOTES, "Hudi": TIMELINE}
 """The folder that a table's format writes, in the order in which one counts of several in a folder."""
 _FILES = {
-    "Delta": r"[0-9]{20}\.(?:json|checkpoint\.[^/]*)",
+    "Delta": r"[0-9]{20}\.[^/]*",  # one listed key is to tell it: checksums and compacted commits come before commits
     "Iceberg": r"(?:[^/]*\.metadata\.json(?:\.gz)?|version-hint\.text)",
     "Hudi": r"hoodie\.properties",
 }

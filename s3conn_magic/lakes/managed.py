@@ -18,11 +18,12 @@ import pyarrow as pa
 from s3conn_magic.errors import QueryError, S3ConnError, pip_install
 from s3conn_magic.lakes import CAME, NEWEST, NOTES
 from s3conn_magic.lakes.opening import open_snapshot
-from s3conn_magic.lakes.shapes import append, columns_of, keys_of, later, shape_of, shaped, whole
+from s3conn_magic.lakes.shapes import append, columns_of, keys_of, later, shape_of, shaped, wanted_by, whole
 from s3conn_magic.locations import visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
 
     from s3conn_magic.lakes import Moment, Reach
     from s3conn_magic.lakes.catalogs import AnyCatalog, ConnectionIO
@@ -34,6 +35,21 @@ _Result = TypeVar("_Result")
 DATA = "data/"
 LEDGER, RETENTION = "s3conn-magic.ledger", "s3conn-magic.retention-days"
 """Properties of a table: its ledger's address, and for how many days it keeps rows."""
+PROPERTIES: Mapping[str, str] = {
+    "COMPRESSION": "write.parquet.compression-codec",
+    "TABLE_DATA_RETENTION": RETENTION,
+    "COMMENT": "comment",
+}
+"""The properties of Iceberg that options of a table are kept as."""
+
+
+def properties_of(options: Mapping[str, Any]) -> dict[str, str]:
+    """The properties of a table that keep some options."""
+    made = {PROPERTIES[name]: str(value) for name, value in options.items()}
+    codec = PROPERTIES["COMPRESSION"]
+    return made | ({codec: made[codec].lower()} if codec in made else {})
+
+
 _PROPERTIES = {
     "commit.retry.num-retries": "0",  # what was lost is looked at again before it is repeated
     "commit.manifest-merge.enabled": "true",
@@ -91,6 +107,7 @@ class ManagedTable:
         beside: the path of a catalog that is a file.
         committed: the columns that it has by what was committed last by this object.
         keys: its primary key, by what was read last of its columns.
+        wanted: the columns that it is to be partitioned by as soon as it has some.
     """
 
     reach: Reach
@@ -99,6 +116,7 @@ class ManagedTable:
     beside: str = ""
     committed: pa.Schema | None = None
     keys: Sequence[str] = ()
+    wanted: AbstractSet[str] = frozenset()
     _seen: tuple[tuple[AnyCatalog, ConnectionIO], Any] | None = None
 
     def _opened(self) -> tuple[AnyCatalog, ConnectionIO]:
@@ -159,7 +177,8 @@ class ManagedTable:
         with self._telling("read"):
             opened = self._opened()
             table = opened[0].load_table()
-            self._seen, self.keys = (opened, table) if to_change else None, keys_of(table)
+            self._seen = (opened, table) if to_change else None
+            self.keys, self.wanted = keys_of(table), wanted_by(table.metadata)
             return columns_of(table)
 
     def shape(self) -> TableShape:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import pyarrow as pa
@@ -113,8 +114,10 @@ def _unquoted(name: str) -> str:
 
 def append(transaction: Any, rows: Rows) -> None:
     """Put rows into a transaction, with those of their columns that the table lacks; it widens as Iceberg allows."""
-    fit(transaction, rows.schema)
-    transaction.append(whole(transaction, rows))
+    # What fails would leave the reader open, which keeps its connection from all else.
+    with rows if isinstance(rows, pa.RecordBatchReader) else nullcontext():
+        fit(transaction, rows.schema)
+        transaction.append(whole(transaction, rows))
 
 
 def shape_of(table: Any) -> TableShape:
@@ -194,6 +197,6 @@ def fit(transaction: Any, schema: pa.Schema) -> None:
                 update.add_field(names[column.casefold()], transform, name)
 
 
-def wanted_by(transaction: Any) -> set[str]:
+def wanted_by(metadata: Any) -> set[str]:
     """The columns that a table is to be partitioned by as soon as it has them."""
-    return {partition(each)[0] for each in json.loads(transaction.table_metadata.properties.get(PARTITIONED, "[]"))}
+    return {partition(each)[0] for each in json.loads(metadata.properties.get(PARTITIONED, "[]"))}

@@ -7,6 +7,7 @@ from bisect import bisect_right
 from itertools import count
 from typing import TYPE_CHECKING, NamedTuple
 
+from s3conn_magic.language.job_values import DatePattern
 from s3conn_magic.language.source import DOLLAR_QUOTED
 from s3conn_magic.language.words import identifier
 
@@ -35,8 +36,12 @@ _FUNCTIONS = {
     "ARRAY_MIN": "list_min",
     "ARRAY_AVG": "list_avg",
     "ARRAY_JOIN": "array_to_string",
+    "FORMAT_DATETIME": "strftime",
+    "PARSE_DATETIME": "strptime",
 }
 """Functions of Upsolver's that have another name here, and the same meaning."""
+_BY_PATTERN = {"FORMAT_DATETIME", "PARSE_DATETIME"}
+"""Those whose last argument is a pattern of times, such as `yyyy-MM-dd`."""
 _TOKEN = re.compile(
     rf"""'(?:[^']|'')*+'|"(?:[^"]|"")*+"|{DOLLAR_QUOTED}|\$?[A-Za-z_][A-Za-z0-9_]*|[0-9][0-9A-Za-z_.]*|::|<>|[<>!]=|\|\||\S"""
 )
@@ -184,7 +189,7 @@ class _Query:
 
     def _names(self, start: int, end: int) -> Iterator[_Edit]:
         for at in range(start, end):
-            if new := self._column(self._words[at]) or self._function(at):
+            if new := self._column(self._words[at]) or self._function(at) or self._pattern(at):
                 yield self._words[at].start, self._words[at].end, new
 
     def _column(self, word: _Word) -> str:
@@ -192,8 +197,26 @@ class _Query:
         return identifier(name) if name in _COLUMNS and not self._is_variable(name[1:]) else ""
 
     def _function(self, at: int) -> str:
-        called = at + 1 < len(self._words) and self._words[at + 1].text == "("
+        words = self._words
+        called = at + 1 < len(words) and words[at + 1].text == "("
+        if called and words[at].text in _BY_PATTERN and words[self._closing(at + 1) - 1].text[0] != "'":
+            raise DialectError(f"{words[at].text} takes a pattern of times in quotes", words[at].start)
         return _FUNCTIONS.get(self._words[at].text, "") if called and self._before(at) != "." else ""
+
+    def _pattern(self, at: int) -> str:
+        """Return a pattern of times as strftime() has it, where a word is one in quotes."""
+        words, word = self._words, self._words[at]
+        if word.text[0] != "'" or at + 1 == len(words) or words[at + 1].text != ")":
+            return ""
+        opening = next((each for each in range(at, 0, -1) if words[each].depth < word.depth), 0)
+        if not opening or words[opening - 1].text not in _BY_PATTERN:
+            return ""
+        try:
+            made = DatePattern.parse(self._text[word.start + 1 : word.end - 1].replace("''", "'")).format
+        except (ValueError, KeyError) as error:
+            said = error if isinstance(error, ValueError) else f"{error} is no field of a time"
+            raise DialectError(f"this is not a pattern of times: {said}", word.start) from None
+        return "'" + made.replace("'", "''") + "'"
 
     def _before(self, at: int) -> str:
         return self._words[at - 1].text if at else ""

@@ -12,23 +12,31 @@ import pyarrow as pa
 from s3conn_magic.errors import QueryError
 from s3conn_magic.lakes import CAME
 from s3conn_magic.lakes.iceberg import new_commit
-from s3conn_magic.lakes.managed import RETENTION, check_installed, replace_files, rows_of, tasks_of
+from s3conn_magic.lakes.managed import (
+    PROPERTIES,
+    check_installed,
+    properties_of,
+    replace_files,
+    rows_of,
+    tasks_of,
+)
 from s3conn_magic.lakes.shapes import TableShape, append, fit
 from s3conn_magic.language.dialect import system_columns_of
 from s3conn_magic.language.help import name_text, table_name
 from s3conn_magic.language.plans import Insertion
-from s3conn_magic.language.words import counted, listed, literal
+from s3conn_magic.language.words import counted, literal
 from s3conn_magic.listing.listing import fetch_page
 from s3conn_magic.locations import visible
 from s3conn_magic.objects.listed import Path
 from s3conn_magic.objects.uploads import refuse_if_read_only
-from s3conn_magic.query.merging import STAGED, TARGET, Merge
+from s3conn_magic.query.merging import STAGED, TARGET, Merge, last_of_each
 from s3conn_magic.query.sql import PLACED, identifier, is_wider, kept_as, kept_rows, placed, qualified, transaction
 from s3conn_magic.query.tables import EXPRESSIONS, NAMES, Table
 from s3conn_magic.query.text_types import NULL, cast, strict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from collections.abc import Set as AbstractSet
 
     import duckdb
 
@@ -43,9 +51,7 @@ _TYPES = {"$event_time": "TIMESTAMP", "$event_date": "DATE", "$commit_time": "TI
 _OBJECT = "$object"
 _SYSTEM = (*_TYPES, _OBJECT)
 _BEFORE, _AFTER = "s3conn_magic_before", "s3conn_magic_after"
-_UPSERT = "WHEN MATCHED THEN UPDATE BY NAME WHEN NOT MATCHED THEN INSERT BY NAME"
 _ROW, _FILE = "s3conn_magic row", "s3conn_magic file"
-_GIVE = "Give each row a value for it in the query."
 
 
 class Storage(NamedTuple):
@@ -72,19 +78,10 @@ class Storage(NamedTuple):
     take: bool = False
 
 
-PROPERTIES: Mapping[str, str] = {
-    "COMPRESSION": "write.parquet.compression-codec",
-    "TABLE_DATA_RETENTION": RETENTION,
-    "COMMENT": "comment",
-}
-"""The properties of Iceberg that options of a table are kept as."""
-
-
-def properties_of(options: Mapping[str, Any]) -> dict[str, str]:
-    """The properties of a table that keep some options."""
-    made = {PROPERTIES[name]: str(value) for name, value in options.items()}
-    codec = PROPERTIES["COMPRESSION"]
-    return made | ({codec: made[codec].lower()} if codec in made else {})
+def _times_now() -> dict[str, str]:
+    """The system columns that say when rows come, as those that come now have them, in SQL."""
+    now = f"TIMESTAMP '{datetime.now(UTC):%Y-%m-%d %H:%M:%S.%f}'"
+    return {"$event_time": now, "$event_date": f"{now}::DATE", CAME: now}
 
 
 class ManagedTables:
@@ -270,6 +267,8 @@ class ManagedTables:
         self._engine.execute(sql, f"CREATE OR REPLACE TEMP TABLE {STAGED} AS ", local=local)
         every = self._columns(table, managed)
         there = self._completed(every, how)
+        if managed is not None and not every:
+            self._add_times(managed.wanted)
         casts = self._fitted(table, there, how)
         ((count,),) = database.execute(f"SELECT count(*) FROM temp.{STAGED}").fetchall()  # noqa: S608 - a name of our own
         if managed is None:
@@ -282,7 +281,7 @@ class ManagedTables:
         keys = managed.keys if how.by_key else ()
         rows = kept_rows(database, f"temp.{STAGED}", casts, [] if keys else lacking)
         if keys:
-            self._keep_last(rows, keys)
+            self._staged_anew(last_of_each(rows, keys, staged))
 
         def change(transaction: Any, files: Any) -> None:
             if CAME in self._given:
@@ -303,22 +302,12 @@ class ManagedTables:
         moment = f"TIMESTAMP '{new_commit(transaction):%Y-%m-%d %H:%M:%S.%f}'"
         self._database.execute(f"UPDATE temp.{STAGED} SET {identifier(CAME)} = {moment}")  # noqa: S608 - a time
 
-    def _keep_last(self, rows: str, keys: Sequence[str]) -> None:
-        """Have staged of several rows of one key the last alone, in the types of the table."""
-        columns = {name.casefold() for name in self._database.sql(f"FROM temp.{STAGED}").columns}
-        if lacking := [key for key in keys if key.casefold() not in columns]:
-            raise QueryError(f"the rows lack {listed(map(visible, lacking), 'and')} of the primary key", hint=_GIVE)
-        last = f"QUALIFY row_number() OVER (PARTITION BY {', '.join(map(identifier, keys))} ORDER BY rowid DESC) = 1"
-        self._staged_anew(f"{rows} {last}")
-
     def _upserted(self, transaction: Any, files: Any, keys: Sequence[str]) -> None:
         """Put the staged rows in the place of those of the same primary key."""
         staged = self._database.sql(f"FROM temp.{STAGED}")
         fit(transaction, staged.limit(0).to_arrow_table().schema)
         names = [field.name for field in transaction.table_metadata.schema().fields]
-        on = " AND ".join(f"there.{each} = rows.{each}" for each in map(identifier, keys))
-        merge = Merge.of("t", f"AS there USING t AS rows ON {on} {_UPSERT}")
-        self._rewritten(transaction, files, merge.sql(names, staged.columns), names)
+        self._rewritten(transaction, files, Merge.by_key(keys).sql(names, staged.columns), names)
 
     def _completed(self, there: Mapping[str, Any], how: Insertion) -> dict[str, Any]:
         """Have the staged rows without what is left out, and with the times of their coming where the table has them.
@@ -336,7 +325,7 @@ class ManagedTables:
                 raise QueryError(said, hint=f"The rows have {visible(', '.join(staged))[:300]}.")
             self._rename(staged, how.columns)
             staged = list(how.columns)
-        own, now = {name.casefold() for name in there}, f"TIMESTAMP '{datetime.now(UTC):%Y-%m-%d %H:%M:%S.%f}'"
+        own, values = {name.casefold() for name in there}, _times_now()
         left_out = {name.rpartition(".")[2].casefold() for name in how.without}
         if how.named:
             left_out |= {CAME, *(name for name in _SYSTEM if name not in own)}
@@ -344,13 +333,20 @@ class ManagedTables:
         plain = {name: kind for name, kind in there.items() if name not in _SYSTEM}
         added: list[str] = []
         if how.named or len(kept) == len(plain) < len(there):
-            values = {"$event_time": now, "$event_date": f"{now}::DATE", CAME: now}
             added = [name for name in values if name in own and name not in kept]
         self._given = set(added)
         if added or len(kept) < len(staged):
             items = [*map(identifier, kept), *(f"{values[name]} AS {identifier(name)}" for name in added)]
             self._staged_anew(f"SELECT {', '.join(items)} FROM temp.{STAGED}")  # noqa: S608 - quoted names
         return dict(there) if how.named or not added else {**plain, **{name: there[name] for name in added}}
+
+    def _add_times(self, wanted: AbstractSet[str]) -> None:
+        """Give the first rows of a table the times of their coming by which it is to be partitioned."""
+        staged, values = set(self._database.sql(f"FROM temp.{STAGED}").columns), _times_now()
+        if added := [name for name in values if name in wanted and name not in staged]:
+            self._given = set(added)
+            items = ", ".join(f"{values[name]} AS {identifier(name)}" for name in added)
+            self._staged_anew(f"SELECT *, {items} FROM temp.{STAGED}")  # noqa: S608 - quoted names
 
     def _staged_anew(self, query: str) -> None:
         self._database.execute(

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from s3conn_magic.errors import QueryError
 from s3conn_magic.lakes import CAME
-from s3conn_magic.language.words import counted, table_parts
+from s3conn_magic.language.words import counted, listed, table_parts
 from s3conn_magic.locations import visible
 from s3conn_magic.query.names import is_one_group, words
 from s3conn_magic.query.sql import identifier
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Container, Sequence
 
 STAGED = "s3conn_magic_new"
 """A temporary table of the rows that are on their way into a table."""
@@ -74,6 +74,13 @@ class Merge(NamedTuple):
         (_, alias), (_, source), (how, on), *whens = parts
         target = re.sub(r"(?i)^\s*AS\b", "", alias).strip() or identifier(table_parts(name)[-1])
         return cls(target, source, _alias(source), on, how == "USING", tuple(_when(each) for _, each in whens))
+
+    @classmethod
+    def by_key(cls, keys: Sequence[str]) -> Merge:
+        """A merge of staged rows that puts them in the place of those of the same key."""
+        on = " AND ".join(f"there.{each} = rows.{each}" for each in map(identifier, keys))
+        actions = "WHEN MATCHED THEN UPDATE BY NAME WHEN NOT MATCHED THEN INSERT BY NAME"
+        return cls.of("t", f"AS there USING t AS rows ON {on} {actions}")
 
     @property
     def by_name(self) -> bool:
@@ -152,6 +159,23 @@ class Merge(NamedTuple):
             hint = "Leave it out of the source, or add EXCEPT behind MAP_COLUMNS_BY_NAME."
             raise QueryError(f"the table has no column {visible(unknown[0])}", hint=hint)
         return [(own[name.casefold()], name) for name in left]
+
+
+def last_of_each(rows: str, keys: Sequence[str], columns: Container[str]) -> str:
+    """The query of the staged rows, but the last alone of several of one key.
+
+    Args:
+        rows: the query of all of them.
+        keys: names of columns.
+        columns: those that the rows have, without case.
+
+    Raises:
+        QueryError: they lack one of the key.
+    """
+    if lacking := [key for key in keys if key.casefold() not in columns]:
+        hint = "Give each row a value for it in the query."
+        raise QueryError(f"the rows lack {listed(map(visible, lacking), 'and')} of the primary key", hint=hint)
+    return f"{rows} QUALIFY row_number() OVER (PARTITION BY {', '.join(map(identifier, keys))} ORDER BY rowid DESC) = 1"
 
 
 def _split(text: str, heads: set[str]) -> list[tuple[str, str]]:

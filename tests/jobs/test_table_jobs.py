@@ -129,6 +129,18 @@ def test_an_insert_job_replaces_rows_of_the_same_primary_key(moto_lake: Lake, ru
     assert run("FROM last WHERE id = 3").num_rows == 2
 
 
+@pytest.mark.parametrize("said", ["MAP_COLUMNS_BY_NAME SELECT id, 'x' AS who", "SELECT id, 'x'"])
+def test_first_rows_get_the_times_that_their_table_is_partitioned_by(moto_lake: Lake, run, said: str):
+    """A table without columns takes those of the first rows of a job, with the date of their coming."""
+    place = f"STORAGE_CONNECTION = lake STORAGE_LOCATION = 's3://{moto_lake.bucket}/dated/'"
+    run(f"CREATE TABLE dated () PARTITIONED BY $event_date {place}; CREATE TABLE raw AS SELECT 1 AS id")
+    run(f"CREATE JOB j AS INSERT INTO dated {said} FROM raw; RUN JOB j")
+    found = run("SELECT id, $event_date = current_date AS today FROM dated")
+    assert found.values.tolist() == [[1, True], [1, True]]
+    with pytest.raises(QueryError, match="partitioned"):
+        run(f"CREATE TABLE u () PARTITIONED BY nothing {place.replace('dated', 'u')}; INSERT INTO u SELECT 1 AS id")
+
+
 def test_a_materialized_view_is_made_anew_by_its_job(moto_lake: Lake, run):
     """It is a table that queries read, RUN JOBS renews it behind what it reads, and DROP ends both."""
     run(_stored(moto_lake, "raw", False) + _load(moto_lake))

@@ -82,6 +82,8 @@ def delta(folder: Path) -> Path:
     DeltaTable(folder).delete("id = 1")
     wider = rows(4).append_column("more", pa.array([{"x": 1}]))
     write_deltalake(folder, wider, mode="append", schema_mode="merge")
+    for name in (f"{0:020}.crc", f"{0:020}.{1:020}.compacted.json"):  # as Spark's, which are listed before the commits
+        (folder / "_delta_log" / name).write_text("{}")
     return folder
 
 
@@ -423,6 +425,8 @@ def test_a_table_in_the_folder_of_another_is_its_own(lake, tmp_path):
         ("a/_delta_log/00000000000000000000.json", "a/"),
         ("_delta_log/00000000000000000010.checkpoint.parquet", ""),
         ("a/_delta_log/00000000000000000010.checkpoint.0000000001.0000000002.parquet", "a/"),
+        ("a/_delta_log/00000000000000000000.crc", "a/"),
+        ("a/_delta_log/00000000000000000000.00000000000000000009.compacted.json", "a/"),
         ("a/b/metadata/00003-5f7988e8.metadata.json", "a/b/"),
         ("a/metadata/v3.gz.metadata.json", "a/"),
         ("a/metadata/version-hint.text", "a/"),
