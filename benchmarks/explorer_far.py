@@ -110,6 +110,7 @@ def shown(endpoint: str) -> dict[str, float]:
         browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=arguments)
         tree = Bare(browser.new_context(viewport={"width": 1100, "height": 900}), explorer)
         tree.until(lambda: not explorer._navigator.busy)
+        tree.pump()  # what is listed is on the page as well
         tree.page.evaluate(_LONG_TASKS)
         tree.body.focus()
         tree.press("End")

@@ -378,6 +378,7 @@ def _upper(tokens: Iterable[Token]) -> list[str]:
     return [token.text.upper() for token in tokens]
 
 
+_LINK = "color:var(--vscode-textLink-foreground,var(--jp-content-link-color,inherit))"
 _LINKED = re.compile(r"[A-Z][A-Z0-9_]+")
 _TOPICS = {entry.name for table in (STATEMENTS, OPTIONS, SETTINGS) for entry in table} | KEYWORDS
 
@@ -412,7 +413,7 @@ def _preformatted(text: str, linked: Iterable[str]) -> str:
 
     def link(match: re.Match[str]) -> str:
         word = match.group()
-        return f'<a href="#{_anchor(word)}" style="color:inherit">{word}</a>' if word in known else word
+        return f'<a href="#{_anchor(word)}" style="{_LINK}">{word}</a>' if word in known else word
 
     lines = (
         f'<span style="display:block;padding-left:{hang}ch;text-indent:-{hang}ch">'

@@ -179,6 +179,57 @@ def test_the_keyboard_alone_goes_everywhere_and_is_never_lost(shown, upstream):
         assert focused(tree) is not None
 
 
+BUTTONS = """([root, name]) => {
+  const label = (each) => each.getAttribute("aria-label") || each.textContent;
+  const all = [...root.querySelectorAll("button:not([tabindex='-1'], .s3x-danger)")]
+    .filter((each) => each.checkVisibility() && !each.disabled && !each.closest("[inert]"));
+  all.find((each) => label(each) === name)?.focus();
+  return all.map(label);
+}"""
+
+
+def buttons(tree, name=""):
+    """What the buttons are called that can be reached; the one of that name gets the focus."""
+    return tree.root.evaluate(f"(root, name) => ({BUTTONS})([root, name])", name)
+
+
+@pytest.mark.parametrize("state", ["README.txt", "sales/", "search"])
+def test_no_button_loses_the_keyboard(shown, state):
+    """Each button of each tab, pressed by a key, leaves the focus in the explorer, also where it goes by that."""
+    tree = shown(f"s3://{LAKE}/")
+    pressed, lost = set(), []
+
+    def begin():
+        tree.press("Escape")
+        for bucket in (EMPTY, LAKE):  # so that nothing is open in the tree
+            tree.explorer.go(f"s3://{bucket}/")
+            tree.pump()
+        tree.until(lambda: "README.txt" in tree.names())
+        if state == "search":
+            tree.root.locator(".s3x-find input").fill("*.csv")
+            tree.press("Enter")
+            tree.until(lambda: "sales/orders.csv" in tree.names())
+        elif not tree.root.locator(".s3x-panel").is_visible():
+            tree.row(state).click()
+            tree.press(" ")
+            tree.pump(0.3)
+
+    def left():
+        return [name for name in buttons(tree) if name not in pressed]
+
+    begin()
+    while names := left():
+        pressed.add(names[0])
+        buttons(tree, names[0])
+        tree.press("Enter")
+        if focused(tree) is None:
+            lost.append(names[0])
+        if not left():
+            begin()
+    assert len(pressed) > 12
+    assert lost == []
+
+
 @pytest.mark.parametrize("width", [520, 800])
 def test_in_a_narrow_page_the_panel_lies_over_the_tree_with_a_way_back(shown, width):
     """It covers the rows, takes the keyboard, and Escape, its button and a search give the tree back."""

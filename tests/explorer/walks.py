@@ -8,6 +8,7 @@ has changed it since it was shown; a no, and the other tab, change nothing.
 from __future__ import annotations
 
 import argparse
+import itertools
 import random
 import sys
 import time
@@ -39,6 +40,8 @@ ASKING = ".s3x-line[data-state=asking]"
 class Taking(Parallel):
     """A store that takes files, and that others change."""
 
+    serial = itertools.count()
+
     def look(self, location):
         """What is there."""
         if location.key not in self.objects:
@@ -52,7 +55,7 @@ class Taking(Parallel):
 
         def finish():
             assert self.objects.get(location.key) == replaces
-            self.objects[location.key] = f"uploaded-{len(self.objects)}"
+            self.objects[location.key] = f"uploaded-{next(self.serial)}"
 
         return SimpleNamespace(write=lambda _: None, abort=lambda: None, finish=finish)
 

@@ -409,7 +409,8 @@ def test_nothing_of_html_has_a_colour_that_only_some_pages_can_show():
         snapshot_table("t", ["a"], [["b"]], "", numbers=()),
     ]
     said = [each for page in pages for each in re.findall(r"(?<![-\w])(?:color|background) *: *([^;\"]+)", page)]
-    assert set(said) <= {"inherit", "none", "rgba(128,128,128,0.4)", "var(--jp-brand-color1,#1976d2)"}
+    links = "var(--vscode-textLink-foreground,var(--jp-content-link-color,inherit))"
+    assert set(said) <= {links, "none", "rgba(128,128,128,0.4)", "var(--jp-brand-color1,#1976d2)"}
 
 
 def test_numbers_of_queries_are_pandas_to_write(run):

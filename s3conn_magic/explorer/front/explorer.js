@@ -31,6 +31,7 @@ class View {
     this.keys = new Keys(this);
     this.pointer = new Pointer(this);
     this.place(el);
+    this.holdFocus();
     this.changed = () => this.update();
     this.store.addEventListener("change", this.changed);
     // What is typed on a button here is not a shortcut of the notebook.
@@ -62,7 +63,31 @@ class View {
     return foot;
   }
 
+  /** Where what has the keyboard is drawn anew, or goes, the panel's content or the rows have it; nobody is left nowhere. */
+  holdFocus() {
+    /** @type {any} */
+    let held = null;
+    let within = false;
+    this.root.addEventListener("focusin", ({ target }) => {
+      held = target;
+      within = this.panel.content.contains(target);
+    });
+    this.root.addEventListener("focusout", ({ target, relatedTarget }) => setTimeout(() => {
+      if (!relatedTarget && held === target && target.isConnected && target.checkVisibility()) held = null;
+    }));
+    this.drawn = new MutationObserver(() => {
+      if (!held || (held.isConnected && held.checkVisibility() && !held.disabled)) return;
+      const root = /** @type {Document | ShadowRoot} */ (this.root.getRootNode());
+      const free = [null, document.body, held].includes(root.activeElement);
+      held = null;
+      if (free && within && !this.panel.root.hidden) this.panel.content.focus({ preventScroll: true });
+      else if (free) this.rows.focus();
+    });
+    this.drawn.observe(this.root, { childList: true, subtree: true, attributeFilter: ["hidden", "disabled"] });
+  }
+
   close() {
+    this.drawn.disconnect();
     this.store.removeEventListener("change", this.changed);
     this.panel.close();
     this.lines.close();
