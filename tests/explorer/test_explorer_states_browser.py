@@ -194,8 +194,9 @@ def buttons(tree, name=""):
 
 
 @pytest.mark.parametrize("state", ["README.txt", "sales/", "search"])
-def test_no_button_loses_the_keyboard(shown, state):
+def test_no_button_loses_the_keyboard(shown, state, tmp_path, monkeypatch):
     """Each button of each tab, pressed by a key, leaves the focus in the explorer, also where it goes by that."""
+    monkeypatch.chdir(tmp_path)  # one of them saves beside the notebook
     tree = shown(f"s3://{LAKE}/")
     pressed, lost = set(), []
 
