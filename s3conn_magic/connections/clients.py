@@ -23,7 +23,7 @@ from s3conn_magic.connections.credentials import (
     live_session,
     own_server,
 )
-from s3conn_magic.connections.faults import PARTITION, REGIONS, VERSIONED, translate, translated
+from s3conn_magic.connections.faults import PARSERS, PARTITION, REGIONS, VERSIONED, translate, translated
 from s3conn_magic.connections.guards import S3, Guards, presign_by_version_4
 from s3conn_magic.connections.refusals import OF_PAGES, not_from_s3, region_named
 from s3conn_magic.connections.signing import let_capture
@@ -198,6 +198,7 @@ class Clients:
         client = self._session().client(service, region_name=region, config=Config(retries=_retries(tries)))
         if service == S3:
             let_capture(client)
+            client._endpoint._response_parser_factory = PARSERS  # noqa: SLF001 - no public way for one service
         return client
 
     def _config(self, service: str, endpoint: str | None) -> Config:

@@ -11,10 +11,11 @@ import re
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from botocore import exceptions as boto
-from botocore.parsers import ResponseParserError
+from botocore.parsers import ResponseParserError, ResponseParserFactory
+from botocore.utils import parse_timestamp
 
 from s3conn_magic import errors
 from s3conn_magic.connections.refusals import (
@@ -35,6 +36,7 @@ from s3conn_magic.runtime.logs import OurRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from datetime import datetime
 
 # Where the name of the IAM action is not that of the operation.
 _ACTIONS = {
@@ -551,3 +553,16 @@ _KINDS: tuple[tuple[tuple[type[BaseException], ...], Callable[[Any], errors.S3Co
     (_ENDPOINT_ERRORS, unreachable),
     ((boto.BotoCoreError,), _no_request),
 )
+
+
+def _time_or_none(text: Any) -> datetime | None:
+    """Return the time that a server sends, in whatever form; None where it is none, as in an empty CreationDate."""
+    try:
+        return cast("datetime", parse_timestamp(text))
+    except (ValueError, TypeError, OverflowError):
+        return None
+
+
+PARSERS = ResponseParserFactory()
+PARSERS.set_parser_defaults(timestamp_parser=_time_or_none)
+"""Read answers of S3, where a time that is none is missing and costs nothing else."""

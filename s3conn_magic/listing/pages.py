@@ -327,7 +327,7 @@ def _times(columns: Columns) -> pa.Array:
 
 
 _TIME = re.compile(
-    r"(\d{4}-?\d\d-?\d\d)(?:[T ](\d\d:?\d\d:?\d\d)(?:[.,](\d{1,6})\d*)?)?\s*(Z|UTC|GMT|[+-]\d\d:?\d\d)?",
+    r"(\d{4}-?\d\d-?\d\d)(?:[T ](\d\d:?\d\d:?\d\d)(?:[.,](\d{0,6})\d*)?)?\s*(Z|UTC|GMT|[+-]\d\d:?\d\d)?",
     re.ASCII | re.IGNORECASE,
 )
 _OF_THE_EPOCH = re.compile(r"(\d{9,10}|\d{12,13})(?:\.\d*)?", re.ASCII)

@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
 from botocore.awsrequest import HeadersDict
 from botocore.exceptions import ClientError
-from botocore.parsers import ResponseParserFactory
 
 from s3conn_magic.connections.clients import first_page
-from s3conn_magic.connections.faults import PARTITION, VERSIONED, translate, translated
+from s3conn_magic.connections.faults import PARSERS, PARTITION, VERSIONED, translate, translated
 from s3conn_magic.connections.guards import no_link
 from s3conn_magic.connections.refusals import own_words
 from s3conn_magic.connections.writes import ENCRYPTION_FIELD
@@ -57,7 +56,7 @@ _OPERATIONS = {"get_object": "GetObject", "head_object": "HeadObject", "get_obje
 _HEADERS = {"Range": "Range", "IfMatch": "If-Match", "ChecksumMode": "x-amz-checksum-mode"}
 _LARGEST = 64 * 1024 * 1024
 _REFUSED = 300
-_parser = ResponseParserFactory().create_parser("rest-xml")
+_parser = PARSERS.create_parser("rest-xml")
 
 
 def ask(connection: Connection, location: Location, operation: str, **parameters: Any) -> Mapping[str, Any]:

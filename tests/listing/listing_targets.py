@@ -56,10 +56,10 @@ class SignedTarget:
         code = xml.error_code(response.body) or str(response.status)
         if code == "ExpiredToken" or response.headers.get("x-amz-bucket-region"):
             self.retried += 1
-            return None if self.retried < 2 else _KINDS.get(code, CredentialsError)(code)
+            return None if self.retried < 2 else _KINDS.get(code, CredentialsError)(code, hint="Wait.")
         if code == "AccessDenied":
             return AccessDeniedError(code, action="s3:ListBucket", resource=self.bucket, hint="Ask.")
-        return _KINDS.get(code, EndpointError)(code)
+        return _KINDS.get(code, EndpointError)(code, hint="Wait.")
 
     def unreachable(self, error: Exception) -> Exception:
         return EndpointError(f"no answer: {type(error).__name__}", hint="Wait.")

@@ -484,6 +484,28 @@ def test_a_page_in_another_form(form):
     assert sorted(_keys(Listing(target, delimiter="/").collect())) == names
 
 
+@pytest.mark.parametrize("time", ["", "soon", "2024-05-01T10:00:00.123456789Z", None])
+def test_buckets_and_objects_whose_times_are_odd(time):
+    """A time of a bucket or an object that is none is missing, and costs no row."""
+    created = "" if time is None else f"<CreationDate>{time}</CreationDate>"
+    named = f"<Buckets><Bucket><Name>bucket</Name>{created}</Bucket></Buckets>"
+    headers = {"ETag": '"e"'} | ({} if time is None else {"Last-Modified": time})
+
+    def answer(request):
+        if request.path == "/":
+            return Reply(200, {}, f"<ListAllMyBucketsResult>{named}</ListAllMyBucketsResult>".encode())
+        return Reply(200, headers, b"id\n1\n")
+
+    with recording(answer) as wire:
+        run = Statements()
+        pair = {"AWS_ACCESS_KEY_ID": "A", "AWS_SECRET_ACCESS_KEY": "b"}
+        run(create("lake", ENDPOINT=wire.endpoint, VALIDATE=False, **pair))
+        (row,) = run("SHOW BUCKETS").itertuples()
+        assert (row.bucket, pd.isna(row.created_at)) == ("bucket", time in {"", "soon", None})
+        assert run("PREVIEW 's3://bucket/a.csv'").frame["id"].tolist() == [1]
+        assert run("SELECT * FROM 's3://bucket/a.csv'")["id"].tolist() == [1]
+
+
 class _SaysNothing(Bucket):
     """Escapes keys in a way of its own, or not at all, and says nothing of it; groups them as it likes."""
 
