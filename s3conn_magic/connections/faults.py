@@ -36,7 +36,6 @@ from s3conn_magic.runtime.logs import OurRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from datetime import datetime
 
 # Where the name of the IAM action is not that of the operation.
 _ACTIONS = {
