@@ -399,7 +399,7 @@ def help_page(topic: str) -> str | None:
         for word, entry in shown.items()
     )
     statement = find_statement(topic) if topic else None
-    cell = f"<pre>%%upsql\n{html.escape(statement.example)}</pre>" if statement else ""
+    cell = f'<pre style="{_FLOWING}">%%upsql\n{html.escape(statement.example)}</pre>' if statement else ""
     return f"{_preformatted(text, shown)}{cell}{entries}"
 
 
@@ -420,7 +420,11 @@ def _preformatted(text: str, linked: Iterable[str]) -> str:
         f"{_LINKED.sub(link, html.escape(line)) or ' '}</span>"
         for hang, line in flowed(text)
     )
-    return f'<pre style="white-space:pre-wrap;word-break:normal;overflow-wrap:break-word">{"".join(lines)}</pre>'
+    return f'<pre style="{_FLOWING}">{"".join(lines)}</pre>'
+
+
+# Not every page has its letters of one width for what is within a `pre`.
+_FLOWING = "font-family:var(--jp-code-font-family,monospace);white-space:pre-wrap;word-break:normal"
 
 
 _NAMED = re.compile(r" *\S+(?: \S+)* {2,}(?=\S)")

@@ -41,7 +41,7 @@ _SHOWN_IMAGES = frozenset(
 _SHOWN_CHARACTERS = 64 * 1024
 _SHOWN_COLUMNS = 50
 _CELL = 200
-_PRE = "max-height:40em;overflow:auto;margin:4px 0;white-space:pre"
+_PRE = "font-family:var(--jp-code-font-family,monospace);max-height:40em;overflow:auto;margin:4px 0;white-space:pre"
 _NOTE = f"{QUIET};font-size:13px;margin:4px 0"
 
 
