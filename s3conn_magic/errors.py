@@ -199,6 +199,10 @@ class ObjectNotFoundError(S3ConnError, FileNotFoundError):
         self.is_folder = is_folder
 
 
+class PathError(S3ConnError, ValueError):
+    """A path names no place in S3."""
+
+
 class RegionError(S3ConnError, OSError):
     """The region of a bucket cannot be found, or the request was signed for another."""
 

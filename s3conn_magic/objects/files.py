@@ -33,6 +33,13 @@ _LARGEST_STEP = 1024 * 1024
 BLOCK = 64 * 1024
 
 
+def _moved(here: int, offset: int, whence: int, size: int) -> int:
+    base = {io.SEEK_SET: 0, io.SEEK_CUR: here, io.SEEK_END: size}.get(whence)
+    if base is None or base + offset < 0:
+        raise ValueError("a position is not negative" if base is not None else f"invalid whence ({whence})")
+    return base + offset
+
+
 class ReadableFile(io.RawIOBase):
     """A file over ranged GETs.
 
@@ -79,9 +86,7 @@ class ReadableFile(io.RawIOBase):
         self._checkClosed()
         with self._lock:
             here = self._sought.get(threading.get_ident(), self._at)
-            at = {io.SEEK_SET: 0, io.SEEK_CUR: here, io.SEEK_END: self.size}[whence] + offset
-            if at < 0:
-                raise ValueError("a position is not negative")
+            at = _moved(here, offset, whence, self.size)
             self._sought[threading.get_ident()] = self._at = at
         return at
 
@@ -270,10 +275,7 @@ class RangeReader(io.RawIOBase):
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
         """Move; nothing is requested."""
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self.size}[whence]
-        if base + offset < 0:
-            raise ValueError("a position is not negative")
-        self._at = base + offset
+        self._at = _moved(self._at, offset, whence, self.size)
         return self._at
 
     def readinto(self, buffer: Any, /) -> int:

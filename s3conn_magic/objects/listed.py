@@ -14,7 +14,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Protocol, Self
 from urllib.parse import unquote
 
-from s3conn_magic.errors import EndpointError, S3ConnError
+from s3conn_magic.errors import EndpointError, PathError, S3ConnError
 from s3conn_magic.lakes import among, with_marks, within
 from s3conn_magic.locations import Location, split_version, visible
 from s3conn_magic.objects.formats import is_parquet
@@ -47,7 +47,7 @@ class Path:
         """Read a path, with or without `s3://`.
 
         Raises:
-            S3ConnError: it is none; the message says why.
+            PathError: it is none; the message says why.
         """
         rest = text.removeprefix(_SCHEME)
         bucket = rest.partition("/")[0]
@@ -56,7 +56,7 @@ class Path:
             return cls(name if at else None, Location.parse(_SCHEME + rest[len(name) + len(at) :]))
         except ValueError as error:
             reason = str(error)
-        raise S3ConnError(
+        raise PathError(
             f"a path is not an S3 location: {reason}", hint="s3://bucket/key, or s3://connection@bucket/key."
         )
 

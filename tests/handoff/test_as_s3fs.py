@@ -102,6 +102,11 @@ def test_answers_that_are_meant_to_differ(files, call, answer):
         (FileNotFoundError, lambda files: files.cat("bucket/none", recursive=True)),
         (FileNotFoundError, lambda files: files.open("bucket/a").read()),
         (FileExistsError, lambda files: files.pipe_file("bucket/a.txt", b"new", mode="create")),
+        (ValueError, lambda files: files.open("x", "rb")),
+        (ValueError, lambda files: files.open("", "rb")),
+        (ValueError, lambda files: files.cat("B/key")),
+        (ValueError, lambda files: files.open("bucket/a.txt").seek(0, 10)),
+        (ValueError, lambda files: files.open("bucket/a.txt").seek(-6, 2)),
     ],
 )
 def test_what_is_not_done_is_an_error(files, objects, kind, call):

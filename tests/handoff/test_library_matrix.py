@@ -186,7 +186,8 @@ def _duckdb_write(database: Any, key: str, data: bytes) -> None:
 
 
 def _ibis(connection: Any) -> Any:
-    ibis = pytest.importorskip("ibis")
+    why = "ibis 12 does not go whole with DuckDB 2 (its to_parquet calls what that has no more), so it is no dependency"
+    ibis = pytest.importorskip("ibis", reason=f"{why} of the tests; this is run where it is installed by hand")
     made = ibis.duckdb.connect()
     made.con.register_filesystem(connection.fsspec())
     return made
@@ -486,7 +487,7 @@ def _ibis_copy(connection: Any, fail: bool) -> None:
     made = _ibis(connection)
     rows = f"SELECT CASE WHEN i = 400000 AND {fail} THEN error('boom') END AS a FROM range(500000) r(i)"
     try:
-        made.sql(rows).to_parquet(f"s3conn://{BUCKET}/k")
+        made.raw_sql(f"COPY ({rows}) TO 's3conn://{BUCKET}/k' (FORMAT parquet)")
     except duckdb.Error:
         raise BoomError from None
 
@@ -904,7 +905,8 @@ def test_every_library_reads_in_a_spawned_process(place, monkeypatch):
             continue
         source, handed = library.source(lake), library.handed(lake)
         try:
-            sent[name] = pickle.dumps(handed), source
+            # Pickled, a backend of ibis is one that is not connected.
+            sent[name] = None if name == "ibis" else pickle.dumps(handed), source
         except (TypeError, AttributeError, pickle.PicklingError, NotImplementedError):
             sent[name] = None, source
     code = (
