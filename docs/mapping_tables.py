@@ -6,7 +6,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from s3conn_magic.language.phrases import Phrase, Synonym, book, phrases, synonyms
+from s3conn_magic.language.option_names import Synonym, book, synonyms
+from s3conn_magic.language.phrases import Phrase, phrases
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -82,7 +83,7 @@ def _block(match: re.Match[str]) -> str:
             (_words(row[0]), f"`{row[1]}`" if row[1] else "\N{EN DASH}", row[2] or "\N{EN DASH}")
             for row in book()["kinds"]["options"]
         )
-        return match[1] + _table(("a word in the name", "here", "difference"), rows) + match[3]
+        return match[1] + _table(("words in the name", "here", "difference"), rows) + match[3]
     whose = book()[match[2]]["whose"]
     statements = (_statement(phrase) for phrase in phrases() if phrase.whose == whose)
     options = [_option(entry) for entry in synonyms() if entry.whose == whose]
@@ -93,8 +94,8 @@ def _block(match: re.Match[str]) -> str:
 
 def _words(pattern: str) -> str:
     """Return the plain words of a pattern."""
-    words = (re.sub(r"\\w[*+]|\W", "", word).strip("_") for word in pattern.split("|"))
-    return ", ".join(f"`{word}`" for word in dict.fromkeys(words) if word)
+    said, *_ = re.split(r"\s+-", pattern)
+    return ", ".join(f"`{words.strip()}`" for words in said.split(","))
 
 
 def _statement(phrase: Phrase) -> tuple[str, str, str]:

@@ -11,12 +11,12 @@ from dataclasses import replace
 from itertools import count, islice, pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
+from s3conn_magic.language.answers import answer
 from s3conn_magic.language.job_options import JOB_OPTION_NAMES
 from s3conn_magic.language.options import OPTION_NAMES, Option, find_option
 from s3conn_magic.language.phrases import BOOLEANS, URL, Answer, is_local
 from s3conn_magic.language.reference import KEYWORDS, STATEMENTS, Reference
 from s3conn_magic.language.source import BEFORE_NAME, BLANK, Source, Span, Token, harmless, pieces
-from s3conn_magic.language.translation import answer
 from s3conn_magic.language.words import identifier, listed, literal, nearest
 from s3conn_magic.locations import WILD, normal_location
 from s3conn_magic.secrets import MASK
@@ -96,7 +96,7 @@ def diagnose(
         refused: the error of a text that could not be parsed at all.
     """
     at = source.offset(refused.place) if refused else at
-    made = answer(source.text, at, source.connections())
+    made = answer(source.text, at, source.connections(), parses)
     made = made if made and (not made.ours or parses(made.ours)) else None
     if made and made.whose and refused:
         token = source.token_at(made.head.start)

@@ -133,7 +133,7 @@ class Binding:
 
     def said_here(self, span: Span, *, whole: bool = False) -> str:
         """Return what the statement at a span is here, by the phrase book; `whole`: a statement of ours, or nothing."""
-        from s3conn_magic.language.translation import answer
+        from s3conn_magic.language.answers import answer
 
         made = answer(self._source.text, span.start, self._source.connections())
         return made.hint if made and (made.ours or not whole) else ""
@@ -194,7 +194,7 @@ class Binding:
         """Return the option of that name."""
         if option := find_option(name.text):
             return option
-        from s3conn_magic.language.phrases import option_meant
+        from s3conn_magic.language.option_names import option_meant
 
         near = option_meant(name.text)
         raise self._no_option(name, f"Did you mean {near.name}?" if near else "")
@@ -206,7 +206,7 @@ class Binding:
 
     def _unknown(self, unknown: Sequence[statements.OptionSetting]) -> BindError:
         """Return the error for options that are not known: one name in place of another, or all of the statement."""
-        from s3conn_magic.language.phrases import option_meant, synonym
+        from s3conn_magic.language.option_names import option_meant, synonym
 
         first = unknown[0]
         meant, near = option_meant(first.name.text), nearest(first.name.text, OPTION_NAMES)
@@ -532,7 +532,7 @@ def _environment(text: str) -> str:
 
 def _lacks(setting: statements.OptionSetting) -> bool:
     """Whether an option of another system asks for what there is not here."""
-    from s3conn_magic.language.phrases import synonym
+    from s3conn_magic.language.option_names import synonym
 
     entry, value = synonym(setting.name.text), setting.value
     if entry is None or not isinstance(value, statements.StringLiteral | statements.BooleanLiteral):

@@ -188,7 +188,7 @@ def topic_text(topic: str) -> str | None:
 
 def _of_others(word: str) -> str | None:
     """Return the entry of the option that a word of another system stands for."""
-    from s3conn_magic.language.phrases import option_meant
+    from s3conn_magic.language.option_names import option_meant
 
     option = option_meant(word)
     return f"{word} is {option.name} here.\n\n{option_text(option)}" if option else None
@@ -272,7 +272,8 @@ MEANINGS = {
     "UNNEST": "UNNEST(SELECT items[].id FROM t) gives each element of a list its own row.",
     "MATERIALIZED": "MATERIALIZED VIEW is a table of a query's rows that a job of its name keeps.",
     "VIEW": "MATERIALIZED VIEW is a table of a query's rows that a job of its name keeps.",
-    "SYNC": "SYNC is Upsolver's and changes nothing here: a job runs only when a statement runs it.",
+    "SYNC": "SYNC is Upsolver's: there, a job with it waits for the jobs that write what it reads. Here it changes"
+    " nothing: a job runs only when a statement runs it, and RUN JOBS runs those that write before those that read.",
     "ERRORS": "SHOW JOB name ERRORS shows what a job could not load, and why.",
     "LOCATION": "LOCATION 's3://bucket/prefix' is where a table or job has its files, or what TEST CONNECTION tries.",
     "VERSION": "VERSION 'id' reads that version of an object instead of the current one.",

@@ -7,13 +7,23 @@ writes a syntax: words as they are, `[what may be missing]`, `{one|of|these}`, `
 from __future__ import annotations
 
 import re
-import tomllib
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.resources import files
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from urllib.parse import unquote
 
-from s3conn_magic.language.options import OPTION_NAMES, OPTIONS, Option, find_option
+from s3conn_magic.language.option_names import (
+    Synonym,
+    book,
+    folded,
+    option_meant,
+    option_words,
+    rank_of,
+    sections,
+    synonym,
+    words_listed,
+)
+from s3conn_magic.language.options import OPTION_NAMES, Option, find_option
 from s3conn_magic.language.source import BLANK, KEY_ID, QUOTED, Span, harmless, lines_of, pieces
 from s3conn_magic.language.words import literal, nearest
 from s3conn_magic.locations import location_meant, normal_location
@@ -79,16 +89,6 @@ class Answer:
         return f"{whose}Here: {self.ours} {self.note}".rstrip() if self.ours else self.note
 
 
-class Synonym(NamedTuple):
-    """An option of another system: ours, or none where it is left out; `values` has those that differ."""
-
-    whose: str
-    theirs: str
-    ours: str
-    difference: str
-    values: Mapping[str, str]
-
-
 @cache
 def _words_of(pattern: str) -> tuple[tuple[str, ...], ...]:
     """Return the words that a text must have for the pattern to fit, one of each group."""
@@ -112,7 +112,7 @@ def _compiled(pattern: str) -> re.Pattern[str]:
         if slot:
             names[slot] = names.get(slot, 0) + 1
             group = slot if names[slot] == 1 else f"{slot}_{names[slot]}"
-            pieces.append(rf"\s*(?P<{group}>{_slot(slot)}){'?' if slot in OPTIONAL else ''}")
+            pieces.append(rf"\s*(?P<{group}>{slot_pattern(slot)}){'?' if slot in OPTIONAL else ''}")
         elif bracket:
             pieces.append({"[": "(?:", "]": ")?", "{": r"\s*(?:", "}": ")", "|": "|"}[bracket])
         elif word:
@@ -124,23 +124,10 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 
 
 @cache
-def _slot(name: str) -> str:
+def slot_pattern(name: str) -> str:
     """Return what may stand for a slot, as a regular expression."""
     parts = {"balanced": _BALANCED, "quoted": QUOTED}
-    return parts.get(name) or re.sub("«(\\w+)»", lambda match: _slot(match[1]), book()["slots"][name])
-
-
-@cache
-def book() -> dict[str, dict[str, Any]]:
-    """Return the tables as they are written."""
-    text = files(__package__).joinpath("phrases.toml").read_text(encoding="utf-8")
-    return tomllib.loads(text)
-
-
-@cache
-def _listed(name: str) -> frozenset[str]:
-    """Return the words of one list of the tables."""
-    return frozenset(str(book()["elsewhere"][name]).split())
+    return parts.get(name) or re.sub("«(\\w+)»", lambda match: slot_pattern(match[1]), book()["slots"][name])
 
 
 @cache
@@ -148,74 +135,9 @@ def phrases() -> tuple[Phrase, ...]:
     """Return the statements of all systems, in the order of the file."""
     return tuple(
         Phrase(section["whose"], row[0], row[1], row[2], cli=bool(section.get("cli")))
-        for section in _sections().values()
+        for section in sections().values()
         for row in section["statements"]
     )
-
-
-@cache
-def _sections() -> dict[str, dict[str, Any]]:
-    return {name: section for name, section in book().items() if "whose" in section}
-
-
-@cache
-def synonyms() -> tuple[Synonym, ...]:
-    """Return the options of all systems, in the order of the file."""
-    return tuple(
-        Synonym(section["whose"], row[0], row[1], row[2], _values("".join(row[3:])))
-        for section in _sections().values()
-        for row in section["options"]
-    )
-
-
-def _values(written: str) -> dict[str, str]:
-    pairs = (pair.partition("=") for pair in written.split())
-    return {theirs.lower(): ours for theirs, _, ours in pairs}
-
-
-@cache
-def _by_name() -> dict[str, Synonym]:
-    return {entry.theirs: entry for entry in reversed(synonyms())}
-
-
-def folded(name: str) -> str:
-    """Return an option's name as the tables have it: `--role-arn`, `fs.s3a.access.key`, `roleArn`."""
-    parted = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name.strip("'\"`-"))
-    return re.sub(r"[.-]", "_", parted).upper().removeprefix("SPARK_HADOOP_")
-
-
-def _bare(known: str) -> Iterator[str]:
-    """Yield a name, and what is left of it without a system's prefix."""
-    yield known
-    prefixes = str(book()["elsewhere"]["prefixes"]).split()
-    yield from (known.removeprefix(prefix) for prefix in prefixes if known.startswith(prefix) and known != prefix)
-
-
-def synonym(name: str, *, kinds: bool = True) -> Synonym | None:
-    """Return what an option of another system is here; `kinds`: also by a word in it, such as TIMEOUT."""
-    known, entries = folded(name), _by_name()
-    if entry := next((entries[bare] for bare in _bare(known) if bare in entries), None):
-        return entry
-    plain = known.replace("_", "")
-    entry = next((entry for theirs, entry in entries.items() if theirs.replace("_", "") == plain), None)
-    return entry or (_of_a_kind(known) if kinds and not find_option(known) else None)
-
-
-def _of_a_kind(known: str) -> Synonym | None:
-    rows = (row for row in book()["kinds"]["options"] if re.search(rf"(?:^|_)(?:{row[0]})(?:_|$)", known))
-    return next((Synonym("", known, row[1], row[2], _values("".join(row[3:]))) for row in rows), None)
-
-
-def option_meant(name: str) -> Option | None:
-    """Return the option of ours that a name of any system stands for."""
-    known = folded(name)
-    ours = find_option(known) or find_option(name)
-    if ours is None and (entry := synonym(name, kinds=False)):
-        ours = find_option(entry.ours)
-    plain = known.replace("_", "")
-    bare = (option for option in OPTIONS if option.name.replace("_", "") in {plain, f"AWS{plain}"})
-    stripped = (option for each in _bare(known) if (option := find_option(each)) and option.name != "VALIDATE")
-    return ours or next(bare, None) or next(stripped, None)
 
 
 # The end of a line as a shell and Python join it to the next; what a shell does with the output of a command.
@@ -240,7 +162,7 @@ def flags_of(text: str, *, values: bool = True) -> tuple[list[tuple[str, str]], 
         rest.append(text[at : match.start()])
         name, value, at = match[1], match[2], match.end()
         follows = re.compile(rf"\s+({QUOTED}|[^\s;]+)").match(text, at)
-        takes = values and value is None and name.startswith("--") and name[2:] not in _listed("flags")
+        takes = values and value is None and name.startswith("--") and name[2:] not in words_listed("flags")
         takes = takes or bool(value is None and follows and follows[1].isdecimal())
         if follows and takes and not re.match(r"-|s3://", follows[1]):
             value, at = follows[1], follows.end()
@@ -255,6 +177,8 @@ _TOKEN = re.compile(
     r"|=>|==|[=:(),\[\]{}]|[^\s=:(),\[\]{}'\"]+(?:://[^\s,()'\"]*|:\d+[^\s,()'\"]*)?",
     re.DOTALL | re.IGNORECASE,
 )
+# The AS before a value in Redshift's options.
+_AS_MARK = re.compile(r"\b([A-Z]{4,})\s+AS\s+(?=['\d])", re.IGNORECASE)
 _ASSIGNS = {"=", "=>", "==", ":", ":="}
 _MARKS = _ASSIGNS | set("(),[]{}")
 
@@ -265,8 +189,9 @@ _IN_TEXT = re.compile(r"(aws_\w+)=([^;&'\"]+)", re.IGNORECASE)
 
 def _is_between(token: str, following: str) -> bool:
     """Whether a token is no option by itself: a mark, a word between them, a switch that is not needed, or several."""
-    alone = token.isdecimal() or token.upper() in _listed("switches") or token in _MARKS
-    return alone or (following not in _ASSIGNS and (token.upper() in _listed("between") or bool([*_within(token)])))
+    alone = token.isdecimal() or token.upper() in words_listed("switches") or token in _MARKS
+    between = token.upper() in words_listed("between") or bool([*_within(token)])
+    return alone or (following not in _ASSIGNS and between)
 
 
 def _within(token: str) -> Iterator[tuple[str, str]]:
@@ -280,7 +205,7 @@ def given_in(text: str) -> Iterator[tuple[str, Written]]:
 
     What is no option is given with an empty name.
     """
-    tokens, at = _TOKEN.findall(text), 0
+    tokens, at = _TOKEN.findall(_AS_MARK.sub(r"\1 = ", text)), 0
     if rest := _TOKEN.sub("", text).strip():
         yield "", rest
     while at < len(tokens):
@@ -299,7 +224,7 @@ def given_in(text: str) -> Iterator[tuple[str, Written]]:
             continue
         value_at = at + 2 if following in _ASSIGNS else at + 1
         if following not in _ASSIGNS and (following in _MARKS - {"("} or not following or token[0] in "'\""):
-            if token.upper() not in _listed("between"):
+            if token.upper() not in words_listed("between"):
                 yield "", token
             at += 1
             continue
@@ -346,6 +271,8 @@ def without_quotes(written: str) -> str:
 URL = re.compile(
     r"(?P<scheme>https?://)?(?:(?P<key>[^:@]+):(?P<secret>.+)@)?(?P<host>[\w.-]+(?::\d+)?|\[[0-9a-f:]+\](?::\d+)?)(?P<path>(?:/.*)?)"
 )
+# A key pair within a location, and perhaps the server.
+_WITH_KEYS = re.compile(r"s3[an]?://(?P<key>[^:@/]+):(?P<secret>[^@]+)@(?P<host>[\w.:-]+)/?(?P<path>.*)", re.IGNORECASE)
 FIELD = re.compile(
     r"(?:f['\"])?\{\{?\s*(\w+)\s*\}?\}['\"]?|[$#]\{(\w+)\}|[:@&]{1,2}([A-Za-z_]\w*)|%\((\w+)\)s", re.ASCII
 )
@@ -370,6 +297,7 @@ def is_local(host: str) -> bool:
 
 
 _PAIR = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+_SCHEMES = {"http://", "https://"}
 
 
 _NAMED = re.compile(r"[A-Za-z][A-Za-z_.-]{1,40}")
@@ -390,6 +318,9 @@ class Given:
     junk: bool = False
     completed: bool = False
     _scheme: str = ""
+    _below: str = ""
+    _rank: int = 0
+    _ranks: dict[str, int] = field(default_factory=dict)
 
     def add(self, name: str, value: Written) -> None:
         """Add one option of any system; what has no name is none of any."""
@@ -400,6 +331,7 @@ class Given:
         self.others[known] = value
         if not name or of_object or known == "PORT":
             return
+        self._rank = rank_of(known)
         entry = None if find_option(known) else synonym(name)
         if entry is None or not self._mapped(entry, name, value):
             self._plain(name, known, value)
@@ -411,38 +343,58 @@ class Given:
         if mapped == "!":
             self._leave(name)
             self.lacks[folded(name)] = entry.difference
-        elif mapped in {"http://", "https://"}:
+        elif mapped in _SCHEMES:
             self._scheme = mapped
             self.left_out[folded(name)] = f"it is part of `ENDPOINT = '{mapped}host'`"
+        elif mapped is None and _SCHEMES & set(entry.values.values()):
+            self.left_out[folded(name)] = entry.difference
+            return True
         elif mapped is not None:
             self._put(entry.ours, literal_of(mapped.replace("{}", bare)))
         return mapped is not None or entry.theirs == "TYPE"
 
     def _plain(self, name: str, known: str, value: Written) -> None:
         entry = synonym(name)
-        if option := option_meant(name):
+        if self._is_below(known, entry, value):
+            self._below = self._below or without_quotes(str(value))
+        elif option := option_meant(name):
             self._put(option.name, value)
         elif self.tolerant and (near := nearest(known, OPTION_NAMES)):
             self._put(near, value)
-        elif entry and known not in _listed("options"):
+        elif entry and known not in words_listed("options"):
             self._put(entry.ours, value)
-            self.left_out |= {} if entry.ours else {known: entry.difference}
-        elif known not in _listed("options"):
+            if not entry.ours and (self.tolerant or entry.whose):
+                self.left_out[known] = entry.difference
+            elif not entry.ours:
+                self._leave(name)
+        elif known not in words_listed("options"):
             self._leave(name)
+
+    @staticmethod
+    def _is_below(known: str, entry: Synonym | None, value: Written) -> bool:
+        """Whether an option says where in a bucket something is, and not in which."""
+        filters = entry is not None and entry.ours == "PATH_DISPLAY_FILTERS"
+        named = {"bucket", "buckets", "bucketname", "bucketnames", "container", "for", "filters"} & set(
+            option_words(known)
+        )
+        plain = without_quotes(value) if isinstance(value, str) else "://"
+        return filters and not named and "://" not in plain and not re.match(r"[$:{]|ENV\b", plain)
 
     def _leave(self, name: str) -> None:
         """Note what has no counterpart: its name, where that can be nothing else."""
         self.undone.append(folded(name) if _NAMED.fullmatch(name.strip("'\"`-")) and harmless(name) else BLANK)
 
     def _put(self, name: str, value: Written) -> None:
-        option = find_option(name)
+        of_kms = name == "ENCRYPTION_CUSTOMER_MANAGED_KEY" and re.search(r"arn:aws[\w-]*:kms:|alias/", str(value))
+        option = find_option("ENCRYPTION_KMS_KEY" if of_kms else name)
         if not name or option is None:
             return
         written = value if isinstance(value, list) else [value]
         texts = [self._text(option, each) for each in written if each]
         if texts := [text for text in texts if text]:
             shown = f"({', '.join(texts)})" if len(texts) > 1 else texts[0]
-            self.values.setdefault(option.name, shown)
+            if self._rank > self._ranks.get(option.name, -1):
+                self.values[option.name], self._ranks[option.name] = shown, self._rank
 
     def _text(self, option: Option, written: str) -> str:
         """Return a value as it is written here; empty for one that says nothing."""
@@ -465,6 +417,8 @@ class Given:
         if match := _ENVIRONMENT.fullmatch(written):
             said = match[1] or match[3] or (match[2] if self.python or "{" in written else "")
             return f"ENV '{said}'" if said else f"${match[2]}"
+        if match := re.fullmatch(r"['\"]\$\{(\w+)\}['\"]", written):
+            return f"${match[1]}"
         if match := _SOURCE.fullmatch(written):
             return f"ENV '{match[1]}'"
         if match := FIELD.fullmatch(written):
@@ -476,7 +430,8 @@ class Given:
 
     def _checked(self, option: Option, bare: str, written: str) -> str:
         if option.name == "PATH_DISPLAY_FILTERS":
-            bare = self.on_server(bare) or normal_location(bare)
+            bare = f"https://{bare}/" if re.fullmatch(r"[\w.-]+\.amazonaws\.com", bare) else bare
+            bare = self.on_server(bare) or (location_meant(bare) if "://" in bare else "") or normal_location(bare)
         if option.name == "ENDPOINT":
             bare = self._without_keys(bare)
         if option.name == "ADDRESSING_STYLE":
@@ -495,6 +450,16 @@ class Given:
 
     def on_server(self, url: str) -> str:
         """Return the location that a URL of a server's own names, whose server becomes the endpoint; else nothing."""
+        if keys := _WITH_KEYS.fullmatch(url):
+            self._put("AWS_ACCESS_KEY_ID", literal(unquote(keys["key"])))
+            self._put("AWS_SECRET_ACCESS_KEY", literal(unquote(keys["secret"])))
+            if hosted := re.fullmatch(r"([\w.-]+?)\.s3[.-][\w.-]*amazonaws\.com", keys["host"]):
+                return normal_location(f"s3://{hosted[1]}/{keys['path']}")
+            on_aws = keys["host"].partition(":")[0].endswith("amazonaws.com")
+            of_server = on_aws or ":" in keys["host"]
+            if of_server and not on_aws:
+                self._put("ENDPOINT", literal(keys["host"]))
+            return normal_location(f"s3://{'' if of_server else keys['host'] + '/'}{keys['path']}")
         match = URL.fullmatch(url)
         if not match or not match["scheme"] or location_meant(url) or not (path := match["path"].strip("/")):
             return ""
@@ -525,7 +490,11 @@ class Given:
         host = self.values.get("ENDPOINT")
         if host:
             self.left_out = {name: why for name, why in self.left_out.items() if "`ENDPOINT =" not in why}
-        port = self.others.get("PORT")
+        filters = self.values.get("PATH_DISPLAY_FILTERS", "")
+        if self._below and re.fullmatch(r"'s3://[^/']+/'", filters):
+            self.values["PATH_DISPLAY_FILTERS"] = f"{filters[:-1]}{self._below.lstrip('/')}'"
+        apart = "HOST" in self.others and any("ENDPOINT" in name for name in self.others)
+        port = None if apart else self.others.get("PORT")
         if host and isinstance(port, str) and not re.search(r":\d+'$", host):
             host = self.values["ENDPOINT"] = f"{host[:-1]}:{without_quotes(port)}'"
         if host and host.startswith("'") and "://" not in host:

@@ -408,7 +408,7 @@ STATEMENTS: tuple[Reference, ...] = (
         "INSERT INTO name [(columns)] [MAP_COLUMNS_BY_NAME [EXCEPT column, ...]] query",
         "Put the rows of a query, or VALUES, into a table: all of them or none, each value as it is or the statement is"
         " refused. Columns go by their places; with MAP_COLUMNS_BY_NAME by their names, and those that the table lacks"
-        " are added to it.",
+        " are added to it. INSERT INTO S3 writes objects, as what a job does: HELP CREATE JOB.",
         "INSERT INTO sales SELECT * FROM 's3://bucket/sales/1.csv';",
     ),
     Reference(

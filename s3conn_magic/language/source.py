@@ -436,7 +436,10 @@ class Source:
     def _stands_as_name(self, token: Token) -> bool:
         before, after = self.token_before(token.span.start), self.token_at(token.span.end)
         if before and before.text.upper() in BEFORE_NAME:
-            return _IDENTIFIER.fullmatch(token.text) is not None
+            # Others write SET access_key TO value.
+            set_to = self.token_before(before.span.start) if before.text.upper() == "TO" else None
+            secret = set_to is not None and _SECRET_NAME.search(set_to.text) is not None
+            return _IDENTIFIER.fullmatch(token.text) is not None and not secret
         unassigned = before is None or (before.text not in {"=", "("} and before.text.upper() not in OPTION_NAMES)
         return unassigned and after is not None and after.text == "=" and _LETTERS.fullmatch(token.text) is not None
 

@@ -6,49 +6,46 @@ import re
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
+from s3conn_magic.language.option_names import is_telling, option_meant, words_listed
 from s3conn_magic.language.options import OPTIONS
 from s3conn_magic.language.phrases import (
     BOOLEANS,
     FIELD,
-    JOINED,
     OPTIONAL,
     PYTHON,
     Answer,
     Given,
     Phrase,
+    Written,
     fitting,
     given_in,
-    option_meant,
-    sentence_on,
     settings_in,
     without_quotes,
 )
 from s3conn_magic.language.reference import KEYWORDS
 from s3conn_magic.language.source import (
-    AS_MARKS,
     BLANK,
     COMMENT,
     MOST,
-    PROMPT,
     QUOTED,
     Span,
     harmless,
     head_of,
-    lines_of,
     masked,
-    pieces,
     spaced,
 )
-from s3conn_magic.language.words import identifier, literal, nearest, pattern_as, plainly
+from s3conn_magic.language.unphrased import in_s3, pairs_in
+from s3conn_magic.language.words import identifier, listed, literal, nearest, pattern_as, plainly
 from s3conn_magic.locations import WILD, below, folder_of, location_meant, normal_location
 from s3conn_magic.secrets import Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 
 _STAGE = re.compile(r"(?:\"([^\"]+)\"|([^/\"]+))/?(.*)")
-_FORMATS = {"PARQUET", "CSV", "TSV", "JSON", "ORC", "AVRO"}
+_WRITTEN = {"PARQUET", "CSV", "TSV", "JSON"}
+_FORMATS = {*_WRITTEN, "ORC", "AVRO"}
 # With the space within, it is there where the slot is.
 _SLOT = re.compile(r"\{( ?)(\w+)\}")
 _SHORT = 4
@@ -80,39 +77,46 @@ _BEFORE_QUERY = re.compile(r"(?<!STORED)\s+AS\b|\AAS\b", re.IGNORECASE)
 _MADE_BY = re.compile(r"\bAS\s+((?:SELECT|WITH|FROM|\(\s*SELECT)\b.*)", re.IGNORECASE | re.DOTALL)
 
 
-class _Rewriting:
+class Rewriting:
     """One statement of another system, taken apart, and what its slots are here."""
 
     def __init__(
         self,
         phrase: Phrase,
-        match: re.Match[str],
+        slots: Mapping[str, str | None],
         flags: Iterable[tuple[str, str]],
         connections: Sequence[str],
+        *,
+        text: str = "",
     ) -> None:
         self._phrase = phrase
-        self._slots = {name: text.strip() for name, text in match.groupdict().items() if text is not None}
+        self._slots = {name: text.strip() for name, text in slots.items() if text is not None}
         self._connections = connections
         if "section" in self._slots:
             self._slots["name"] = self._slots["section"].strip("[] ").removeprefix("profile ")
         self._given = Given(python=phrase.whose == "Python's", tolerant=not phrase.whose)
         for name, value in flags:
             self._given.add(name, value)
-        for name in ("options", "options_2", "dictionary", "nameless"):
-            for option, written in given_in(self._slots.get(name, "")):
-                self._given.add(option, written)
-        for option, written in _CALLED.findall(self._slots.get("built", "")):
-            self._given.add(without_quotes(option), written)
-        for option, written in _ASKED.findall(self._slots.get("place", "")):
-            self._given.add(option, literal(unquote(written)))
-        for slot, option in _AS_OPTIONS:
-            if slot in self._slots:
-                self._given.add(option, self._slots[slot])
+        for option, written in self._written():
+            self._given.add(option, written)
+        if phrase.whose and "{options}" in phrase.ours and not self._given.values:
+            for option, written in pairs_in(text):
+                self._given.add(option, written) if is_telling(option) else None
         if "{connect}" in phrase.ours and (
             there := self._given.on_server(without_quotes(self._slots.get("place", "")))
         ):
             self._slots["place"] = literal(there)
         self._given.finish()
+
+    def _written(self) -> Iterator[tuple[str, Written]]:
+        """Yield the options that the statement has anywhere."""
+        for name in ("options", "options_2", "dictionary", "nameless"):
+            yield from given_in(self._slots.get(name, ""))
+        yield from ((without_quotes(name), value) for name, value in _CALLED.findall(self._slots.get("built", "")))
+        yield from ((name, literal(unquote(value))) for name, value in _ASKED.findall(self._slots.get("place", "")))
+        yield from (pair for pair in pairs_in(self._slots.get("clauses", "")) if is_telling(pair[0]))
+        yield from re.findall(r"(\w+)=([^,:]+)", self._slots.get("remote", ""))
+        yield from ((option, self._slots[slot]) for slot, option in _AS_OPTIONS if slot in self._slots)
 
     def answer(self, head: Span, span: Span, *, lines: bool) -> Answer | None:
         """Return what is said of it; `lines` is whether it has several."""
@@ -123,14 +127,11 @@ class _Rewriting:
             )
             return Answer(phrase.whose, head, span, "", said)
         said = _SLOT.sub(lambda match: (text := self._slot(match[2])) and match[1] + text, phrase.ours)
-        why = [
-            f"{name} is left out: {reason.partition(';')[0]}."
-            for name, reason in self._given.left_out.items()
-            if harmless(name)
-        ]
+        why = [*self._left_out()]
         if said.endswith(" SET;") and why and phrase.whose:
             return Answer(phrase.whose, head, span, "", " ".join(why))
-        if not said.strip("; ") or said.endswith(" SET;") or (self._given.tolerant and self._is_unsure()):
+        empty = said == "CREATE S3 CONNECTION my_s3;" and phrase.whose == "Spark's"
+        if empty or not said.strip("; ") or said.endswith(" SET;") or (self._given.tolerant and self._is_unsure()):
             return None
         said = _AS_OF.sub(r"AT (\1 => \2)", re.sub(r"\s+(?=;)|(?<=\s)\s+", "", said))
         shown = masked(said)
@@ -138,16 +139,38 @@ class _Rewriting:
         # A hint's statement ends with its last semicolon.
         reason = f": {self._given.lacks[left].partition(';')[0]}" if self._given.lacks.get(left) else ""
         note = f"{left} {'have' if ',' in left else 'has'} no counterpart{reason}." if left else ""
+        if self._is_narrowed(said):
+            note = f"{note} All files below the location are read, not those of the pattern alone.".lstrip()
+        if phrase.whose and re.fullmatch(r"CREATE [A-Z0-9 ]*CONNECTION (?:IF NOT EXISTS )?\S+;", said):
+            note = note or " ".join(why)
         note = note or ("" if phrase.whose else phrase.difference or " ".join(why))
         whole = None
         if not (self._given.undone or self._given.junk or self._given.completed) and BLANK not in said:
             whole = Secret(self._revealed(said))
         return Answer(phrase.whose, head, span, shown, note, whole)
 
+    def _is_narrowed(self, said: str) -> bool:
+        """Whether a table over files stands for what named some of them by a pattern."""
+        patterns = {"GLOB", "PATTERN", "FILE_PATTERN", "MATCH_PATTERN", "KEY_FILTER"} & self._given.others.keys()
+        wild = "place" in self._slots and self._listed[1].strip("*./")
+        return bool(
+            re.search(r"TABLE [^;]* LOCATION '", said) and (patterns or (wild and "*." not in self._listed[1][:2]))
+        )
+
+    def _left_out(self) -> Iterator[str]:
+        """Yield what is said of options that nothing here needs, those of one reason together."""
+        reasons: dict[str, list[str]] = {}
+        for name, reason in self._given.left_out.items():
+            if harmless(name):
+                reasons.setdefault(reason.partition(";")[0], []).append(name)
+        for reason, names in reasons.items():
+            yield f"{listed(names, 'and')} {'is' if len(names) == 1 else 'are'} left out: {reason}."
+
     def _is_unsure(self) -> bool:
         """Whether something in a statement that is nearly one of ours may be anything else than an option of others."""
         words = ("EXISTS", "REPLACE", "CONNECTION")
         odd = any(len(name) < _SHORT or name in KEYWORDS or nearest(name, words) for name in self._given.undone)
+        odd = odd or any(name in words_listed("own") for name in self._given.left_out)
         return self._given.junk or odd or bool(self._given.undone and not self._given.values)
 
     def _revealed(self, said: str) -> str:
@@ -173,7 +196,7 @@ class _Rewriting:
     def _named(self, slot: str, otherwise: str = "") -> str:
         plain = without_quotes(self._slots.get(slot, "")) or otherwise
         plain = plain if harmless(plain) else otherwise
-        return plainly(plain)
+        return identifier(plain) if self._phrase.whose and plain.upper() in KEYWORDS else plainly(plain)
 
     @property
     def _name(self) -> str:
@@ -230,12 +253,24 @@ class _Rewriting:
         return self._said(query[1:-1] if query.startswith("(") and query.endswith(")") else query)
 
     @property
+    def _rows(self) -> str:
+        if spoken := self._slots.get("spoken"):
+            spoken = spoken if spoken.startswith(("'", "$")) else f"'{spoken}'"
+            return self._said(without_quotes(spoken).strip("; \n"))
+        return self._query if "query" in self._slots else f"SELECT * FROM {self._table}"  # noqa: S608
+
+    @property
+    def _asked(self) -> str:
+        through = f"'s3://{self._name}@" if self._connects else "'s3://"
+        return self._sql(self._slots["asked"]).replace("'s3://", through)
+
+    @property
     def _ours(self) -> str:
         return self._said(self._slots["ours"])
 
     def _said(self, text: str) -> str:
         """Return a statement within this one as it is here, if it is one of another system too."""
-        made = _answered(text, Span(0, len(text)), self._connections)
+        made = phrased(text, Span(0, len(text)), self._connections)
         self._given.junk = self._given.junk or bool(made and made.ours and made.whole is None)
         if made is None or not made.ours:
             return self._sql(text)
@@ -280,7 +315,10 @@ class _Rewriting:
 
     @property
     def _folder(self) -> str:
-        folder = folder_of(self._listed[0])
+        location, pattern = self._listed
+        of_table = re.search(r"TABLE|\{table_of\}", self._phrase.ours)
+        object_alone = of_table and not pattern and re.search(r"\.\w+\Z", location)
+        folder = location if object_alone else folder_of(location)
         named = self._connects and "FROM {folder}" in self._phrase.ours
         return literal(folder.replace("s3://", f"s3://{self._name}@", 1) if named else folder)
 
@@ -289,6 +327,7 @@ class _Rewriting:
         """The location that is given as an option."""
         names = ["PATH", "URI", "URIS", "URL", "LOCATION", "TABLE_LOCATION", "TABLE"]
         given = [self._given.others.get(name) for name in names]
+        given += [value for value in self._given.others.values() if "s3://" in str(value)]
         first = next((value if isinstance(value, str) else value[0] for value in given if value), f"s3://{BLANK}/")
         self._slots["place"] = first
         location = self._location + below(self._location)
@@ -306,6 +345,7 @@ class _Rewriting:
     def _bucket_place(self) -> str:
         others = self._given.others
         bucket = str(others.get("BUCKET", BLANK))
+        bucket = BLANK if without_quotes(bucket).startswith("$") else bucket
         key = others.get("KEY") or others.get("PREFIX") or ""
         path = f"{without_quotes(str(bucket))}/{without_quotes(str(key))}"
         return literal(f"s3://{path}" if not PYTHON.fullmatch(str(bucket)) or self._phrase.cli else f"s3://{BLANK}/")
@@ -403,6 +443,8 @@ class _Rewriting:
         query = _MADE_BY.search(clauses)  # what it reads, or its functions take, is no place of the table
         place = _PLACED.search(clauses, 0, query.start() if query else len(clauses))
         made = f"TABLE{self._slot('if_not_exists')} {self._table}"
+        if re.search(r"\btype['\"]?\s*=\s*'sink'", clauses):
+            return ""
         misspelt = (query is None and _BEFORE_QUERY.search(clauses)) or (
             place is None and "://" in clauses and not query
         )
@@ -421,7 +463,8 @@ class _Rewriting:
             parts = f" PARTITIONED BY {match[1].strip()}" if (match := _PARTED.search(clauses)) else ""
             keeps = f"STORAGE_CONNECTION = {self._via} STORAGE_LOCATION = {self._folder}"
             return f"CREATE ICEBERG {made} ({_COMMENTED.sub('', columns).strip()}){parts} {keeps}"
-        over = f"CREATE{self._slot('or_replace')} {made} LOCATION {self._folder}{f' {behind[1]}' if behind[1] else ''}"
+        using = f" {behind[1]}" if behind[1] else self._using
+        over = f"CREATE{self._slot('or_replace')} {made} LOCATION {self._folder}{using}"
         kind = next(iter(sorted(_FORMATS & set(re.findall(r"\w+", clauses.upper())))), "PARQUET")
         writes = f"CREATE JOB write_{self._load.removeprefix('load_')} AS INSERT INTO S3 {self._via}"
         return (
@@ -432,7 +475,7 @@ class _Rewriting:
 
     @property
     def _via(self) -> str:
-        if self._slots.keys() & {"stage", "remote", "path"}:
+        if self._slots.keys() & {"stage", "remote", "path"} and not self._connects:
             return plainly(self._known_stage)
         if credential := self._given.others.get("CREDENTIAL") or self._given.others.get("STORAGE_INTEGRATION"):
             return without_quotes(str(credential))
@@ -512,7 +555,10 @@ class _Rewriting:
 
     @property
     def _format(self) -> str:
-        return f" FILE_FORMAT = {self._kind or 'CSV'}"
+        kind = self._kind or "CSV"
+        if kind not in _WRITTEN:
+            self._given.undone.append(kind)
+        return f" FILE_FORMAT = {kind if kind in _WRITTEN else 'PARQUET'}"
 
     @property
     def _job_options(self) -> str:
@@ -522,75 +568,33 @@ class _Rewriting:
         content = f" CONTENT_TYPE = {kind}" if kind else ""
         if isinstance(delimiter, str) and len(without_quotes(delimiter)) == 1:
             content = f" CONTENT_TYPE = (TYPE = {kind or 'CSV'} DELIMITER = {literal(without_quotes(delimiter))})"
+        elif delimiter is not None:
+            self._given.undone.append("DELIMITER")
         pattern = others.get("PATTERN")
         glob = self._listed[1] if "place" in self._slots else ""
         if glob and (kept := pattern_as("regular", glob, "glob")):
             content += f" FILE_PATTERN = {literal(kept)}"
-        elif isinstance(pattern, str) and self._phrase.whose == "Snowflake's":
-            content += f" FILE_PATTERN = {literal(without_quotes(pattern))}"
+        elif isinstance(pattern, str):
+            plain = without_quotes(pattern)
+            regular = self._phrase.whose == "Snowflake's" or re.search(r"\.[*+]|\\|\[\.\]|[|^$]", plain)
+            kept = plain if regular else pattern_as("regular", plain, "glob")
+            content += f" FILE_PATTERN = {literal(kept)}" if kept else ""
         if isinstance(purge := others.get("PURGE"), str):
             content += f" DELETE_FILES_AFTER_LOAD = {str(BOOLEANS.get(without_quotes(purge).lower(), False)).upper()}"
         return content
 
 
-def answer(text: str, at: int, connections: Sequence[str] = ()) -> Answer | None:
-    """Return what the statement at an offset of a cell is here, where it is one of another system.
-
-    Args:
-        text: of the cell.
-        at: where the parser stopped.
-        connections: names of those that there are, the default first.
-    """
-    if JOINED.match(text, at):
-        return None
-    text = PROMPT.sub(lambda match: " " * len(match.group()), text.translate(AS_MARKS))
-    span = next((span for span in pieces(text) if span.end >= at), Span(0, 0))
-    units = [span, *lines_of(text, span)]
-    answers = [made for unit in units if (made := _answered(text, unit, connections))]
-    first = next((made for made in answers if made.ours), next(iter(answers), None)) or _by_first_words(text, span)
-    if first and not first.ours and (first.whose == "Python's" or "Delete this " in first.note):
-        later = (made for unit in pieces(text) if (made := _answered(text, unit, connections)) and made.ours)
-        return next(later, first)
-    return first
-
-
-def _answered(text: str, span: Span, connections: Sequence[str]) -> Answer | None:
+def phrased(text: str, span: Span, connections: Sequence[str]) -> Answer | None:
+    """Return what the statement at a span is here, by the phrases."""
     written = text[slice(*span)]
     if not written or len(written) > MOST:
         return None
     plain = COMMENT.sub(lambda match: match[1] or " ", written).strip().rstrip(";").rstrip()
+    plain = in_s3(plain)
     for phrase, flags, match in fitting(plain):
         pairs = settings_in(phrase, text) if {"value"} & match.groupdict().keys() else []
-        taken = _Rewriting(phrase, match, [*flags, *pairs], connections)
+        taken = Rewriting(phrase, match.groupdict(), [*flags, *pairs], connections, text=plain)
         made = taken.answer(head_of(text, span), span, lines="\n" in written)
         if made and spaced(made.ours) != spaced(written):
             return made
     return None
-
-
-def _by_first_words(text: str, span: Span) -> Answer | None:
-    said = sentence_on(text[span.start : span.start + 80])
-    return Answer("", head_of(text, span), span, "", said) if said else None
-
-
-def translated(text: str, connections: Sequence[str], is_ours: Callable[[str], bool]) -> Secret | None:
-    """Return a cell with each statement of another system as ours, secrets and all; None where one cannot be.
-
-    Args:
-        text: of the cell.
-        connections: names of those that there are.
-        is_ours: whether a text is a statement of ours, which stays as it is.
-    """
-    said, at, settings = [], 0, False
-    for span in pieces(text):
-        made = None if is_ours(text[slice(*span)]) else _answered(text, span, connections)
-        # What is ours with other marks or words is told, and never run as it may have been meant.
-        if made is None or not made.whose:
-            continue
-        if made.whole is None and made.ours:
-            return None
-        repeated = settings and bool(re.match(r"(?i)SET\s", text[slice(*span)]))
-        settings = settings or bool(re.match(r"(?i)SET\s", text[slice(*span)]))
-        said += [text[at : span.start], "" if repeated or made.whole is None else made.whole.reveal().rstrip("; ")]
-        at = span.end
-    return Secret("".join([*said, text[at:]])) if said else None

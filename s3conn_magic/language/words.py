@@ -198,6 +198,16 @@ def pattern_meant(clause: str, taken: Kind, pattern: str) -> str:
     return f"{clause.rstrip(' =')} takes {_TAKES[taken][0]}, and this looks like {_TAKES[kind][1]}{write}."
 
 
+def looks_below(pattern: str, *, recursive: bool) -> str:
+    """Return how a glob that matches nothing on its own level looks into the folders below; empty for one that does."""
+    if "/" in pattern or "**" in pattern or not WILD.search(pattern):
+        return ""
+    clause = "MATCHING" if recursive else "RECURSIVE MATCHING"
+    return (
+        f"{literal(visible(pattern))} matches no / in a key: {clause} {literal(f'**/{visible(pattern)}')} looks below."
+    )
+
+
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _PARTS = re.compile(r'"(?:[^"]|"")*"|[^".]+')
 

@@ -154,7 +154,7 @@ class Queries:
 
     def also_here(self, source: Source, error: QueryError, place: Place) -> str:
         """Return what to do about a query that is another system's: what it is here, if that is a query that reads."""
-        from s3conn_magic.language.translation import answer
+        from s3conn_magic.language.answers import answer
 
         made = answer(source.text, source.offset(error.place or place), source.connections())
         if made is None or not made.ours:
@@ -592,7 +592,7 @@ def in_dialect(source: Source, dialect: str, note: Callable[[str], None]) -> tup
     else:
         if not accepts or _sets_ours(parsed):
             return parsed, source
-    from s3conn_magic.language.translation import translated
+    from s3conn_magic.language.answers import translated
 
     if (said := translated(source.text, source.connections(), _is_ours)) is not None:
         source = replace(source, text=said.reveal())

@@ -19,7 +19,7 @@ from s3conn_magic.language.plans import DEFAULT_S3, SANDBOX
 from s3conn_magic.language.reference import BY_QUERY
 from s3conn_magic.language.session_settings import SettingValues, Timeouts, bytes_of, setting_text
 from s3conn_magic.language.source import Source
-from s3conn_magic.language.words import counted, filter_note, pattern_meant, pattern_note
+from s3conn_magic.language.words import counted, filter_note, looks_below, pattern_meant, pattern_note
 from s3conn_magic.query.sql import OF_THE_SESSION
 from s3conn_magic.results.cards import Message, connection_card
 from s3conn_magic.runtime.background import asking, new_lock
@@ -66,7 +66,9 @@ def _note_of_pattern(plan: plans.Plan, result: Any) -> str:
     if not hasattr(result, "columns") or len(result):
         return ""
     if matching := getattr(asked, "matching", None):
-        return pattern_meant("MATCHING", "glob", matching)
+        return pattern_meant("MATCHING", "glob", matching) or looks_below(
+            matching, recursive=bool(getattr(asked, "recursive", True))
+        )
     like = getattr(asked, "like", None)
     return pattern_meant("LIKE", "like", like) if like else ""
 

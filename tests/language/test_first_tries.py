@@ -10,8 +10,9 @@ import pytest
 from corpora import leaked
 from first_tries import came_of, mocked, read
 
+from s3conn_magic.language.option_names import option_meant, synonyms
 from s3conn_magic.language.options import OPTION_NAMES, find_option
-from s3conn_magic.language.phrases import option_meant, phrases, synonyms
+from s3conn_magic.language.phrases import phrases
 from s3conn_magic.language.redaction import redacted
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ CASES = read()
 # Every seventh is run; all of them: S3CONN_TRIES_STRIDE=1 python -m pytest tests/language/test_first_tries.py
 STRIDE = int(os.environ.get("S3CONN_TRIES_STRIDE", "7"))
 RUN = CASES[::STRIDE]
-FOREIGN = {"abroad", "databricks", "duckdb", "engines", "python", "shell", "snowflake"}
+FOREIGN = {"abroad", "databricks", "duckdb", "engines", "python", "shapes", "shell", "snowflake"}
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -9,7 +9,7 @@ from offline import offline_session
 
 from s3conn_magic.errors import S3ConnError, StatementSyntaxError
 from s3conn_magic.language.grammar import parse
-from s3conn_magic.language.phrases import book
+from s3conn_magic.language.option_names import book
 from s3conn_magic.language.reference import STATEMENTS
 from s3conn_magic.language.source import Source
 
@@ -128,6 +128,22 @@ def test_tables_of_others_are_told_as_ours(written, ours):
         "ALTER S3 CONNECTION lake DROP {secret}, COMMENT",
         "aws s3 ls --{secret} s3://b/",
         "COPY t FROM 's3://b/' IAM_ROLE default {secret} 'x' DELIMITER ','",
+        "CREATE PEER p FROM S3 WITH ({secret} = 'x', s3.region = 'us-east-1')",
+        "CREATE PEER p FROM S3 WITH (s3.region = {secret}, url = 's3://b/')",
+        "CREATE PEER {secret} FROM S3 WITH (s3.region = 'us-east-1')",
+        "CREATE SINK s FROM {secret} WITH (s3.bucket_name = 'b', s3.path = 'x/')",
+        "CREATE SOURCE s WITH (path = 's3://{secret}@b/x/', s3.secret.key = {secret})",
+        "CREATE SOURCE s WITH (path = 's3://b/x/', s3.access.key = '{secret}')",
+        "COPY t FROM 's3://key:{secret}@host:9000/b/x.csv'",
+        "EXPORT (SELECT '{secret}' AS x) INTO CSV AT 'https://b.s3.amazonaws.com' USER 'u' IDENTIFIED BY '{secret}'",
+        "SET engine.s3.secret-key={secret}",
+        "SET engine.s3.access_key TO {secret}",
+        "lakecopy --{secret} ls s3://b/",
+        "lakecopy ls s3://b/ --access-key {secret} --secret-key {secret}",
+        "CALL x.create_catalog('{secret}', MAP(ARRAY['s3.region', '{secret}'], ARRAY['us-east-1', '{secret}']))",
+        "SELECT * FROM csv.read('s3://b/x.csv', {secret} = 'y', secret_access_key = '{secret}')",
+        "options = {{'s3.region': 'us-east-1', 's3.secret-key': '{secret}', '{secret}': 'x'}}",
+        "SELECT f.table_import_from_s3('{secret}', '', 'b', 'k.csv', 'us-east-1', '{secret}', '{secret}')",
     ],
 )
 def test_what_stands_where_a_name_stands_is_not_told_when_it_may_be_a_secret(written: str):

@@ -126,6 +126,10 @@ FOREIGN = (
     f"CREATE S3 CONNECTION theirs KEY_ID = 'AKIAEXAMPLE' SECRET = {_SECRET} TOKEN = {_TOKEN} SSE_C_KEY = {_KEY}",
     f"CREATE STORAGE CREDENTIAL theirs WITH (ACCESS_KEY = 'AKIAEXAMPLE', SECRET_KEY = {_SECRET})",
     f"SET fs.s3a.secret.key = {_SECRET}",
+    f"CREATE PEER theirs FROM S3 WITH (url = 's3://{BUCKET}/', access_key_id = 'AKIAEXAMPLE', secret_key = {_SECRET})",
+    f"SET theirs.s3.secret_key TO {_SECRET}",
+    f"CALL theirs.create_catalog('theirs', MAP(ARRAY['s3.access-key', 's3.secret-key'], ARRAY['A', {_SECRET}]))",
+    f"theirs --s3-access-key-id AKIAEXAMPLE --s3-secret-access-key {_SECRET} ls s3://{BUCKET}/",
     f"SELECT * FROM s3('https://{BUCKET}.s3.amazonaws.com/{KEY}', 'AKIAEXAMPLE', {_SECRET}, 'CSV')",
 )
 

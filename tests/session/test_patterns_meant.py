@@ -80,6 +80,19 @@ def test_the_note_is_a_clause_that_works(run, statement, found):
     assert len(frame) >= found
 
 
+@pytest.mark.parametrize("recursive", ["", "RECURSIVE "])
+def test_a_glob_of_one_level_says_how_it_looks_below(run, recursive):
+    """Where nothing on the level matches, the note has the clause that finds the objects in folders below it."""
+    run.notes.clear()
+    assert not len(run(f"LIST 's3://acme-lake/' {recursive}MATCHING '*.csv'"))
+    clause = re.search(r": ((?:RECURSIVE )?MATCHING '.*') looks below\.$", run.notes[-1])
+    assert clause
+    assert len(run(f"LIST 's3://acme-lake/' {recursive if 'RECURSIVE' not in clause[1] else ''}{clause[1]}"))
+    run.notes.clear()
+    assert not len(run("LIST 's3://acme-lake/' RECURSIVE MATCHING '**/*.nothing'"))
+    assert not run.notes
+
+
 def test_a_job_says_what_its_pattern_is_taken_for(run):
     """A glob that is no regular expression is refused with the right one; so is one that finds nothing."""
     place = "LOCATION = 's3://acme-lake/sales/' FILE_PATTERN = '{}'"
