@@ -329,6 +329,9 @@ def telling(root: LakeRoot) -> Iterator[None]:
 _NUMBER = re.compile(r"v?([0-9]+)\D.*", re.DOTALL)
 
 
+_HINT, _OF_OURS = "version-hint.text", re.compile(r"[0-9]{5,}-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
 def newest_metadata(reach: Reach) -> str:
     """The name of the newest metadata file of an Iceberg table, below its root.
 
@@ -336,6 +339,10 @@ def newest_metadata(reach: Reach) -> str:
         QueryError: it cannot be told which that is.
     """
     names = [row["key"] for row in reach.below(NOTES)]
+    if _HINT in names:  # a table of ours may have metadata that is not committed yet, or never will be
+        said = reach.content([f"{NOTES}{_HINT}"])[0].decode("utf-8", "replace").strip()
+        if _OF_OURS.fullmatch(said):
+            return f"{NOTES}{said}.metadata.json"
     files = [name for name in names if re.fullmatch(r"[^/]*\.metadata\.json(\.gz)?", name)]
     numbers: dict[int, list[str]] = {}
     for name in files:
