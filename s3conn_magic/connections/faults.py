@@ -463,11 +463,15 @@ def _unparsed(error: Any) -> str:
     return f": line {line}{twice}" if line else twice
 
 
+def _unnamed() -> str:
+    return "of AWS_PROFILE, which is empty," if os.environ.get("AWS_PROFILE") == "" else "that is named"
+
+
 NOTHING_FOUND = "no credentials were found"
 _CONFIGURATION: tuple[tuple[Any, Callable[[Any], str], str], ...] = (
     (
         boto.ProfileNotFound,
-        lambda error: f"the profile {said_by('profile', 'that is named')(error)} is not in {_aws_files(error)}",
+        lambda error: f"the profile {said_by('profile', _unnamed())(error)} is not in {_aws_files(error)}",
         "`aws configure list-profiles` lists them. AWS_PROFILE names the one to use.",
     ),
     (

@@ -116,6 +116,7 @@ BROKEN = {
     ),
     "a timeout that is no number": ("", {"AWS_METADATA_SERVICE_TIMEOUT": "abc"}, "metadata service", "TIMEOUT"),
     "a profile that is not there": ("", {"AWS_PROFILE": "gone"}, "profile gone is not", "list-profiles"),
+    "a variable of no profile": ("", {"AWS_PROFILE": ""}, "profile of AWS_PROFILE, which is empty", "AWS_PROFILE"),
     "a file that is none": ("[profile p\nx", {}, "configuration file .*aws-config", "brackets"),
     "the other half of a key pair": (
         "",
