@@ -147,7 +147,7 @@ def answers(_client, operation, parameters):
 def test_calls_that_are_replaced_are_asked(alone):
     """Where `_make_api_call` is another's, listings are what it gives: every page, versions, and refusals."""
     with patch.object(BaseClient, "_make_api_call", answers):
-        frame = alone("LIST 's3://lake/' LIMIT ALL")
+        frame = alone("LIST 's3://lake/' RECURSIVE LIMIT ALL")
         versions = alone("LIST 's3://lake/' VERSIONS")
         alone.fails("LIST 's3://secret/'", AccessDeniedError)
     assert frame["key"].tolist() == [ODD, "z"]
