@@ -36,7 +36,8 @@ if TYPE_CHECKING:
     from s3conn_magic.locations import Location
     from s3conn_magic.objects.listed import Partition
     from s3conn_magic.objects.scope import QueryScope
-    from s3conn_magic.query.text_rows import Misfit, TextRows
+    from s3conn_magic.query.text_rows import TextRows
+    from s3conn_magic.query.text_types import Misfit
 
 _STAGED, _PLAIN, _LINES = "s3conn_magic_rows", "s3conn_magic_plain_rows", "s3conn_magic_lines"
 AHEAD = 128

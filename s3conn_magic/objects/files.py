@@ -101,10 +101,12 @@ class ReadableFile(io.RawIOBase):
 
     def readinto(self, buffer: Any, /) -> int:
         """Fill a buffer from here on, less at the end."""
-        view = memoryview(buffer).cast("B")
-        data = self.read(len(view))
-        view[: len(data)] = data
-        return len(data)
+        view, at = memoryview(buffer).cast("B"), 0
+        start, stop, ahead_to = self._step(len(view))
+        for piece in self._source.pieces(start, stop, ahead_to=ahead_to):
+            view[at : at + len(piece)] = piece
+            at += len(piece)
+        return at
 
     def readall(self) -> bytes:
         """All that is left."""

@@ -361,7 +361,7 @@ def _of_text(text: _Text, named: Format | None) -> Format | None:
     if named and (named.type != "JSON" or begins_as_json):
         return named
     if not text.text.strip():
-        return named or _CSV
+        return named or (None if text.text.strip("\r\n") else _CSV)
     if _NO_TEXT.search(text.text[:HEAD].encode()) or by_name(text.name).ending.lower() in _PROSE - {".log"}:
         return named
     delimiter = certain_delimiter(text.text, whole=text.whole)

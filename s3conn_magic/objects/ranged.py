@@ -278,7 +278,12 @@ class RangedObject:
             ahead.opened(at)
 
     def read(self, start: int, stop: int, *, ahead_to: int = 0) -> bytes:
-        """The bytes from `start` to `stop`, less behind the end.
+        """The bytes of `pieces`, together."""
+        pieces = [*self.pieces(start, stop, ahead_to=ahead_to)]
+        return pieces[0] if len(pieces) == 1 and isinstance(pieces[0], bytes) else b"".join(pieces)
+
+    def pieces(self, start: int, stop: int, *, ahead_to: int = 0) -> Iterator[bytes | memoryview]:
+        """The bytes from `start` to `stop`, less behind the end, as they are kept.
 
         Args:
             start: first byte.
@@ -290,10 +295,11 @@ class RangedObject:
             StatementInterrupted: the query was stopped.
         """
         start, stop = min(start, self.size), min(stop, self.size)
-        if stop <= start:
-            return b""
         try:
-            return self._joined(self._wanted(start, stop, min(max(stop, ahead_to), self.size)), start, stop)
+            for segment in self._wanted(start, stop, min(max(stop, ahead_to), self.size)) if start < stop else ():
+                data = self._scope.wait(segment.data)
+                whole = segment.start >= start and segment.stop <= stop
+                yield data if whole else memoryview(data)[max(start - segment.start, 0) : stop - segment.start]
         except S3ConnError as error:
             self._scope.failed(error)
             raise
@@ -458,14 +464,6 @@ class RangedObject:
             raise
         self._arrived(segment, data)
         return data
-
-    def _joined(self, segments: Sequence[_Segment], start: int, stop: int) -> bytes:
-        pieces = []
-        for segment in segments:
-            data = self._scope.wait(segment.data)
-            whole = segment.start >= start and segment.stop <= stop
-            pieces.append(data if whole else memoryview(data)[max(start - segment.start, 0) : stop - segment.start])
-        return pieces[0] if len(pieces) == 1 and isinstance(pieces[0], bytes) else b"".join(pieces)
 
 
 _Asked = tuple[RangedObject, _Segment]

@@ -42,8 +42,11 @@ _BZ2 = (b"1AY&SY", b"\x17\x72\x45\x38\x50\x90")  # a block, or the end of an emp
 
 def compression_of(data: bytes) -> str | None:
     """`gzip`, `zstd`, `bz2`, `lz4`, `xz` or `snappy` by the first bytes, or None."""
-    while data.startswith(_SKIPPABLE):  # frames of notes, before those of data
+    notes = data.startswith(_SKIPPABLE)  # frames of them, before those of data, if there are any
+    while data.startswith(_SKIPPABLE):
         data = data[8 + int.from_bytes(data[4:8], "little") :]
+    if notes and not data:
+        return "zstd"
     if data.startswith(b"BZh") and data[3:4].isdigit() and data[4:10] in _BZ2:
         return "bz2"
     return next((name for magic, name in _MAGIC if data.startswith(magic)), None)
@@ -131,8 +134,9 @@ class Stream(io.RawIOBase):
             QueryError: the object is damaged.
             S3ConnError: it cannot be read.
         """
-        wanted = -1 if size is None else size
-        parts: list[memoryview] = []
+        return b"".join(self._parts(-1 if size is None else size))
+
+    def _parts(self, wanted: int) -> Iterator[memoryview]:
         while wanted:
             if not self._piece:
                 with self._during():
@@ -142,17 +146,17 @@ class Stream(io.RawIOBase):
                 self._piece = memoryview(piece)
             part = self._piece if wanted < 0 else self._piece[:wanted]
             self._piece = self._piece[len(part) :]
-            parts.append(part)
             self._at += len(part)
             wanted -= 0 if wanted < 0 else len(part)
-        return b"".join(parts)
+            yield part
 
     def readinto(self, buffer: Any, /) -> int:
         """Fill a buffer from here on, less at the end."""
-        view = memoryview(buffer).cast("B")
-        data = self.read(len(view))
-        view[: len(data)] = data
-        return len(data)
+        view, at = memoryview(buffer).cast("B"), 0
+        for part in self._parts(len(view)):
+            view[at : at + len(part)] = part
+            at += len(part)
+        return at
 
     def readall(self) -> bytes:
         """All that is left."""

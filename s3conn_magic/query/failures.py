@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from s3conn_magic.errors import InternalError, QueryError, S3ConnError, StatementInterrupted
 from s3conn_magic.locations import visible
 from s3conn_magic.objects.formats import how_to_read
+from s3conn_magic.objects.scope import UNPACKED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -140,7 +141,7 @@ def translate(error: BaseException, sql: str, scope: QueryScope) -> S3ConnError:
 
 
 def _of_duckdb(said: dict[str, Any], kind: str, sql: str, scope: QueryScope) -> S3ConnError:
-    message = str(said["exception_message"]).removeprefix(MARK)
+    message = str(said["exception_message"]).removeprefix(MARK).replace(UNPACKED, "s3://")
     for copies in scope.copies.values():
         message = copies.named(message) if copies is not None else message
     if failure := _of_file(message):

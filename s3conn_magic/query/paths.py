@@ -181,10 +181,8 @@ def _query(
     """
     entries = filesystem.glob(path.removeprefix("s3://"))
     if is_parquet(path):
-        _check_parquet(database, filesystem, entries, path)
-        if several := _of_several(database, filesystem, entries, path):
-            return several
-        return None if by_itself and is_seen(path) else f"FROM read_parquet({literal(path)})"
+        by_duckdb = None if by_itself and is_seen(path) else f"FROM read_parquet({literal(path)})"
+        return _parquet_query(database, filesystem, entries, path) or by_duckdb
     if not entries:
         if filesystem.scope.missing and not path.endswith("/"):
             raise filesystem.scope.missing
@@ -194,7 +192,7 @@ def _query(
     if detected.format.type in IN_BATCHES:
         return _registered(database, filesystem, path, entries)
     if detected.format.reader == "read_parquet":
-        return _of_several(database, filesystem, entries, path) or f"FROM read_parquet({literal(path)})"
+        return _parquet_query(database, filesystem, entries, path) or f"FROM read_parquet({literal(path)})"
     return _text_query(database, filesystem, _Objects(path, entries, first, detected))
 
 
@@ -227,9 +225,9 @@ def _text_query(database: duckdb.DuckDBPyConnection, filesystem: ConnectionFileS
     scope, entries, detected, where = filesystem.scope, objects.entries, objects.detected, objects.path
     if _read_as_plain(filesystem, objects):
         where = where.replace("s3://", UNPACKED, 1)
-    rows: TextRows = text_rows_of(where, detected)
+    rows: TextRows = text_rows_of(where, detected, entries)
     if isinstance(rows, CsvRows) and len(entries) > 1:
-        rows = several_csv(_with_bytes(filesystem, objects, where), detected).named(database)
+        rows = several_csv(_each(filesystem, objects, where), detected).named(database)
     if isinstance(rows, CsvRows) and not rows.names:
         database.execute(f"SELECT count(*) FROM {rows.source}").fetchall()  # noqa: S608 - it may be damaged
         return None
@@ -243,21 +241,36 @@ def _text_query(database: duckdb.DuckDBPyConnection, filesystem: ConnectionFileS
         value = identifier(name) if isinstance(rows, CsvRows) else f"json_extract_string(json, {literal(f'/{name}')})"
         looked = source if size <= _SMALL else ""
         folders.check(name, looked, value, "files", _without_folders(detected.format.reader, objects.path))
-    if own and (beside := folders.beside(own)):
+    if (beside := folders.beside(own)) and (own or not folders.everywhere):
         source = f"(SELECT * EXCLUDE ({identifier(FILE)}){folders.said_of(beside)} FROM {source})"  # noqa: S608
         rows = replace(rows, source=source, folders=tuple(beside))
-    elif beside := folders.beside(own):
+    elif beside:
         rows = with_folders(rows, {name: folders.columns[name].kind for name in beside})
     return rows.select(known, types, _HINT) if types else None
 
 
-def _with_bytes(filesystem: ConnectionFileSystem, objects: _Objects, where: str) -> str | list[str]:
-    """The path, or those of its objects that are not empty: of one that is DuckDB makes a column."""
-    there = [entry for entry in objects.entries if filesystem.info(entry)["size"]]
-    if len(there) in (0, len(objects.entries)):
-        return where
-    scheme = UNPACKED if where.startswith(UNPACKED) else "s3://"
-    return [f"{scheme}{Path.parse(entry).named(escaped(Path.parse(entry).location.key))}" for entry in there]
+def _each(filesystem: ConnectionFileSystem, objects: _Objects, where: str) -> Iterator[tuple[str, Detected]]:
+    """The path of each object that is not empty, and what it is: one may have a header, and the next none.
+
+    Raises:
+        QueryError: one is no table of text, or cannot be told.
+    """
+    scheme, known = UNPACKED if where.startswith(UNPACKED) else "s3://", dict[bytes, Any]()
+    for entry in objects.entries:
+        path = Path.parse(entry)
+        with filesystem.open(entry, "rb") as file:
+            head = file.read(HEAD)
+        # Where the first lines are the same names, so is all that they tell.
+        line = head.partition(b"\n")[0]
+        detected = known.get(line) or (_detected(entry, head, objects.path) if head else None)
+        if detected is None:
+            continue
+        if detected.format.reader != "read_csv":
+            what = f"it is {detected.format.name}, but other objects of the path are not"
+            raise QueryError(what, hint=_ALIKE).of(visible(path.location.uri))
+        if detected.settings.get("HEADER") and not detected.compression:
+            known[line] = detected
+        yield f"{scheme}{path.named(escaped(path.location.key))}", detected
 
 
 def _learnt(database: duckdb.DuckDBPyConnection, rows: TextRows, *, whole: bool) -> tuple[Any, Any]:
@@ -389,7 +402,7 @@ def _read_as_plain(filesystem: ConnectionFileSystem, objects: _Objects) -> bool:
 
 
 class _Folders(NamedTuple):
-    """The columns that the folders of some objects write; `everywhere` where all of the objects have all of them."""
+    """The columns that the folders of some objects write; `everywhere` where each has each once, and DuckDB agrees."""
 
     entries: Sequence[str]
     columns: Mapping[str, Partition]
@@ -402,7 +415,7 @@ class _Folders(NamedTuple):
         """Those of the objects at some paths."""
         keys = [Path.parse(entry).location.key for entry in entries] if any("=" in entry for entry in entries) else []
         columns = partitions(keys, "")
-        everywhere = bool(columns) and all(f"/{name}=" in f"/{key}" for name in columns for key in keys)
+        everywhere = bool(columns) and all(f"/{key}".count(f"/{name}=") == 1 for name in columns for key in keys)
         return cls(entries, columns, everywhere, database, scope)
 
     def within(self, names: Iterable[str]) -> list[str]:
@@ -411,9 +424,9 @@ class _Folders(NamedTuple):
         return [name for name in names if name.casefold() in written]
 
     def beside(self, own: Sequence[str]) -> list[str]:
-        """The columns that the files have not themselves, where all of the objects have them."""
+        """The columns that the files have not themselves."""
         there = {name.casefold() for name in own}
-        return [name for name in self.columns if self.everywhere and name.casefold() not in there]
+        return [name for name in self.columns if name.casefold() not in there]
 
     def check(self, name: str, source: str, value: str, read: str, way_out: str) -> None:
         """Refuse files whose column says another thing than their folder; a note where they are not looked into.
@@ -478,13 +491,33 @@ def _check_parquet(
             folders.check(own, source, identifier(own), "folders", _without_folders("read_parquet", path))
 
 
+def _parquet_query(
+    database: duckdb.DuckDBPyConnection, filesystem: ConnectionFileSystem, entries: Sequence[str], path: str
+) -> str | None:
+    """The query of files of Parquet; None where DuckDB's own answer is right."""
+    _check_parquet(database, filesystem, entries, path)
+    folders = _Folders.of(entries, database, filesystem.scope)
+    if folders.everywhere or not folders.columns:
+        return _of_several(database, filesystem, entries, path)
+    # Columns of folders that not all of the files are in, DuckDB leaves out.
+    query = _of_several(database, filesystem, entries, path, copied=False) or f"FROM read_parquet({literal(path)})"
+    source = f"{query.removesuffix(')')}, hive_partitioning = false, filename = {literal(FILE)})"
+    own = folders.within(name for name, *_ in database.execute(f"DESCRIBE {source}").fetchall())
+    return f"SELECT * EXCLUDE ({identifier(FILE)}){folders.said_of(folders.beside(own))} {source}"
+
+
 def _literals(entries: Sequence[str]) -> list[str]:
     """The paths of some objects in SQL."""
     return [literal(f"s3://{Path.parse(entry).named(escaped(Path.parse(entry).location.key))}") for entry in entries]
 
 
 def _of_several(
-    database: duckdb.DuckDBPyConnection, filesystem: ConnectionFileSystem, entries: Sequence[str], path: str
+    database: duckdb.DuckDBPyConnection,
+    filesystem: ConnectionFileSystem,
+    entries: Sequence[str],
+    path: str,
+    *,
+    copied: bool = True,
 ) -> str | None:
     """The query of files of Parquet that differ in their columns, which DuckDB would cast to those of the first.
 
@@ -496,11 +529,11 @@ def _of_several(
     if len(entries) < _SEVERAL:
         return None
     text, read = filesystem.scope.text, f"FROM read_parquet({literal(path)}"
-    copies = None if not text or _asks_for_some(text, entries) else filesystem.copies(path, entries)
+    copies = None if not (copied and text) or _asks_for_some(text, entries) else filesystem.copies(path, entries)
     if copies is not None:
         files = [literal(copies.pattern)]
         read = read if _NAMES_FILES.search(text) else f"FROM read_parquet({literal(copies.pattern)}"
-    elif len(entries) > _FEW:
+    elif len(entries) > _FEW and _asks_for_some(text, entries):
         filesystem.scope.note(
             f"Of {len(entries):,} files of Parquet, not all were checked for columns of the same types."
         )

@@ -103,7 +103,7 @@ class PlainRows(ABC):
 
     @staticmethod
     @abstractmethod
-    def end(data: bytes) -> int:
+    def end(data: bytearray) -> int:
         """Where the last record ends that is whole in some bytes; 0 for none."""
 
     def reread(self, file: Callable[[], Any], scope: QueryScope, step: int = _STEP) -> Reread:
@@ -124,7 +124,7 @@ class PlainRows(ABC):
 
         return Reread(self.schema, begin)
 
-    def _batch(self, numbered: tuple[int, bytes]) -> pa.RecordBatch:
+    def _batch(self, numbered: tuple[int, bytearray]) -> pa.RecordBatch:
         import duckdb
 
         at, piece = numbered
@@ -148,7 +148,7 @@ class PlainRows(ABC):
         return f"SELECT {', '.join(named)} FROM {source}"  # noqa: S608 - quoted names
 
     @abstractmethod
-    def columns(self, piece: bytes, *, first: bool) -> Mapping[str, pa.Array]:
+    def columns(self, piece: bytearray, *, first: bool) -> Mapping[str, pa.Array]:
         """The columns of a piece, by name.
 
         Args:
@@ -173,7 +173,7 @@ def _formatted(kind: str, formats: Formats) -> str:
     return {"DATE": formats.date, "TIMESTAMP": formats.timestamp}.get(kind, "")
 
 
-def _pieces(file: Any, step: int, end: Callable[[bytes], int]) -> Iterator[bytes]:
+def _pieces(file: Any, step: int, end: Callable[[bytearray], int]) -> Iterator[bytearray]:
     """A text, cut behind some of its records, without a byte order mark.
 
     Args:
@@ -184,25 +184,33 @@ def _pieces(file: Any, step: int, end: Callable[[bytes], int]) -> Iterator[bytes
     Raises:
         NotPlainError: a record is too long.
     """
-    left, first = b"", True
-    while data := file.read(step):
-        data = left + data if left else bytes(data)
+    left, first, size = b"", True, step
+    while True:
+        # Read to where it stays: pieces that are joined and cut would be copied twice more.
+        data = bytearray(len(left) + size)
+        data[: len(left)] = left
+        size = file.readinto(memoryview(data)[len(left) :])
+        del data[len(left) + size :]
+        if not size:
+            break
         if first and len(data) >= len(_BYTE_ORDER_MARK):
             data, first = data.removeprefix(_BYTE_ORDER_MARK), False
-        if cut := 0 if first else end(data):
-            yield data[:cut]
-        left = data[cut:]
+        cut = 0 if first else end(data)
+        left, size = bytes(memoryview(data)[cut:]), step
+        del data[cut:]
+        if data:
+            yield data
         if len(left) > _LONGEST:
             raise NotPlainError(NOT_PLAIN)
     if left:
-        yield left
+        yield bytearray(left)
 
 
-def _end_of_lines(data: bytes) -> int:
+def _end_of_lines(data: bytearray) -> int:
     return data.rfind(b"\n") + 1
 
 
-def _end_of_records(data: bytes) -> int:
+def _end_of_records(data: bytearray) -> int:
     """Behind the last line end that does not stand within quotes."""
     cut = _end_of_lines(data)
     if cut and b'"' in data and data.count(b'"', 0, cut) % 2:
@@ -212,15 +220,24 @@ def _end_of_records(data: bytes) -> int:
     return cut
 
 
-def _places(data: bytes, byte: bytes) -> Any:
+def _count(data: bytearray, byte: bytes) -> int:
+    # bytes.count takes twice as long where there are many.
+    return int(np.count_nonzero(np.frombuffer(data, np.uint8) == byte[0]))
+
+
+def _places(data: bytearray, byte: bytes) -> Any:
     return np.flatnonzero(np.frombuffer(data, np.uint8) == byte[0])
 
 
-def _split(piece: bytes, names: Sequence[str], delimiter: str, convert: Any, *, quotes: bool, skip: bool) -> pa.Table:
+def _split(
+    piece: bytearray, names: Sequence[str], delimiter: str, convert: Any, *, quotes: bool, skip: bool
+) -> pa.Table:
     """The fields of the lines of a piece; an empty line is none."""
     return pyarrow.csv.read_csv(
         pa.py_buffer(piece),
-        pyarrow.csv.ReadOptions(block_size=len(piece) + 1, column_names=names, skip_rows_after_names=int(skip)),
+        pyarrow.csv.ReadOptions(
+            use_threads=False, block_size=len(piece) + 1, column_names=names, skip_rows_after_names=int(skip)
+        ),
         pyarrow.csv.ParseOptions(delimiter=delimiter, quote_char=quotes and '"', newlines_in_values=quotes),
         convert,
     )
@@ -266,17 +283,17 @@ class _PlainCsv(PlainRows):
 
     end = staticmethod(_end_of_records)
 
-    def columns(self, piece: bytes, *, first: bool) -> Mapping[str, pa.Array]:
+    def columns(self, piece: bytearray, *, first: bool) -> Mapping[str, pa.Array]:
         """As of `PlainRows`."""
         records, skip = self._records(piece), first and self._header
-        texts = _split(piece, self._names, self._delimiter, self._convert, quotes=True, skip=skip)
+        texts = _split(piece, self._names, self._delimiter, self._convert, quotes=b'"' in piece, skip=skip)
         if texts.num_rows + skip != records:
             raise NotPlainError
         return {name: self._column(name, _of(texts, name)) for name in self.types}
 
-    def _records(self, piece: bytes) -> int:
+    def _records(self, piece: bytearray) -> int:
         """How many records a piece has, whose quotes and line ends leave no doubt of where they begin and end."""
-        lines = piece.count(b"\n") + (not piece.endswith(b"\n"))
+        lines = _count(piece, b"\n") + (not piece.endswith(b"\n"))
         if b"\0" in piece or (b"\r" in piece and not piece.count(b"\r") == piece.count(b"\r\n") == piece.count(b"\n")):
             raise NotPlainError
         if b'"' not in piece:
@@ -319,12 +336,11 @@ def _csv(rows: CsvRows, types: Mapping[str, str], detected: Detected) -> PlainRo
 
 
 class _Field(NamedTuple):
-    """A value in each line: which of the parts between the quotes has it.
+    """A value in each line: which of its parts has it, and what stands before and behind it there.
 
     Attributes:
         at: of the parts.
-        before: what stands in front of it there, of a number or a truth value; nothing of a string.
-        behind: what stands behind it there.
+        before, behind: the same in all lines.
     """
 
     at: int
@@ -333,6 +349,7 @@ class _Field(NamedTuple):
 
 
 _SCALAR = re.compile(rb"( *: *)([^\s,:{}\[\]]+)( *[,}] *)")
+_MEMBER = re.compile(rb'( *\{? *"([^"\\]*)" *: *)(?:(")[^"\\]*(" *\}? *)|[^\s:{}\[\]"]+( *\}? *))')
 
 
 class _PlainJson(PlainRows):
@@ -353,33 +370,40 @@ class _PlainJson(PlainRows):
 
     end = staticmethod(_end_of_lines)
 
-    def columns(self, piece: bytes, *, first: bool) -> Mapping[str, pa.Array]:  # noqa: ARG002 - as of `PlainRows`
+    def columns(self, piece: bytearray, *, first: bool) -> Mapping[str, pa.Array]:  # noqa: ARG002 - as of `PlainRows`
         """As of `PlainRows`."""
-        bytes_, lines = np.frombuffer(piece, np.uint8), piece.count(b"\n")
+        bytes_, lines = np.frombuffer(piece, np.uint8), _count(piece, b"\n")
         if np.count_nonzero(bytes_ < _SPACE) != lines:
             raise NotPlainError
         lines += not piece.endswith(b"\n")
-        return self._by_quotes(piece, lines) or self._by_records(piece, lines)
+        if b"\\" not in piece:
+            line = bytes(piece[: piece.find(b"\n")] if lines > 1 else piece.removesuffix(b"\n"))
+            # Where all lines have as many quotes as the first one, a comma in a string makes it one part more.
+            for delimiter in (b",", b'"') if _count(piece, b'"') == lines * line.count(b'"') else ():
+                if columns := self._split(piece, lines, line.split(delimiter), delimiter):
+                    return columns
+        return self._by_records(piece, lines)
 
-    def _by_records(self, piece: bytes, lines: int) -> Mapping[str, pa.Array]:
+    def _by_records(self, piece: bytearray, lines: int) -> Mapping[str, pa.Array]:
         texts = pa.array(piece.decode().removesuffix("\n").split("\n"), pa.string())
         made = self.asked(self._one_by_one, pa.table({"json": texts}))
         if made.num_rows != lines:
             raise NotPlainError
         return {name: _of(made, name).cast(self.schema.field(name).type) for name in self.types}
 
-    def _by_quotes(self, piece: bytes, lines: int) -> Mapping[str, pa.Array] | None:
-        """By what stands between the quotes; None where a line has other fields, or a value is not proven."""
-        parts = piece.partition(b"\n")[0].split(b'"')
-        fields = self._fields(parts)
-        if fields is None or b"\\" in piece:
+    def _split(
+        self, piece: bytearray, lines: int, parts: Sequence[bytes], delimiter: bytes
+    ) -> Mapping[str, pa.Array] | None:
+        """By commas, or by quotes; None where a line has other fields than the first, or a value is not proven."""
+        fields = self._between_commas(parts) if delimiter == b"," else self._between_quotes(parts)
+        if fields is None:
             return None
         names = [str(at) for at in range(len(parts))]
         convert = pyarrow.csv.ConvertOptions(
             column_types=dict.fromkeys(names, pa.binary()) | {str(field.at): pa.string() for field in fields.values()}
         )
         try:
-            texts = _split(piece, names, '"', convert, quotes=False, skip=False)
+            texts = _split(piece, names, delimiter.decode(), convert, quotes=False, skip=False)
         except pa.ArrowInvalid:
             return None
         varying = {field.at for field in fields.values()}
@@ -402,8 +426,22 @@ class _PlainJson(PlainRows):
             columns[name] = column
         return columns
 
-    def _fields(self, parts: Sequence[bytes]) -> Mapping[str, _Field] | None:
+    def _between_commas(self, parts: Sequence[bytes]) -> Mapping[str, _Field] | None:
         """Where the values of the first line are; None where it is not one record of columns that are known."""
+        fields: dict[str, _Field] = {}
+        for at, part in enumerate(parts):
+            match = _MEMBER.fullmatch(part)
+            name = self._names.get(match[2]) if match else None
+            if match is None or name is None or name in fields or bool(match[3]) != self._strings[name]:
+                return None
+            field = _Field(at, match[1] + (match[3] or b""), match[4] or match[5] or b"")
+            if (b"{" in field.before[: match.start(2)]) == bool(at) or (b"}" in field.behind) == (at + 1 < len(parts)):
+                return None
+            fields[name] = field
+        return fields
+
+    def _between_quotes(self, parts: Sequence[bytes]) -> Mapping[str, _Field] | None:
+        """As `_between_commas`."""
         fields: dict[str, _Field] = {}
         if parts[0].strip(b" ") != b"{" or len(parts) % 2 == 0:
             return None
@@ -427,10 +465,13 @@ class _PlainJson(PlainRows):
         return fields
 
     def _value(self, name: str, texts: pa.Array, field: _Field) -> pa.Array | None:
-        if field.before:
-            bare = _bare(texts, field)
-            return None if bare is None else proven(bare, self.proven[name])
-        return proven(texts, self.proven.get(name, "VARCHAR"))
+        is_string = self._strings[name]
+        bare = _bare(texts, field, 0 if is_string else 1)
+        if bare is None or (not is_string and _are_strange(bare)):
+            return None
+        if not is_string and pc.any(null := pc.equal(bare, "null")).as_py():
+            bare = pc.if_else(null, pa.scalar(None, pa.string()), bare)
+        return proven(bare, self.proven.get(name, "VARCHAR"))
 
 
 def _json(rows: JsonRows, known: Any, types: Mapping[str, str], detected: Detected) -> PlainRows | None:
@@ -446,31 +487,28 @@ def _json(rows: JsonRows, known: Any, types: Mapping[str, str], detected: Detect
 
 def _is_always(texts: pa.Array, text: bytes) -> bool:
     places, data = _buffers(texts)
-    return data == text * len(texts) and bool((np.diff(places) == len(text)).all())
+    return data.tobytes() == text * len(texts) and bool((np.diff(places) == len(text)).all())
 
 
-def _bare(texts: pa.Array, field: _Field) -> pa.Array | None:
-    """Values without what stands before and behind them, the same in all lines; those that are null are none."""
-    places, data = _buffers(texts)
+def _bare(texts: pa.Array, field: _Field, shortest: int) -> pa.Array | None:
+    """Values without what stands before and behind them, the same in all lines; None where it is not."""
+    if not field.before:
+        return texts
     before, behind = len(field.before), len(field.behind)
-    begins, ends = places[:-1] + before, places[1:] - behind
-    bytes_, bare = np.frombuffer(data, np.uint8), data.translate(None, field.before + field.behind)
-    if int((ends - begins).min(initial=1)) < 1 or len(data) - len(bare) != (before + behind) * len(texts):
+    same = pc.all(pc.starts_with(texts, field.before)).as_py() and pc.all(pc.ends_with(texts, field.behind)).as_py()
+    if not same or int(np.diff(_buffers(texts)[0]).min(initial=_LONGEST)) < before + behind + shortest:
         return None
-    edges = [(begins - before + at, byte) for at, byte in enumerate(field.before)]
-    edges += [(ends + at, byte) for at, byte in enumerate(field.behind)]
-    if not all((bytes_[place] == byte).all() for place, byte in edges) or _are_strange(bytes_, begins, ends):
-        return None
-    offsets = (places - np.arange(len(places), dtype=np.int32) * np.int32(before + behind)).astype(np.int32)
-    values = pa.StringArray.from_buffers(len(texts), pa.py_buffer(offsets), pa.py_buffer(bare))
-    return pc.if_else(pc.equal(values, "null"), pa.scalar(None, pa.string()), values) if b"null" in bare else values
+    return pc.binary_slice(texts.view(pa.binary()), before, -behind or _LONGEST).view(pa.string())
 
 
-def _are_strange(bytes_: Any, begins: Any, ends: Any) -> bool:
+def _are_strange(texts: pa.Array) -> bool:
     """Whether some texts are .5, 5. or -.5, which are no numbers of JSON, or -0, of which it is not said what it is."""
-    point, first = ord("."), bytes_[begins]
+    places, bytes_ = _buffers(texts)
+    begins, ends, point = places[:-1], places[1:], ord(".")
+    first = bytes_[begins]
     negative = begins[first == ord("-")]
-    second, third = bytes_[negative + 1], bytes_[negative + 2]
+    padded = np.append(bytes_, np.zeros(2, np.uint8)) if len(negative) else bytes_
+    second, third = padded[negative + 1], padded[negative + 2]
     return bool(
         (first == point).any()
         or (bytes_[ends - 1] == point).any()
@@ -482,12 +520,13 @@ def _are_strange(bytes_: Any, begins: Any, ends: Any) -> bool:
 # Values
 
 
-def _buffers(texts: pa.Array) -> tuple[Any, bytes]:
+def _buffers(texts: pa.Array) -> tuple[Any, Any]:
     """Where texts begin and end in their bytes, and these."""
     _, places, data = texts.buffers()
     offsets = np.frombuffer(places, np.int32)[texts.offset : texts.offset + len(texts) + 1]
     first, last = int(offsets[0]), int(offsets[-1])
-    return offsets - first, data[first:last].to_pybytes() if data is not None else b""
+    bytes_ = np.frombuffer(data, np.uint8)[first:last] if data is not None else np.zeros(0, np.uint8)
+    return offsets - first if first else offsets, bytes_
 
 
 def proven(texts: pa.Array, kind: str) -> pa.Array | None:
@@ -532,18 +571,27 @@ def _print_back(texts: pa.Array) -> bool:
 
 def _is_number(texts: pa.Array, kind: str) -> bool:
     """Whether each text is a number that has no more digits than its type holds, and no zero in front of them."""
-    places, data = _buffers(texts)
+    places, bytes_ = _buffers(texts)
     sizes = np.diff(places)
-    if data.translate(None, b"0123456789-." if kind == "DOUBLE" else b"0123456789-"):
+    # From - to 9; a point in an integer, and a slash, Arrow does not take for digits.
+    if (bytes_ - ord("-")).max(initial=0) > ord("9") - ord("-"):
         return False
     if kind == "DOUBLE" and sizes.max() > _DIGITS and not _print_back(texts.filter(pa.array(sizes > _DIGITS))):
         return False
-    bytes_ = np.frombuffer(data + b"  ", np.uint8)
-    starts = places[:-1][sizes > 0]
-    ends = places[1:][sizes > 0]
-    negative = bytes_[starts] == ord("-")
-    digits = starts + negative
-    zero = (bytes_[digits] == ord("0")) & (digits + 1 < ends)
+    if texts.null_count or not sizes.all():
+        starts, ends = places[:-1][sizes > 0], places[1:][sizes > 0]
+    else:
+        starts, ends = places[:-1], places[1:]
+    first = bytes_[starts]
+    if (negative := first == ord("-")).any():
+        if (starts[negative] + 1 == ends[negative]).any():
+            return False
+        starts = starts + negative
+        first = bytes_[starts]
+    zero = first == ord("0")
+    if not zero.any():
+        return True
+    alone = starts[zero] + 1 == ends[zero]
     if kind != "DOUBLE":
-        return not bool((zero | (negative & (bytes_[digits] == ord("0")))).any())
-    return not zero.any() or bool((bytes_[digits[zero] + 1] == ord(".")).all())
+        return bool(alone.all()) and not (zero & negative).any()
+    return bool((bytes_[starts[zero][~alone] + 1] == ord(".")).all())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, replace
 from functools import reduce
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
 from s3conn_magic.objects.dialects import unique_names
 from s3conn_magic.objects.scope import UNPACKED
@@ -43,6 +43,7 @@ from s3conn_magic.query.text_types import (
     is_nested,
     kind_of,
     merged,
+    misfit_of,
     misfits,
     nulls_of,
     shape_of,
@@ -53,11 +54,12 @@ from s3conn_magic.query.text_types import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     import duckdb
 
     from s3conn_magic.objects.formats import Detected
+    from s3conn_magic.query.text_types import Misfit
 
 # Bytes of a record for which room is made first, and at most: DuckDB's buffers are as large.
 _ROOMS = (16 * 1024 * 1024, 128 * 1024 * 1024)
@@ -66,26 +68,6 @@ SAMPLE = 20_480
 # A record as json_transform makes it, and whether it prints back as it was written.
 _MADE, _SAME = (identifier(name) for name in ("a record", "a record is the same"))
 _EXACT_NUMBERS = "exact_numbers"
-
-
-class Misfit(NamedTuple):
-    """A value that its column's type does not hold exactly.
-
-    Attributes:
-        record: its number, from 1 on.
-        column: empty where it is the record as a whole.
-        type: of the column.
-        has: what the value is, in words.
-    """
-
-    record: int
-    column: str
-    type: str
-    has: str
-
-
-def _misfit(rows: Sequence[tuple[Any, ...]]) -> Misfit | None:
-    return Misfit(*rows[0]) if rows else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +149,7 @@ class CsvRows:
         """The first record that does not fit, or None."""
         del known
         texts = [(identifier(name), types[name], name) for name in self.names if name in types]
-        return _misfit(database.execute(misfits(texts, self.source, self.formats)).fetchall())
+        return misfit_of(database.execute(misfits(texts, self.source, self.formats)).fetchall())
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,7 +279,7 @@ class JsonRows:
         rows = f"(SELECT *, {made} FROM {self.source})"  # noqa: S608 - see `sql`
         judged = f"(SELECT number, CASE {' '.join(cases)} END AS found FROM {rows})"  # noqa: S608
         query = f"SELECT number, found[1], found[2], found[3] FROM {judged} WHERE found IS NOT NULL"  # noqa: S608
-        return _misfit(database.execute(f"{query} ORDER BY number LIMIT 1").fetchall())
+        return misfit_of(database.execute(f"{query} ORDER BY number LIMIT 1").fetchall())
 
 
 def _untyped(kind: str) -> str:
@@ -510,25 +492,38 @@ TextRows = CsvRows | JsonRows
 """Records of text, of either format."""
 
 
-def text_rows_of(path: str, detected: Detected) -> TextRows:
+def text_rows_of(path: str, detected: Detected, entries: Sequence[str] = ()) -> TextRows:
     """The records of objects of CSV or JSON.
 
     Args:
         path: of the engine's filesystem, quoted in no way; by `UNPACKED` where plain content is to be read.
         detected: what their first bytes say.
+        entries: the objects at the path, where it is a pattern.
     """
     if detected.format.reader == "read_json":
-        return _json_rows(path, detected)
+        # Of a name that says so DuckDB takes the features alone, and nothing that stands beside them.
+        is_whole = not detected.array and any(".geojson" in name.casefold() for name in entries or [path])
+        return _json_rows(path, detected, is_whole=is_whole)
     names = unique_names(detected.names)
-    columns = "{" + ", ".join(f"{literal(name)}: 'VARCHAR'" for name in names or ["column0"]) + "}"
-    own = {"auto_detect": "false", "columns": columns}
+    own = {"auto_detect": "false", "columns": _texts(names or ["column0"])}
     return _csv_rows(_call("read_csv", path, own | _csv_options(detected)), detected, names)
 
 
-def several_csv(path: str | Sequence[str], detected: Detected) -> CsvRows:
+def several_csv(objects: Iterable[tuple[str, Detected]], detected: Detected) -> CsvRows:
     """The records of several objects of CSV, whose columns go by their names; arguments as of `text_rows_of`."""
-    own = {"all_varchar": "true", "union_by_name": "true"}
-    return _csv_rows(_call("read_csv", path, own | _csv_options(detected)), detected, ())
+    alike: dict[str, list[str]] = {}
+    for path, each in objects:
+        own = {"all_varchar": "true", "union_by_name": "true"}
+        if each.log:  # whose names are in no object
+            own = {"auto_detect": "false", "columns": _texts(unique_names(each.names))}
+        alike.setdefault(json.dumps(own | _csv_options(each)), []).append(path)
+    sources = [_call("read_csv", paths, json.loads(options)) for options, paths in alike.items()]
+    every = " UNION ALL BY NAME ".join(f"SELECT * FROM {source}" for source in sources)  # noqa: S608 - readers' calls
+    return _csv_rows(f"({every})" if len(sources) > 1 else sources[0], detected, ())
+
+
+def _texts(names: Sequence[str]) -> str:
+    return "{" + ", ".join(f"{literal(name)}: 'VARCHAR'" for name in names) + "}"
 
 
 _NO_FOLDERS = "hive_partitioning = false"
@@ -567,9 +562,10 @@ def _csv_options(detected: Detected) -> dict[str, str]:
     }
 
 
-def _json_rows(path: str, detected: Detected) -> JsonRows:
+def _json_rows(path: str, detected: Detected, *, is_whole: bool) -> JsonRows:
+    is_whole = is_whole or detected.settings.get("SPLIT_ROOT_ARRAY") is False
     options = {
-        "format": "'unstructured'" if detected.settings.get("SPLIT_ROOT_ARRAY") is False else "'auto'",
+        "format": "'unstructured'" if is_whole else "'auto'",
         "maximum_object_size": str(_ROOMS[0]),
     }
     source = _call("read_json_objects", path, options)

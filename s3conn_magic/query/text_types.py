@@ -414,6 +414,27 @@ def misfits(texts: Iterable[tuple[str, str, str]], rows: str, formats: Formats =
     )
 
 
+class Misfit(NamedTuple):
+    """A value that its column's type does not hold exactly.
+
+    Attributes:
+        record: its number, from 1 on.
+        column: empty where it is the record as a whole.
+        type: of the column.
+        has: what the value is, in words.
+    """
+
+    record: int
+    column: str
+    type: str
+    has: str
+
+
+def misfit_of(rows: Sequence[tuple[Any, ...]]) -> Misfit | None:
+    """What the query of `misfits` has found, or None."""
+    return Misfit(*rows[0]) if rows else None
+
+
 Shape = Any
 """The shape of a value of JSON: the name of a type, a list of one shape, or shapes by the names of fields.
 

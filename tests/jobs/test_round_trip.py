@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -259,16 +260,28 @@ COMPRESSIONS = [
 
 
 @pytest.mark.parametrize(("format_", "packed"), COMPRESSIONS)
-def test_every_compression_comes_back(moto_lake: Lake, format_: str, packed: str):
-    """Texts alone in a column, whatever else they look like, a column of nulls, and one of empty texts."""
+def test_every_type_comes_back_by_every_compression(moto_lake: Lake, format_: str, packed: str):
+    """Into a table of these types; and texts alone in a column, whatever they look like, and a column of nulls."""
     run = moto_lake.session()
-    texts = VALUES["VARCHAR"]
-    values = ", ".join(f"CASE WHEN i > 0 THEN {_sql('VARCHAR', text)} END AS t{at}" for at, text in enumerate(texts))
-    run(f"CREATE TABLE o AS SELECT i::INTEGER AS i, {values}, NULL::INTEGER AS n FROM range(3) t(i)")
-    run(f"CREATE TABLE d (i INTEGER, {', '.join(f't{at} VARCHAR' for at in range(len(texts)))}, n INTEGER)")
-    _written(moto_lake, run, f"FILE_FORMAT = {format_} COMPRESSION = {packed}")
+    kinds = [kind for kind in VALUES if kind not in REFUSED[format_]]
+    _fill(run, kinds)
+    texts = {f"t{at}": _sql("VARCHAR", text) for at, text in enumerate(VALUES["VARCHAR"])}
+    columns = ", ".join(f"CASE WHEN i > 0 THEN {text} END AS {name}" for name, text in texts.items())
+    query = f"SELECT *, {columns}, NULL::INT n FROM o"
+    _written(moto_lake, run, f"FILE_FORMAT = {format_} COMPRESSION = {packed}", query)
+    declared = [f"c{at} {kind}" for at, kind in enumerate(kinds)] + [f"{name} VARCHAR" for name in texts]
+    run(f"CREATE TABLE d (i INTEGER, {', '.join(declared)}, n INTEGER)")
     _copied(moto_lake, run, "d")
-    assert rows_of(run, "d") == rows_of(run, "o", what="*")
+    assert not (wrong := _differing(run, kinds, "d")), "\n".join(wrong)
+    same = f"SELECT i, {columns}, NULL::INT n FROM o EXCEPT SELECT i, {', '.join(texts)}, n FROM d"
+    assert not run.session.queries.engine.database.execute(same).fetchall()
+
+
+def test_the_matrix_has_every_type_of_duckdb():
+    """One that is new would come back as something else without a word."""
+    types = {kind.lower() for (kind,) in duckdb.execute("SELECT DISTINCT logical_type FROM duckdb_types()").fetchall()}
+    # A column without a type, and that of types, which no column of a table can have.
+    assert types - {duckdb.sqltype(kind).id for kind in VALUES} == {"null", "type"}
 
 
 @pytest.mark.parametrize("format_", ["PARQUET", "CSV", "TSV", "JSON"])

@@ -40,12 +40,15 @@ def test_a_folder_is_gone_through_file_by_file(tmp_path):
     assert outcomes == {
         ("cut.parquet", "PREVIEW"): "shown",
         ("cut.parquet", "SELECT"): "refused",
+        ("cut.parquet", "TABLE"): "refused",
         ("cut.parquet", "COPY"): "refused",
         ("folder/t.csv", "PREVIEW"): "shown",
         ("folder/t.csv", "SELECT"): "equal",
+        ("folder/t.csv", "TABLE"): "equal",
         ("folder/t.csv", "COPY"): "equal",
         ("t.parquet", "PREVIEW"): "shown",
         ("t.parquet", "SELECT"): "equal",
+        ("t.parquet", "TABLE"): "equal",
         ("t.parquet", "COPY"): "equal",
     }
     assert ["2", "COPY equal"] in lines

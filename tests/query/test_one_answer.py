@@ -311,3 +311,57 @@ def test_a_document_of_json_can_be_folded_in_the_panel():
     done = subprocess.run([node, "-e", program], capture_output=True, text=True, timeout=60, check=True)
     inner = [["details", '"a": [', '1,\n    "x["'], '],\n  "b": {},', ["details", '"c": {', '"d": 1'], "}"]
     assert json.loads(done.stdout) == ["pre", ["details", "{", *inner], "}"]
+
+
+def _parquet(values: list[int]) -> bytes:
+    sink = io.BytesIO()
+    pq.write_table(pa.table({"x": values}), sink)
+    return sink.getvalue()
+
+
+COLLECTION = b'{"type":"FeatureCollection","name":"n","features":[{"type":"Feature","properties":{"a":1}}]}'
+# Objects that differ from each other → the columns and rows that they have together.
+TOGETHER: dict[str, tuple[dict[str, bytes], list[str], list[tuple[Any, ...]]]] = {
+    "no header": (
+        {"a.csv": b"a,b\n1,2\n", "b.csv": b"3,4\n"},
+        ["a", "b", "column0", "column1"],
+        [(1, 2, None, None), (None, None, 3, 4)],
+    ),
+    "a header later": (
+        {"a.csv": b"3,4\n", "b.csv": b"a,b\n1,2\n"},
+        ["column0", "column1", "a", "b"],
+        [(3, 4, None, None), (None, None, 1, 2)],
+    ),
+    "delimiters": ({"a.csv": b"a,b\n1,2\n", "b.csv": b"a;b\n3;4\n", "c.csv": b""}, ["a", "b"], [(1, 2), (3, 4)]),
+    "logs": ({"a.log": FLOW.encode(), "b.log": FLOW.encode()}, [], []),
+    "geojson": ({"a.geojson": COLLECTION, "b.geojson": COLLECTION}, ["type", "name", "features"], []),
+    **{
+        f"{kind} {case}": ({key.format(kind): body for key, body in keys.items()}, ["x", name], rows)
+        for kind, bodies in {
+            "csv": (b"x\n1\n", b"x\n2\n"),
+            "json": (b'{"x":1}', b'{"x":2}'),
+            "parquet": (_parquet([1]), _parquet([2])),
+        }.items()
+        for case, keys, name, rows in (
+            ("case of folders", {"p=1/a.{}": bodies[0], "P=2/b.{}": bodies[1]}, "P", [(1, 1), (2, 2)]),
+            ("no folder", {"p=1/a.{}": bodies[0], "b.{}": bodies[1]}, "p", [(1, 1), (2, None)]),
+            ("one in another", {"p=1/p=2/a.{}": bodies[0], "p=3/p=4/b.{}": bodies[1]}, "p", [(1, 2), (2, 4)]),
+        )
+    },
+}
+
+
+def test_objects_that_differ_are_read_alike_by_all(moto_lake: Lake):  # noqa: F811 - the fixture
+    """By a query, a table over files and COPY: each with its own header and delimiter, and all folders as columns."""
+    wrong = {}
+    for at, (case, (bodies, columns, rows)) in enumerate(TOGETHER.items()):
+        run = _put(moto_lake, {f"t{at}/{key}": body for key, body in bodies.items()})
+        where = f"s3://{moto_lake.bucket}/t{at}/"
+        run("USE CONNECTION lake")
+        run(f"CREATE JOB j AS COPY FROM S3 lake LOCATION = '{where}' INTO t; CREATE TABLE l LOCATION '{where}**'")
+        found = [run(f"FROM '{where}**'"), run("FROM l"), run('SELECT * EXCLUDE ("$object") FROM t')]
+        answers = {(tuple(frame.columns), *sorted(map(str, _rows(frame)))) for frame in found}
+        plain = (tuple(columns), *sorted(str([None if v is None else str(v) for v in row]) for row in rows))
+        if len(answers) > 1 or (columns and answers.pop()[: len(plain)][: 1 + len(rows)] != plain):
+            wrong[case] = answers
+    assert not wrong

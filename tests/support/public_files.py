@@ -1,10 +1,10 @@
-"""`python tests/support/public_files.py FOLDER [STATEMENT …]`: every file of a folder through PREVIEW, SELECT and COPY.
+"""`python tests/support/public_files.py FOLDER [STATEMENT …]`: each file of a folder through some statements.
 
-What SELECT and COPY give is compared with what Python's `csv` and `json` and PyArrow read, cell for cell. A line for
-each file and statement: `shown` of a preview, `equal`, `refused` and why, `different` and the first cell that is,
-`unread` where there is nothing to compare with, `defect`, or `died` where the process ended over it; the counts are the
-last lines. Fetch public test data and run it over them, such as apache/parquet-testing, apache/arrow-testing, duckdb's
-data/ and csv-spectrum; they are none of this repository.
+PREVIEW, SELECT, TABLE (a table over the file) and COPY. What all but the first give is compared with what Python's
+`csv` and `json` and PyArrow read, cell for cell. A line for each file and statement: `shown` of a preview, `equal`,
+`refused` and why, `different` and the first cell that is, `unread` where there is nothing to compare with, `defect`,
+or `died` where the process ended over it; the counts are the last lines. Fetch public test data and run it over them,
+such as apache/parquet-testing, apache/arrow-testing, duckdb's data/ and csv-spectrum; they are none of this repository.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from s3conn_magic.session.session import Session
 
-STATEMENTS = ("PREVIEW", "SELECT", "COPY")
+STATEMENTS = ("PREVIEW", "SELECT", "TABLE", "COPY")
 LARGEST = 8 * 1024 * 1024
 _ROWS = 20_000
 _NULLS = {"", "null", "na", "n/a", "none", "nan", "\\n"}
@@ -80,7 +80,7 @@ def outcome(bucket: Bucket, statement: str, file: Path) -> str:
         if statement == "PREVIEW":
             value = bucket.run(f"PREVIEW '{path}' USING lake")
             return f"shown\t{shown_in_all_forms(value)}"
-        frame = _selected(bucket, path) if statement == "SELECT" else _copied(bucket, location)
+        frame = _copied(bucket, location) if statement == "COPY" else _selected(bucket, path, statement == "TABLE")
     except InternalError as error:
         return f"defect\t{error.message}"
     except S3ConnError as error:
@@ -90,8 +90,14 @@ def outcome(bucket: Bucket, statement: str, file: Path) -> str:
     return compared(frame, file)
 
 
-def _selected(bucket: Bucket, path: str) -> pa.Table:
-    return _table(bucket.run(f"USE CONNECTION lake; SELECT * FROM '{path}'"))
+def _selected(bucket: Bucket, path: str, as_table: bool) -> pa.Table:
+    name = f"t{next(_NUMBERS)}" if as_table else f"'{path}'"
+    made = f"CREATE TABLE {name} LOCATION '{path}'; " if as_table else ""
+    try:
+        return _table(bucket.run(f"USE CONNECTION lake; {made}SELECT * FROM {name}"))
+    finally:
+        if as_table:
+            bucket.run(f"DROP TABLE IF EXISTS {name}")
 
 
 def _copied(bucket: Bucket, location: str) -> pa.Table:
