@@ -133,6 +133,9 @@ def _is_nearly_ours(text: str) -> bool:
     shown = words[0] == "SHOW" and any(statement.name.split()[:2] == words[:2] for statement in STATEMENTS)
     if shown or (words[0] in starts and words[1:2] == ["S3"]) or (near and near != words[0] and not known):
         return True
+    seconds = {word for statement in STATEMENTS for word in statement.name.split()[1:2]} | {"ICEBERG", "S3"}
+    if words[0] in starts and words[1:] and (mistyped := nearest(words[1], seconds)) and mistyped != words[1]:
+        return True
     of_ours = ["CONNECTION", "CONNECTIONS", "TABLE", "JOB", "MATERIALIZED", "BUCKETS", "SETTINGS"]
     second = next((near for word in words[1:] if (near := nearest(word, of_ours))), None)
     if words[0] in {"CREATE", "ALTER"}:
