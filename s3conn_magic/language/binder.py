@@ -219,7 +219,7 @@ class TableBinder:
         return self._binding.error("there is no table of that name", name.span, hint=there)
 
 
-_NO_TABLES = "There is none yet: CREATE TABLE name (id BIGINT); creates one."
+_NO_TABLES = "There are no tables yet: CREATE TABLE name (id BIGINT); creates one."
 _PREVIEW_ROWS = 100
 
 

@@ -214,7 +214,7 @@ class _Query:
         try:
             made = DatePattern.parse(self._text[word.start + 1 : word.end - 1].replace("''", "'")).format
         except (ValueError, KeyError) as error:
-            said = error if isinstance(error, ValueError) else f"{error} is no field of a time"
+            said = error if isinstance(error, ValueError) else f"{error} is not a field of a time"
             raise DialectError(f"this is not a pattern of times: {said}", word.start) from None
         return "'" + made.replace("'", "''") + "'"
 

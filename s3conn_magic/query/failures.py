@@ -22,7 +22,7 @@ MARK = "s3conn_magic: "
 _LITERAL = re.compile(r"'((?:[^']|'')*)'|\$(\w*)\$(.*?)\$\2\$", re.DOTALL)
 _SHORT = 3
 _PARAMETER = 'syntax error at or near "$"'
-_AS_SQL = "It is read as DuckDB's SQL: look at what stands there and just before."
+_AS_SQL = "It is read as DuckDB's SQL: look at the text there and just before it."
 _WAYS_ON = {
     "BinderException": "DESCRIBE SELECT * FROM …; shows the columns of what is read, with their types.",
     "CatalogException": "SHOW TABLES; lists the tables, FROM duckdb_functions() the functions.",

@@ -268,7 +268,7 @@ def _tree(database: duckdb.DuckDBPyConnection, name: str, text: str) -> QueryTre
     except QueryError:
         pass
     said = f"{visible(name)} of the database cannot be looked into, and may do more than read"
-    raise QueryError(said, hint="Create it anew by CREATE OR REPLACE, or leave it out of the query.")
+    raise QueryError(said, hint="Create it again with CREATE OR REPLACE, or leave it out of the query.")
 
 
 def _query_of(sql: str) -> str:

@@ -123,7 +123,7 @@ def parsed(connection: duckdb.DuckDBPyConnection, sql: str) -> QueryTree:
     if answer.get("error"):
         raise refused(sql, str(answer.get("error_message")), answer.get("position"))
     if len(answer["statements"]) != 1:
-        raise refused(sql, "more than one query", None, "End each by `;` in a cell of its own.")
+        raise refused(sql, "more than one query", None, "Put each into its own cell, with `;` at the end.")
     return QueryTree(sql, answer["statements"][0], moved)
 
 
@@ -173,7 +173,7 @@ def _with_values(connection: duckdb.DuckDBPyConnection, sql: str) -> tuple[dict[
 
 
 def _no_query(sql: str) -> QueryError:
-    hint = "A statement of its own is not part of another: end that one before it by `;`."
+    hint = "It can't be part of another statement: end the one before it with `;`."
     return refused(sql, "only a query can be here: SELECT, WITH or FROM", None, hint)
 
 
