@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -409,13 +410,13 @@ class ConnectionChildren:
             delimiter=None if glob else "/",
             matching=glob,
         )
-        again: list[bool] = []
         # Hits are shown as they come, and so cannot be taken back.
-        void = None if glob else partial(again.append, True)
-        for page in listing.pages(keep=False, every=ending(cancelled), void=void):
-            columns = _columns(location, page)
-            yield Children([], seen=listing.progress.keys, columns=columns if columns.keys else None, again=bool(again))
-            again.clear()
+        for page in listing.pages(keep=not glob, every=ending(cancelled), again=not glob):
+            columns = _columns(location, page.objects, page.prefixes) if glob else None
+            yield Children([], seen=listing.progress.keys, columns=columns if columns and columns.keys else None)
+        if not glob:
+            rows = listing.table()
+            yield Children([], seen=len(rows), columns=_columns(location, rows))
 
 
 def _with_deleted(
@@ -430,20 +431,25 @@ def _with_deleted(
     return Children(list(_entries(location, newest)), page.next_token)
 
 
-def _columns(parent: Location, page: Page) -> EntryColumns:
-    """Return folders and objects of a page in columns; the marker of the folder itself is not its child."""
-    rows = page.objects
-    if parent.key.endswith("/"):
-        rows = rows.filter(pc.not_equal(rows["key"], parent.key))
-    folders, count = list(page.prefixes), len(page.prefixes)
+def _columns(parent: Location, objects: pa.RecordBatch | pa.Table, prefixes: Sequence[str] = ()) -> EntryColumns:
+    """Return folders and objects in columns; the marker of the folder itself is not its child.
+
+    Args:
+        parent: the folder.
+        objects: of a page, or all rows of a listing, the folders among them by `is_prefix`.
+        prefixes: the folders of a page.
+    """
+    rows = objects.filter(pc.not_equal(objects["key"], parent.key)) if parent.key.endswith("/") else objects
+    count = len(prefixes)
     times = pc.fill_null(rows["last_modified"].cast(pa.timestamp("ms", "UTC"), safe=False).cast(pa.int64()), NO_TIME)
+    folders = rows["is_prefix"].to_numpy(zero_copy_only=False) if "is_prefix" in rows.schema.names else len(rows)
     return EntryColumns(
-        folders + rows["key"].to_pylist(),
-        [NO_SIZE] * count + pc.fill_null(rows["size"], NO_SIZE).to_pylist(),
-        [NO_TIME] * count + times.to_pylist(),
+        [*prefixes, *rows["key"].to_pylist()],
+        np.concatenate([np.full(count, NO_SIZE), pc.fill_null(rows["size"], NO_SIZE).to_numpy(zero_copy_only=False)]),
+        np.concatenate([np.full(count, NO_TIME), times.to_numpy(zero_copy_only=False)]),
         [None] * count + rows["etag"].to_pylist(),
         [None] * count + rows["storage_class"].to_pylist(),
-        bytes([1]) * count + bytes(len(rows)),
+        bytes([1]) * count + (bytes(folders) if isinstance(folders, int) else folders.astype(np.uint8).tobytes()),
     )
 
 

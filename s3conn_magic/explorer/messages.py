@@ -126,8 +126,7 @@ def _loading_text(folder: Folder) -> str:
     if folder.matching:
         return f"Searching: {counted(len(folder.rows), 'hit')} in {folder.seen:,} keys so far"
     if folder.listing and folder.listing.wanted.every and len(folder.rows):
-        collected = len(folder.collected) if folder.collected is not None else 0
-        return f"Listing everything: {max(collected, len(folder.rows)):,} so far"
+        return f"Listing everything: {max(folder.seen, len(folder.rows)):,} so far"
     return "Listing more…" if len(folder.rows) else "Listing…"
 
 

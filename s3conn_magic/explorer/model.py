@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from datetime import datetime
     from threading import Semaphore
 
+    import numpy as np
+    import numpy.typing as npt
     import pandas as pd
 
     from s3conn_magic.objects.deleting import Chosen, Deleted, SeenObjects, Thaw
@@ -80,8 +82,8 @@ class EntryColumns(NamedTuple):
     """
 
     keys: list[str]
-    sizes: list[int]
-    times: list[int]
+    sizes: npt.NDArray[np.int64]
+    times: npt.NDArray[np.int64]
     etags: list[str | None]
     classes: list[str | None]
     prefixes: bytes
@@ -92,8 +94,7 @@ class Children:
     """One page of entries, and the token of the next page: None when there is no more.
 
     `badge` is what the folder is where that is more than a folder, such as `Delta, version 12`; `seen` is how many
-    keys a search has looked at so far. `columns` holds entries, too, in place of `entries`. With `again` the pages
-    before this one do not count: the listing of everything has begun again.
+    keys a search has looked at so far. `columns` holds entries, too, in place of `entries`.
     """
 
     entries: Sequence[TreeEntry]
@@ -101,7 +102,6 @@ class Children:
     badge: str = ""
     seen: int = 0
     columns: EntryColumns | None = None
-    again: bool = False
 
 
 class ChildrenOf(Protocol):

@@ -259,8 +259,6 @@ class Navigator:
             if folder.listing is not listing:
                 return
             if folder.collected is not None:
-                if page.again:
-                    folder.collected = Rows(folder.location)
                 folder.collected.take(page)
                 folder.token_at_end, folder.badge = page.token, page.badge or folder.badge
             elif page.entries or page.columns or not folder.matching:

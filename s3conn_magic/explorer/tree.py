@@ -125,15 +125,17 @@ class Rows:
         if columns is None:
             return self.extend(page.entries)
         cut = len(self._location.key) if self._location else 0
-        self.names += [key[cut:] for key in columns.keys]
-        self.sizes.extend(columns.sizes)
-        self.times.extend(columns.times)
+        names = [key[cut:] for key in columns.keys] if cut else columns.keys
+        joined = [*self.names[-1:], *names]
+        self._ascending = self._ascending and all(map(le, joined, joined[1:]))
+        self.names += names
+        self.sizes.frombytes(columns.sizes.tobytes())
+        self.times.frombytes(columns.times.tobytes())
         self.etags += columns.etags
         self.classes += [sys.intern(each) if each else None for each in columns.classes]
         self._prefixes += columns.prefixes
-        self.largest = max(self.largest, *columns.sizes, 0)
-        self.bytes += sum(size for size in columns.sizes if size > 0)
-        self._ascending = False
+        self.largest = max(self.largest, int(columns.sizes.max(initial=0)))
+        self.bytes += int(columns.sizes[columns.sizes > 0].sum())
         self._orders.clear()
         self._contained = None
         return None

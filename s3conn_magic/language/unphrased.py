@@ -58,6 +58,7 @@ _PYTHON = re.compile(r"[a-z_][\w.]*\(|import\s+\w|from\s+[\w.]+\s+import\b|[a-z_
 _OF_ANY = {"user", "username", "password", "host", "port", "server", "key", "token"}
 # Functions of the engine itself.
 _OWN = re.compile(r"(?:read_\w+|parquet_\w+|glob)\s*\Z", re.IGNORECASE)
+_MISSPELT_IF = re.compile(r"(?:\w+\s+){2,4}(?!(?:IF|NOT)\b)\w+\s+(?:NOT\s+)?EXISTS\b", re.IGNORECASE)
 # Brackets of calls around a place, from the inside.
 _MOST_CALLS = 4
 
@@ -123,7 +124,12 @@ def _phrase(ours: str, difference: str = "") -> Phrase:
 def _is_nearly_ours(text: str) -> bool:
     """Whether a text begins as a statement of ours does, but for a typo."""
     words = [word.upper() for word in re.findall(r"[A-Za-z_]\w*", text[:200])[:3]]
-    if not words or words[0] in words_listed("own") or words[:3] == ["INSERT", "INTO", "S3"]:
+    if (
+        not words
+        or _MISSPELT_IF.match(text)
+        or words[0] in words_listed("own")
+        or words[:3] == ["INSERT", "INTO", "S3"]
+    ):
         return True
     known = words[0].lower() in words_listed("spoken") or re.match(r"\w+-", text)
     starts = {statement.name.split()[0] for statement in STATEMENTS}

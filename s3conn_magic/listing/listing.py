@@ -87,7 +87,7 @@ class Listing:
         *,
         keep: bool = True,
         every: Callable[[], None] | None = None,
-        void: Callable[[], None] | None = None,
+        again: bool = False,
     ) -> Iterator[Page]:
         """Yield pages in the order they arrive; in key order where a limit is set.
 
@@ -95,8 +95,8 @@ class Listing:
             keep: hold on to the pages, so that an error can carry the rows so far; False for streams of any length,
                 whose errors carry the rows that were not handed out.
             every: called in this thread, a few times a second while nothing arrives; what it raises ends the listing.
-            void: called where the server turns out to list without an order, and all pages come again; the ones before
-                do not count. Without it, that is an error.
+            again: where the server turns out to list without an order, all pages come again, and `table` has only
+                these. Without it, that is an error.
 
         Raises:
             IncompleteListingError: the listing failed after its first page, or a page could not be trusted.
@@ -106,12 +106,12 @@ class Listing:
         for report in self._watched(keep=keep, every=every):
             if isinstance(report, Page):
                 yield report
-            elif void is None:
+            elif not again:
                 raise self._failure(
                     UnreadableError("the server lists keys without an order, and rows were already returned")
                 )
             else:
-                void()
+                self._arrived = []
 
     def collect(self, *, on_progress: Callable[[Progress], None] | None = None) -> pa.Table:
         """Return one table of all rows, sorted by key, with a column `is_prefix` where a delimiter was given.

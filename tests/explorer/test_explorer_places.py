@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import replace
 
 import pytest
 from page import Page
@@ -164,20 +163,6 @@ def test_load_all_asks_for_everything_at_once_and_shows_it_in_order(made):  # no
     assert explorer.names() == numbers(95)
     assert (store.whole, store.asked) == (1, [None])
     assert chosen(explorer, "a") == ["s3://lake/0005"]
-
-
-def test_load_all_of_a_server_without_an_order_begins_again(made):  # noqa: F811
-    """Where the listing of everything begins again, what had come before is not shown twice."""
-
-    class Unordered(Parallel):
-        def everything(self, *where, **given):
-            first, *others = super().everything(*where, **given)
-            yield from (first, others[0], replace(first, again=True), *others)
-
-    explorer = made(Unordered(*numbers(95)))
-    explorer.do("more", number=explorer._navigator.tree.root.number, every=True)
-    explorer.settled()
-    assert explorer.names() == numbers(95)
 
 
 @pytest.mark.parametrize(

@@ -118,7 +118,6 @@ def test_pages_in_no_order_come_again_to_who_can_begin_again(serve):
     target = SignedTarget(
         serve(Bucket(KEYS), connection=connection_with(Fault("rows in no order", f">{PLACES['last']}<")))
     )
-    rows = []
-    for page in Listing(target, "k/", page_keys=10).pages(void=rows.clear):
-        rows += page.objects.column(0).to_pylist()
-    assert sorted(rows) == KEYS
+    listing = Listing(target, "k/", page_keys=10)
+    assert len(list(listing.pages(again=True))) > len(KEYS) // 10
+    assert listing.table()["key"].to_pylist() == KEYS
