@@ -1,7 +1,7 @@
 """LIST and ANALYZE on workers: ranges of keys shared out again and again until none is left.
 
 The first look is a listing of its own, here: it stops after some requests, and what it left are ranges whose bounds are
-where folders begin, or where its keys say that others are. A task takes neighbouring ranges, stops as well, and gives
+where folders begin, or where its keys say that others are. A task takes its share of them, stops as well, and gives
 back what it left. So work is shared out again and again, in ever smaller portions, whatever the guesses were worth.
 """
 
@@ -40,7 +40,7 @@ FIRST_PAGES = 64
 """Requests of the first look: what takes fewer is not worth a cluster."""
 _PAGE = 1000
 _PORTIONS, _FEW_SPANS = 2, 3
-_LEAST_PAGES, _MOST_PAGES = 64, 320
+_LEAST_PAGES, _MOST_PAGES, _ROUNDS = 64, 320, 4
 _MORE, _SURPLUS = 1.5, 1.2
 
 
@@ -88,11 +88,11 @@ class Sweep:
         """
         capacity, number = cluster.capacity(), 0
         while True:
-            while len(tasks) < capacity.tasks + capacity.workers and (group := self._next(capacity, wanted())):
+            while group := self._next(capacity, wanted(), len(tasks)):
                 number += 1
                 self.under_way[number] = group
-                pages = min(_MOST_PAGES, round(sum(each.rows for each in group) / _PAGE * _MORE) + _LEAST_PAGES)
                 task = replace(self.task, connections=max(1, self.task.connections // capacity.each))
+                pages = self._pages(capacity, group, wanted(), task.connections)
                 tasks.submit(number, work.list_ranges, task, group, pages)
             if not self.under_way:
                 return
@@ -104,9 +104,25 @@ class Sweep:
             self.waiting = sorted([*self.waiting, *part.rest], key=lambda each: each.edge)
             yield part
 
-    def _next(self, capacity: Capacity, wanted: float | None) -> tuple[KeyRange, ...]:
-        """Return the next ranges of one task: neighbours, a share of what is left."""
-        left = self.waiting if wanted is None else self._within(wanted)
+    def _all_wanted(self, wanted: float | None) -> bool:
+        return wanted is None or sum(each.rows for each in self._left) <= wanted
+
+    def _pages(self, capacity: Capacity, group: tuple[KeyRange, ...], wanted: float | None, connections: int) -> int:
+        """Return the requests after which a task stops: few enough that what it leaves can be shared out again."""
+        if not self._all_wanted(wanted):
+            return min(_MOST_PAGES, round(sum(each.rows for each in group) / _PAGE * _MORE) + _LEAST_PAGES)
+        share = sum(each.rows for each in self._left) / _PAGE / capacity.tasks
+        return round(min(_MOST_PAGES, max(_LEAST_PAGES, _ROUNDS * connections, share / 2)))
+
+    def _next(self, capacity: Capacity, wanted: float | None, under_way: int) -> tuple[KeyRange, ...]:
+        """Return the next ranges of one task, a share of what is left; none while there are tasks enough."""
+        if self._all_wanted(wanted):
+            # Neighbours are as long as each other, so each task has some from everywhere.
+            free = capacity.tasks - under_way
+            group = self.waiting[::free] if free > 0 else []
+            self.waiting = [each for at, each in enumerate(self.waiting) if at % free] if free > 0 else self.waiting
+            return tuple(group)
+        left = self._within(wanted or 0.0) if under_way < capacity.tasks + capacity.workers else []
         if not left:
             return ()
         portions = _PORTIONS * capacity.tasks

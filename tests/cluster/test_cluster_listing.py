@@ -34,6 +34,7 @@ def here(slow, home):
 def run(workers, slow, monkeypatch):
     """A session that goes to the cluster, with the connection `slow`; tasks are small, so that there are several."""
     monkeypatch.setattr("s3conn_magic.cluster.sweep._LEAST_PAGES", 16)
+    monkeypatch.setattr("s3conn_magic.cluster.sweep._ROUNDS", 0)
     statements = workers.session(slow.connect)
     yield statements
     statements.session.close()

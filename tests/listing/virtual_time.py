@@ -18,6 +18,7 @@ from s3conn_magic.transport import Query, Response
 if TYPE_CHECKING:
     from synthetic import Bucket
 
+    from s3conn_magic.listing.request import KeyRange
     from s3conn_magic.transport import Transport
 
 
@@ -60,6 +61,7 @@ class Simulation:
         seconds: how long it took.
         requests: how many there were.
         keys: in the order in which they came.
+        rest: what `pages` left.
         busy: at moments in their order: the moment, requests under way, keys so far.
     """
 
@@ -71,6 +73,9 @@ class Simulation:
     spread: float = 0.05
     delimiter: str | None = None
     prefix: str = ""
+    ranges: tuple[KeyRange, ...] = ()
+    pages: int | None = None
+    rest: tuple[KeyRange, ...] = ()
     seconds: float = 0.0
     requests: int = 0
     keys: list[str] = field(default_factory=list)
@@ -80,10 +85,14 @@ class Simulation:
         """List it."""
         self._chance, self._under_way, self._loop = random.Random(4), 0, _Loop()
 
-        request = ListRequest(self.prefix, self.delimiter, connections=self.connections, page_keys=self.page_keys)
+        parts = {"ranges": self.ranges, "pages": self.pages}
+        request = ListRequest(
+            self.prefix, self.delimiter, connections=self.connections, page_keys=self.page_keys, **parts
+        )
+        engine = ListingEngine(_Far(self.bucket, ways=self), request)
         try:
-            self._loop.run_until_complete(ListingEngine(_Far(self.bucket, ways=self), request)(self))
-            self.seconds = self._loop.time()
+            self._loop.run_until_complete(engine(self))
+            self.seconds, self.rest = self._loop.time(), engine.rest
         finally:
             self._loop.close()
         return self
