@@ -279,7 +279,14 @@ class _Reading:
         clause = self._last() if self._owner is None else self._owner
         if clause in _LOCATION_CLAUSES:
             return _reads(as_plain, text)
-        return clause in _PATTERN_CLAUSES or (self._owner is not None and _takes(self._owner, text))
+        if clause in _PATTERN_CLAUSES:
+            return clause != "TO" or self._is_within("SAVE")
+        return self._owner is not None and _takes(self._owner, text)
+
+    def _is_within(self, begins: str) -> bool:
+        """Whether the statement has a word that it begins with."""
+        words = [token.text.upper() for token in self._before]
+        return begins in words[len(words) - words[::-1].index(";") if ";" in words else 0 :]
 
     def _quoted(self, token: Token) -> str:
         if self._last() in BEFORE_NAME and SHOWN_NAME.fullmatch(token.text[1:-1]):
@@ -297,6 +304,9 @@ class _Reading:
         if self._is_known(token):
             if word in OPTION_NAMES:
                 self._owner = word
+            elif word == "TO" and self._is_within("SET"):
+                # As other systems give a setting its value: `SET secret_key TO …`.
+                self._owner = self._last()
             elif self._owner is not None and word not in _SOURCES:
                 self._done()
             return token.text

@@ -15,6 +15,7 @@ from s3conn_magic.language.words import nearest
 from s3conn_magic.locations import looks_pasted, visible
 from s3conn_magic.query.failures import pointed
 from s3conn_magic.query.names import nodes, parsed, words
+from s3conn_magic.query.sql import REFUSED
 from s3conn_magic.query.text_rows import SAMPLE
 
 if TYPE_CHECKING:
@@ -163,7 +164,7 @@ def _check_function(tree: QueryTree, node: Mapping[str, Any], around: Mapping[st
         return
     where = tree.position(around)
     if name in known.refused:
-        said = f"{visible(name)}() does more than read, and a query may only read"
+        said = f"{visible(name)}() {REFUSED}"
         raise pointed(tree.sql, said, where, known.instead.get(name, _NOTHING_RUN))
     near = nearest(name, sorted(function for function in known.reads if function.isidentifier()))
     hint = f"Did you mean {near}?" if near else "FROM duckdb_functions() lists the functions."
@@ -177,8 +178,7 @@ def _check_arguments(tree: QueryTree, node: Mapping[str, Any], known: Judged) ->
     for (name, _), written in zip(arguments(function), function["arguments"], strict=True):
         if name and name not in known.arguments.reads:
             what = f"{visible(name)} of {visible(function['function_name'])}()"
-            refusal = "does more than read, and a query may only read"
-            words_ = refusal if name in known.arguments.refused else "is not among the arguments that only read"
+            words_ = REFUSED if name in known.arguments.refused else "is not among the arguments that only read"
             hint = known.arguments.instead.get(name, "Leave it out: the rest is read the same.")
             raise pointed(tree.sql, f"{what} {words_}", tree.position(written), hint)
 

@@ -150,6 +150,8 @@ def travelling(database: duckdb.DuckDBPyConnection, tree: QueryTree, parameters:
     return travels
 
 
+REFUSED = "does more than read, and a query may only read"
+"""What an error says of a function or argument that is known, and not taken."""
 OF_THE_SESSION = {
     "system.information_schema.connections": "$connections",
     "system.information_schema.jobs": "$jobs",

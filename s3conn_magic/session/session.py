@@ -20,7 +20,7 @@ from s3conn_magic.language.reference import BY_QUERY
 from s3conn_magic.language.session_settings import SettingValues, Timeouts, bytes_of, setting_text
 from s3conn_magic.language.source import Source
 from s3conn_magic.language.words import counted, filter_note, looks_below, pattern_meant, pattern_note
-from s3conn_magic.query.sql import OF_THE_SESSION
+from s3conn_magic.query.sql import OF_THE_SESSION, REFUSED
 from s3conn_magic.results.cards import Message, connection_card
 from s3conn_magic.runtime.background import asking, new_lock
 from s3conn_magic.runtime.interrupts import deferred, outcome
@@ -223,7 +223,8 @@ class Session:
             try:
                 self._check(plan.plan if isinstance(plan, plans.Explain) else plan)
             except QueryError as error:
-                error.hint = self.queries.also_here(source, error, plan.place()) or error.hint
+                if not error.message.endswith(REFUSED):  # a function of the engine's own, whose hint has another
+                    error.hint = self.queries.also_here(source, error, plan.place()) or error.hint
                 raise
         return [partial(self._attempt, plan, index, len(todo)) for index, plan in enumerate(todo, 1)]
 

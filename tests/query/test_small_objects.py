@@ -12,6 +12,7 @@ from lakes import moto_lake  # noqa: F401 - pytest finds the fixture here
 
 from s3conn_magic.errors import QueryError
 from s3conn_magic.objects.filesystem import Copies
+from s3conn_magic.objects.scope import BLOCKS
 from s3conn_magic.runtime import temporary
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def _body(**columns: Any) -> bytes:
 @pytest.fixture
 def many(moto_lake: Lake) -> Any:  # noqa: F811 - the fixture
     """A session over some objects, in folders that write a column and in one that does not."""
+    BLOCKS.shrink(0)  # what other tests have left in this process
     for number in range(_SOME):
         body = _body(n=[number, -number], text=[f"text {number}", None])
         for key in (f"flat/{number:04}.parquet", f"hive/day={number % 3}/it's {number:04}.parquet"):
