@@ -69,8 +69,8 @@ LONG = {
     "objects/listed.py",  # what paths match, keys say, and a first look gives
     "objects/uploads.py",  # whole or not at all, several parts at once, and those that never ended
     "cluster/work.py",  # what a worker is told, and what it does with that
-    "cluster/scheduler.py",
-    "cluster/sweep.py",  # a cluster: its workers, and groups of objects that they read
+    "cluster/scheduler.py",  # a cluster: its workers, and groups of objects that they read
+    "cluster/sweep.py",  # ranges shared out: of all that is there, or in key order up to a limit
     "connections/bucket_target.py",  # a bucket as the engine sees it, and what its answers mean
     "connections/configuration.py",  # each setting with its source, and what is wrong with one
     "connections/credentials.py",  # of a statement, of the machine, of a role, and as they are given out
