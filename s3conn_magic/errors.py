@@ -15,6 +15,7 @@
     ├─ AccessDeniedError              the identity may not do it (`action`, `resource`)
     ├─ BucketNotFoundError            the bucket does not exist
     ├─ ObjectNotFoundError            the object does not exist (`is_folder`)
+    ├─ PathError                      a path names no place in S3; a ValueError, too
     ├─ RegionError                    the bucket's region cannot be found or does not match
     ├─ EndpointError                  the server cannot be reached or does not speak S3
     │  └─ ObjectExistsError           an object is there already; a FileExistsError, too
