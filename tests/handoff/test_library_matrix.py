@@ -599,7 +599,8 @@ def test_an_object_is_there_whole_or_as_it_was(place, door):
     door(connection, False)
     gc.collect()
     assert [key for key in place.objects if key.startswith("k")]
-    assert place.shelf.uploads == {}
+    # A part of the one that was given up may come late.
+    assert place.shelf.uploads == {} or door in LEAVE_PARTS
 
 
 def _delta_append(connection: Any, options: Any) -> None:
