@@ -88,12 +88,13 @@ class Sweep:
         """
         capacity, number = cluster.capacity(), 0
         while True:
-            while group := self._next(capacity, wanted(), len(tasks)):
+            while len(tasks) < capacity.tasks + capacity.workers:
+                group, pages = self._next(capacity, wanted(), len(tasks))
+                if not group:
+                    break
                 number += 1
                 self.under_way[number] = group
-                task = replace(self.task, connections=max(1, self.task.connections // capacity.each))
-                pages = self._pages(capacity, group, wanted(), task.connections)
-                tasks.submit(number, work.list_ranges, task, group, pages)
+                tasks.submit(number, work.list_ranges, self._task_of(capacity), group, pages)
             if not self.under_way:
                 return
             done, part = tasks.wait(every)
@@ -104,27 +105,26 @@ class Sweep:
             self.waiting = sorted([*self.waiting, *part.rest], key=lambda each: each.edge)
             yield part
 
-    def _all_wanted(self, wanted: float | None) -> bool:
-        return wanted is None or sum(each.rows for each in self._left) <= wanted
+    def _task_of(self, capacity: Capacity) -> RangeTask:
+        return replace(self.task, connections=max(1, self.task.connections // capacity.each))
 
-    def _pages(self, capacity: Capacity, group: tuple[KeyRange, ...], wanted: float | None, connections: int) -> int:
-        """Return the requests after which a task stops: few enough that what it leaves can be shared out again."""
-        if not self._all_wanted(wanted):
-            return min(_MOST_PAGES, round(sum(each.rows for each in group) / _PAGE * _MORE) + _LEAST_PAGES)
-        share = sum(each.rows for each in self._left) / _PAGE / capacity.tasks
-        return round(min(_MOST_PAGES, max(_LEAST_PAGES, _ROUNDS * connections, share / 2)))
+    def _next(self, capacity: Capacity, wanted: float | None, under_way: int) -> tuple[tuple[KeyRange, ...], int]:
+        """Return the next ranges of one task, and the requests after which it stops; no ranges while it is to wait."""
+        left = sum(each.rows for each in self._left)
+        if wanted is not None and left > wanted:
+            return self._neighbours(capacity, wanted)
+        free = capacity.tasks - under_way
+        if free < 1:
+            return (), 0
+        # Neighbours are as long as each other, so each task has some from everywhere.
+        group, self.waiting = self.waiting[::free], [each for at, each in enumerate(self.waiting) if at % free]
+        # It stops early enough that what it leaves can be shared out again.
+        pages = max(_LEAST_PAGES, _ROUNDS * self._task_of(capacity).connections, left / _PAGE / capacity.tasks / 2)
+        return tuple(group), round(min(_MOST_PAGES, pages))
 
-    def _next(self, capacity: Capacity, wanted: float | None, under_way: int) -> tuple[KeyRange, ...]:
-        """Return the next ranges of one task, a share of what is left; none while there are tasks enough."""
-        if self._all_wanted(wanted):
-            # Neighbours are as long as each other, so each task has some from everywhere.
-            free = capacity.tasks - under_way
-            group = self.waiting[::free] if free > 0 else []
-            self.waiting = [each for at, each in enumerate(self.waiting) if at % free] if free > 0 else self.waiting
-            return tuple(group)
-        left = self._within(wanted or 0.0) if under_way < capacity.tasks + capacity.workers else []
-        if not left:
-            return ()
+    def _neighbours(self, capacity: Capacity, wanted: float) -> tuple[tuple[KeyRange, ...], int]:
+        """The same in key order, where fewer rows are wanted than there are."""
+        left = self._within(wanted)
         portions = _PORTIONS * capacity.tasks
         share = max(_LEAST_PAGES * _PAGE, sum(each.rows for each in left) / portions)
         # Of ranges that nobody has begun, the estimate may be far too low: nobody takes most of them.
@@ -135,7 +135,7 @@ class Sweep:
             if rows >= share:
                 break
         group, self.waiting = self.waiting[:count], self.waiting[count:]
-        return tuple(group)
+        return tuple(group), min(_MOST_PAGES, round(rows / _PAGE * _MORE) + _LEAST_PAGES)
 
     def _within(self, wanted: float) -> list[KeyRange]:
         """Return the waiting ranges that may hold rows that are wanted, by what is estimated of those before them."""

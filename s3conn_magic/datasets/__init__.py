@@ -145,6 +145,8 @@ class Finder:
         for root, format_ in sorted(marked, key=lambda each: len(each[0])):
             if not any(root[:depth] in roots for depth in range(len(root) + 1)):
                 roots[root] = format_
+        if not roots:
+            return [], leaves
         beside = Counter((root[:-1], format_) for root, format_ in roots.items() if root)
         places: dict[tuple[str, ...], tuple[str, list[Leaf]]] = {}
         rest: list[Leaf] = []

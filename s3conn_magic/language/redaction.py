@@ -191,6 +191,7 @@ class _Reading:
         self._source = source
         self._template = template
         self._before: list[Token] = []
+        self._begun: set[str] = set()  # words of the statement, of those that say what its TO is
         self._owner: str | None = None
         self._depth = 0
         self._glued = False
@@ -227,11 +228,18 @@ class _Reading:
             self._glued = False
             return _comment(token.text) if token.kind == "comment" else token.text
         if self._is_open_to_data(token):
-            self._before.append(token)
+            self._pass(token)
             return token.text if _is_data(token) else _as_masked(token)
         written: str = self._write[token.kind](token)
-        self._before.append(token)
+        self._pass(token)
         return written
+
+    def _pass(self, token: Token) -> None:
+        self._before.append(token)
+        if token.text == ";":
+            self._begun.clear()
+        elif token.text.upper() in {"SAVE", "SET"}:
+            self._begun.add(token.text.upper())
 
     def _last(self, back: int = 1) -> str:
         """Return a word or mark before, in upper case; literals are quotes."""
@@ -280,13 +288,8 @@ class _Reading:
         if clause in _LOCATION_CLAUSES:
             return _reads(as_plain, text)
         if clause in _PATTERN_CLAUSES:
-            return clause != "TO" or self._is_within("SAVE")
+            return clause != "TO" or "SAVE" in self._begun
         return self._owner is not None and _takes(self._owner, text)
-
-    def _is_within(self, begins: str) -> bool:
-        """Whether the statement has a word that it begins with."""
-        words = [token.text.upper() for token in self._before]
-        return begins in words[len(words) - words[::-1].index(";") if ";" in words else 0 :]
 
     def _quoted(self, token: Token) -> str:
         if self._last() in BEFORE_NAME and SHOWN_NAME.fullmatch(token.text[1:-1]):
@@ -304,7 +307,7 @@ class _Reading:
         if self._is_known(token):
             if word in OPTION_NAMES:
                 self._owner = word
-            elif word == "TO" and self._is_within("SET"):
+            elif word == "TO" and "SET" in self._begun:
                 # As other systems give a setting its value: `SET secret_key TO …`.
                 self._owner = self._last()
             elif self._owner is not None and word not in _SOURCES:
