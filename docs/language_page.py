@@ -21,27 +21,26 @@ if TYPE_CHECKING:
 _HEAD = """\
 # The `%%upsql` language
 
-The statements, their results and the options of an S3 connection. This page is made of the tables that the parser, the
-binder, `HELP` and `DESCRIBE CONNECTION` read: `python docs/language_page.py > docs/language.md`.
-The grammar, with its lexical rules, is in [grammar.md](grammar.md).
+Every statement, its result, and every option and setting. The page is generated from the tables that the parser,
+`HELP` and `DESCRIBE CONNECTION` use: `python docs/language_page.py > docs/language.md`. The grammar, with its lexical
+rules, is in [grammar.md](grammar.md).
 """
 _OPTIONS_HEAD = """\
 ## Options of an S3 connection
 
-`NAME = value`, in any order, separated by white space; a comma between two is accepted. The same option twice, in
-whatever case or spelling, is an error. A value may also come from elsewhere: `$name` is a Python variable,
-`ENV 'NAME'` an environment variable of the kernel, `PROMPT 'text'` is typed in without an echo when everything else of
-the cell has been checked, `KEYRING 'service' 'user'` is the operating system's keyring.
+Write `NAME = value`, in any order, separated by white space or commas. Giving an option twice, in whatever case or
+spelling, is an error. A value can also come from somewhere else: `$name` is a Python variable, `ENV 'NAME'` an
+environment variable of the kernel, and `KEYRING 'service' 'user'` an entry of the operating system's keyring.
+`PROMPT 'text'` asks for the value, without an echo, after the rest of the cell has been checked.
 
-**Published** options are Upsolver's; the others are additions of this project.
+Options marked **published** are Upsolver's; this project added the others.
 """
 
 _JOB_OPTIONS_HEAD = """\
 ## Options of a job
 
-They stand behind the job's name or behind the connection's. A value may be a bare word, as in `CONTENT_TYPE = JSON`,
-and a length of time, as in `5 MINUTES`. What is part of Upsolver's language and has no meaning on one machine is
-accepted with a note.
+They follow the job's name or the connection's name. A value may be a bare word, as in `CONTENT_TYPE = JSON`, or a
+length of time, as in `5 MINUTES`. Options of Upsolver's that mean nothing on a single machine are accepted with a note.
 """
 
 
@@ -65,7 +64,11 @@ def page() -> str:
 
 
 def _overview() -> Iterator[tuple[str, ...]]:
-    return ((f"[`{one.name}`](#{one.name.lower().replace(' ', '-')})", one.help) for one in STATEMENTS)
+    return ((f"[`{one.name}`](#{one.name.lower().replace(' ', '-')})", _first_sentence(one.help)) for one in STATEMENTS)
+
+
+def _first_sentence(text: str) -> str:
+    return text.partition(". ")[0].removesuffix(".") + "."
 
 
 def _statement(one: Reference) -> str:

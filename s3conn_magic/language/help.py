@@ -215,71 +215,71 @@ def _keyword_text(word: str) -> str:
 
 
 MEANINGS = {
-    "MATCHING": "MATCHING 'glob' keeps the keys that match below the location: * within a folder, ** across folders, ?,"
-    " [a-z] and {a,b}. What the glob begins with limits what is requested.",
-    "ASIDE": "ASIDE shows the explorer beside the notebook, in JupyterLab; it takes the extra aside.",
-    "CASCADE": "CASCADE drops the tables and jobs that depend on the connection, too.",
+    "MATCHING": "MATCHING 'glob' keeps keys whose part below the location matches: * within a folder, ** across"
+    " folders, ?, [a-z] and {a,b}. The fixed beginning of the glob limits what is requested.",
+    "ASIDE": "ASIDE shows the explorer beside the notebook in JupyterLab; it needs the extra aside.",
+    "CASCADE": "CASCADE also drops the tables and jobs that depend on the connection.",
     "ENV": "ENV 'NAME' is the value of an environment variable of the kernel, read when the cell runs.",
-    "PROMPT": "PROMPT 'text' asks for the value without an echo when the cell runs, after all else of it was checked.",
-    "KEYRING": "KEYRING 'service' 'user' is a password of the operating system's keyring.",
-    "USING": "USING name says which connection a statement goes through; without it, that of USE CONNECTION, else"
-    " the one whose display filters hold the location, else the one that was made first.",
+    "PROMPT": "PROMPT 'text' asks for the value without an echo when the cell runs, after the rest has been checked.",
+    "KEYRING": "KEYRING 'service' 'user' is a password in the operating system's keyring.",
+    "USING": "USING name says which connection a statement uses; without it, the one of USE CONNECTION, else the one"
+    " whose display filters contain the location, else the first that was created.",
     "RECURSIVE": "RECURSIVE lists every object below the location, not just one level.",
     "VERSIONS": "VERSIONS lists every version of each object, and the delete markers.",
     "LIKE": "LIKE 'pattern' keeps the names that match: % stands for any text, _ for one character.",
     "LIMIT": "LIMIT n stops after n rows; LIMIT ALL gives all of them.",
-    "DEPTH": "DEPTH n is the number of folders that make one group, or that DISCOVER tells apart.",
-    "OF": "AS OF 'time' makes COMPARE look at a versioned bucket as it was then.",
-    "ETAG": "BY ETAG tells objects apart by size and entity tag.",
-    "TIME": "BY TIME tells objects apart by size, and by whether the left one is newer.",
-    "PERCENT": "SAMPLE n PERCENT makes SUMMARIZE read n percent of the rows; with 0 it answers from statistics.",
-    "EXACT": "ROWS = EXACT makes DISCOVER count the rows of each dataset, reading as much as that takes.",
-    "ROWS": "ROWS = EXACT makes DISCOVER count the rows of each dataset, reading as much as that takes.",
-    "SAMPLE": "SAMPLE n is how many objects of each dataset DISCOVER looks into: 4 without it, none with 0;"
+    "DEPTH": "DEPTH n is the number of folders that make a group, or that tell datasets apart in DISCOVER.",
+    "OF": "AS OF 'time' makes COMPARE look at a versioned bucket as it was at that time.",
+    "ETAG": "BY ETAG compares objects by size and ETag.",
+    "TIME": "BY TIME compares objects by size, and by whether the left one is newer.",
+    "PERCENT": "SAMPLE n PERCENT makes SUMMARIZE read n percent of the rows; 0 takes only the files' statistics.",
+    "EXACT": "ROWS = EXACT makes DISCOVER count all rows of each dataset, however much that reads.",
+    "ROWS": "ROWS = EXACT makes DISCOVER count all rows of each dataset, however much that reads.",
+    "SAMPLE": "SAMPLE n is how many objects of each dataset DISCOVER looks into (4 if you leave it out, none with 0);"
     " SAMPLE n PERCENT makes SUMMARIZE read n percent of the rows.",
     "UNSET": "UNSET removes an option, so that its default applies again.",
-    "WITH": "WITH WRITE also writes, reads and deletes a test object, and cleans up.",
-    "IF": "IF NOT EXISTS leaves an existing one as it is, IF EXISTS does nothing if there is none; both say so.",
+    "WITH": "WITH WRITE also writes, reads and deletes a test object.",
+    "IF": "IF NOT EXISTS leaves an existing one unchanged, IF EXISTS does nothing without one; both say so.",
     "REPLACE": "OR REPLACE replaces an existing one of that name.",
-    "AS": "AS introduces the query of a table, or what a job does; AS OF 'time' is the time that COMPARE goes back to.",
-    "BY": "BY says what an analysis is grouped by: PREFIX (folders), STORAGE_CLASS, EXTENSION, AGE, SIZE, DUPLICATES,"
-    " VERSIONS or UPLOADS; and what COMPARE compares.",
-    "DUPLICATES": "BY DUPLICATES shows the copies of each object, which have its size and etag.",
-    "UPLOADS": "BY UPLOADS shows what multipart uploads hold that were never finished.",
+    "AS": "AS introduces the query of a table, or what a job does; AS OF 'time' is the time COMPARE goes back to.",
+    "BY": "BY says what ANALYZE groups by: PREFIX (folders), STORAGE_CLASS, EXTENSION, AGE, SIZE, DUPLICATES, VERSIONS"
+    " or UPLOADS; and what COMPARE compares: ETAG, SIZE or TIME.",
+    "DUPLICATES": "BY DUPLICATES shows the copies of each object: those with the same size and ETag.",
+    "UPLOADS": "BY UPLOADS shows what unfinished multipart uploads hold.",
     "PREFIX": "BY PREFIX groups by the folders below the location, as deep as DEPTH says.",
     "STORAGE_CLASS": "BY STORAGE_CLASS groups by STANDARD, GLACIER and the like.",
-    "EXTENSION": "BY EXTENSION groups by the endings of keys, such as .parquet.",
+    "EXTENSION": "BY EXTENSION groups by the extension of keys, such as .parquet.",
     "AGE": "BY AGE groups by when objects were last modified.",
     "SIZE": "BY SIZE groups by ranges of size, and makes COMPARE look at sizes only.",
-    "COPY": "COPY FROM S3 name loads the objects at a LOCATION into a table, each once.",
+    "COPY": "COPY FROM S3 name loads each object at a LOCATION into a table exactly once.",
     "INSERT": "INSERT INTO S3 name writes the rows of a query to a LOCATION, as one object.",
     "INTO": "INTO names the table that a job loads, or the connection that it writes through.",
-    "ICEBERG": "ICEBERG TABLE keeps its files in S3; with STORAGE_LOCATION, or SET DEFAULT_STORAGE, a table does"
-    " so without the word, too.",
-    "PARTITIONED": "PARTITIONED BY columns, or year(c), month(c), day(c), hour(c), bucket(n, c), truncate(n, c): "
-    " each file of a table in S3 holds rows with one value of them.",
-    "PRIMARY": "PRIMARY KEY names columns without NULL that identify a row; an INSERT INTO job replaces rows by them.",
-    "KEY": "PRIMARY KEY names columns without NULL that identify a row; an INSERT INTO job replaces rows by them.",
-    "DELETE_DATA": "DELETE_DATA = TRUE deletes the files of a table in S3 with it.",
-    "MAP_COLUMNS_BY_NAME": "MAP_COLUMNS_BY_NAME matches columns by name, and adds new ones.",
-    "EXCEPT": "MAP_COLUMNS_BY_NAME EXCEPT names columns that go nowhere.",
-    "EXPECTATION": "EXPECTATION name EXPECT predicate: rows that violate it are counted, and DROP leaves them out.",
-    "EXPECT": "EXPECT is followed by the predicate of an expectation, which a row violates where it is false.",
-    "ON": "ON VIOLATION says what becomes of a row that violates an expectation: DROP or WARN.",
-    "VIOLATION": "ON VIOLATION says what becomes of a row that violates an expectation: DROP or WARN.",
-    "WARN": "ON VIOLATION WARN loads a row that violates an expectation, and counts it.",
-    "ADD": "ADD EXPECTATION gives a job one more expectation.",
+    "ICEBERG": "ICEBERG TABLE keeps its files in S3; with STORAGE_LOCATION or SET DEFAULT_STORAGE, a table does so"
+    " without this word as well.",
+    "PARTITIONED": "PARTITIONED BY columns, or year(c), month(c), day(c), hour(c), bucket(n, c), truncate(n, c): each file"
+    " of a table in S3 holds rows of one value.",
+    "PRIMARY": "PRIMARY KEY names the columns, without NULL, that identify a row; INSERT INTO jobs replace rows by it.",
+    "KEY": "PRIMARY KEY names the columns, without NULL, that identify a row; INSERT INTO jobs replace rows by it.",
+    "DELETE_DATA": "DELETE_DATA = TRUE also deletes the files of a table in S3.",
+    "MAP_COLUMNS_BY_NAME": "MAP_COLUMNS_BY_NAME matches columns by name and adds new ones to the table.",
+    "EXCEPT": "MAP_COLUMNS_BY_NAME EXCEPT names columns to leave out.",
+    "EXPECTATION": "EXPECTATION name EXPECT predicate counts the rows that violate it; with DROP they are left out.",
+    "EXPECT": "EXPECT is followed by a predicate; a row for which it is false violates the expectation.",
+    "ON": "ON VIOLATION says what to do with a row that violates an expectation: DROP or WARN.",
+    "VIOLATION": "ON VIOLATION says what to do with a row that violates an expectation: DROP or WARN.",
+    "WARN": "ON VIOLATION WARN counts a row that violates an expectation, and loads it anyway.",
+    "ADD": "ADD EXPECTATION adds an expectation to a job.",
     "UNNEST": "UNNEST(SELECT items[].id FROM t) gives each element of a list its own row.",
-    "MATERIALIZED": "MATERIALIZED VIEW is a table of a query's rows that a job of its name keeps.",
-    "VIEW": "MATERIALIZED VIEW is a table of a query's rows that a job of its name keeps.",
-    "SYNC": "SYNC is Upsolver's: there, a job with it waits for the jobs that write what it reads. Here it changes"
-    " nothing: a job runs only when a statement runs it, and RUN JOBS runs those that write before those that read.",
-    "ERRORS": "SHOW JOB name ERRORS shows what a job could not load, and why.",
+    "MATERIALIZED": "A MATERIALIZED VIEW is a table of a query's rows; RUN JOB with its name brings it up to date.",
+    "VIEW": "A MATERIALIZED VIEW is a table of a query's rows; RUN JOB with its name brings it up to date.",
+    "SYNC": "In Upsolver, a job with SYNC waits for the jobs that write what it reads. Here it changes nothing: a job"
+    " only runs when a statement runs it, and RUN JOBS runs jobs that write before those that read.",
+    "ERRORS": "SHOW JOB name ERRORS shows what a job couldn't load, and why.",
     "LOCATION": "LOCATION 's3://bucket/prefix' is where a table or job has its files, or what TEST CONNECTION tries.",
     "VERSION": "VERSION 'id' reads that version of an object instead of the current one.",
-    "WRITE": "WITH WRITE also writes, reads and deletes a test object, and cleans up.",
-    "EXISTS": "IF NOT EXISTS leaves an existing one as it is, IF EXISTS does nothing if there is none; both say so.",
-    "NOT": "IF NOT EXISTS leaves an existing one as it is, and says so.",
+    "WRITE": "WITH WRITE also writes, reads and deletes a test object.",
+    "EXISTS": "IF NOT EXISTS leaves an existing one unchanged, IF EXISTS does nothing without one; both say so.",
+    "NOT": "IF NOT EXISTS leaves an existing one unchanged, and says so.",
     "OR": "OR REPLACE replaces an existing one of that name.",
     "RENAME": "RENAME TO name gives a connection another name.",
     "TO": "TO is followed by the new name of a connection, or by the file that connections are saved to.",
@@ -287,7 +287,7 @@ MEANINGS = {
     "FALSE": "FALSE switches an option or a setting off.",
     "INVENTORY": "FROM INVENTORY reads an S3 Inventory report instead of listing the bucket.",
 }
-"""What the words of the language do, of those that are no statement's name."""
+"""What each word of the language does that doesn't begin a statement."""
 
 
 MADE = "CREATE S3 CONNECTION"

@@ -62,7 +62,8 @@ _LOCATIONS = (
         "LOCATION",
         text,
         "an s3:// location",
-        "Where COPY FROM reads every object whose key begins with it, or the folder INSERT INTO writes to; or BUCKET.",
+        "COPY FROM: every object whose key begins with it is loaded. INSERT INTO: the folder to write to. BUCKET is"
+        " the older form.",
         "none",
         "'s3://bucket/folder/'",
         BOTH,
@@ -73,7 +74,7 @@ _LOCATIONS = (
         "PREFIX",
         job_values.prefix,
         "the beginning of keys",
-        "Used with BUCKET.",
+        "Goes with BUCKET.",
         "the whole bucket",
         "'folder/'",
         BOTH,
@@ -87,11 +88,12 @@ _READING = (
         "AUTO, CSV, TSV, JSON, PARQUET, ORC, AVRO, ARROW, CLOUDTRAIL, SPLIT_LINES, REGEX or FIXED_WIDTH, or (TYPE = …"
         " and its settings)",
         "Format of the objects. CSV and TSV take DELIMITER (CSV), HEADER, HEADER_LINE, SKIP_LINES, COMMENT_PREFIX,"
-        " INFER_TYPES, NULL_VALUE, NULL_VALUES, DATE_FORMAT, TIMESTAMP_FORMAT (codes of strftime), QUOTE_ESCAPE_CHAR,"
-        " MAX_COLUMNS and ALLOW_DUPLICATE_HEADERS; JSON SPLIT_ROOT_ARRAY; SPLIT_LINES PATTERN, the text between two"
-        " lines; REGEX PATTERN (RE2's, whose groups are columns), MULTILINE and NULL_VALUES; FIXED_WIDTH COLUMNS."
-        " CLOUDTRAIL is JSON whose Records are rows. Every text takes ENCODING.",
-        "AUTO: by the first bytes of each object, then by its name",
+        " INFER_TYPES, NULL_VALUE, NULL_VALUES, DATE_FORMAT and TIMESTAMP_FORMAT (codes of strftime),"
+        " QUOTE_ESCAPE_CHAR, MAX_COLUMNS and ALLOW_DUPLICATE_HEADERS. JSON takes SPLIT_ROOT_ARRAY. SPLIT_LINES takes"
+        " PATTERN, the text between two lines. REGEX takes PATTERN (in RE2's syntax; its groups are the columns),"
+        " MULTILINE and NULL_VALUES. FIXED_WIDTH takes COLUMNS. CLOUDTRAIL is JSON whose Records are the rows. Every"
+        " text format takes ENCODING.",
+        "AUTO: told by the first bytes of each object, then by its name",
         "(TYPE = CSV DELIMITER = ';')",
         COPY,
     ),
@@ -99,8 +101,8 @@ _READING = (
         "FILE_PATTERN",
         job_values.pattern,
         "a regular expression",
-        "Only objects whose key below the location it matches as a whole are loaded. Those with names or folders that"
-        " begin with _ or . are left out, with a note, unless it names them.",
+        "Load only objects whose key below the location matches it as a whole. Names and folders that begin with _ or"
+        " a dot are left out, with a note, unless the pattern names them.",
         "every object",
         r"'.*\.parquet'",
         COPY,
@@ -109,7 +111,7 @@ _READING = (
         "FILE_SUFFIX",
         text,
         "text",
-        "Only objects whose key ends with it are loaded.",
+        "Load only objects whose key ends with it.",
         "every object",
         "'.json.gz'",
         COPY,
@@ -118,8 +120,8 @@ _READING = (
         "INITIAL_LOAD_PREFIX",
         job_values.prefix,
         "the beginning of keys",
-        "The first run also loads the objects below this prefix of the bucket, whatever FILE_PATTERN, FILE_SUFFIX,"
-        " START_FROM and DATE_PATTERN say.",
+        "The first run also loads the objects below this prefix of the bucket, regardless of FILE_PATTERN,"
+        " FILE_SUFFIX, START_FROM and DATE_PATTERN.",
         "none",
         "'history/'",
         COPY,
@@ -128,7 +130,7 @@ _READING = (
         "INITIAL_LOAD_PATTERN",
         job_values.pattern,
         "a regular expression",
-        "FILE_PATTERN of INITIAL_LOAD_PREFIX; without that, of the location in the first run.",
+        "The FILE_PATTERN for INITIAL_LOAD_PREFIX; without that, for the location in the first run.",
         "every object",
         r"'.*LOAD.*\.csv'",
         COPY,
@@ -137,7 +139,7 @@ _READING = (
         "EXCLUDE_COLUMNS",
         job_values.names,
         "one name of a column or more, * for any characters",
-        "Columns that are not loaded.",
+        "Columns to leave out.",
         "none",
         "('email', 'debug_*')",
         COPY,
@@ -146,7 +148,7 @@ _READING = (
         "COLUMN_TRANSFORMATIONS",
         job_values.transformations,
         "(column = expression, …)",
-        "Columns computed from the object's, in DuckDB's SQL; one of the same name is replaced.",
+        "Columns computed from the object's columns in DuckDB's SQL; one of the same name is replaced.",
         "none",
         "(email = sha256(email), total = price * quantity)",
         COPY,
@@ -155,7 +157,7 @@ _READING = (
         "DELETE_FILES_AFTER_LOAD",
         boolean,
         "TRUE or FALSE",
-        "Delete an object when all of its rows are in the table; a READ_ONLY connection refuses that.",
+        "Delete each object once all of its rows are in the table. A READ_ONLY connection refuses it.",
         "FALSE",
         "TRUE",
         COPY,
@@ -164,7 +166,7 @@ _READING = (
         "SKIP_VALIDATIONS",
         job_values.validations,
         "ALL, EMPTY_PATH or ALLOW_CARTESIAN_PRODUCT",
-        "Create the job even though there is nothing at its location yet.",
+        "Create the job although there is nothing at its location yet.",
         "a location without objects is refused",
         "('EMPTY_PATH')",
         EVERY,
@@ -174,7 +176,7 @@ _READING = (
         "SKIP_ALL_VALIDATIONS",
         boolean,
         "nothing, TRUE or FALSE",
-        "As SKIP_VALIDATIONS = ('ALL').",
+        "The same as SKIP_VALIDATIONS = ('ALL').",
         "FALSE",
         "TRUE",
         EVERY,
@@ -184,8 +186,8 @@ _READING = (
         "DEDUPLICATE_WITH",
         job_values.deduplication,
         "(COLUMNS = (column, …) WINDOW = a number of MINUTES, HOURS or DAYS)",
-        "Of rows that are equal in the columns only the first is loaded, with those that were loaded within the window"
-        " before the run.",
+        "Of rows that are equal in these columns load only the first, counting those that were loaded within the"
+        " window before the run.",
         "every row is loaded",
         "(COLUMNS = (id) WINDOW = 4 HOURS)",
         COPY,
@@ -196,8 +198,8 @@ _WRITING = (
         "FILE_FORMAT",
         job_values.file_format,
         "PARQUET, CSV, TSV or JSON (one object a line), or (TYPE = … and its settings)",
-        "Format of the objects that are written. CSV takes DELIMITER and HEADER, TSV takes HEADER; there is one unless"
-        " HEADER = FALSE. What COPY FROM S3 would not read back as it was is refused.",
+        "Format of the objects to write. CSV takes DELIMITER and HEADER, TSV takes HEADER; a header is written unless"
+        " HEADER = FALSE. Rows that COPY FROM S3 wouldn't read back unchanged are refused.",
         "PARQUET",
         "(TYPE = CSV DELIMITER = ';')",
         INSERT,
@@ -206,7 +208,7 @@ _WRITING = (
         "OUTPUT_OFFSET",
         job_values.interval,
         "a number of MINUTES, HOURS or DAYS",
-        "Added to the time that DATE_PATTERN names.",
+        "Time to add to the one that DATE_PATTERN writes.",
         "0",
         "1 HOUR",
         INSERT,
@@ -216,7 +218,7 @@ _WRITING = (
         "MAP_COLUMNS_BY_NAME",
         boolean,
         "nothing, TRUE or FALSE",
-        "Columns keep the names that the SELECT gives them, as they always do.",
+        "Columns keep the names from the SELECT, as they always do here.",
         "TRUE",
         "TRUE",
         INSERT,
@@ -228,8 +230,8 @@ _SHARED = (
         "COMPRESSION",
         job_values.choice("AUTO", "NONE", "GZIP", "SNAPPY", "ZSTD", refused=("LZO", "KCL", "SNAPPY_UNFRAMED")),
         "AUTO, NONE, GZIP, ZSTD or SNAPPY",
-        "How objects are compressed; SNAPPY is for Parquet only.",
-        "COPY FROM: by the first bytes of each object; INSERT INTO: SNAPPY for Parquet, NONE for the others",
+        "Compression of the objects; SNAPPY only for Parquet.",
+        "COPY FROM: told by the first bytes of each object; INSERT INTO: SNAPPY for Parquet, NONE for the others",
         "GZIP",
         BOTH,
     ),
@@ -237,8 +239,8 @@ _SHARED = (
         "DATE_PATTERN",
         job_values.date_pattern,
         "a date as Java writes it, of yyyy, yy, MM, dd, DDD, HH, mm and ss",
-        "COPY FROM: the date right behind the location in each key, which START_FROM and END_AT then go by."
-        " INSERT INTO: the folder below the location, the time of the run in UTC.",
+        "COPY FROM: the date that follows the location in each key, used by START_FROM and END_AT. INSERT INTO: the"
+        " folder below the location, named by the time of the run in UTC.",
         "none",
         "'yyyy/MM/dd/HH'",
         BOTH,
@@ -247,8 +249,8 @@ _SHARED = (
         "START_FROM",
         job_values.start,
         "NOW, BEGINNING or a time",
-        "COPY FROM: older objects, by the date in the key or when they were written, are not loaded."
-        " INSERT INTO: what run_start_time() is in the first run.",
+        "COPY FROM: leave out older objects, by the date in the key or else by when they were written. INSERT INTO:"
+        " run_start_time() of the first run.",
         "BEGINNING",
         "'2026-11-01'",
         EVERY,
@@ -257,7 +259,7 @@ _SHARED = (
         "END_AT",
         job_values.end,
         "NOW or a time",
-        "COPY FROM: objects from then on are not loaded. INSERT INTO: run_end_time() is never later.",
+        "COPY FROM: leave out objects from that time on. INSERT INTO: the latest run_end_time().",
         "never",
         "'2026-12-01T00:00:00Z'",
         EVERY,
@@ -267,7 +269,7 @@ _SHARED = (
         "RUN_INTERVAL",
         job_values.interval,
         "a number of MINUTES, HOURS or DAYS",
-        "How long after its last run RUN JOBS runs the job again; nothing runs by itself.",
+        "How long after its last run RUN JOBS runs the job again. Nothing runs by itself.",
         "each RUN JOBS runs it",
         "5 MINUTES",
         EVERY,
@@ -277,15 +279,17 @@ _SHARED = (
 )
 _IDLE = (
     _idle("COMPUTE_CLUSTER", "Upsolver's cluster that runs the job.", '"Default Compute"', EVERY),
-    _idle("RUN_PARALLELISM", "Upsolver's number of shards that run the job.", "4", EVERY),
-    _idle("COMMIT_INTERVAL", "How often Upsolver commits; here each object is committed.", "5 MINUTES", COPY),
-    _idle("MAX_DELAY", "How late Upsolver looks for objects; here each run lists all.", "1 HOUR", COPY),
-    _idle("SQS_QUEUE_NAME", "Queue by which Upsolver hears of new objects.", "'queue'", COPY),
+    _idle("RUN_PARALLELISM", "Number of shards on which Upsolver runs the job.", "4", EVERY),
+    _idle("COMMIT_INTERVAL", "How often Upsolver commits; here every object is a commit.", "5 MINUTES", COPY),
+    _idle("MAX_DELAY", "How long Upsolver waits for late objects; here each run lists all.", "1 HOUR", COPY),
+    _idle("SQS_QUEUE_NAME", "Queue that tells Upsolver about new objects.", "'queue'", COPY),
     _idle("SQS_KMS_KEY", "Key of that queue.", "'alias/queue'", COPY),
-    _idle("AGGREGATION_PARALLELISM", "Upsolver's number of shards of an aggregation.", "4", WRITES),
-    _idle("ALLOW_CARTESIAN_PRODUCTS", "Upsolver's permission for a join without a condition.", "TRUE", WRITES),
-    _idle("ADD_MISSING_COLUMNS", "Upsolver's leave to add columns, which are added in any case.", "TRUE", WRITES),
-    _idle("MAX_TIME_TRAVEL_DURATION", "How long Upsolver keeps what a materialized view was.", "1 DAY", ("INTO",)),
+    _idle("AGGREGATION_PARALLELISM", "Number of shards of an aggregation in Upsolver.", "4", WRITES),
+    _idle("ALLOW_CARTESIAN_PRODUCTS", "Upsolver's permission for joins without a condition.", "TRUE", WRITES),
+    _idle("ADD_MISSING_COLUMNS", "Upsolver's permission to add columns; here they are always added.", "TRUE", WRITES),
+    _idle(
+        "MAX_TIME_TRAVEL_DURATION", "How long Upsolver keeps earlier states of a materialized view.", "1 DAY", ("INTO",)
+    ),
 )
 VIEW_OPTIONS = ("MAX_TIME_TRAVEL_DURATION", "COMPUTE_CLUSTER", "COMMENT")
 """Options that may stand behind the query of a materialized view."""
@@ -302,7 +306,7 @@ TABLE_OPTIONS: tuple[JobOption, ...] = (
         "STORAGE_CONNECTION",
         job_values.name,
         "the name of a connection",
-        "The connection through which the table's files are read and written; needs STORAGE_LOCATION.",
+        "The connection that reads and writes the table's files; needs STORAGE_LOCATION.",
         "DEFAULT_STORAGE",
         "lake",
         TABLE,
@@ -322,7 +326,8 @@ TABLE_OPTIONS: tuple[JobOption, ...] = (
         "TABLE_DATA_RETENTION",
         job_values.days,
         "a number of DAYS",
-        "Rows older than that, by the first partition that is a date or a time, are deleted by OPTIMIZE TABLE.",
+        "How long rows are kept. OPTIMIZE TABLE deletes older ones, going by the first partition that is a date or a"
+        " time.",
         "rows stay",
         "30 DAYS",
         TABLE,
@@ -331,7 +336,7 @@ TABLE_OPTIONS: tuple[JobOption, ...] = (
         "COMPRESSION",
         job_values.choice("ZSTD", "SNAPPY", "GZIP", "LZ4", "UNCOMPRESSED"),
         "ZSTD, SNAPPY, GZIP, LZ4 or UNCOMPRESSED",
-        "How the table's Parquet files are compressed.",
+        "Compression of the objects; SNAPPY only for Parquet.",
         "ZSTD",
         "SNAPPY",
         TABLE,
@@ -341,7 +346,7 @@ TABLE_OPTIONS: tuple[JobOption, ...] = (
         "COLUMN_DATA_RETENTION",
         job_values.nothing("values of single columns do not end by their age here; TABLE_DATA_RETENTION ends rows"),
         "nothing here",
-        "Upsolver's end of the values of single columns, which is not had here: TABLE_DATA_RETENTION ends rows.",
+        "Upsolver's retention for single columns, which doesn't exist here; TABLE_DATA_RETENTION deletes whole rows.",
         "values stay",
         "(COLUMN = email DURATION = 8 DAYS)",
         TABLE,
@@ -350,9 +355,13 @@ TABLE_OPTIONS: tuple[JobOption, ...] = (
         _idle(name, help_, example, TABLE)
         for name, help_, example in (
             ("COMPUTE_CLUSTER", "Upsolver's cluster that looks after the table.", '"Default Compute"'),
-            ("COMPACTION_PROCESSES", "Upsolver's number of compactions at a time; here OPTIMIZE TABLE does it.", "2"),
-            ("DISABLE_COMPACTION", "Upsolver compacts by itself; here OPTIMIZE TABLE does it.", "TRUE"),
-            ("GLOBALLY_UNIQUE_KEYS", "Whether Upsolver looks for a key in every partition, as is done here.", "TRUE"),
+            ("COMPACTION_PROCESSES", "How many compactions Upsolver runs at once; here OPTIMIZE TABLE compacts.", "2"),
+            ("DISABLE_COMPACTION", "Upsolver compacts by itself; here OPTIMIZE TABLE does.", "TRUE"),
+            (
+                "GLOBALLY_UNIQUE_KEYS",
+                "Whether Upsolver looks for a key in every partition; here it always does.",
+                "TRUE",
+            ),
         )
     ),
 )

@@ -52,79 +52,79 @@ JOB_STATEMENTS: tuple[Reference, ...] = (
         " [WITH EXPECTATION name EXPECT predicate ON VIOLATION {DROP | WARN}] ..."
         " | INSERT INTO S3 name [option = value ...] query"
         " | INSERT INTO table [(columns)] [MAP_COLUMNS_BY_NAME [EXCEPT column, ...]] query | MERGE INTO table merge}",
-        "Make a job and run it. COPY FROM S3 loads each object below a location into a table, once: all of its rows or"
-        " none; of each EXPECTATION it counts the rows that violate it, and leaves them out where it says DROP."
-        " INSERT INTO S3 writes the result of a query as one object, written whole or not at all. INSERT INTO"
-        " and MERGE INTO change a table by the rows of a query. What a query holds BETWEEN run_start_time() AND"
-        " run_end_time(), or by time_filter(), each run takes from where the last one ended, with the note of that:"
-        " no row twice, none lost. The statement returns when the run is over, with SYNC and without.",
+        "Create a job and run it; the statement returns when the run is over, with or without SYNC. COPY FROM S3"
+        " loads each object below a location into a table exactly once, all of its rows or none. Each EXPECTATION"
+        " counts the rows that violate it, and with DROP leaves them out. INSERT INTO S3 writes the result of a query"
+        " as one object, whole or not at all. INSERT INTO and MERGE INTO change a table by the rows of a query. If"
+        " the query asks for BETWEEN run_start_time() AND run_end_time(), or uses time_filter(), each run continues"
+        " where the last one ended, so that no row comes twice and none is lost.",
         "CREATE JOB load_orders CONTENT_TYPE = CSV AS COPY FROM S3 lake LOCATION = 's3://bucket/orders/' INTO orders;",
     ),
     Reference(
         "CREATE MATERIALIZED VIEW",
         "CREATE MATERIALIZED VIEW [IF NOT EXISTS] name [option = value ...] AS query",
-        "Make a table of a query's rows that a job of its name keeps: RUN JOB puts what the query gives then in their"
-        " place, all at once.",
+        "Create a table from a query, and a job of the same name that keeps it up to date: RUN JOB runs the query"
+        " again and replaces all rows in one step.",
         "CREATE MATERIALIZED VIEW last_orders AS SELECT id, last(price) AS price "
         "FROM 's3://bucket/sales/1.csv' GROUP BY id;",
     ),
     Reference(
         "RUN JOB",
         "RUN JOB job",
-        "Run a job again. COPY FROM S3 takes the objects that are new or were changed since; the rows of a changed one"
-        " replace those that it gave before. INSERT INTO S3 replaces the object that it wrote, or with run_start_time()"
-        " and run_end_time() in its query adds one for the time since its last run. INSERT INTO and MERGE INTO take the"
-        " rows of that time, and a materialized view is rebuilt.",
+        "Run a job again. COPY FROM S3 loads the objects that are new or have changed since the last run; the rows of"
+        " a changed object replace its former ones. INSERT INTO S3 replaces the object that it wrote, or, if its"
+        " query uses run_start_time() and run_end_time(), adds one for the time since the last run. INSERT INTO and"
+        " MERGE INTO take the rows of that time, and a materialized view is rebuilt.",
         "RUN JOB load_orders;",
     ),
     Reference(
         "RUN JOBS",
         "RUN JOBS",
-        "Run the jobs that are due: those that are not paused, and whose RUN_INTERVAL, where they have one, has passed"
-        " since their last run began. A job that reads a table runs after those that load it.",
+        "Run the jobs that are due: those that aren't paused and whose RUN_INTERVAL, if they have one, has passed"
+        " since their last run began. A job that reads a table runs after the jobs that load it.",
         "RUN JOBS;",
     ),
     Reference(
         "ALTER JOB",
         "ALTER JOB job {SET option = value ... | ADD EXPECTATION name EXPECT predicate ON VIOLATION {DROP | WARN}"
         " | DROP EXPECTATION name}",
-        "Give a job another COMMENT, END_AT, RUN_INTERVAL or SKIP_VALIDATIONS, or an expectation more or less, for its"
-        " next runs. What it reads, and where to, stays as it was created.",
+        "Change a job's COMMENT, END_AT, RUN_INTERVAL or SKIP_VALIDATIONS, or add or drop an expectation, from its"
+        " next run on. What it reads and where it writes stays as it was created.",
         "ALTER JOB load_orders SET RUN_INTERVAL = 1 HOUR;",
     ),
     Reference(
         "PAUSE JOB",
         "PAUSE JOB job",
-        "Keep a job from running by RUN JOB or RUN JOBS until RESUME JOB.",
+        "Pause a job: neither RUN JOB nor RUN JOBS runs it until RESUME JOB.",
         "PAUSE JOB load_orders;",
     ),
     Reference(
         "RESUME JOB",
         "RESUME JOB job",
-        "Let a paused job run again, by RUN JOB or when it is due.",
+        "Resume a paused job, so that RUN JOB and RUN JOBS run it again.",
         "RESUME JOB load_orders;",
     ),
     Reference(
         "SHOW CREATE JOB",
         "SHOW CREATE JOB job",
-        "The statement that creates the job, with what ALTER JOB has set since.",
+        "The statement that creates the job, including what ALTER JOB has changed since.",
         "SHOW CREATE JOB load_orders;",
     ),
     Reference(
         "SHOW CREATE TABLE",
         "SHOW CREATE TABLE table",
-        "The statement that creates a table like it, without its rows: with the same columns, or over the same files.",
+        "The statement that creates the same table without its rows: with the same columns, or over the same files.",
         "SHOW CREATE TABLE orders;",
     ),
     Reference(
         "SHOW JOBS",
         "SHOW JOBS [LIKE 'pattern']",
-        "The session's jobs, and what they have done.",
+        "The session's jobs and what they have done so far.",
         "SHOW JOBS;",
         (
             Column("job", "string", "as written when it was created"),
             Column("type", "string", "COPY FROM S3, INSERT INTO S3, INSERT INTO, MERGE INTO or MATERIALIZED VIEW"),
-            Column("connection", "string", "the connection that it depends on; missing where it only changes a table"),
+            Column("connection", "string", "connection that it depends on; missing if it only changes a table"),
             Column("location", "string", "where it reads or writes in S3"),
             Column("table", "string", "the table that it loads or changes"),
             Column(
@@ -133,12 +133,12 @@ JOB_STATEMENTS: tuple[Reference, ...] = (
                 "'ok', 'errors' (of some objects), 'failed', 'interrupted', 'paused' or 'not run'",
             ),
             Column("runs", "count", "runs in this session"),
-            Column("objects", "count", "objects that were loaded or written, all runs"),
-            Column("rows", "count", "their rows"),
-            Column("bytes", "count", "their bytes"),
-            Column("failed", "count", "objects that failed and have not been loaded since"),
-            Column("violations", "count", "rows that violated an expectation, all runs"),
-            Column("last_run", "timestamp", "beginning of the last run, UTC"),
+            Column("objects", "count", "objects loaded or written, in all runs"),
+            Column("rows", "count", "rows in these objects"),
+            Column("bytes", "count", "bytes of these objects"),
+            Column("failed", "count", "objects that failed and haven't been loaded since"),
+            Column("violations", "count", "rows that violated an expectation, in all runs"),
+            Column("last_run", "timestamp", "start of the last run, UTC"),
             Column("created_at", "timestamp", "UTC"),
             Column("comment", "string", "COMMENT"),
         ),
@@ -146,27 +146,27 @@ JOB_STATEMENTS: tuple[Reference, ...] = (
     Reference(
         "SHOW JOB",
         "SHOW JOB job ERRORS",
-        "What failed in the runs of a job, and why, the latest first.",
+        "What failed in the runs of a job and why, latest first.",
         "SHOW JOB load_orders ERRORS;",
         (
-            Column("run", "integer", "number of the run, from 1 on"),
+            Column("run", "integer", "number of the run, from 1"),
             Column("failed_at", "timestamp", "UTC"),
             Column("location", "string", "the object"),
-            Column("etag", "string", "its entity tag then"),
+            Column("etag", "string", "its ETag at that time"),
             Column("error", "string", "what went wrong"),
-            Column("resolved", "boolean", "whether it has been loaded since, or is gone"),
+            Column("resolved", "boolean", "whether it was loaded later, or is gone"),
         ),
     ),
     Reference(
         "DROP JOB",
         "DROP JOB [IF EXISTS] job",
-        "Remove a job and its record of loaded objects; tables and objects that it wrote stay.",
+        "Remove a job and its record of loaded objects. Tables and objects that it wrote stay.",
         "DROP JOB load_orders;",
     ),
     Reference(
         "DROP MATERIALIZED VIEW",
         "DROP MATERIALIZED VIEW [IF EXISTS] name [DELETE_DATA = boolean]",
-        "Forget a materialized view, with its rows.",
+        "Remove a materialized view, its rows and its job.",
         "DROP MATERIALIZED VIEW last_orders;",
     ),
 )
@@ -176,19 +176,19 @@ STATEMENTS: tuple[Reference, ...] = (
     Reference(
         "CREATE S3 CONNECTION",
         "CREATE [OR REPLACE] S3 CONNECTION [IF NOT EXISTS] name [option = value ...]",
-        "Create a connection and keep it in the session, after a probe of what it reaches.",
+        "Create a connection and keep it in the session, once a probe has shown that it reaches what it should.",
         "CREATE S3 CONNECTION lake AWS_PROFILE = 'analytics' READ_ONLY = TRUE;",
     ),
     Reference(
         "ALTER S3 CONNECTION",
         "ALTER S3 CONNECTION [IF EXISTS] name {SET option = value ... | UNSET option, ... | RENAME TO name}",
-        "Change a connection, whole or not at all; open explorers and handles follow.",
+        "Change a connection, completely or not at all. Open explorers and handles follow the change.",
         "ALTER S3 CONNECTION lake SET COMMENT = 'events and orders';",
     ),
     Reference(
         "DROP CONNECTION",
         "DROP [S3] CONNECTION [IF EXISTS] name [CASCADE]",
-        "Remove a connection; refused while tables or jobs depend on it, unless CASCADE drops them too.",
+        "Remove a connection. If tables or jobs depend on it, this is refused, unless CASCADE drops them too.",
         "DROP CONNECTION lake;",
     ),
     Reference(
@@ -200,14 +200,14 @@ STATEMENTS: tuple[Reference, ...] = (
             Column("name", "string", "as written when it was created"),
             Column("type", "string", "S3"),
             Column("credentials", "string", "how requests are signed"),
-            Column("identity", "string", "ARN that STS named at the last probe"),
-            Column("region", "string", "REGION, or missing where it is found per bucket"),
-            Column("endpoint", "string", "ENDPOINT, or missing for AWS"),
+            Column("identity", "string", "ARN from STS at the last probe"),
+            Column("region", "string", "REGION; missing if it is found for each bucket"),
+            Column("endpoint", "string", "ENDPOINT; missing for AWS"),
             Column("read_only", "boolean", "READ_ONLY"),
             Column(
                 "encryption",
                 "string",
-                "what every write asks for; TEST CONNECTION WITH WRITE shows whether the server does it",
+                "what every write asks for; TEST CONNECTION WITH WRITE shows whether the server complies",
             ),
             Column("display_filters", "list", "PATH_DISPLAY_FILTERS"),
             Column("comment", "string", "COMMENT"),
@@ -218,44 +218,46 @@ STATEMENTS: tuple[Reference, ...] = (
     Reference(
         "DESCRIBE CONNECTION",
         "DESCRIBE CONNECTION name",
-        "Every option of a connection and where its value came from.",
+        "Every option of a connection, and where its value comes from.",
         "DESCRIBE CONNECTION lake;",
         (
             Column("option", "string", "name of the option"),
             Column("value", "string", "its value; 'set' for a secret; missing when not given"),
             Column("source", "string", "'statement', the secret source, or 'default'"),
-            Column("mutable", "boolean", "whether ALTER may set it"),
+            Column("mutable", "boolean", "whether ALTER can set it"),
             Column("description", "string", "what it does"),
         ),
     ),
     Reference(
         "SHOW CREATE S3 CONNECTION",
         "SHOW CREATE S3 CONNECTION name",
-        "The statement that creates the connection again; a secret is its source, or a PROMPT that asks for it.",
+        "The statement that creates the connection again. In place of a secret it has the secret's source, or a"
+        " PROMPT that asks for it.",
         "SHOW CREATE S3 CONNECTION lake;",
     ),
     Reference(
         "TEST CONNECTION",
         "TEST CONNECTION name [LOCATION 's3://bucket/prefix'] [WITH WRITE]",
-        "Try what the connection may do; writes only WITH WRITE, never when it is READ_ONLY, and cleans up.",
+        "Try out what the connection may do. It writes only WITH WRITE, cleans up afterwards, and never writes"
+        " through a READ_ONLY connection.",
         "TEST CONNECTION lake LOCATION 's3://bucket/folder/';",
         (
             Column("action", "string", "identity, list buckets, list, read, write, delete, encryption"),
-            Column("allowed", "boolean", "missing when it was not tried"),
-            Column("detail", "string", "what was found, or the IAM action that is missing"),
+            Column("allowed", "boolean", "missing if it wasn't tried"),
+            Column("detail", "string", "what was found, or which IAM action is missing"),
             Column("ms", "integer", "milliseconds it took"),
         ),
     ),
     Reference(
         "USE CONNECTION",
         "USE CONNECTION name",
-        "Make it the session's default from now on.",
+        "Make a connection the session's default from now on.",
         "USE CONNECTION lake;",
     ),
     Reference(
         "SHOW BUCKETS",
         "SHOW BUCKETS [USING name] [LIKE 'pattern']",
-        "The buckets of a connection, or those of its display filters.",
+        "The buckets of a connection, or its display filters if it has any.",
         "SHOW BUCKETS USING lake;",
         (
             Column("bucket", "string", "name of the bucket"),
@@ -267,46 +269,46 @@ STATEMENTS: tuple[Reference, ...] = (
     Reference(
         "LIST",
         "LIST ['s3://bucket/prefix'] [USING name] [RECURSIVE] [VERSIONS] [MATCHING 'glob'] [LIMIT n | LIMIT ALL]",
-        "Objects and folders at a location, or every object below it with RECURSIVE, as a frame. A location is exact"
-        " and no pattern, here as everywhere; ARNs, s3a:// and URLs of buckets, objects and the console are read, too.",
+        "Objects and folders at a location as a frame, or with RECURSIVE every object below it. A location is taken"
+        " literally and isn't a pattern (see MATCHING for those). ARNs, s3a:// paths and URLs of buckets,"
+        " objects and the console work too.",
         "LIST 's3://bucket/folder/' RECURSIVE MATCHING '**/*.parquet';",
         (*LISTING_COLUMNS, *VERSION_COLUMNS, PREFIX_COLUMN),
     ),
     Reference(
         "LIST FROM INVENTORY",
         "LIST FROM INVENTORY 's3://bucket/prefix/manifest.json' [USING name] [MATCHING 'glob'] [LIMIT n | LIMIT ALL]",
-        "The objects of a bucket by a report of S3 Inventory (CSV, ORC or Parquet), without listing it: as they were"
-        " when it was made. A folder stands for the newest report below it. The columns of LIST, with those of VERSIONS"
-        " where the report is of all versions; what the report leaves out is missing. Every data file is compared with"
-        " its size and MD5. FROM inventory('s3://…/manifest.json') has the same rows in a query, with all fields that"
-        " the report has.",
+        "The objects of a bucket from a report of S3 Inventory (CSV, ORC or Parquet), as they were when it was made,"
+        " without listing the bucket. Give its manifest, or a folder to take the newest report below it. The columns"
+        " are those of LIST, with those of VERSIONS if the report covers all versions; fields that the report doesn't"
+        " have are missing. Size and MD5 of every data file are checked. In a query, FROM"
+        " inventory('s3://…/manifest.json') gives the same rows with all fields of the report.",
         "LIST FROM INVENTORY 's3://reports/acme-lake/daily/2026-01-01T01-00Z/manifest.json' LIMIT ALL;",
         (*LISTING_COLUMNS, *VERSION_COLUMNS, PREFIX_COLUMN),
     ),
     Reference(
         "EXPLORE",
         "EXPLORE ['s3://bucket/prefix'] [USING name] [ASIDE]",
-        "A tree of buckets, folders and objects to open, search, look into, download, upload and delete; with ASIDE"
-        " beside the notebook.",
+        "A tree of buckets, folders and objects in which you can open, search, preview, download, upload and delete."
+        " ASIDE puts it beside the notebook.",
         "EXPLORE 's3://bucket/';",
     ),
     Reference(
         "EXPLORE ALL CONNECTIONS",
         "EXPLORE ALL CONNECTIONS [ASIDE]",
-        "One tree whose roots are the session's connections, each opening to its display filters or buckets.",
+        "One tree of all connections of the session. Each opens to its display filters or buckets.",
         "EXPLORE ALL CONNECTIONS;",
     ),
     Reference(
         "ANALYZE",
         "ANALYZE ['s3://bucket/prefix'] [FROM INVENTORY 's3://bucket/prefix/manifest.json'] [USING name]"
         f" [BY {{{' | '.join(get_args(AnalyzeBy))}}}] [DEPTH n]",
-        "What is below a location: objects and bytes by folder, class, extension, age or size, with a chart beside it. "
-        "All keys are listed, or read from a report of S3 Inventory, then without a location those of the whole bucket;"
-        " DEPTH is the number of folders that make a group BY PREFIX. BY DUPLICATES has the copies beside each object"
-        " of equal size and etag, BY VERSIONS current and old versions and delete markers, BY UPLOADS what uploads that"
-        " were never finished hold. usd_month is what the bytes cost a month, by S3's list prices for storage."
-        " Beyond 100,000 groups, those with the fewest"
-        " bytes are one row, the last.",
+        "How much is where: objects and bytes below a location by folder, class, extension, age or size, with a"
+        " chart. All keys are listed, or read from a report of S3 Inventory (of the whole bucket if you give no"
+        " location). With BY PREFIX, DEPTH is the number of folders that make a group. BY DUPLICATES shows the copies"
+        " of each object (equal size and etag), BY VERSIONS current versions, old versions and delete markers, BY"
+        " UPLOADS what unfinished uploads hold. usd_month is what the bytes cost a month at S3's list prices for"
+        " storage. Beyond 100,000 groups, the smallest are added up in one last row.",
         "ANALYZE 's3://bucket/folder/' BY PREFIX DEPTH 2;",
         ANALYSIS_COLUMNS,
     ),
@@ -314,12 +316,13 @@ STATEMENTS: tuple[Reference, ...] = (
         "DISCOVER",
         "DISCOVER ['s3://bucket/prefix'] [FROM INVENTORY 's3://bucket/prefix/manifest.json'] [USING name] [DEPTH n]"
         " [SAMPLE n] [ROWS = EXACT] [INTO TABLES]",
-        "What is in a bucket: its datasets, by one listing, or a report of S3 Inventory, and a few looks into objects."
-        " Objects are one dataset where folders, names, format and columns are alike; partitions, columns, rows, and"
-        " where the columns change are shown, with a query that runs. Lake tables are one each; what belongs to none is"
-        " the last row, other. A look reads at most 66 kB; SAMPLE is how many there may be for each dataset (4);"
-        " with 0, keys alone decide. DEPTH is the number of folders that distinguish datasets. ROWS = EXACT counts all"
-        " rows, however much that reads. INTO TABLES shows the CREATE TABLE statement of each, ready to run.",
+        "What is in a bucket: finds its datasets from one listing (or a report of S3 Inventory) and a look into a few"
+        " objects. Objects belong to one dataset if their folders, names, format and columns are alike. For each you"
+        " see partitions, columns, rows, where the columns change, and a query that runs. A lake table is one"
+        " dataset; objects that belong to none are summed up in the last row, other. A look reads at most 66 kB."
+        " SAMPLE sets how many looks a dataset may take (4); with 0 only keys count. DEPTH is how many folders tell"
+        " datasets apart. ROWS = EXACT counts all rows, however much that reads. INTO TABLES shows a CREATE TABLE"
+        " statement for each dataset, ready to run.",
         "DISCOVER 's3://bucket/folder/';",
         DATASET_COLUMNS,
     ),
@@ -328,63 +331,64 @@ STATEMENTS: tuple[Reference, ...] = (
         "COMPARE 's3://bucket/prefix' [FROM INVENTORY] [AS OF 'time'] [USING name]"
         " WITH 's3://bucket/prefix' [FROM INVENTORY] [AS OF 'time'] [USING name]"
         f" [BY {{{' | '.join(get_args(CompareBy))}}}]",
-        "What differs between two locations, by two listings: keys of only one, and keys of both whose sizes or ETAGs"
-        " differ, or SIZEs alone, or by TIME those that are of other sizes or newer on the left. Etags of uploads in"
-        " parts depend on how the parts were cut: where sizes are equal and such etags are not, the change is"
-        " undecided, because only reading the bytes would tell. Under SSE-KMS and SSE-C etags of equal bytes differ,"
-        " too. With FROM INVENTORY the location is that of an S3 Inventory report; with AS OF a versioned bucket is"
-        " compared as it was at that time.",
+        "What differs between two locations, from two listings: keys that only one has, and keys whose objects differ"
+        " by ETag or size (BY ETAG), by size alone (BY SIZE), or are of other size or newer on the left (BY TIME)."
+        " The ETag of a multipart upload depends on its part size, so if sizes are equal and such ETags differ, the"
+        " change is 'undecided': only reading the bytes would tell. Under SSE-KMS and SSE-C, equal bytes have"
+        " different ETags too. With FROM INVENTORY the location is a report of S3 Inventory; AS OF compares a"
+        " versioned bucket as it was at that time.",
         "COMPARE 's3://bucket/folder/' WITH 's3://bucket/orders/' BY SIZE;",
         COMPARISON_COLUMNS,
     ),
     Reference(
         "PREVIEW",
         "PREVIEW 's3://bucket/key' [VERSION 'id'] [USING name] [LIMIT n]",
-        "The beginning of an object: the first rows (100 without LIMIT) of Parquet, ORC, Arrow, Avro, CSV or JSON"
-        " lines, of the first sheet of a workbook, the members of a ZIP file, a text or an image. Reads the part that"
-        " it needs, never the whole of a large object. VERSION shows an earlier version, by its id of LIST VERSIONS;"
-        " 's3://bucket/key?versionId=id' is the same.",
+        "The beginning of an object: the first rows (100, or LIMIT) of Parquet, ORC, Arrow, Avro, CSV, JSON or the"
+        " first sheet of a workbook, the members of a ZIP file, a text or an image. Only the part that is shown is"
+        " read, never the whole of a large object. VERSION shows an earlier version by its id, as LIST VERSIONS has"
+        " it; 's3://bucket/key?versionId=id' does the same.",
         "PREVIEW 's3://bucket/folder/data.parquet' LIMIT 20;",
     ),
     *JOB_STATEMENTS,
     Reference(
         "SELECT",
         "SELECT … FROM 's3://bucket/key' … | WITH … | FROM … | UNNEST(query)",
-        "A query in DuckDB's SQL. 's3://bucket/key' is read through the session's connection, 's3://name@bucket/key'"
-        " through the connection of that name: whatever COPY reads, told by its content (Parquet, CSV, JSON, ORC, Avro,"
-        " Arrow, logs of AWS, compressed or not), with wildcards (which match no name that begins with _ or .) and Hive"
-        " partitions. The folder of a Delta, Iceberg or Hudi table gives its current snapshot, or an older one by"
-        " AT (VERSION => n) or AT (TIMESTAMP => t) behind it; its files are not read as loose ones. Behind an object"
-        " AT (VERSION => 'id') reads that version of it, as 's3://bucket/key?versionId=id' does."
-        " What Upsolver writes is read, too: $event_time, $event_date, $commit_time and $source are columns of a table"
-        " that COPY FROM S3 loads, FROM t LET a = e names an expression, UNNEST(SELECT items[].id FROM t) gives each"
-        " element of a list a row."
-        " FROM objects('s3://bucket/prefix') is the listing, with the columns of LIST, and with versions => true behind"
-        " the location that of all versions. Python frames are"
-        " tables by their names, $name is the value of a Python variable.",
+        "A query in DuckDB's SQL. FROM 's3://bucket/key' reads through the session's default connection, FROM"
+        " 's3://name@bucket/key' through the connection of that name. It reads everything that COPY reads, whatever"
+        " the file's name says: Parquet, CSV, JSON, ORC, Avro, Arrow and AWS logs, compressed or not. Wildcards and"
+        " Hive partitions work; wildcards skip names that begin with _ or a dot. The folder of a Delta, Iceberg or"
+        " Hudi table gives its current snapshot, AT (VERSION => n) or AT (TIMESTAMP => t) after it an older one."
+        " After an object, AT (VERSION => 'id') reads that version of it, as 's3://bucket/key?versionId=id' does."
+        " FROM objects('s3://bucket/prefix') is the listing with LIST's columns; versions => true after the location"
+        " lists all versions. Python frames are tables under their names, and $name is the value of a Python"
+        " variable. Of Upsolver's SQL it knows $event_time, $event_date, $commit_time and $source (in tables that"
+        " COPY FROM S3 loads), FROM t LET a = e to name an expression, and UNNEST(SELECT items[].id FROM t) for a row"
+        " per list element.",
         "SELECT count(*) FROM 's3://bucket/folder/*.parquet';",
     ),
     Reference(
         "DESCRIBE",
         "DESCRIBE {'s3://bucket/prefix' [USING name] | table | query}",
-        "The columns of objects, of a table or of a query: type, a value, and of objects from which on a column"
-        " appears. A location is an object, a pattern, a folder that holds one dataset, or a lake table.",
+        "The columns of objects, a table or a query, each with its type and a sample value; for objects also the"
+        " object from which on a column appears. A location may be an object, a pattern, a folder that holds one"
+        " dataset, or a lake table.",
         "DESCRIBE 's3://bucket/sales.parquet';",
         DESCRIPTION_COLUMNS,
     ),
     Reference(
         "SUMMARIZE",
         "SUMMARIZE {'s3://bucket/prefix' [USING name] | table | query} [SAMPLE n PERCENT]",
-        "What each column holds: least and greatest value, how many different ones, mean and quartiles, the share"
-        " that is missing, the most frequent, and a small histogram. All rows are read, or n percent of them; 0"
-        " PERCENT reads none, and shows what the statistics of Parquet files say exactly: count, min, max, null_share.",
+        "Statistics of each column: minimum, maximum, number of distinct values, mean, quartiles, share of missing"
+        " values, the most frequent values and a small histogram. It reads all rows, or n percent of them with"
+        " SAMPLE. SAMPLE 0 PERCENT reads no rows and shows only what the statistics of Parquet files say exactly:"
+        " count, min, max and null_share.",
         "SUMMARIZE 's3://bucket/sales.parquet';",
         SUMMARY_COLUMNS,
     ),
     Reference(
         "EXPLAIN ANALYZE",
         "EXPLAIN ANALYZE query",
-        "Run a query, and show what it read from S3 (requests, bytes) and where its time went.",
+        "Run a query and show what it read from S3 (requests, bytes) and where the time went.",
         "EXPLAIN ANALYZE SELECT max(price) FROM 's3://bucket/sales.parquet';",
     ),
     Reference(
@@ -392,64 +396,64 @@ STATEMENTS: tuple[Reference, ...] = (
         "CREATE [OR REPLACE] [ICEBERG] TABLE [IF NOT EXISTS] name [(column type, ...)]"
         " [LOCATION 's3://bucket/prefix' [USING name]]"
         " [PARTITIONED BY column | transform(column), ...] [PRIMARY KEY column, ...] [option = value ...] [AS query]",
-        "Create a table of the session, called name, schema.name or catalog.schema.name: empty, from a query, or"
-        " over the files or the Delta, Iceberg or Hudi table at a LOCATION, which every query reads again. It"
-        " depends on the connections that it is read through.",
+        "Create a table of the session, named name, schema.name or catalog.schema.name: empty, from a query, or over"
+        " a LOCATION, whose files (or Delta, Iceberg or Hudi table) every query reads again. The table depends on the"
+        " connections that it is read through.",
         "CREATE TABLE sales AS SELECT * FROM 's3://bucket/sales/*.csv';",
     ),
     Reference(
         "ALTER TABLE",
         "ALTER TABLE name SET option = value ...",
-        "Change options of a table whose files are in S3: TABLE_DATA_RETENTION, COMPRESSION, COMMENT.",
+        "Change TABLE_DATA_RETENTION, COMPRESSION or COMMENT of a table whose files are in S3.",
         "ALTER TABLE clicks SET TABLE_DATA_RETENTION = 30 DAYS;",
     ),
     Reference(
         "INSERT INTO",
         "INSERT INTO name [(columns)] [MAP_COLUMNS_BY_NAME [EXCEPT column, ...]] query",
-        "Put the rows of a query, or VALUES, into a table: all of them or none, each value as it is or the statement is"
-        " refused. Columns go by their places; with MAP_COLUMNS_BY_NAME by their names, and those that the table lacks"
-        " are added to it. INSERT INTO S3 writes objects, as what a job does: HELP CREATE JOB.",
+        "Add the rows of a query, or VALUES, to a table: all of them, each value unchanged, or none. Columns match by"
+        " position, or by name with MAP_COLUMNS_BY_NAME, which also adds columns that the table doesn't have. To"
+        " write objects, use INSERT INTO S3 in a job: HELP CREATE JOB.",
         "INSERT INTO sales SELECT * FROM 's3://bucket/sales/1.csv';",
     ),
     Reference(
         "MERGE INTO",
         "MERGE INTO name merge",
-        "Change, delete and add rows of a table by those of a source, all at once, as DuckDB's MERGE does: USING source"
-        " ON condition, then WHEN MATCHED or WHEN NOT MATCHED with THEN and what is done. Upsolver's REPLACE and INSERT"
-        " MAP_COLUMNS_BY_NAME go by the names of columns, too.",
+        "Update, delete and insert rows of a table from a source in one step, as DuckDB's MERGE does: USING source ON"
+        " condition, then WHEN MATCHED or WHEN NOT MATCHED … THEN …. Upsolver's REPLACE and INSERT"
+        " MAP_COLUMNS_BY_NAME match columns by name.",
         "MERGE INTO sales USING (SELECT 1 AS id) gone ON sales.id = gone.id WHEN MATCHED THEN DELETE;",
     ),
     Reference(
         "OPTIMIZE TABLE",
         "OPTIMIZE TABLE name",
-        "Tidy a table whose files are in S3: small files are put together, rows that are older than"
-        " TABLE_DATA_RETENTION are deleted, snapshots older than five days (or than the retention) expire, and"
-        " files that no snapshot uses any more are deleted; those that none ever used, after a day.",
+        "Clean up a table whose files are in S3: merge small files, delete rows older than TABLE_DATA_RETENTION,"
+        " expire snapshots older than five days (or than the retention), and delete files that no snapshot uses any"
+        " more, or after a day those that none ever used.",
         "OPTIMIZE TABLE clicks;",
     ),
     Reference(
         "SHOW SNAPSHOTS",
         "SHOW SNAPSHOTS name",
-        "The snapshots of a table whose files are in S3, the newest first; AT (VERSION => snapshot) behind its name in"
-        " a query reads one.",
+        "The snapshots of a table whose files are in S3, newest first. To query one, write AT (VERSION => snapshot)"
+        " after the table's name.",
         "SHOW SNAPSHOTS clicks;",
         (
-            Column("snapshot", "string", "its id, as AT takes it"),
+            Column("snapshot", "string", "its id, for AT"),
             Column("committed_at", "timestamp", "UTC"),
             Column("operation", "string", "append, overwrite, replace or delete"),
-            Column("added", "integer", "rows that it added"),
-            Column("deleted", "integer", "rows that it deleted"),
-            Column("rows", "integer", "rows in it"),
-            Column("files", "integer", "their files"),
-            Column("bytes", "integer", "bytes of these"),
-            Column("is_current", "boolean", "whether queries read it"),
+            Column("added", "integer", "rows added"),
+            Column("deleted", "integer", "rows deleted"),
+            Column("rows", "integer", "number of rows"),
+            Column("files", "integer", "number of files"),
+            Column("bytes", "integer", "bytes of these files"),
+            Column("is_current", "boolean", "whether it is the one that queries read"),
         ),
     ),
     Reference(
         "DROP TABLE",
         "DROP TABLE [IF EXISTS] name [DELETE_DATA = boolean]",
-        "Remove a table; files at its LOCATION or STORAGE_LOCATION stay. DELETE_DATA = TRUE deletes those of a table"
-        " whose files are in S3.",
+        "Remove a table. Files at its LOCATION or STORAGE_LOCATION stay; DELETE_DATA = TRUE deletes the files of a"
+        " table that keeps them in S3.",
         "DROP TABLE sales;",
     ),
     Reference(
@@ -480,22 +484,22 @@ STATEMENTS: tuple[Reference, ...] = (
     Reference(
         "EXPLAIN",
         "EXPLAIN statement",
-        "What a statement would request, without a request: calls to S3 and STS, the IAM action of each, how many, and"
-        " dollars at the list prices of S3 Standard. No server is asked, and nothing is changed.",
+        "Which requests a statement would make, without making any: calls to S3 and STS, the IAM action that each"
+        " needs, how many, and what they cost at the list prices of S3 Standard. Nothing is changed.",
         "EXPLAIN LIST 's3://bucket/folder/' RECURSIVE;",
         EXPLAIN_COLUMNS,
     ),
     Reference(
         "SAVE CONNECTIONS",
         "SAVE [OR REPLACE] CONNECTIONS TO 'file'",
-        "Write the session's connections to a file, without a secret: a secret is its source, or a PROMPT that asks for"
-        " it. `%upsql --file` loads it. An existing file is kept, unless OR REPLACE is written.",
+        "Write the session's connections to a file that `%upsql --file` loads. The file holds no secret, but the"
+        " secret's source or a PROMPT that asks for it. An existing file is replaced only with OR REPLACE.",
         "SAVE CONNECTIONS TO 'connections.usql';",
     ),
     Reference(
         "START SANDBOX",
         "START SANDBOX",
-        "Start the embedded S3 server with sample data, and create the connection sandbox to it.",
+        "Start the embedded S3 server with sample data, and create the connection sandbox for it.",
         "START SANDBOX;",
     ),
     Reference(

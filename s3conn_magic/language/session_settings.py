@@ -157,60 +157,60 @@ SETTINGS: tuple[Setting, ...] = (
         "PROGRESS",
         boolean,
         "TRUE or FALSE",
-        "Show how far a listing, a job or a query is, after half a second.",
+        "Show the progress of a listing, job or query that takes longer than half a second.",
         True,
     ),
-    Setting("LIMIT", _rows, "a whole number or ALL", "Rows of a LIST without a LIMIT.", 1_000_000),
+    Setting("LIMIT", _rows, "a whole number or ALL", "How many rows a LIST without LIMIT returns at most.", 1_000_000),
     Setting(
         "CONNECTIONS",
         whole_number(1, _MOST_CONNECTIONS),
         f"a whole number from 1 to {_MOST_CONNECTIONS}",
-        "Most requests of one listing that are under way: as many as the distance to the server asks for, up to these.",
+        "The most requests that one listing has under way at once. It uses fewer where the server is near.",
         _MOST_CONNECTIONS,
     ),
     Setting(
         "CACHE",
         _size,
         "a size such as '512 MB', or 0",
-        "Memory for what queries have read, so that it is read once; an object that was replaced is read again. 0 keeps"
-        " nothing.",
+        "Memory for what queries have read, so that nothing is read twice; an object that was replaced is read again."
+        " 0 keeps nothing.",
         "512 MB",
     ),
     Setting(
         "RESULT",
         _one_of("pandas", "polars", "arrow"),
         "'pandas', 'polars' or 'arrow'",
-        "What statements give their rows as: a frame of pandas, which shows hostile keys safely, or one of Polars or a"
-        " table of PyArrow, which print as these print.",
+        "What statements return their rows as: a pandas frame, which shows hostile keys safely, or a Polars frame or"
+        " PyArrow table, which print in their own way.",
         "pandas",
     ),
     Setting(
         "GRID",
         boolean,
         "TRUE or FALSE",
-        "Show frames in notebooks as grids to order, search and leaf through, by the package itables.",
+        "Show frames in notebooks as grids that you can sort, search and page through (needs the package itables).",
         False,
     ),
     Setting(
         "EXPLORER_UI",
         _one_of("auto", "basic"),
         "'auto' or 'basic'",
-        "How EXPLORE is shown: 'basic' is made of plain ipywidgets, where the explorer's own script cannot load.",
+        "How EXPLORE is shown: 'basic' uses plain ipywidgets, for places where the explorer's own script can't load.",
         "auto",
     ),
     Setting(
         "DATABASE",
         _path,
         "the path of a file, or ''",
-        "The DuckDB file that tables are kept in, with what jobs have loaded; '' keeps them in memory.",
+        "The DuckDB file that keeps tables and the record of what jobs have loaded; '' keeps them in memory.",
         "",
     ),
     Setting(
         "DEFAULT_STORAGE",
         _storage,
         "('connection', 's3://bucket/folder/') or ''",
-        "Where the files of new tables go, each table in a folder of its name, unless STORAGE_LOCATION says otherwise;"
-        " '' keeps their rows in DuckDB.",
+        "Where new tables keep their files, each in a folder named after it, unless STORAGE_LOCATION says otherwise;"
+        " '' keeps rows in DuckDB.",
         (),
         takes_list=True,
     ),
@@ -218,16 +218,16 @@ SETTINGS: tuple[Setting, ...] = (
         "CATALOG",
         _catalog,
         "'bucket', 'glue', 'rest:https://…' or 'sql:sqlite:///…'",
-        "What keeps track of the newest state of a new table whose files are in S3: an object beside them, or a shared"
-        " Iceberg catalog.",
+        "What keeps track of the current state of new tables whose files are in S3: an object beside the files, or a"
+        " shared Iceberg catalog.",
         "",
     ),
     Setting(
         LOCAL_FILES,
         _local_files,
         "TRUE, FALSE or 'cells'",
-        "Whether queries may read files of this machine. 'cells': those of cells and execute() may, those of files of"
-        " statements may not. A file of statements cannot allow it.",
+        "Whether queries may read files of this machine. With 'cells', queries in cells and execute() may, and those in"
+        " files of statements may not. A file of statements can't allow it.",
         CELLS,
     ),
     Setting(
@@ -241,14 +241,14 @@ SETTINGS: tuple[Setting, ...] = (
         "SCHEDULER",
         _scheduler,
         "'tcp://host:port', 'tls://host:port' or ''",
-        "The scheduler of dask.distributed for ENGINE = 'dask'; its workers read S3 with their own clients.",
+        "Address of the dask.distributed scheduler for ENGINE = 'dask'. Its workers read S3 themselves.",
         "",
     ),
     Setting(
         "CONNECT_TIMEOUT",
         whole_number(1, _MOST_SECONDS),
         f"a whole number of seconds from 1 to {_MOST_SECONDS}",
-        "Seconds until a server that does not answer counts as unreachable.",
+        "Seconds after which a server that doesn't answer counts as unreachable.",
         10,
     ),
     Setting(
@@ -262,30 +262,30 @@ SETTINGS: tuple[Setting, ...] = (
         "DEFAULT_CONNECTION",
         _name,
         "the name of a connection, '', or FALSE",
-        "What statements without USING go through; USE CONNECTION sets it, and it may be made later. With FALSE,"
-        " none is created from the default credentials chain when none exists.",
+        "The connection for statements without USING, as USE CONNECTION sets it; you may create it later. With FALSE,"
+        " no connection is made from the default credentials chain when there is none.",
         "",
     ),
     Setting(
         "DIALECT",
         _one_of("off", "accept"),
         "'off' or 'accept'",
-        "'accept' runs statements of other systems that have a full counterpart here, such as DuckDB's CREATE SECRET,"
-        " as that; 'off' only shows it.",
+        "'accept' runs statements of other systems that have a complete counterpart here, such as DuckDB's CREATE"
+        " SECRET; 'off' only shows the counterpart.",
         "off",
     ),
     Setting(
         "LOAD_USER_CONNECTIONS",
         boolean,
         "TRUE or FALSE",
-        "Create the connections of $XDG_CONFIG_HOME/s3conn-magic/connections.usql: at %load_ext, or at once when set.",
+        "Create the connections in $XDG_CONFIG_HOME/s3conn-magic/connections.usql, at %load_ext or when this is set.",
         False,
     ),
     Setting(
         "LOAD_PROJECT_CONNECTIONS",
         boolean,
         "TRUE or FALSE",
-        "Create the connections of connections.usql in the working directory: at %load_ext, or at once when set.",
+        "Create the connections in the working directory's connections.usql, at %load_ext or when this is set.",
         False,
     ),
 )
