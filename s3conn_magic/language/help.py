@@ -256,8 +256,8 @@ MEANINGS = {
     "INTO": "INTO names the table that a job loads, or the connection that it writes through.",
     "ICEBERG": "ICEBERG TABLE keeps its files in S3; with STORAGE_LOCATION or SET DEFAULT_STORAGE, a table does so"
     " without this word as well.",
-    "PARTITIONED": "PARTITIONED BY columns, or year(c), month(c), day(c), hour(c), bucket(n, c), truncate(n, c): each file"
-    " of a table in S3 holds rows of one value.",
+    "PARTITIONED": "PARTITIONED BY columns, or year(c), month(c), day(c), hour(c), bucket(n, c), truncate(n, c): each"
+    " file of a table in S3 holds rows of one value.",
     "PRIMARY": "PRIMARY KEY names the columns, without NULL, that identify a row; INSERT INTO jobs replace rows by it.",
     "KEY": "PRIMARY KEY names the columns, without NULL, that identify a row; INSERT INTO jobs replace rows by it.",
     "DELETE_DATA": "DELETE_DATA = TRUE also deletes the files of a table in S3.",
