@@ -3,8 +3,9 @@
     python benchmarks/scale_out.py --keys 1000000 --latency 30 --connections 4 8 32 --workers 2
     python benchmarks/scale_out.py --copy json --keys 10000 --latency 30 --connections 8 32
 
-The server is a process of its own. Each figure is the best of `--runs`; CPU seconds are those of that run, of every
-process that took part, so that it can be seen whether the machine or the latency is the limit.
+The server, the scheduler and each worker are processes of their own. Each figure is the best of `--runs`; CPU seconds
+are those of that run, of every process that took part, so that it can be seen whether the machine or the latency is the
+limit.
 """
 
 from __future__ import annotations
@@ -51,11 +52,11 @@ def copied(run, kind, number):
     return int(run(f"SELECT count(*) AS n FROM t{number}")["n"][0])
 
 
-def measured(serving, workers, runs, work):
-    """Wall time, CPU of this process, of the workers and of the server, and rows, of the fastest run."""
+def measured(others, runs, work):
+    """Wall time, CPU of this process and of groups of others, and rows, of the fastest run."""
     found = []
     for _ in range(runs):
-        groups = ([os.getpid()], workers, [serving])
+        groups = ([os.getpid()], *others)
         before = [cpu(one) for one in groups]
         began = time.perf_counter()
         rows = work()
@@ -65,9 +66,9 @@ def measured(serving, workers, runs, work):
 
 
 def line(what, connections, figures):
-    wall, here, there, serving, rows = figures
-    busy = (here + there + serving) / wall / os.cpu_count()
-    cells = f"{what:<14} {connections:>11} {rows:>10,} {wall:>7.2f} {here:>9.2f} {there:>12.2f} {serving:>11.2f}"
+    wall, *spent, rows = figures
+    busy = sum(spent) / wall / os.cpu_count()
+    cells = f"{what:<14} {connections:>11} {rows:>10,} {wall:>7.2f} {''.join(f'{each:>10.2f}' for each in spent)}"
     print(f"{cells} {busy:>8.0%}", flush=True)
 
 
@@ -81,23 +82,26 @@ def main():
     options.add_argument("--workers", type=int, default=2)
     options.add_argument("--runs", type=int, default=3)
     chosen = options.parse_args()
-    from distributed import LocalCluster
+    from distributed import SubprocessCluster
+    from psutil import Process
 
     load = os.getloadavg()[0]
     what = f"objects of {chosen.copy} loaded" if chosen.copy else f"keys, {chosen.layout}"
     print(f"{chosen.keys:,} {what}, {chosen.latency:g} ms; {os.cpu_count()} cores, load {load:.1f}")
-    print("who            connections       rows  wall s  CPU here  CPU workers  CPU server  of cores")
+    print("who            connections       rows  wall s  CPU: here   workers scheduler    server  of cores")
     with (
         server(chosen.keys, chosen.layout, chosen.latency, chosen.copy) as (endpoint, serving),
-        LocalCluster(
-            n_workers=chosen.workers, threads_per_worker=1, host="127.0.0.1", dashboard_address=None
+        SubprocessCluster(
+            n_workers=chosen.workers, host="127.0.0.1", dashboard_address=":0", worker_kwargs={"nthreads": 1}
         ) as cluster,
     ):
         keys = {"AWS_ACCESS_KEY_ID": "AKIABENCH", "AWS_SECRET_ACCESS_KEY": "bench"}
         run = Statements()
         run(create("bench", **keys, ENDPOINT=endpoint, REGION="us-east-1", VALIDATE=False))
         run(f"SET PROGRESS = FALSE; SET SCHEDULER = '{cluster.scheduler_address}'")
-        pids = [one.pid for one in cluster.workers.values()]
+        nannies = [one.process.pid for one in cluster.workers.values()]
+        workers = [child.pid for nanny in nannies for child in Process(nanny).children(recursive=True)]
+        others = workers, [cluster.scheduler.process.pid], [serving]
         number = count()
 
         def work():
@@ -105,9 +109,9 @@ def main():
 
         for connections in chosen.connections:
             run(f"SET CONNECTIONS = {connections}; SET ENGINE = 'local'")
-            line("one process", connections, measured(serving, pids, chosen.runs, work))
+            line("one process", connections, measured(others, chosen.runs, work))
             run("SET ENGINE = 'dask'")
-            line(f"{chosen.workers} workers", connections, measured(serving, pids, chosen.runs, work))
+            line(f"{chosen.workers} workers", connections, measured(others, chosen.runs, work))
         run.session.close()
 
 

@@ -1,4 +1,4 @@
-"""The cluster: its workers, the tasks of one statement, and groups of objects that they read for a COPY."""
+"""The cluster: its workers, the tasks of one statement, and groups of objects that they fetch for a COPY."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
     from distributed import Client, Future
 
-    from s3conn_magic.jobs.job import Candidate, Job, Parsed
+    from s3conn_magic.cluster.work import Fetched
+    from s3conn_magic.jobs.job import Candidate, Job
 
 _REACH, _WORKERS, _ANSWER = 4.5, 5.0, 10.0
 # A worker that runs this package for the first time has to load it.
@@ -476,14 +477,12 @@ def _lost(why: str) -> ClusterError:
     return ClusterError(f"a task was lost or failed on its worker ({why})", hint="The worker's log says more.")
 
 
-_GROUP_BYTES, _GROUP_OBJECTS = 16 * 1024 * 1024, 64
-_LARGEST = 256 * 1024 * 1024
-_READ_BY = ("CONTENT_TYPE", "COMPRESSION")
+_GROUP_BYTES, _GROUP_OBJECTS = 16 * 1024 * 1024, 500
 
 
 @dataclass(frozen=True, slots=True)
 class GroupReader:
-    """Has groups of objects read by the workers of a cluster.
+    """Has groups of objects fetched by the workers of a cluster.
 
     Attributes:
         cluster: the cluster.
@@ -495,45 +494,39 @@ class GroupReader:
 
     def __call__(
         self, job: Job, candidates: Sequence[Candidate], check: Callable[[], None]
-    ) -> Iterator[Parsed | S3ConnError | None]:
-        """As of `RemoteReader`; groups ahead of the one that is loaded are few, so that memory is bounded."""
+    ) -> Iterator[Fetched] | None:
+        """As of `RemoteReader`."""
         if job.connection.settings.customer_key:
             name = visible(job.connection.name)
             self.note(
                 f"The key of {name}'s ENCRYPTION_CUSTOMER_MANAGED_KEY is not sent to workers: objects are read here."
             )
-            yield from (None for _ in candidates)
-            return
-        groups = _groups(candidates)
-        options = {name: value for name in _READ_BY if (value := job.option(name)) is not None}
+            return None
+        return self._fetched(job, _groups(candidates), check)
+
+    def _fetched(self, job: Job, groups: Sequence[Sequence[Candidate]], check: Callable[[], None]) -> Iterator[Fetched]:
+        """Groups ahead of the one that is wanted are few, so that memory is bounded."""
         capacity, sent = self.cluster.capacity(), 0
-        come: dict[int, list[Parsed | S3ConnError | None]] = {}
+        come: dict[int, Fetched] = {}
         with self.cluster.tasks(lambda: self.cluster.accesses.of(job.connection, job.location)) as tasks:
-            for number, group in enumerate(groups):
-                while sent < min(len(groups), number + 2 * capacity.tasks):
-                    if _elsewhere(groups[sent]):
-                        tasks.submit(sent, work.parse_objects, options, tuple(groups[sent]))
-                    sent += 1
-                while _elsewhere(group) and number not in come:
-                    done, parsed = tasks.wait(check)
-                    come[done] = parsed
-                yield from come.pop(number, [None] * len(group))
-
-
-def _elsewhere(group: Sequence[Candidate]) -> bool:
-    """Whether a group is read by a worker: an empty object has nothing to read, a huge one is no table in memory."""
-    return 0 < group[0].size <= _LARGEST
+            for number in range(len(groups)):
+                while number not in come:
+                    while sent < min(len(groups), number + capacity.tasks + capacity.workers):
+                        tasks.submit(sent, work.fetch_objects, tuple(groups[sent]))
+                        sent += 1
+                    done, group = tasks.wait(check)
+                    come[done] = group
+                yield come.pop(number)
 
 
 def _groups(candidates: Sequence[Candidate]) -> list[list[Candidate]]:
-    """Return neighbours whose sizes are small together; objects that are read here stand alone."""
+    """Return neighbours whose sizes are small together."""
     groups: list[list[Candidate]] = []
     size = 0
     for each in candidates:
-        apart = not groups or not _elsewhere([each]) or not _elsewhere(groups[-1])
-        if apart or size + each.size > _GROUP_BYTES or len(groups[-1]) >= _GROUP_OBJECTS:
-            groups.append([])
-            size = 0
-        groups[-1].append(each)
         size += each.size
+        if not groups or size > _GROUP_BYTES or len(groups[-1]) >= _GROUP_OBJECTS:
+            groups.append([])
+            size = each.size
+        groups[-1].append(each)
     return groups

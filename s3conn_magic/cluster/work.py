@@ -18,10 +18,13 @@ from s3conn_magic.connections.connection import Connection
 from s3conn_magic.connections.credentials import session_triple
 from s3conn_magic.errors import ClusterError, CredentialsError, S3ConnError
 from s3conn_magic.language.options import BoundValue
+from s3conn_magic.language.session_settings import Timeouts
 from s3conn_magic.listing.analysis import MOST_GROUPS, Scan, Summary, grouping
 from s3conn_magic.listing.listing import Listing, fetch_page
 from s3conn_magic.listing.planner import UntrustedOrderError
 from s3conn_magic.locations import visible
+from s3conn_magic.objects.ranged import PinnedObject, RangedObject, ask_for
+from s3conn_magic.objects.scope import QueryScope
 from s3conn_magic.runtime import VERSION
 from s3conn_magic.runtime.temporary import new_folder
 from s3conn_magic.secrets import NotGivenError, Secret, opened, seal, unseal
@@ -35,17 +38,17 @@ if TYPE_CHECKING:
 
     from s3conn_magic.connections.bucket_target import BucketTarget
     from s3conn_magic.connections.configuration import Configuration
-    from s3conn_magic.jobs.job import Candidate, Parsed
+    from s3conn_magic.jobs.job import Candidate
     from s3conn_magic.language.reference import AnalyzeBy
     from s3conn_magic.listing.request import KeyRange, Progress
     from s3conn_magic.locations import Location
     from s3conn_magic.runtime.patterns import Glob
 
+    Fetched = dict[Location, bytes | S3ConnError]
+
 _OPEN = ("REGION", "ENDPOINT", "ADDRESSING_STYLE", "REQUESTER_PAYS", "ANONYMOUS")
 _KEY_ID = "AWS_ACCESS_KEY_ID"
 _RENEW = 0.5
-_ROOM = 256 * 1024 * 1024
-"""Bytes that the rows of one task may take, here and where they are sent: what is packed may have any number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,7 @@ class Access:
         sealed: the key pair and the token.
         configuration: what counts besides the options, as it was resolved where the statement runs.
         authorities: the CAs that are trusted, in PEM, where the statement's machine has its own.
+        timeouts: of the session; its number of connections is each worker's.
     """
 
     mark: str
@@ -71,6 +75,7 @@ class Access:
     sealed: bytes = field(repr=False)
     configuration: Configuration | None = field(default=None, repr=False)
     authorities: bytes = field(default=b"", repr=False)
+    timeouts: Timeouts = field(default_factory=Timeouts)
 
     def connection(self) -> AbstractContextManager[Connection]:
         """Return the connection of this worker for it, made once; READ_ONLY.
@@ -92,7 +97,7 @@ def _made(way: Access | Grant, keys: Mapping[str, Secret]) -> Connection:
         trusted = configuration.ca_bundle._replace(value=_file_of(way.authorities))
         configuration = configuration._replace(ca_bundle=trusted)
     options = {option: BoundValue(value) for option, value in values.items()}
-    connection = Connection(way.name, options, resolved=configuration)
+    connection = Connection(way.name, options, timeouts=lambda: way.timeouts, resolved=configuration)
     if way.region:
         connection.regions.learn(way.bucket, way.region)
     return connection
@@ -116,7 +121,7 @@ class Grant:
         region: as of `Access`.
         options: as of `Access`.
         keys: access key id, secret and token; none where requests are not signed.
-        configuration, authorities: as of `Access`.
+        configuration, authorities, timeouts: as of `Access`.
     """
 
     name: str
@@ -126,12 +131,13 @@ class Grant:
     keys: Mapping[str, Secret]
     configuration: Configuration | None = None
     authorities: bytes = b""
+    timeouts: Timeouts = field(default_factory=Timeouts)
 
     def sealed(self) -> tuple[Access, bytes]:
         """Return what tasks carry, and the pad that opens it."""
         sealed, pad = seal({name: secret.reveal() for name, secret in self.keys.items()})
         mark = secrets.token_hex(16)
-        more = self.configuration, self.authorities
+        more = self.configuration, self.authorities, self.timeouts
         return Access(mark, self.name, self.bucket, self.region, self.options, sealed, *more), pad
 
     def connection(self) -> Connection:
@@ -169,6 +175,7 @@ class Accesses:
             {},
             configuration._replace(proxy=Effective(), elsewhere=Effective(True)),
             _authorities(configuration),
+            connection.timeouts()._replace(cache=0),
         )
         self._say_proxy(connection)
         if connection.settings.anonymous:
@@ -257,10 +264,9 @@ __all__ = [
     "Failed",
     "RangeResult",
     "RangeTask",
-    "RemoteReadOptions",
     "Unopened",
+    "fetch_objects",
     "list_ranges",
-    "parse_objects",
     "version",
 ]
 
@@ -377,58 +383,36 @@ def summary_of(task: RangeTask, most: int | None = MOST_GROUPS) -> Summary:
     return Summary(grouping(by, prefix=task.prefix, depth=task.depth, now=task.now), most)
 
 
-@dataclass(frozen=True, slots=True)
-class RemoteReadOptions:
-    """How a job reads objects, as a worker knows it."""
-
-    connection: Any
-    options: Mapping[str, Any]
-
-    def option(self, name: str, default: Any = None) -> Any:
-        """Return the value of an option, or the default."""
-        return self.options.get(name, default)
-
-
-def parse_objects(
-    access: Access, options: Mapping[str, Any], group: Sequence[Candidate]
-) -> list[Parsed | S3ConnError | None] | Failed | Unopened:
-    """Return the rows of each object, why there are none, or None where they are too many to be held and sent."""
+def fetch_objects(access: Access, group: Sequence[Candidate]) -> Fetched | Failed | Unopened:
+    """Return the bytes of small objects, or why there are none."""
     try:
         with access.connection() as connection:
-            return _parsed(connection, options, group)
+            return _fetched(connection, group)
     except NotGivenError:
         return Unopened()
     except S3ConnError as error:
         return _failed(error)
 
 
-def _parsed(
-    connection: Connection, options: Mapping[str, Any], group: Sequence[Candidate]
-) -> list[Parsed | S3ConnError | None]:
-    from s3conn_magic.jobs.loading import Parser
-    from s3conn_magic.query.engine import QueryEngine
-
-    abandoned = _abandoned()
-    engine = QueryEngine(lambda _: connection, _no_variable)
-    rows: list[Parsed | S3ConnError | None] = []
-    room = _ROOM
+def _fetched(connection: Connection, group: Sequence[Candidate]) -> Fetched:
+    abandoned, scope = _abandoned(), QueryScope()
+    came: Fetched = {}
+    pinned = [PinnedObject(connection, each.location, each.size, each.etag, each.last_modified) for each in group]
+    objects = [RangedObject(each, scope, outlives=False) for each in pinned]
     try:
-        with engine.turn() as turn:
-            parser = Parser(RemoteReadOptions(connection, options), turn.database, turn.scope)
-            parser.prefetch(group)
-            for each in group:
-                if abandoned():
-                    raise AbandonedError
-                made = parser.attempt(each, room)
-                room -= 0 if made is None or isinstance(made, S3ConnError) else int(made.rows.nbytes)
-                rows.append(made)
+        ask_for(objects, scope)
+        for each, ranged in zip(group, objects, strict=True):
+            if abandoned():
+                raise AbandonedError
+            try:
+                came[each.location] = ranged.read(0, each.size)
+            except CredentialsError:
+                raise
+            except S3ConnError as error:
+                came[each.location] = _failed(error).error
     finally:
-        engine.close()
-    return rows
-
-
-def _no_variable(name: str) -> Any:
-    raise LookupError(name)
+        scope.close()
+    return came
 
 
 def _abandoned() -> Callable[[], bool]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections import Counter
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -35,10 +35,10 @@ from s3conn_magic.query.sql import PLACED, identifier, literal, placed, transact
 from s3conn_magic.query.text_rows import with_files
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
-    from s3conn_magic.jobs.job import Candidate, ObjectSource, Parsed, Run
+    from s3conn_magic.jobs.job import Candidate, ObjectSource, Run
     from s3conn_magic.jobs.target_table import Loaded
     from s3conn_magic.objects.scope import QueryScope
     from s3conn_magic.query.engine import QueryEngine
@@ -141,17 +141,8 @@ class _Copying:
         todo = [candidate for candidate in listed if not _same(loaded.get(candidate.location.key), candidate)]
         left = [candidate for candidate in listed if _same(loaded.get(candidate.location.key), candidate)]
         self._size = sum(candidate.size for candidate in todo)
-        loader.learn(todo)
-        together = Together(loader, todo, loaded.keys()) if self._run.elsewhere is None else None
-        with closing(self._parsed(loader, todo)) as parsed:
-            for candidate, rows in zip(todo, parsed, strict=True):
-                if together is not None and (taken := together.take(candidate)) is not None:
-                    loader.release(candidate)
-                    self._taken[taken.said] += 1
-                    self._done(candidate, taken.rows, "", replace=False)
-                else:
-                    self._take(loader, candidate, rows, replace=candidate.location.key in loaded)
-                self._passed.append(candidate.size)
+        with loader.fetched(self._run.elsewhere, todo):
+            self._take_all(loader, todo, loaded.keys())
         self._commit(todo)
         # A run that ended before it could delete them, or was refused, has left them.
         for candidate in left:
@@ -193,33 +184,24 @@ class _Copying:
         if keys and OBJECT_COLUMN in table.columns():
             ledger.retire(keys, table.sql)
 
-    def _parsed(self, loader: Loader, todo: Sequence[Candidate]) -> Generator[Parsed | S3ConnError | None]:
-        """What was read elsewhere of each object; None for what is read here."""
-        if self._run.elsewhere is not None:
-            yield from self._run.elsewhere(self._run.job, todo, loader.scope.check)
-            return
-        for at in range(len(todo)):
+    def _take_all(self, loader: Loader, todo: Sequence[Candidate], replaced: AbstractSet[str]) -> None:
+        loader.learn(todo)
+        together = Together(loader, todo, replaced)
+        for at, candidate in enumerate(todo):
             loader.prefetch(todo[at : at + AHEAD])
-            yield None
+            if (taken := together.take(candidate)) is not None:
+                loader.release(candidate)
+                self._taken[taken.said] += 1
+                self._done(candidate, taken.rows, "", replace=False)
+            else:
+                self._take(loader, candidate, replace=candidate.location.key in replaced)
+            self._passed.append(candidate.size)
 
-    def _rows(self, loader: Loader, candidate: Candidate, parsed: Parsed | S3ConnError | None, *, replace: bool) -> int:
-        import duckdb
-
-        if isinstance(parsed, S3ConnError):
-            raise parsed
-        if parsed is not None:
-            # What does not fit is told, or fits after all, when it is read with its table at hand.
-            with suppress(duckdb.ConversionException, duckdb.InvalidInputException):
-                return loader.insert(candidate, parsed, replace=replace)
-        return loader.load(candidate, replace=replace)
-
-    def _take(
-        self, loader: Loader, candidate: Candidate, parsed: Parsed | S3ConnError | None, *, replace: bool
-    ) -> None:
+    def _take(self, loader: Loader, candidate: Candidate, *, replace: bool) -> None:
         scope = loader.scope
         try:
             scope.check()
-            rows = self._rows(loader, candidate, parsed, replace=replace)
+            rows = loader.load(candidate, replace=replace)
         except Exception as error:  # noqa: BLE001 - one bad object does not stop the others
             failure = translate(error, "", scope)
         else:
@@ -357,7 +339,7 @@ class Together:
         self._tried = self._at + len(batch)
         small = [each for each in batch if 0 < each.size <= SMALL and each.location.key not in self._replaced]
         if len(small) > 1:
-            self._loader.prefetch(self._todo[self._at : self._tried + AHEAD])
+            self._loader.prefetch(self._todo[self._at : self._tried + AHEAD], now=len(batch))
             self._load(small)
 
     def _load(self, small: Sequence[Candidate]) -> None:

@@ -16,7 +16,6 @@ from s3conn_magic.locations import Location, visible
 from s3conn_magic.objects.formats import detect
 from s3conn_magic.objects.listed import escaped, private
 from s3conn_magic.objects.scope import UNPACKED
-from s3conn_magic.query.sql import identifier
 from s3conn_magic.query.text_rows import text_rows_of
 from s3conn_magic.runtime.patterns import RegularExpression, strings
 
@@ -39,49 +38,16 @@ OBJECT_COLUMN = "$object"
 """The column that a COPY FROM adds to its table: the `s3://` location of the object that a row is from."""
 
 
-@dataclass(frozen=True, slots=True)
-class Parsed:
-    """The rows of an object, apart from the table that they are for.
-
-    Attributes:
-        columns: names and DuckDB's types of them.
-        rows: the rows, of Arrow's types.
-        text: how the object is read, where the rows are its text: what they become is decided with the table at hand.
-        skipped: lines that are not what CONTENT_TYPE says.
-    """
-
-    columns: tuple[tuple[str, str], ...]
-    rows: pa.Table
-    text: Any = None
-    skipped: Any = None
-
-    def sql(self, name: str) -> str:
-        """What gives the rows with DuckDB's types, once they are registered by a name."""
-        casts = ", ".join(f"{identifier(name)}::{kind} AS {identifier(name)}" for name, kind in self.columns)
-        return f"(SELECT {casts} FROM {name})"  # noqa: S608 - quoted names, and types of DuckDB's own
-
-
-class ReadOptions(Protocol):
-    """What reading an object needs to know of a job."""
-
-    @property
-    def connection(self) -> Connection:
-        """What it reads through."""
-
-    def option(self, name: str, default: Any = None) -> Any:
-        """The value of an option, or the default."""
-
-
 class RemoteReader(Protocol):
-    """Reads objects in other processes."""
+    """Fetches small objects in other processes."""
 
     def __call__(
         self, job: Job, candidates: Sequence[Candidate], check: Callable[[], None]
-    ) -> Iterator[Parsed | S3ConnError | None]:
-        """The rows of each object in order, why there are none, or None where it is to be read here.
+    ) -> Iterator[Mapping[Location, bytes | S3ConnError]] | None:
+        """The bytes of groups of objects, or why there are none, in order; None where they are to be read here.
 
         Args:
-            job: whose options say how.
+            job: whose connection leads to them.
             candidates: the objects.
             check: called several times a second; what it raises ends the reading and is raised here.
         """
@@ -368,7 +334,7 @@ class ObjectSource:
     detected: Detected
 
 
-def source_of(job: ReadOptions, candidate: Candidate, head: bytes) -> ObjectSource:
+def source_of(job: Job, candidate: Candidate, head: bytes) -> ObjectSource:
     """How to read an object whose first bytes these are.
 
     Raises:
@@ -382,14 +348,8 @@ def source_of(job: ReadOptions, candidate: Candidate, head: bytes) -> ObjectSour
     return ObjectSource(job.connection.name, candidate, path, detected)
 
 
-def text_rows(source: ObjectSource, scope: QueryScope, staged: str | None = None) -> TextRows | None:
-    """The records of an object of CSV or JSON, all of them text; None of any other format.
-
-    Args:
-        source: the object.
-        scope: the query that reads it.
-        staged: the name of a table that holds them already.
-    """
+def text_rows(source: ObjectSource, scope: QueryScope) -> TextRows | None:
+    """The records of an object of CSV or JSON, all of them text; None of any other format."""
     detected, where = source.detected, source.candidate.location
     if detected.format.reader not in {"read_csv", "read_json"}:
         return None
@@ -398,8 +358,7 @@ def text_rows(source: ObjectSource, scope: QueryScope, staged: str | None = None
     if how := detected.as_plain():
         scope.unpacked[source.connection, where] = how
         path = path.replace("s3://", UNPACKED, 1)
-    rows = text_rows_of(path, detected)
-    return replace(rows, source=staged) if staged else rows
+    return text_rows_of(path, detected)
 
 
 _PATH = re.compile(r"(?<=read_csv\()'(?:[^']|'')*'|(?<=read_json_objects\()'(?:[^']|'')*'")

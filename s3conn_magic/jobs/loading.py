@@ -9,13 +9,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from s3conn_magic.errors import ConnectionNotFoundError, CredentialsError, QueryError, S3ConnError
-from s3conn_magic.jobs.job import OBJECT_COLUMN, ObjectSource, Parsed, source_of, text_rows, together
+from s3conn_magic.jobs.job import OBJECT_COLUMN, ObjectSource, source_of, text_rows, together
 from s3conn_magic.jobs.target_table import TEXTS, TargetTable, moment_literal, system_values
 from s3conn_magic.objects.files import ReadableFile
 from s3conn_magic.objects.formats import HEAD
 from s3conn_magic.objects.ranged import PinnedObject, RangedObject, ask_for
 from s3conn_magic.objects.unpacking import unpacked
-from s3conn_magic.query.failures import MARK, details_of, translate
+from s3conn_magic.query.failures import MARK, details_of
 from s3conn_magic.query.line_rows import Skipped, json_lines, reread
 from s3conn_magic.query.plain_rows import NOT_PLAIN, plain_rows
 from s3conn_magic.query.sql import identifier, literal, transaction
@@ -28,9 +28,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     import duckdb
-    import pyarrow as pa
 
-    from s3conn_magic.jobs.job import Candidate, ReadOptions
+    from s3conn_magic.jobs.job import Candidate, Job, RemoteReader
     from s3conn_magic.jobs.target_table import Ledger
     from s3conn_magic.language.plans import Predicate
     from s3conn_magic.locations import Location
@@ -44,7 +43,6 @@ AHEAD = 128
 """Objects of which what will be read is asked for at once."""
 SMALL, _BYTES_AHEAD = 4 * 1024 * 1024, 64 * 1024 * 1024
 _TOGETHER = 200
-_ROWS = 10_000  # of a batch
 _BEGINNING = 16 * 1024 * 1024
 _LEARNT = 64 * 1024 * 1024  # as much as a query keeps, with room for what is read ahead
 FATAL = (CredentialsError, ConnectionNotFoundError)
@@ -52,24 +50,72 @@ FATAL = (CredentialsError, ConnectionNotFoundError)
 
 
 @dataclass
-class Parser:
-    """Reads objects as a job's options say.
+class Loader:
+    """Loads objects for one run of a job, into the table of its database.
 
     Attributes:
-        job: the job, or what it says of reading.
-        database: reads them.
+        job: the job.
+        database: reads them, and has the table.
         scope: the scope of the engine, in which every object stays the one that was listed.
-        skipped: lines of the object that was read last which are not what CONTENT_TYPE says.
+        table: the table's name.
+        ledger: of the job.
+        partitions: columns that the folders of all objects of the job write.
+        system: columns of `SYSTEM` that get values.
+        expectations: of the job.
+        violated: rows of the object that was loaded last which violated an expectation, by its name.
+        skipped: lines of that object which are not what CONTENT_TYPE says.
         taken: what that object was taken for without being told, as `Detected.said`.
+        known: what is known of the values of text, by the kind of its format: of all objects that were looked at.
+        learnt: where these are.
     """
 
-    job: ReadOptions
+    job: Job
     database: duckdb.DuckDBPyConnection
     scope: QueryScope
-    skipped: Skipped = field(default_factory=Skipped, kw_only=True)
-    taken: str = field(default="", kw_only=True)
-    _asked: frozenset[Location] = field(default=frozenset(), kw_only=True)
-    _sources: dict[Location, ObjectSource] = field(default_factory=dict, kw_only=True)
+    table: str
+    ledger: Ledger
+    partitions: Mapping[str, Partition]
+    system: tuple[str, ...] = ()
+    expectations: Sequence[Predicate] = ()
+    violated: Counter[str] = field(default_factory=Counter)
+    skipped: Skipped = field(default_factory=Skipped)
+    taken: str = ""
+    known: dict[type, Any] = field(default_factory=dict)
+    learnt: set[Location] = field(default_factory=set)
+    _asked: frozenset[Location] = frozenset()
+    _sources: dict[Location, ObjectSource] = field(default_factory=dict)
+    _coming: Iterator[Mapping[Location, bytes | S3ConnError]] | None = None
+    _awaited: dict[Location, Candidate] = field(default_factory=dict)
+    _refusals: dict[Location, S3ConnError] = field(default_factory=dict)
+
+    @contextmanager
+    def fetched(self, elsewhere: RemoteReader | None, candidates: Sequence[Candidate]) -> Iterator[None]:
+        """Have small objects fetched by other processes, where there are some, for the length of a block."""
+        small = [candidate for candidate in candidates if 0 < candidate.size <= SMALL]
+        coming = elsewhere(self.job, small, self.scope.check) if elsewhere and small else None
+        if coming is None:
+            yield
+            return
+        self._coming, self._awaited = coming, {candidate.location: candidate for candidate in small}
+        try:
+            yield
+        finally:
+            coming.close()  # type: ignore[attr-defined] # a generator
+
+    def _take_fetched(self, candidates: Sequence[Candidate]) -> None:
+        """Take what others have fetched, up to some objects.
+
+        Raises:
+            S3ConnError: they cannot fetch any more.
+        """
+        while self._coming is not None and any(candidate.location in self._awaited for candidate in candidates):
+            for location, came in next(self._coming).items():
+                fetched = self._awaited.pop(location)
+                if isinstance(came, S3ConnError):
+                    self._refusals[location] = came
+                else:
+                    self.pin(fetched).keep(0, came)
+                    self.scope.count(1, len(came))
 
     def pin(self, candidate: Candidate) -> RangedObject:
         """Have an object read as it was listed, and no other version of it."""
@@ -86,24 +132,34 @@ class Parser:
 
         Raises:
             QueryError: its format or compression cannot be told, or not be read.
+            S3ConnError: it could not be fetched.
         """
         source = self._sources.get(candidate.location)
         if source is None:
+            if (refusal := self._refusals.get(candidate.location)) is not None:
+                raise refusal
             head = self.pin(candidate).read(0, min(HEAD, candidate.size))
             source = self._sources[candidate.location] = source_of(self.job, candidate, head)
         return source
 
-    def prefetch(self, candidates: Sequence[Candidate]) -> None:
+    def prefetch(self, candidates: Sequence[Candidate], *, now: int = 1) -> None:
         """Ask for what will be read next, and do not wait: small objects, and the beginning of a large one.
 
+        Where others fetch small ones, wait for those that are read now.
+
         Args:
-            candidates: the object that is read now, and those behind it.
+            candidates: the objects that are read now, and those behind them.
+            now: how many are.
+
+        Raises:
+            S3ConnError: others cannot fetch any more.
         """
         if not self.job.option("EXCLUDE_COLUMNS"):  # of Parquet it may be what is not read at all
             for following in candidates[1:2]:
                 if following.size > SMALL:
                     self.pin(following).prefetch([(0, _BEGINNING)])
-        if not candidates or candidates[0].location in self._asked:
+        self._take_fetched(candidates[:now])
+        if not candidates or candidates[0].location in self._asked or self._coming is not None:
             return
         asked, small = 0, []
         for candidate in candidates:
@@ -118,42 +174,7 @@ class Parser:
         """Let go of what was read of it."""
         self.scope.objects.pop((self.job.connection.name, candidate.location), None)
         self._sources.pop(candidate.location, None)
-
-    def attempt(self, candidate: Candidate, room: int) -> Parsed | S3ConnError | None:
-        """The rows of an object, or the error that it fails with; None where they take more memory than there is room.
-
-        Args:
-            candidate: the object.
-            room: bytes that its rows may take.
-
-        Raises:
-            CredentialsError, ConnectionNotFoundError: every object would fail so.
-        """
-        try:
-            self.scope.check()
-            return self._parsed(candidate, room)
-        except Exception as error:  # noqa: BLE001 - one bad object does not stop the others
-            failure = translate(error, "", self.scope)
-        finally:
-            self.release(candidate)
-        if isinstance(failure, FATAL):
-            raise failure
-        self.scope.failure = None
-        return failure
-
-    def _parsed(self, candidate: Candidate, room: int) -> Parsed | None:
-        ranged, self.skipped = self.pin(candidate), Skipped()
-        source = self.source(candidate)
-        if (rows := text_rows(source, self.scope)) is not None:
-            # What they become is decided where all objects and the table are known.
-            text = self.database.sql(f"SELECT * FROM {rows.source}")  # noqa: S608 - a reader's call, quoted by ours
-            whole = _within(text, room)
-            return None if whole is None else Parsed((), whole, source)
-        with self._typed(source, ranged) as query:
-            relation = self.database.sql(query)
-            columns = tuple(zip(relation.columns, map(str, relation.types), strict=True))
-            whole = _within(relation, room)
-            return None if whole is None else Parsed(columns, whole, skipped=self.skipped)
+        self._refusals.pop(candidate.location, None)
 
     @contextmanager
     def _typed(self, source: ObjectSource, ranged: RangedObject) -> Iterator[str]:
@@ -167,44 +188,6 @@ class Parser:
             yield f"SELECT * FROM {_STAGED}"  # noqa: S608 - a name of our own
         finally:
             self.database.unregister(_STAGED)
-
-
-def _within(relation: duckdb.DuckDBPyRelation, room: int) -> pa.Table | None:
-    """The rows of a query; None as soon as they have more bytes than there is room."""
-    import pyarrow as pa
-
-    reader, batches = relation.to_arrow_reader(_ROWS), list[pa.RecordBatch]()
-    for batch in reader:
-        room -= batch.nbytes
-        if room < 0:
-            return None
-        batches.append(batch)
-    return pa.Table.from_batches(batches, reader.schema)
-
-
-@dataclass
-class Loader(Parser):
-    """Loads objects for one run of a job, into the table of its database.
-
-    Attributes:
-        table: the table's name.
-        ledger: of the job.
-        partitions: columns that the folders of all objects of the job write.
-        system: columns of `SYSTEM` that get values.
-        expectations: of the job.
-        violated: rows of the object that was loaded last which violated an expectation, by its name.
-        known: what is known of the values of text, by the kind of its format: of all objects that were looked at.
-        learnt: where these are.
-    """
-
-    table: str
-    ledger: Ledger
-    partitions: Mapping[str, Partition]
-    system: tuple[str, ...] = ()
-    expectations: Sequence[Predicate] = ()
-    violated: Counter[str] = field(default_factory=Counter)
-    known: dict[type, Any] = field(default_factory=dict)
-    learnt: set[Location] = field(default_factory=set)
 
     def learn(self, candidates: Sequence[Candidate]) -> None:
         """Look at objects of text before any is loaded, so that one type fits the values of all of them.
@@ -279,18 +262,6 @@ class Loader(Parser):
     def _learn(self, rows: TextRows, *, whole: bool) -> Any:
         self.known[type(rows)] = rows.learn(self.database, self.known.get(type(rows)), whole=whole)
         return self.known[type(rows)]
-
-    def insert(self, candidate: Candidate, parsed: Parsed, *, replace: bool) -> int:
-        """As `load`, of an object that was read elsewhere."""
-        self.database.register(_STAGED, parsed.rows)
-        self.skipped = parsed.skipped or Skipped()
-        self.taken = parsed.text.detected.said if parsed.text is not None else ""
-        try:
-            if parsed.text is not None and (rows := text_rows(parsed.text, self.scope, _STAGED)) is not None:
-                return self._load_text(candidate, rows, None, replace=replace)
-            return self._write(candidate, f"SELECT * FROM {parsed.sql(_STAGED)}", replace=replace)  # noqa: S608
-        finally:
-            self.database.unregister(_STAGED)
 
     def load(self, candidate: Candidate, *, replace: bool) -> int:
         """The rows of an object, once they are in the table.

@@ -81,12 +81,22 @@ class Blocks:
         self._once: OrderedDict[tuple[ObjectVersion, int], None] = OrderedDict()
         self._names: Counter[tuple[object, Location]] = Counter()
         self._files: OrderedDict[_Several, Any] = OrderedDict()
+        self._dropped: list[Any] = []
         self.held = 0
+
+    @contextmanager
+    def _removing(self) -> Iterator[None]:
+        """Hold the lock; files that are let go of meanwhile are removed when it is free again, for it takes a while."""
+        with self._lock:
+            yield
+            dropped, self._dropped = self._dropped, []
+        for copies in dropped:
+            copies.close()
 
     def put(self, version: ObjectVersion, start: int, data: bytes, most: int) -> None:
         """Keep bytes."""
         block = version, start
-        with self._lock:
+        with self._removing():
             if len(data) > _SMALL and block not in self._once:
                 self._once[block] = None
                 if len(self._once) > _REMEMBERED:
@@ -118,7 +128,7 @@ class Blocks:
 
     def keep_files(self, key: _Several, copies: Any, most: int) -> None:
         """Keep the `Copies` of several objects, which go before bytes do; they are closed then."""
-        with self._lock:
+        with self._removing():
             self._drop_files(key)
             self._files[key] = copies
             self.held += copies.size
@@ -127,7 +137,7 @@ class Blocks:
     def _drop_files(self, key: _Several) -> None:
         if (copies := self._files.pop(key, None)) is not None:
             self.held -= copies.size
-            copies.close()
+            self._dropped.append(copies)
 
     def knows(self, owner: object, location: Location) -> bool:
         """Whether anything is kept of an object, as it is or was."""
@@ -136,12 +146,12 @@ class Blocks:
 
     def shrink(self, most: int) -> None:
         """Let go of what is more than so many bytes."""
-        with self._lock:
+        with self._removing():
             self._shrink(most)
 
     def forget(self, owner: object) -> None:
         """Let go of all that came by a connection as it was."""
-        with self._lock:
+        with self._removing():
             for block in [block for block in self._order if block[0].owner is owner]:
                 self._drop(block)
             for key in [key for key in self._files if any(version.owner is owner for _, version in key)]:

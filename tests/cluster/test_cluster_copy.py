@@ -11,8 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 from lakes import rows_of
 
-from s3conn_magic.cluster import work
-from s3conn_magic.errors import JobFailedError
+from s3conn_magic.cluster import scheduler, work
+from s3conn_magic.errors import ClusterError, JobFailedError, ObjectNotFoundError
+from s3conn_magic.jobs import copying, loading
 from s3conn_magic.jobs.job import Candidate
 from s3conn_magic.locations import Location
 
@@ -69,8 +70,9 @@ def test_a_copy_by_workers_makes_the_table_that_one_process_makes(filled, worker
     many.session.close()
 
 
-def test_the_rows_are_exact_though_a_worker_is_killed(filled, workers):
-    """Each object is loaded once; the lost worker's group is read by another."""
+def test_the_rows_are_exact_though_a_worker_is_killed(filled, workers, monkeypatch):
+    """Each object is loaded once; the lost worker's group is fetched by another."""
+    monkeypatch.setattr(scheduler, "_GROUP_OBJECTS", 8)
     run = filled.session(f"SET ENGINE = 'dask'; SET SCHEDULER = '{workers.address}'")
     cluster = run.session.scale.cluster()
     sent, submit = [], cluster._client.submit
@@ -109,18 +111,68 @@ def test_a_copy_of_nothing_is_refused_as_ever(moto_lake, workers):
     run.session.close()
 
 
-def test_a_worker_holds_no_more_rows_than_there_is_room(moto_lake, monkeypatch):
-    """However large what is packed becomes: such an object is left to the process that has the table."""
-    rows = b"n,s\n" + b"1,xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\n" * 100_000
-    sink = io.BytesIO()
-    pq.write_table(pa.table({"n": [0] * 2_000_000}), sink)
-    moto_lake.put(a__csv="n,s\n1,x\n", b__csv__gz=gzip.compress(rows), c__parquet=sink.getvalue(), d__csv="n,s\n2,y\n")
+def test_a_worker_fetches_exactly_what_was_listed(moto_lake):
+    """An object that was replaced or deleted since has its error, which names the worker's place, and no bytes."""
+    moto_lake.put(a__csv="n\n1\n", b__csv="n\n2\n", c__csv="n\n3\n", d__csv="n\n4\n")
     connection = moto_lake.session().connection("lake")
-    listed = connection.client("s3").list_objects_v2(Bucket=moto_lake.bucket, Prefix="in/")["Contents"]
+    client = connection.client("s3")
+    listed = client.list_objects_v2(Bucket=moto_lake.bucket, Prefix="in/")["Contents"]
     group = [
         Candidate(Location(moto_lake.bucket, each["Key"]), each["Size"], each["ETag"].strip('"'), each["LastModified"])
         for each in listed
     ]
-    monkeypatch.setattr(work, "_ROOM", 2_000_000)
-    made = work._parsed(connection, {}, group)
-    assert [parsed and len(parsed.rows) for parsed in made] == [1, None, None, 1]
+    client.put_object(Bucket=moto_lake.bucket, Key=group[1].location.key, Body=b"n\n9\n")
+    client.delete_object(Bucket=moto_lake.bucket, Key=group[2].location.key)
+    came = [work._fetched(connection, group)[each.location] for each in group]
+    assert (came[0], came[3]) == (b"n\n1\n", b"n\n4\n")
+    assert "was changed" in came[1].message
+    assert isinstance(came[2], ObjectNotFoundError)
+    assert all("own network and environment count there" in " ".join(error.notes) for error in came[1:3])
+
+
+@pytest.mark.parametrize("sizes", [[1] * 1_201, [scheduler._GROUP_BYTES] * 3, [9_000_000, 9_000_000, 1], [1]])
+def test_a_group_has_a_bounded_number_of_objects_and_of_bytes(sizes):
+    """What a worker holds, and what is on its way, is bounded, and each object is in one group."""
+    candidates = [Candidate(Location("b", str(at)), size, "e", None) for at, size in enumerate(sizes)]
+    groups = scheduler._groups(candidates)
+    assert [each for group in groups for each in group] == candidates
+    for group in groups:
+        assert 0 < len(group) <= scheduler._GROUP_OBJECTS
+        assert sum(each.size for each in group) <= scheduler._GROUP_BYTES
+
+
+def test_a_large_object_is_read_here_and_the_small_ones_around_it_on_workers(filled, workers, monkeypatch):
+    """Whatever its place among them."""
+    monkeypatch.setattr(loading, "SMALL", 1_000)
+    one = filled.session()
+    one(COPY.format(bucket=filled.bucket, table="t"))
+    many = filled.session(f"SET ENGINE = 'dask'; SET SCHEDULER = '{workers.address}'")
+    many(COPY.format(bucket=filled.bucket, table="t"))
+    assert _facts(many) == _facts(one)
+    many.session.close()
+
+
+def test_a_scheduler_that_is_gone_in_the_midst_ends_the_run_and_leaves_whole_objects(moto_lake, monkeypatch):
+    """The cause is told, what was loaded stays with its notes, and the job, made again, loads the rest once."""
+    moto_lake.put(**{f"a{at:03}__csv": f"n\n{at}\n" for at in range(30)})
+    monkeypatch.setattr(scheduler, "_GROUP_OBJECTS", 5)
+    monkeypatch.setattr(copying, "_MOST_TOGETHER", 5)
+    monkeypatch.setattr(loading, "_LEARNT", 40)  # so that loading begins before all has come
+    run = moto_lake.session()
+
+    def fetched(job, candidates, check):
+        del job
+        for number, group in enumerate(scheduler._groups(candidates)):
+            check()
+            if number == 4:
+                raise ClusterError("the scheduler tcp://there is gone", hint="Start one.")
+            yield work._fetched(run.connection("lake"), group)
+
+    monkeypatch.setattr(run.session.jobs, "_elsewhere_of", lambda: fetched)
+    error = run.fails(COPY.format(bucket=moto_lake.bucket, table="t"), ClusterError)
+    assert "is gone" in error.message
+    monkeypatch.undo()
+    rows, objects = rows_of(run, what="count(*), count(DISTINCT n)")[0]
+    assert 0 < rows == objects < 30
+    run(COPY.format(bucket=moto_lake.bucket, table="t"))
+    assert rows_of(run, what="count(*), count(DISTINCT n)") == [(30, 30)]

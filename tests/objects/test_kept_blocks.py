@@ -21,7 +21,8 @@ from s3conn_magic.errors import S3ConnError
 from s3conn_magic.language.session_settings import Timeouts
 from s3conn_magic.locations import Location
 from s3conn_magic.objects.ranged import PinnedObject, RangedObject
-from s3conn_magic.objects.scope import BLOCKS, QueryScope
+from s3conn_magic.objects.scope import BLOCKS, Blocks, ObjectVersion, QueryScope
+from s3conn_magic.runtime.background import run_in_background, wait_for
 from s3conn_magic.sandbox import Keys
 from s3conn_magic.secrets import Secret
 from s3conn_magic.transport import Response
@@ -214,3 +215,27 @@ def test_a_folder_that_a_filter_takes_away_is_not_asked_for(lake):
     frame = run("SELECT count(*) AS c FROM read_parquet('s3://lake@bucket/p/*/*.parquet') WHERE d = 1")
     assert frame["c"].tolist() == [20]
     assert sorted(asked) == [("GET", key) for key in bucket.keys if key.startswith(("p/d=0/000", "p/d=1"))]
+
+
+@pytest.mark.parametrize("let_go", ["shrink", "keep_files", "put"])
+def test_files_are_removed_while_others_may_look_at_what_is_kept(let_go):
+    """Removing thousands of files takes a while, and nobody waits for it but who has them removed."""
+    blocks, version = Blocks(), ObjectVersion(object(), Location("b", "k"), "e", None, 1, None)
+    seen: list[bool] = []
+
+    class Files:
+        size = 10
+
+        def close(self) -> None:
+            looking = run_in_background(lambda: blocks.knows(version.owner, version.location), name="s3conn-test")
+            seen.append(wait_for(looking, within=30))
+
+    blocks.keep_files((("a", version),), Files(), 100)
+    calls = {
+        "shrink": lambda: blocks.shrink(0),
+        "keep_files": lambda: blocks.keep_files((("b", version),), Files(), 15),
+        "put": lambda: blocks.put(version, 0, b"12345", 5),
+    }
+    calls[let_go]()
+    assert seen == [let_go == "put"]
+    assert blocks.held == {"shrink": 0, "keep_files": 10, "put": 5}[let_go]
