@@ -1,4 +1,4 @@
-"""ANALYZE: a listing added up by group while its pages come."""
+"""ANALYZE: count objects and bytes by group while the pages of a listing arrive."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ if TYPE_CHECKING:
 _SLASH = ord("/")
 _DAYS = (1, 7, 30, 90, 365, 3 * 365)
 AGES = ("< 1 day", "< 1 week", "< 30 days", "< 90 days", "< 1 year", "< 3 years", "older")
-"""Ranges of age, each without those before it; a year has 365 days."""
-# Of about 128 kB on, the infrequent access classes bill what is there; about 5 GB one request can write or copy.
+"""Labels of the age ranges, youngest first; a year has 365 days."""
+# Infrequent access classes bill 128 kB at least; one request can write or copy about 5 GB.
 _SIZES = (1, 1_000, 128_000, 1_000_000, 100_000_000, 1_000_000_000, 5_000_000_000)
 SIZES = ("0", *(f"< {size_text(size)}" for size in _SIZES[1:]), "more")
-"""Ranges of size, each without those before it."""
+"""Labels of the size ranges, smallest first."""
 
 _COMPRESSIONS = "gz|gzip|bz2|xz|zst|zstd|lz4|lzo|lzma|br|snappy|sz|deflate|z|zip|enc|gpg"
 _FORMATS = "csv|tsv|txt|json|jsonl|ndjson|geojson|xml|log|tar|cpio|sql|dump|html|yaml|yml|parquet|avro|orc|arrow|cbor"
 _FORMATS += "|vcf|fasta|fastq|fa|fq|bed|sam|nii|svg|warc|wet|wat|pb|nt|ttl|nq|rdf|dat|bin|img|iso|pcap|md|cef|pkl"
 _CODECS = "snappy|gz|gzip|zstd|zst|lz4|lzo|brotli|br|deflate|bz2|bzip2|xz|zlib|uncompressed"
 _COLUMNAR = "parquet|avro|orc|arrow|feather"
-# Letters and digits, a letter among them: what follows the last dot of a time or a hash is no extension.
-_ONE = "[0-9]{0,3}[a-z][a-z0-9_+-]{0,11}"
-_EXTENSION = rf"(?i)[^/.]\.*(?P<found>\.(?:{_FORMATS})\.(?:{_COMPRESSIONS})|\.(?:{_CODECS})\.(?:{_COLUMNAR})|\.{_ONE})$"
+# With a letter at least: digits after the last dot belong to a time or a hash and are no extension.
+_ANY = "[0-9]{0,3}[a-z][a-z0-9_+-]{0,11}"
+_EXTENSION = rf"(?i)[^/.]\.*(?P<found>\.(?:{_FORMATS})\.(?:{_COMPRESSIONS})|\.(?:{_CODECS})\.(?:{_COLUMNAR})|\.{_ANY})$"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +52,8 @@ class Grouping:
     """How objects fall into groups.
 
     Attributes:
-        labels: the label of every row of a record batch of schema `OBJECTS`.
-        order: the labels that there can be, in their natural order; empty where bytes order the groups.
+        labels: returns the label of each row of a record batch of schema `OBJECTS`.
+        order: all possible labels in their natural order; empty where the groups are ordered by bytes.
     """
 
     labels: Callable[[pa.RecordBatch], pa.Array]
@@ -64,10 +64,10 @@ def grouping(by: str, *, prefix: str = "", depth: int = 1, now: datetime | None 
     """Return the grouping of `ANALYZE … BY`.
 
     Args:
-        by: what objects are grouped by.
-        prefix: with which every key begins.
-        depth: number of folders that make a group BY PREFIX.
-        now: the moment that AGE is counted from; this one where none is given.
+        by: PREFIX, STORAGE_CLASS, EXTENSION, AGE or SIZE.
+        prefix: the prefix of all keys.
+        depth: how many folders make a group BY PREFIX.
+        now: the moment to count AGE from; the current time by default.
     """
     if by == "PREFIX":
         return by_prefix(prefix, depth)
@@ -79,20 +79,20 @@ def grouping(by: str, *, prefix: str = "", depth: int = 1, now: datetime | None 
 
 
 def by_prefix(prefix: str, depth: int, *, named: bool = False) -> Grouping:
-    """Return the first folders below the folder of a prefix, each with its `/`.
+    """Return the grouping by the first `depth` folders below the folder of a prefix; labels end with `/`.
 
-    Objects directly in it are one group, ''; `named` makes each a group of its own.
+    Objects directly in that folder are one group, ''; with `named`, each is a group of its own.
     """
     start = len(prefix[: prefix.rfind("/") + 1].encode())
-    return Grouping(lambda objects: _heads(objects.column("key"), start, depth, named=named))
+    return Grouping(lambda objects: _leading_folders(objects.column("key"), start, depth, named=named))
 
 
 _NO_AGE = "unknown"
-"""Of objects whose time the server does not tell."""
+"""Label of objects without a time."""
 
 
 def by_age(now: datetime) -> Grouping:
-    """Return ranges of the time since the last modification; one that is yet to come is no age at all."""
+    """Return the grouping by the time since the last modification; a time in the future counts as now."""
     moment = round(now.timestamp() * 1_000_000)
     edges = np.array([days * 86_400_000_000 for days in _DAYS])
 
@@ -105,7 +105,7 @@ def by_age(now: datetime) -> Grouping:
 
 
 def by_size() -> Grouping:
-    """Return ranges of size."""
+    """Return the grouping by size."""
     return Grouping(lambda objects: _ranges(objects.column("size").to_numpy(), np.array(_SIZES), SIZES), SIZES)
 
 
@@ -122,10 +122,10 @@ def _extensions(objects: pa.RecordBatch) -> pa.Array:
     return pc.ascii_lower(pc.struct_field(extracted, "found")).fill_null("")
 
 
-def _heads(keys: pa.StringArray, start: int, depth: int, *, named: bool) -> pa.Array:
-    """Return what each key has from byte `start` up to and with its `depth`-th slash from there, or its last one.
+def _leading_folders(keys: pa.StringArray, start: int, depth: int, *, named: bool) -> pa.Array:
+    """Return the part of each key from byte `start` through its `depth`-th slash from there, or its last one.
 
-    Of one without a slash from there it is nothing, or where they are `named` all of it.
+    A key without a slash from there gives an empty text, or with `named` all of that part.
     """
     _, offsets, data = keys.buffers()
     bounds = np.frombuffer(offsets, np.int32, len(keys) + 1, 4 * keys.offset)
@@ -140,7 +140,7 @@ def _heads(keys: pa.StringArray, start: int, depth: int, *, named: bool) -> pa.A
 
 
 def _slices(data: pa.Buffer, begins: npt.NDArray[np.int64], ends: npt.NDArray[np.int64]) -> pa.Array:
-    """Return the texts that are these bytes; none begins before the one ahead of it ends."""
+    """Return the texts at these byte ranges, which are in order and do not overlap."""
     offsets = np.empty(2 * len(begins), np.int32)
     offsets[0::2], offsets[1::2] = begins, ends
     between = pa.StringArray.from_buffers(len(offsets) - 1, pa.py_buffer(offsets), data)
@@ -157,8 +157,8 @@ GROUPS = pa.schema(
         ("usd_month", pa.float64()),
     ]
 )
-"""A group's label, its number of objects, the sum of their sizes, the last and the first of their times, and dollars a
-month, NaN where the price of one is not known."""
+"""Label, number of objects, sum of their sizes, newest and oldest time, and dollars a month (NaN where the price of a
+storage class is not known)."""
 _SUMS = [("objects", "sum"), ("bytes", "sum"), ("newest", "max"), ("oldest", "min"), ("usd_month", "sum")]
 STORAGE_USD = {
     "STANDARD": 0.023,
@@ -170,12 +170,12 @@ STORAGE_USD = {
     "GLACIER": 0.0036,
     "DEEP_ARCHIVE": 0.00099,
 }
-"""Dollars a month for a GB (2^30 bytes) of each storage class, its first tier: S3's list prices of us-east-1, 2025."""
+"""Dollars a month per GB (2^30 bytes) by storage class, first tier: S3's list prices in us-east-1, 2025."""
 GB = 2**30
 
 
 def _usd(objects: pa.RecordBatch) -> pa.Array:
-    """What each object costs a month; NaN where its class is not known."""
+    """Return what each object costs a month; NaN where the price of its class is not known."""
     classes = objects.column("storage_class").dictionary_encode()
     prices = [STORAGE_USD.get(name or "", float("nan")) / GB for name in classes.dictionary.to_pylist()]
     each = pa.array(prices, pa.float64()).take(classes.indices)
@@ -187,22 +187,22 @@ _MOST_ROWS = 8192
 
 
 MOST_GROUPS = 100_000
-"""Rows of an analysis; beyond them, the groups with the fewest bytes are one row, the last."""
+"""Most rows of an analysis; the last one sums up all further groups, those with the fewest bytes."""
 _CHUNK = 1024
 
 
 class Summary:
-    """Adds up the groups of record batches of schema `OBJECTS`, in memory that has a bound.
+    """Adds up the groups of record batches of schema `OBJECTS`, in bounded memory.
 
     Args:
         grouping: how objects fall into groups.
-        most: rows of the result; of more groups, those that were counted wait on the disk. None for all, in memory.
+        most: most rows of the result; sums of many more groups go to disk. None for all groups, in memory.
     """
 
     def __init__(self, grouping: Grouping, most: int | None = MOST_GROUPS) -> None:
         self._grouping = grouping
         self._most = most
-        # The whole so far and what is to be added to it, in one list: an interrupt finds either both or their sum.
+        # The sums so far and what is to be added, in one list: an interrupt finds either both or their total.
         self._parts = [GROUPS.empty_table()]
         self._waiting = 0
         self._runs: tuple[Path, ...] = ()
@@ -213,27 +213,27 @@ class Summary:
         """Count the rows of a page."""
         if not objects.num_rows:
             return
-        part = self._part(objects)
+        part = self._sums_of_page(objects)
         self._parts.append(part)
         self._waiting += len(part)
-        # Parts wait until they are worth a pass over the whole, so that many groups cost no pass for each page.
+        # Parts wait until there are enough, so that many groups do not cost a pass over all sums for each page.
         if len(self._parts) > _MOST_PARTS or self._waiting > max(_MOST_ROWS, len(self._parts[0])):
-            self._whole()
+            self._sums_in_memory()
 
     def merge(self, groups: pa.Table) -> None:
-        """Count what another summary of the same grouping has, a table of schema `GROUPS` of all of its groups."""
+        """Add all groups of another summary of the same grouping, a table of schema `GROUPS`."""
         self._parts.append(groups)
-        self._whole()
+        self._sums_in_memory()
 
-    def _part(self, objects: pa.RecordBatch) -> pa.Table:
+    def _sums_of_page(self, objects: pa.RecordBatch) -> pa.Table:
         size, time = objects.column("size"), objects.column("last_modified")
         labels = self._grouping.labels(objects)
-        return _added(pa.table([labels, pa.repeat(1, len(size)), size, time, time, _usd(objects)], schema=_ROWS))
+        return _summed(pa.table([labels, pa.repeat(1, len(size)), size, time, time, _usd(objects)], schema=_PAGE_SUMS))
 
-    def _whole(self) -> pa.Table:
-        """Return the sums in memory; beyond twice the rows of the result they go to the disk."""
+    def _sums_in_memory(self) -> pa.Table:
+        """Return the sums in memory; past twice the rows of the result they go to disk."""
         if len(self._parts) > 1:
-            self._parts = [_added(pa.concat_tables(self._parts))]
+            self._parts = [_summed(pa.concat_tables(self._parts))]
             self._waiting = 0
             if self._most is not None and len(self._parts[0]) > 2 * self._most:
                 run = self._written(self._parts[0].sort_by("group"))
@@ -250,15 +250,15 @@ class Summary:
         return path
 
     def _sums(self) -> tuple[tuple[Path, ...], pa.Table]:
-        whole = self._whole()
+        whole = self._sums_in_memory()
         return self._runs, whole
 
     def begin_again(self) -> None:
-        """Forget what was counted, which will come once more."""
+        """Forget the counts, since all pages come again."""
         self._void, self._parts, self._runs = self._sums(), [GROUPS.empty_table()], ()
 
     def lacks_rows(self) -> bool:
-        """Whether a group had more objects before it all began again than it has now."""
+        """Whether a group has fewer objects than before the restart."""
         if self._void is None:
             return False
         void = [map(_negative, source) for source in _in_order(self._void)]
@@ -266,8 +266,8 @@ class Summary:
         return any(pc.any(pc.less(part["objects"], 0)).as_py() for part in both)
 
     def table(self) -> pa.Table:
-        """Return the groups so far, of schema `GROUPS`: in the grouping's order, or those with the most bytes first."""
-        whole = self._whole()
+        """Return the groups so far, of schema `GROUPS`: in the grouping's order, or most bytes first."""
+        whole = self._sums_in_memory()
         if self._grouping.order:
             places = pc.index_in(whole["group"], pa.array(self._grouping.order, pa.large_string()))
             return whole.take(pc.sort_indices(places))
@@ -284,15 +284,15 @@ class Summary:
                 kept = kept.sort_by(_BY_BYTES)
                 others = kept.slice(most - 1)
                 left_out += len(others)
-                rest = _added(pa.concat_tables([rest, others.set_column(0, "group", _same("", len(others)))]))
+                rest = _summed(pa.concat_tables([rest, others.set_column(0, "group", _filled("", len(others)))]))
                 kept = kept.slice(0, most - 1).combine_chunks()
-        return pa.concat_tables([kept, rest.set_column(0, "group", _same(f"({left_out:,} more groups)", len(rest)))])
+        return pa.concat_tables([kept, rest.set_column(0, "group", _filled(f"({left_out:,} more groups)", len(rest)))])
 
 
 _BY_BYTES = [("bytes", "descending"), ("objects", "descending"), ("group", "ascending")]
 
 
-def _same(label: str, rows: int) -> pa.Array:
+def _filled(label: str, rows: int) -> pa.Array:
     return pa.array([label] * rows, pa.large_string())
 
 
@@ -301,7 +301,7 @@ def _negative(groups: pa.RecordBatch) -> pa.RecordBatch:
 
 
 def _in_order(sums: tuple[tuple[Path, ...], pa.Table]) -> list[Iterator[pa.RecordBatch]]:
-    """Return sums as they were written and as they are in memory, each in the order of its groups, a part at a time."""
+    """Return the written sums and those in memory, each sorted by group and in batches."""
     runs, whole = sums
 
     def read(path: Path) -> Iterator[pa.RecordBatch]:
@@ -312,10 +312,10 @@ def _in_order(sums: tuple[tuple[Path, ...], pa.Table]) -> list[Iterator[pa.Recor
 
 
 def _joined(sources: list[Iterator[pa.RecordBatch]]) -> Iterator[pa.Table]:
-    """Yield the groups of several sources, each once, a part at a time."""
+    """Yield the groups of several sorted sources, each group once."""
     heads = {source: head for source in sources if (head := next(source, None)) is not None}
     while heads:
-        # Up to the least of the ends, all that there is of a group is at hand.
+        # Up to the smallest of the last groups, each group is complete.
         bound = min(head["group"][-1].as_py() for head in heads.values())
         ready = []
         for source, head in list(heads.items()):
@@ -326,14 +326,14 @@ def _joined(sources: list[Iterator[pa.RecordBatch]]) -> Iterator[pa.Table]:
                 del heads[source]
             else:
                 heads[source] = rest
-        yield _added(pa.Table.from_batches(ready, GROUPS))
+        yield _summed(pa.Table.from_batches(ready, GROUPS))
 
 
-# Labels of a page are short of 2 GB; those of the whole need not be.
-_ROWS = GROUPS.set(0, pa.field("group", pa.string()))
+# The labels of one page fit into 2 GB; those of the whole need not.
+_PAGE_SUMS = GROUPS.set(0, pa.field("group", pa.string()))
 
 
-def _added(rows: pa.Table) -> pa.Table:
+def _summed(rows: pa.Table) -> pa.Table:
     """Return one row for each group, of schema `GROUPS`."""
     summed = rows.group_by("group", use_threads=False).aggregate(_SUMS)
     names = {"group": "group", **{f"{name}_{function}": name for name, function in _SUMS}}
@@ -342,32 +342,32 @@ def _added(rows: pa.Table) -> pa.Table:
 
 
 class Counting(Protocol):
-    """What counts the pages of a scan, as a `Summary` does."""
+    """Counts the pages of a scan, as `Summary` does."""
 
     def add(self, objects: pa.RecordBatch) -> None:
         """Count the rows of a page."""
 
     def begin_again(self) -> None:
-        """Forget what was counted, which will come once more."""
+        """Forget the counts, since all pages come again."""
 
     def lacks_rows(self) -> bool:
         """Whether less came the second time."""
 
     def table(self) -> pa.Table:
-        """What was counted; `objects` is how many of each."""
+        """Return the counts, with a column `objects`."""
 
 
 class Scan(Listing):
-    """Everything below a prefix, in groups.
+    """Counts everything below a prefix.
 
     Args:
         target: the bucket.
-        prefix: every key counted begins with it.
-        summary: counts them.
+        prefix: the prefix of all keys.
+        summary: counts the pages.
         connections: most requests under way.
-        spans, pages: as of a `Listing`.
+        ranges, pages: as for a `Listing`.
 
-    It runs once, by `total`. As a context manager it is cancelled on leaving.
+    Runs once, by `total`. Used as a context manager, it is cancelled on leaving.
     """
 
     def __init__(
@@ -386,11 +386,11 @@ class Scan(Listing):
     def total(self, *, on_progress: Callable[[Progress], None] | None = None) -> pa.Table:
         """Return the groups of all objects, of schema `GROUPS`.
 
-        `on_progress` is called in this thread, several times a second. What it raises ends the scan and is raised here.
+        `on_progress` is called in this thread, several times a second; what it raises ends the scan.
 
         Raises:
-            IncompleteListingError: it failed after its first page, or a page could not be trusted; `rows_so_far` are
-                the groups of what had arrived, a table of this shape.
+            IncompleteListingError: the scan failed after its first page, or a page could not be trusted; `rows_so_far`
+                has the groups of what had arrived, a table like the result.
             ListingInterrupted: the user interrupted it; `rows_so_far` as above.
             S3ConnError: it failed before anything arrived.
         """
@@ -417,14 +417,14 @@ class Scan(Listing):
             )
 
     def table(self) -> pa.Table:
-        """Return the groups of what has arrived, pages that an interrupt left behind among them."""
+        """Return the groups of what has arrived, including pages that were pending at an interrupt."""
         while self._arrived:
             self._summary.add(self._arrived.pop().objects)
         return self._summary.table()
 
 
 def _renamed(error: ListingInterrupted | IncompleteListingError) -> S3ConnError:
-    """Return the error in terms of keys: its rows are groups."""
+    """Return the error with its message counting keys, since its rows are groups."""
     groups = error.rows_so_far
     keys = f"{pc.sum(groups['objects']).as_py() or 0:,} keys"
     if isinstance(error, ListingInterrupted):

@@ -1,4 +1,4 @@
-"""Keys out of their escapes: XML entities and percent-encoding, a page at a time and never by guess.
+"""Decode keys: XML entities and percent-encoding, a column at a time and never by guess.
 
 Whether `+` stands for a space differs between servers: see `plus_convention`.
 """
@@ -30,27 +30,27 @@ _NAMED = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'"}
 
 
 class UndecodableError(ValueError):
-    """A text's escapes are broken, or its bytes are not UTF-8."""
+    """Broken escapes, or bytes that are not UTF-8."""
 
 
 class AmbiguousError(ValueError):
-    """The page does not tell whether its texts are escaped, or whether `+` is a space or a plus."""
+    """The page does not tell whether its texts are escaped, or what `+` stands for."""
 
 
 class Escapes(NamedTuple):
-    """What is known of how a server escapes: whether `+` is a space, and whether it escapes without saying so."""
+    """How a server escapes, as far as known: whether `+` is a space, and whether it escapes without saying so."""
 
     plus: bool | None = None
     unsaid: bool | None = None
 
 
 def may_be_escaped(text: bytes) -> bool:
-    """Whether texts, one in each line, may be percent-encoded: nothing in them says that they are not."""
+    """Whether lines of text may be percent-encoded, that is, nothing in them rules it out."""
     return (b"%" in text or b"+" in text) and not _PLAIN.search(text)
 
 
 def plus_convention(text: bytes) -> bool | None:
-    """Whether `+` is a space in percent-encoded text: True, False, or None where the text does not tell.
+    """Whether `+` is a space in percent-encoded text, or None where the text does not tell.
 
     AWS writes a space as `+` and a plus as `%2B`; other servers write a space as `%20`, and some leave a plus alone.
     """
@@ -61,7 +61,7 @@ def plus_convention(text: bytes) -> bool | None:
 
 
 def settle_plus(encoded: AbstractSet[str], plain: AbstractSet[str]) -> bool:
-    """Whether `+` is a space, by the same page asked for without encoding.
+    """Return whether `+` is a space, by comparison with the same page asked for without encoding.
 
     Raises:
         UndecodableError: neither reading fits.
@@ -74,7 +74,7 @@ def settle_plus(encoded: AbstractSet[str], plain: AbstractSet[str]) -> bool:
 
 
 def percent_text(text: str, *, plus: bool) -> str:
-    """Decode one percent-encoded text strictly."""
+    """Decode a percent-encoded text; a broken escape is an UndecodableError."""
     if re.search(r"%(?![0-9A-Fa-f]{2})", text):
         raise UndecodableError("a percent escape is broken")
     try:
@@ -84,8 +84,8 @@ def percent_text(text: str, *, plus: bool) -> str:
 
 
 def percent_column(texts: pa.StringArray, *, plus: bool) -> pa.StringArray:
-    """Decode a compact column of percent-encoded texts strictly; the bytes are checked by `checked_utf8`."""
-    offsets, data = _parts(texts)
+    """Decode a compact column of percent-encoded texts; `checked_utf8` then checks the bytes."""
+    offsets, data = _offsets_and_bytes(texts)
     spaced = plus and _PLUS in data
     if spaced:
         data = np.where(data == _PLUS, np.uint8(_SPACE), data)
@@ -93,14 +93,14 @@ def percent_column(texts: pa.StringArray, *, plus: bool) -> pa.StringArray:
     count = int(np.count_nonzero(signs))
     if not count:
         return _column(data, offsets) if spaced else texts
-    if not spaced and (column := _one_code(texts, data, count)) is not None:
+    if not spaced and (column := _single_escape(texts, data, count)) is not None:
         return column
     escapes = np.flatnonzero(signs)
     codes = _codes(data, escapes, offsets)
     return _column(_unescaped(data, escapes, codes), (offsets - 2 * np.searchsorted(escapes, offsets)).astype(np.int32))
 
 
-def _parts(texts: pa.StringArray) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8]]:
+def _offsets_and_bytes(texts: pa.StringArray) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8]]:
     _, offsets_buffer, data_buffer = texts.buffers()
     offsets = np.frombuffer(offsets_buffer, np.int32)[texts.offset : texts.offset + len(texts) + 1]
     data = np.frombuffer(data_buffer or b"", np.uint8)[offsets[0] : offsets[-1]]
@@ -121,15 +121,15 @@ def _codes(
     return ((high << 4) | low).astype(np.uint8, copy=False)
 
 
-def _one_code(texts: pa.StringArray, data: npt.NDArray[np.uint8], count: int) -> pa.StringArray | None:
-    """Return the texts where all `count` escapes are the same one, as in `year%3D2024`: the fastest to replace."""
+def _single_escape(texts: pa.StringArray, data: npt.NDArray[np.uint8], count: int) -> pa.StringArray | None:
+    """Return the texts where all `count` escapes are the same, as in `year%3D2024`; None otherwise. The fast path."""
     text = data.tobytes()
     first = text.index(b"%")
     escape = re.fullmatch(rb"%([2-7][0-9A-F])", text[first : first + 3])
     if escape is None:
         return None
     replaced = pc.replace_substring(texts, escape[0].decode(), chr(int(escape[1], 16)), memory_pool=MEMORY)
-    return replaced if len(_parts(replaced)[1]) == len(data) - 2 * count else None
+    return replaced if len(_offsets_and_bytes(replaced)[1]) == len(data) - 2 * count else None
 
 
 def _unescaped(
@@ -147,15 +147,15 @@ def _column(data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int32]) -> pa.S
 
 
 def entity_column(texts: pa.StringArray) -> pa.StringArray:
-    """Resolve XML's five entities and its character references, controls included, in a column."""
-    _, data = _parts(texts)
+    """Resolve XML's five entities and its character references, control characters included, in a column."""
+    _, data = _offsets_and_bytes(texts)
     if ord("&") not in data:
         return texts
     return pa.array([entity_text(text) for text in texts.to_pylist()], pa.string())
 
 
 def entity_text(text: str) -> str:
-    """Resolve XML's five entities and its character references in one text."""
+    """Resolve XML's five entities and its character references in a text."""
     return _ENTITY.sub(_resolve, text)
 
 
@@ -170,7 +170,7 @@ def _resolve(match: re.Match[str]) -> str:
 
 
 def checked_utf8(texts: pa.StringArray) -> pa.StringArray:
-    """Return the column itself, once its bytes are known to be UTF-8."""
+    """Return the column unchanged if it is valid UTF-8; raise UndecodableError otherwise."""
     try:
         texts.validate(full=True)
     except pa.ArrowInvalid:
@@ -181,29 +181,29 @@ def checked_utf8(texts: pa.StringArray) -> pa.StringArray:
 _TOKEN = re.compile(rb"<NextContinuationToken>([^<&]+)</NextContinuationToken>")
 _BEGIN, _END, _GROUPS = b"<Contents>", b"</Contents>", b"<CommonPrefixes>"
 _KEY, _KEY_END = b"<Key>", b"</Key>"
-_CERTAIN = (b"<EncodingType>url</EncodingType>", b"<IsTruncated>true</IsTruncated>")
+_REQUIRED = (b"<EncodingType>url</EncodingType>", b"<IsTruncated>true</IsTruncated>")
 
 
 class LookAhead(NamedTuple):
-    """The last key of a page that says that more follows, and the token that continues behind it."""
+    """The last key of a page that says more follows, and the token of the next page."""
 
     last: str
     token: str
 
 
 def look_ahead(body: bytes) -> LookAhead | None:
-    """Return where a page of objects ends, or None where that takes a closer look.
+    """Return where a page of objects ends, or None where only reading it tells.
 
-    The page is not believed yet: what is found here is compared with what reading it gives.
+    This is a guess: the result is compared with the page once that is read.
     """
     begin, end = body.find(_BEGIN), body.rfind(_END)
     around = body[:begin] + body[end:]
     tokens = _TOKEN.findall(around)
     grouped = _GROUPS in around
-    if min(begin, end) < 0 or grouped or len(tokens) != 1 or any(sign not in around for sign in _CERTAIN):
+    if min(begin, end) < 0 or grouped or len(tokens) != 1 or any(sign not in around for sign in _REQUIRED):
         return None
     key = body[body.rfind(_KEY, begin, end) + len(_KEY) : body.rfind(_KEY_END, begin, end)]
-    # Whether `+` is a space takes more than one key to tell.
+    # It takes more than one key to tell whether `+` is a space.
     if not key or b"<" in key or b"+" in key:
         return None
     try:

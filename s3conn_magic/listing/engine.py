@@ -1,4 +1,4 @@
-"""A listing as one coroutine: its pages or ranges, its LIMIT, and the workers that ask for them."""
+"""A listing as one coroutine: pages in sequence or ranges side by side, up to the LIMIT."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
 
 class RowLimit:
-    """Lets the first `limit` rows of pages in key order through.
+    """Lets the first `limit` rows through; pages must come in key order.
 
     Attributes:
-        truncated: whether a row was left out; certain, not guessed.
+        truncated: whether rows were left out; certain, not guessed.
     """
 
     def __init__(self, limit: int | None) -> None:
@@ -39,11 +39,11 @@ class RowLimit:
 
     @property
     def full(self) -> bool:
-        """Whether nothing more needs to be asked for."""
+        """Whether no more rows are needed."""
         return self.truncated
 
     def admit(self, page: Page, *, more: bool) -> Page:
-        """Return the part of a page within the limit; `more` says that rows certainly follow the page."""
+        """Return the part of a page within the limit; `more` says that rows certainly follow it."""
         if self._left is None:
             return page
         rows = len(page)
@@ -54,7 +54,7 @@ class RowLimit:
 
 
 def first_rows(page: Page, count: int) -> Page:
-    """Return the first rows of a page, objects and common prefixes together in key order."""
+    """Return the first rows of a page, objects and common prefixes merged in key order."""
     if not page.prefixes:
         return replace(page, objects=page.objects.slice(0, count))
     names = sorted([*page.objects.column(0).to_pylist(), *page.prefixes])
@@ -69,10 +69,10 @@ _MOST_EMPTY = 1000
 
 
 class TokenPager:
-    """The state of a listing that goes page by page.
+    """The state of a listing page by page.
 
     Args:
-        first: the first page's query.
+        first: the query of the first page.
     """
 
     def __init__(self, first: PageQuery) -> None:
@@ -81,10 +81,10 @@ class TokenPager:
         self._empty = 0
 
     def arrived(self, page: Page) -> None:
-        """Note a page and decide on the next one.
+        """Note a page and set the query of the next one.
 
         Raises:
-            UnreadableError: the server goes round in a circle.
+            UnreadableError: the server's pages go round in a circle.
         """
         if self.next is None:
             return
@@ -96,7 +96,7 @@ class TokenPager:
         self.next = None if token is None else replace(self.next, token=token, start_after=None)
 
     def _repeats(self, page: Page) -> bool:
-        """Whether the same rows came before, under whatever token."""
+        """Whether the same rows came before, under another token."""
         if not page.objects.num_rows:
             return False
         rows = page.objects.slice(0, 1).to_pylist() + page.objects.slice(page.objects.num_rows - 1).to_pylist()
@@ -107,16 +107,16 @@ class TokenPager:
 
 
 class Restart:
-    """Reported when what was reported before is void, because the server's order cannot be relied on."""
+    """Reported when all pages so far are void, because the server's order cannot be relied on."""
 
 
 class ListingEngine:
-    """Lists a target as ordered, and reports its pages to the background it runs in.
+    """Lists a target and reports its pages to the background it runs in.
 
     Attributes:
-        tally: what has arrived.
-        row_limit: what the limit lets through.
-        rest: what was left, once it is over.
+        tally: counts of what has arrived.
+        row_limit: the LIMIT.
+        rest: ranges that were left, once the listing is over.
     """
 
     def __init__(self, target: Target, request: ListRequest) -> None:
@@ -155,17 +155,17 @@ class ListingEngine:
                 await background.put(self.admit(selected, more=page.next_token is not None))
 
     def admit(self, selected: Page, *, more: bool) -> Page:
-        """Return what the limit lets through of a page; `more` says that its prefix goes on behind it."""
+        """Return the part of a page within the limit; `more` says that its prefix goes on after it."""
         return self.row_limit.admit(selected, more=more and self._request.matching is None)
 
     @property
     def request(self) -> ListRequest:
-        """What is listed."""
+        """The request."""
         return self._request
 
 
 class _Crew:
-    """Pages of many ranges at once."""
+    """Lists many ranges side by side."""
 
     def __init__(self, engine: ListingEngine, fetcher: Fetcher, background: Background) -> None:
         self._engine = engine
@@ -179,7 +179,7 @@ class _Crew:
         self._over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def run(self) -> None:
-        """Ask and report until nothing is left, or the first error."""
+        """Request and report pages until nothing is left, or until the first error."""
         try:
             self._ask()
             await self._over
@@ -190,7 +190,7 @@ class _Crew:
             await asyncio.gather(*self._under_way, return_exceptions=True)
 
     def _ask(self) -> None:
-        """Start as many requests as are worth it; where none is and none is under way, all is done."""
+        """Start as many requests as are worthwhile; with none to start and none under way, the listing is over."""
         pace = self._fetcher.pace
         most = 1 if self._fetcher.in_process else min(pace.places, self._engine.request.pages_wanted)
         self._ranges.allow(most, pace.latency)
@@ -215,12 +215,12 @@ class _Crew:
         elif self._engine.row_limit.full:
             self._over.set_result(None)
         elif not self._going_on:
-            # Pages that were read together are noted together.
+            # Pages that were parsed together are handled together.
             self._going_on = True
             asyncio.get_running_loop().call_soon(self._go_on)
 
     def _go_on(self) -> None:
-        """Ask for more. An error in a callback reaches nobody by itself, and the listing would wait for ever."""
+        """Ask for more, passing on any error: raised in a callback it would be lost and the listing would hang."""
         self._going_on = False
         if self._over.done():
             return
@@ -235,7 +235,7 @@ class _Crew:
         except (S3ConnError, UnreadableError):
             if not page_request.look:
                 raise
-            # A policy may forbid a look by delimiter; the ranges do without.
+            # A policy may forbid delimiters; the ranges do without the look.
             self._ranges.missed(page_request)
             return
         self._ranges.serial = self._fetcher.in_process
@@ -245,7 +245,7 @@ class _Crew:
         await self._report(page_request, self._ranges.arrived(page_request, page), page)
 
     def _came(self, page_request: PageRequest, body: bytes) -> None:
-        """Ask for the next page of a range before this one is read."""
+        """Request the next page of a range before this one is read."""
         seen = look_ahead(body)
         if seen is not None and not self._over.done() and self._ranges.foresee(page_request, seen):
             self._go_on()

@@ -1,4 +1,4 @@
-"""One page: asked for, tried again, at the pace that the server allows."""
+"""Fetch one page: sent, retried, and paced as the server allows."""
 
 from __future__ import annotations
 
@@ -39,30 +39,30 @@ if TYPE_CHECKING:
     from s3conn_magic.transport import Query, Sends, SignedRequest, Target, Ways
 
 _OK = 200
-_ON_ITS_WAY = 0.006
+_SECONDS_OF_TRAVEL = 0.006
 # Seconds of a core that a page of a thousand keys takes.
-_WORK = 0.001
+_SECONDS_PER_PAGE = 0.001
 
 
 class Fetcher:
-    """Fetches pages of one bucket; to be made and used within the loop of all requests.
+    """Fetches pages of one bucket; made and used within the loop of all requests.
 
     Args:
         target: the bucket.
         connections: most requests under way.
 
     Attributes:
-        pace: how many requests may be under way, and how far the server is.
-        in_process: whether the target answers by itself, one request at a time, without a socket.
+        pace: how many requests may be under way, and how long answers take.
+        in_process: whether the target answers without a socket, one request at a time.
     """
 
     def __init__(self, target: Target, connections: int) -> None:
-        # While the first request travels, there is time.
-        asyncio.get_running_loop().call_later(_ON_ITS_WAY, warm_up)
+        # There is time for it while the first request travels.
+        asyncio.get_running_loop().call_later(_SECONDS_OF_TRAVEL, warm_up)
         self._target = target
         self._way: tuple[Ways, Sends] | None = None
         self._connections = connections
-        self.pace = Pace(min(connections, LEAST), _WORK)
+        self.pace = Pace(min(connections, LEAST), _SECONDS_PER_PAGE)
         self._reader = Reader(target.bucket)
         self._escapes = Escapes()
         self._older = False
@@ -72,17 +72,17 @@ class Fetcher:
         """Return the page, complete and exact.
 
         Args:
-            query: which.
+            query: what to ask.
             came: called with each body that may be the page, before it is read.
 
         Raises:
-            UnreadableError: no try gave an answer that is a page; the message says why.
-            S3ConnError: what the target says of the answers, or of their absence.
+            UnreadableError: no answer was a valid page; the message says why.
+            S3ConnError: as the target explains an error answer, or that none came.
         """
         folder = query.prefix[: query.prefix.rfind("/") + 1]
         if not self._target.ordered and folder != query.prefix:
-            # Directory buckets take prefixes that end in a slash only.
-            return _beginning(await self.page(replace(query, prefix=folder), came=came), query.prefix)
+            # Directory buckets only take prefixes that end with a slash.
+            return _beginning_with(await self.page(replace(query, prefix=folder), came=came), query.prefix)
         problem: Exception | None = None
         for tries in range(1, TRIES + 1):
             page = await self._try(query, tries, came)
@@ -119,13 +119,13 @@ class Fetcher:
     async def _answer(self, query: PageQuery) -> Response:
         query = replace(query, older=self._older and not query.versions)
         ask = partial(_answered_or_signed, self._target, query.parameters())
-        # The loop is that of all requests, and must not wait.
+        # Signing may wait for credentials, and the loop serves all requests.
         waits = self._target.waits
-        given = await asyncio.wrap_future(run_in_background(ask, name="s3conn-sign")) if waits else ask()
-        self.in_process = isinstance(given, Response)
-        if isinstance(given, Response):
-            return given
-        response = await self._wire().send(given)
+        reply = await asyncio.wrap_future(run_in_background(ask, name="s3conn-sign")) if waits else ask()
+        self.in_process = isinstance(reply, Response)
+        if isinstance(reply, Response):
+            return reply
+        response = await self._wire().send(reply)
         self.pace.answered(response.waited, self._connections)
         return response
 
@@ -151,12 +151,12 @@ class Fetcher:
         return replace(page, received=len(response.body), requests=requests)
 
     async def _settle(self, answer: xml.ListDocument, query: PageQuery) -> int:
-        """Learn how the server escapes, once in a listing; gives the requests that it took."""
+        """Learn how the server escapes, once in a listing, and return how many requests it took."""
         texts = key_texts(answer)
         if answer.fields.get("EncodingType"):
             await self._settle_plus(texts, query)
             return 1
-        # A text with `+` tells what that stands for as well.
+        # A text with `+` also tells what `+` stands for.
         sample, requests = max((text for text in texts if "+" in text or "%" in text), key=lambda text: "+" in text), 0
         first = replace(query, delimiter="", token=None, start_after=None, max_keys=1)
         for wanted, plus in _readings(sample).items():
@@ -177,16 +177,16 @@ class Fetcher:
         self._escapes = self._escapes._replace(plus=plus)
 
     async def _texts(self, query: PageQuery) -> set[str]:
-        """Return keys and common prefixes of a page as they stand in its answer."""
+        """Return the keys and common prefixes of a page as they stand in the answer."""
         response = await self._answer(query)
         if response.status != _OK or xml.error_code(response.body) is not None:
             raise self._refusal(response, query, xml.error_code(response.body) or "")
         return key_texts(parse(response.body))
 
     def _refusal(self, response: Response, query: PageQuery, code: str) -> Exception:
-        """Return what to do about an answer that is no page: wait and try again, try again at once, or give up."""
+        """Return what to do about an error answer: retry after a wait, retry at once, or give up."""
         busy = response.status in BUSY or code in SLOW_DOWN
-        # What has another name is said as such, as by a server that is only starting.
+        # Errors with another code keep it, as from a server that is starting up.
         slow = busy and code in {*SLOW_DOWN, "", "ServiceUnavailable"}
         fault = _throttled() if slow else self._target.fault(response, query.parameters())
         if (
@@ -202,20 +202,20 @@ class Fetcher:
 
 
 def _readings(text: str) -> dict[str, bool]:
-    """Return what an escaped text may stand for, with whether `+` is a space in it."""
-    read: dict[str, bool] = {}
+    """Return what an escaped text may stand for, each with whether `+` is a space in it."""
+    readings: dict[str, bool] = {}
     with suppress(UndecodableError):
         for plus in (True, False):
-            read.setdefault(percent_text(text, plus=plus), plus)
-    return read
+            readings.setdefault(percent_text(text, plus=plus), plus)
+    return readings
 
 
 def _answered_or_signed(target: Target, query: Query) -> Response | SignedRequest:
     return target.send(query) or target.sign(query)
 
 
-def _beginning(page: Page, prefix: str) -> Page:
-    """Return what begins with a prefix."""
+def _beginning_with(page: Page, prefix: str) -> Page:
+    """Return the rows of a page whose keys begin with a prefix."""
     objects = page.objects.filter(pc.starts_with(page.objects.column(0), prefix))
     return replace(page, objects=objects, prefixes=tuple(each for each in page.prefixes if each.startswith(prefix)))
 
@@ -226,7 +226,7 @@ def _throttled() -> ThrottledError:
 
 
 class _Retry:
-    """A try that failed: the error to raise when it was the last, and whether to wait before the next."""
+    """A failed try: the error to raise if it was the last, and whether to wait before the next."""
 
     def __init__(self, error: Exception | None, *, wait: bool = True) -> None:
         self.error = error
@@ -234,7 +234,7 @@ class _Retry:
 
 
 class _RefusedError(Exception):
-    """The server answered, and not with a page."""
+    """The server answered with something other than a page."""
 
     def __init__(self, retry: _Retry, *, busy: bool) -> None:
         super().__init__()

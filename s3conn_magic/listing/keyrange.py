@@ -1,4 +1,4 @@
-"""A range of keys that is listed page by page: where it stands, what it asks next, and what it may spend."""
+"""One range of keys listed page by page: its position, its next request, and the request budget."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from s3conn_magic.listing.request import PageQuery
     from s3conn_magic.listing.table import Page
 
-# Requests under way for each full page that came, so that short listings cost few.
+# Requests under way per full page that has arrived, so that short listings cost few.
 _RAMP, _RAMP_FAR, _RAMP_RISE = 2, 12, 1.75
 _WASTE, _WASTE_GROWTH, _WASTE_PART, _WASTE_LAST = 6, 36, 0.14, 12
-# Where answers take that many seconds, a connection without work costs more than a request in vain.
+# Where answers take this many seconds, an idle connection costs more than a wasted request.
 _FAR = 0.1
 _WASTE_FAR, _WASTE_IDLE, _WASTE_END = 0.3, 0.45, 48
 _ROUNDS_AHEAD, _QUARTERS = 2, 4
-# Pages that must be left in a range to make splitting it worth a request: more when the listing is long.
+# Pages that must be left in a range to make a split worth a request; more in long listings.
 _WORTH_PAGES, _WORTH_MOST, _WORTH_RISE = 1.3, 2.5, 500
 _WORTH_LEAST, _WORTH_SHARE, _IDLE = 1.1, 10.0, 1.5
 _LONG = 2.0
@@ -31,21 +31,21 @@ _MEMORY, _BOLD = 0.8, 0.6
 
 
 class RequestBudget:
-    """What requests there were, and so what others are worth.
+    """Counts the requests so far to decide which further ones are worthwhile.
 
     Attributes:
         asked: requests under way.
-        places: requests that may be.
-        far: whether answers take so long that connections are to be kept busy at the price of requests in vain.
+        places: most requests that may be under way.
+        far: whether answers take so long that wasted requests are cheaper than idle connections.
         pages: pages of ranges that arrived.
-        full: what of them was of use, in full pages.
-        left: pages that are expected to come.
+        full: the rows of these that were of use, in full pages.
+        left: pages still expected.
     """
 
     def __init__(self) -> None:
         self.asked = self.pages = self._looks = self._looking = 0
         self.places, self.far = 1, False
-        # Measured in full pages, too: the places of pages that stayed empty.
+        # In full pages, too: the unused rows of pages that came.
         self.full = self._wasted = self.left = 0.0
         self._right = 0.5
 
@@ -54,7 +54,7 @@ class RequestBudget:
         self.places, self.far = places, latency >= _FAR
 
     def ask(self, *, look: bool = False) -> None:
-        """Note that a request is made."""
+        """Note that a request was made."""
         self.asked += 1
         self._looks += look
         self._looking += look
@@ -65,54 +65,54 @@ class RequestBudget:
         self._wasted += 1
 
     def count(self, full: float) -> None:
-        """Note a page of a range: how much of a full page it gave."""
+        """Note a page of a range by its part of a full page."""
         self.pages += 1
         self.full += full
         self._wasted += 1 - full
 
     def guessed(self, *, right: bool) -> None:
-        """Note whether there were keys where a range was split by a guess."""
+        """Note whether a range that was split by a guess had keys there."""
         self._right = _MEMORY * self._right + (1 - _MEMORY) * right
 
     @property
     def bold(self) -> bool:
-        """Whether guesses have been right, so that what is guessed may be split again before it is proven."""
+        """Whether guesses have been right, so that a guessed range may be split again before its first page."""
         return self.far and self._right > _BOLD
 
     @property
     def ramped(self) -> bool:
-        """Whether as many requests are under way as the pages so far allow."""
+        """Whether as many requests are under way as the pages so far justify."""
         return self.asked > (_RAMP_FAR if self.far else _RAMP) * float(self.full**_RAMP_RISE)
 
     @property
     def idle(self) -> bool:
-        """Whether most connections have nothing to do, so that time is lost rather than requests."""
+        """Whether most connections are idle, so that time is lost rather than requests."""
         return self.asked * _IDLE < self.places
 
     @property
     def worth(self) -> float:
-        """Pages that must be left in a range to split it."""
+        """Pages that must be left in a range to make a split worthwhile."""
         least = _WORTH_LEAST if self.idle else min(_WORTH_MOST, _WORTH_PAGES + self.pages / _WORTH_RISE)
         return max(least, min(_WORTH_SHARE, self.left / self.places)) if self.far else least
 
     @property
     def long(self) -> float:
-        """Pages in a range that would keep one connection busy when all the others are done."""
+        """Pages in a range that would keep one connection busy after all others are done."""
         return max(_WORTH_MOST, _LONG * self.left / self.places)
 
     @property
     def may_look(self) -> bool:
-        """Whether there were few looks into folders for so many pages."""
+        """Whether another look into a folder is justified by the pages so far."""
         return self._looks <= _FEW_LOOKS + _LOOKS_PART * self.full
 
     @property
     def may_guess(self) -> bool:
-        """Whether a range may be split where nothing is known to be; what the first looks find is worth more."""
+        """Whether a range may be split without knowing a key; the first looks come first, as they find more."""
         return self._wasted <= self._waste and not (self._looking and self.pages <= _FIRST_PAGES)
 
     @property
     def _waste(self) -> float:
-        """Pages that may be wasted: a part of those that came and, while connections are idle, of those to come."""
+        """Pages that may be wasted: a share of those that came and, while connections are idle, of those to come."""
         waste = _WASTE + min(self.full, _WASTE_GROWTH) + _WASTE_LAST * self.idle
         if not self.idle or not (self.far or self.left > self.places):
             return waste + (_WASTE_FAR if self.far else _WASTE_PART) * self.full
@@ -124,22 +124,22 @@ _FEW_FOLDERS = 3
 
 
 class FolderIndex:
-    """Where folders are known to begin, and how many rows they have."""
+    """The keys where folders are known to begin, and how many rows a folder has."""
 
     def __init__(self) -> None:
         self._places: list[str] = []
         self._passed = self._passed_rows = 0
 
     def add(self, places: Iterable[str]) -> None:
-        """Note the beginnings of folders."""
+        """Add keys where folders begin."""
         self._places = sorted({*self._places, *places})
 
     def within(self, low: str, high: str | None) -> list[str]:
-        """Return the places above `low` and below `high`, in key order."""
+        """Return the folders above `low` and below `high`, in key order."""
         return self._places[slice(*self._bounds(low, high))]
 
     def count(self, low: str, high: str | None) -> int:
-        """Return how many places are above `low` and below `high`."""
+        """Return the number of folders above `low` and below `high`."""
         begin, end = self._bounds(low, high)
         return max(0, end - begin)
 
@@ -148,7 +148,7 @@ class FolderIndex:
         return bisect_right(self._places, low), end
 
     def weigh(self, request: PageRequest, last: str | None, rows: int) -> None:
-        """Learn how many rows a folder has, from a page that ends behind one."""
+        """Learn how many rows a folder has from a page that ends after one."""
         end = min(last or "", request.range.high or last or "")
         passed = bisect_right(self._places, end) - bisect_right(self._places, request.low)
         if passed > 0:
@@ -156,11 +156,11 @@ class FolderIndex:
 
     @property
     def passed(self) -> int:
-        """How many places the pages so far have passed."""
+        """How many folders the pages so far have passed."""
         return self._passed
 
     def rows_each(self, otherwise: float) -> float:
-        """Return rows of a folder on average, or what is given while too few were passed."""
+        """Return the average rows of a folder, or `otherwise` while too few were passed."""
         return otherwise if self._passed < _FEW_FOLDERS else self._passed_rows / self._passed
 
 
@@ -182,9 +182,9 @@ class Estimate:
 
     Attributes:
         left: rows, or None before the first page.
-        keys: at how many rows of the range it was made; since then it was counted down.
-        expected: what the keys seen made of it then.
-        surprises: how often there was more than that.
+        keys: the range's rows when the estimate was made; since then it was counted down.
+        expected: rows left at that time by the keys seen.
+        surprises: how often more came.
     """
 
     left: float | None = None
@@ -197,7 +197,7 @@ class Estimate:
         self.left = _ANY if self.left is None else max(0.0, self.left - rows)
 
     def renew(self, keys: int, expected: float, *, page_keys: int, least: float, most: float) -> float:
-        """Return the rows left after `keys` rows, by what is expected; more after a surprise, as that fell short."""
+        """Set and return the rows left after `keys` rows; after a surprise more than expected, which fell short."""
         came = keys - self.keys
         self.surprises += came >= self.expected or came + expected >= _SURPRISE * self.expected
         self.keys, self.expected = keys, expected
@@ -212,18 +212,18 @@ class ActiveRange:
 
     Attributes:
         query: the next page's query, or None at the end.
-        low: every key listed so far is at or below it; it moves up as pages arrive.
+        low: the last key listed so far; moves up as pages arrive.
         high: the last key that may belong to the range; None for the end of the prefix.
         start: where the range began.
         keys: rows so far.
-        estimate: of the rows left.
+        estimate: estimate of the rows left.
         part: at which part of the rest to split next.
         folder: the folder that it lies in, as a look has shown.
-        below: the range it was split from by a guess, until that is proven.
+        below: the range it was split from by a guess, until that has proved right.
         held: pages that wait to be handed on in key order, each with whether rows certainly follow it.
-        newest: the request that was made last.
-        back: what was the lowest key before the page that was read last.
-        ahead: places to try far behind its keys; None before they are known.
+        newest: the latest request.
+        back: `low` before the latest page.
+        ahead: keys far ahead to try; None before they are computed.
     """
 
     query: PageQuery | None
@@ -242,7 +242,7 @@ class ActiveRange:
 
     @property
     def asked(self) -> bool:
-        """Whether its next page is asked for."""
+        """Whether the next page has been requested."""
         return self.newest is not None and self.newest.query is self.query
 
     @property
@@ -252,30 +252,30 @@ class ActiveRange:
 
     @property
     def likely(self) -> tuple[str | None, str]:
-        """Highest key and prefix of where its keys are likely: a range within a folder mostly ends with it."""
+        """Upper bound and prefix of where its keys likely are: a range within a folder mostly ends with the folder."""
         if self.folder and self.low.startswith(self.folder) and not (self.high or "").startswith(self.folder):
             return None, self.folder
         return self.high, self.prefix
 
     @property
     def prefix(self) -> str:
-        """The prefix of the request."""
+        """The prefix of its query."""
         return "" if self.query is None else self.query.prefix
 
 
 @dataclass(slots=True, eq=False)
 class PageRequest:
-    """A request to make: a page of a range, or a look for folders.
+    """A request for a page of a range, or for the folders at a place (a look).
 
     Attributes:
         query: what to ask.
-        range: whose page it is.
+        range: the range of the page.
         look: whether it is a look for folders.
-        low: the page's keys are above it.
-        before: the step whose page comes before this one and is not read yet.
-        foreseen: where its page ends, once that is seen and the next one may be asked for.
-        void: whether its page is of no use, because the page before is not what was foreseen.
-        over: set when its page is read and noted.
+        low: the keys of the page are above it.
+        before: the request for the page before this one, while that is not read yet.
+        foreseen: the end of its page, once that is seen and the next page may be requested.
+        void: whether its page is useless, because the page before did not end as foreseen.
+        over: set when the page has been read and noted.
     """
 
     query: PageQuery
@@ -289,7 +289,7 @@ class PageRequest:
 
 
 def way_out(item: ActiveRange) -> str | None:
-    """Return where a folder half way up from the lowest key ends: in a deep tree listed leaves first, half is above."""
+    """Return the end of the folder half way up from the lowest key: a deep tree lists leaves first, half is above."""
     base = len(common(item.low, item.high, item.prefix))
     ends = [at for at in range(base, len(item.low)) if item.low[at] == _SLASH]
     middle = item.low[: ends[len(ends) // 2]] + _BEHIND_SLASH if len(ends) >= _DEEP else ""
@@ -297,10 +297,10 @@ def way_out(item: ActiveRange) -> str | None:
 
 
 def beyond(item: ActiveRange) -> list[str]:
-    """Return places far behind the keys of a range that nothing bounds, the farthest last.
+    """Return keys to try far behind those of an unbounded range, the farthest last.
 
-    What the first keys begin with says little of the others. So distances from its first character double up to the
-    end of the digits or letters that it is one of.
+    The first characters seen say little about the others. So the distance from the first character doubles, up to the
+    end of its family, the digits or letters.
     """
     first = item.low[len(item.prefix) : len(item.prefix) + 1]
     last = next((family[-1] for family in _FAMILIES if first and first in family), "")
@@ -311,12 +311,12 @@ def beyond(item: ActiveRange) -> list[str]:
 
 
 def rung(item: ActiveRange) -> str | None:
-    """Return the farthest place in its folder that keys like the lowest reach by counting up one of their digits.
+    """Return the farthest key in its folder that is reached from the lowest key by counting up one digit.
 
-    Where nothing tells how far keys go, a look behind each such place finds the order of magnitude.
+    Where nothing tells how far keys go, trying such keys finds the order of magnitude.
     """
     low = item.low
-    # The name of a folder ends with its slash.
+    # A folder's name includes its slash.
     base = max(len(common(item.low, item.high, item.prefix)), low.rfind(_SLASH, 0, len(low) - 1) + 1)
     for at in range(base, min(base + _RUNGS, len(common(item.back, low, "")))):
         place = low[:at] + chr(ord(low[at]) + 1)
@@ -326,7 +326,7 @@ def rung(item: ActiveRange) -> str | None:
 
 
 def common(low: str, high: str | None, prefix: str) -> str:
-    """Return what both bounds of a range begin with, which is the prefix at least."""
+    """Return the common beginning of a range's bounds, the prefix at least."""
     if high is None:
         return prefix
     end = next(

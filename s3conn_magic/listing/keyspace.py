@@ -1,8 +1,8 @@
-"""Where a key stands among all the keys there may be, and where folders begin: guesses learned from the keys seen.
+"""Guess where keys and folders lie, from the keys seen so far.
 
 A key is read like a number whose digits are characters. Which characters may stand at a place is learned from what
-followed the same characters at the same depth of folders before, so that `month=` is followed by 0 or 1 and a hash by
-sixteen digits. A wrong guess costs a request and never a key: the guesses only choose where ranges begin.
+followed the same characters at the same folder depth before: `month=` is followed by 0 or 1, a hash by sixteen digits.
+A wrong guess costs a request and never a key, since guesses only choose where ranges begin.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ _BEHIND = 8
 _FINEST = 1e-12
 _TRUSTED = 8
 _SKIPPED, _CLOSED = 0.1, 0.02
-# Families of characters, and how many of one must be seen before the others are expected.
+# Families of characters, and how many of one must be seen before the rest are expected.
 _FAMILIES = (
     ("0123456789", 1),
     ("0123456789abcdef", 2),
     ("abcdefghijklmnopqrstuvwxyz", 4),
     ("ABCDEFGHIJKLMNOPQRSTUVWXYZ", 4),
 )
-# Servers disagree on the order of what lies above (UTF-8 or UTF-16), and controls are risky in requests.
+# Servers disagree on the order above (UTF-8 or UTF-16), and control characters are risky in requests.
 _LEAST, _GREATEST = " ", "\ud7ff"
 
 _Context = tuple[int, str]
@@ -38,7 +38,7 @@ _Table = tuple[str, list[float]]
 
 
 class Keyspace:
-    """Learns from keys, and turns keys into fractions and back."""
+    """Learns from keys, and converts between keys and fractions of all keys."""
 
     def __init__(self) -> None:
         self._seen: dict[_Context, set[str]] = {}
@@ -48,7 +48,7 @@ class Keyspace:
         self._learned: list[str] = []
 
     def learn(self, key: str) -> None:
-        """Note which characters follow which, where a segment begins to differ from the one learned before it."""
+        """Learn which characters follow which, from where each segment differs from the last one at its depth."""
         segments, begin = key.split("/"), 0
         for depth, segment in enumerate(segments):
             learned = self._learned[depth] if depth < len(self._learned) else None
@@ -72,7 +72,7 @@ class Keyspace:
                     self._tables.pop(context, None)
 
     def close(self, key: str, following: str) -> None:
-        """Note that no key lies between two: where the first goes on alone, its characters are the last there."""
+        """Note that no key lies between two: the characters of the first after their common part are the last there."""
         shared = len(_shared(key, following))
         for character, *contexts in _places(key, shared + 1):
             for context in contexts:
@@ -82,7 +82,7 @@ class Keyspace:
                     self._tables.pop(context, None)
 
     def locate(self, key: str, base: str) -> float:
-        """Return the part of all keys that begin with `base` which is below the key: 0 to 1."""
+        """Return the fraction of the keys beginning with `base` that are below the key: 0 to 1."""
         low, width = 0.0, 1.0
         for character, context, shorter in _places(key, len(base)):
             table = self._table(context) or self._table(shorter)
@@ -98,9 +98,9 @@ class Keyspace:
         return low
 
     def left(self, keys: int, start: str, low: str, high: str | None, base: str) -> float | None:
-        """Return the keys above `low` up to `high` or the end of `base`, where `keys` lie above `start` up to `low`.
+        """Estimate the keys above `low` up to `high` or the end of `base`, from `keys` above `start` up to `low`.
 
-        None where the keys' places do not tell.
+        None where the positions of the keys do not tell.
         """
         end = 1.0 if high is None else self.locate(high, base)
         place = self.locate(low, base)
@@ -108,7 +108,7 @@ class Keyspace:
         return keys * max(0.0, end - place) / done if done > 0 else None
 
     def at(self, fraction: float, base: str, tolerance: float) -> str:
-        """Return a text that begins with `base` and has about that fraction of its keys below it."""
+        """Return a text beginning with `base` that has about that fraction of its keys below it."""
         text, low, width, depth = base, 0.0, 1.0, base.count("/")
         while width > tolerance and len(text) < len(base) + _LONGEST:
             table = self._table((depth, text[-3:])) or self._table((depth, text[-1:]))
@@ -122,9 +122,9 @@ class Keyspace:
         return text
 
     def between(self, low: str, high: str | None, prefix: str, part: float) -> str | None:
-        """Return a text strictly between two keys, at a part of the way, or None where none can be found.
+        """Return a text strictly between two keys, at a part of the way, or None where there is none.
 
-        `high` is None for the end of the keys that begin with `prefix`.
+        `high` is None for the end of the keys beginning with `prefix`.
         """
         base = _shared(low, high) if high is not None else prefix
         if not low.startswith(base):
@@ -142,7 +142,7 @@ class Keyspace:
 
 
 def _places(key: str, begin: int) -> Iterator[tuple[str, _Context, _Context]]:
-    """Each character of a key with what stands before it: its depth and three characters, its depth and one."""
+    """Yield each character of a key with its two contexts: its depth and the three characters or the one before it."""
     depth = key.count("/", 0, begin)
     for at in range(begin, min(len(key), begin + _LONGEST)):
         character = key[at]
@@ -151,7 +151,7 @@ def _places(key: str, begin: int) -> Iterator[tuple[str, _Context, _Context]]:
 
 
 def _shared(left: str, right: str) -> str:
-    """Return the characters that both begin with."""
+    """Return the common beginning of both."""
     low, high = 0, min(len(left), len(right))
     while low < high:
         middle = (low + high + 1) // 2
@@ -164,10 +164,10 @@ def _family(seen: set[str]) -> str:
 
 
 def _weigh(seen: set[str], likely: set[str], count: int, *, closed: bool) -> _Table:
-    """Return characters in order and the bounds of their shares.
+    """Return the characters in order and the bounds of their shares.
 
-    Keys arrive in order, so relatives above all that was seen are as likely as what was seen, unless a key is known to
-    have been the last of its place; relatives that were passed over are unlikely.
+    Keys arrive in order, so characters of the same family above all those seen are as likely as these, unless a key is
+    known to be the last of its place; those that were passed over are unlikely.
     """
     greatest = max(seen)
     few = count < _TRUSTED
@@ -184,7 +184,7 @@ def _weigh(seen: set[str], likely: set[str], count: int, *, closed: bool) -> _Ta
 
 _SLASH, _BEHIND_SLASH = "/", "0"
 _DIGITS, _BEHIND_DIGITS, _BOTH = "0123456789", ":", 2
-# Controls are risky in requests, and servers disagree on the order of what lies far above.
+# Control characters are risky in requests, and servers disagree on the order far above.
 _FIRST_PRINTABLE, _LAST_PRINTABLE = " ", "~"
 _LEVELS = 5
 _MOST_CUTS = 64
@@ -193,11 +193,11 @@ _DISTANCES, _LONGEST_GUESS = (4, 32), 900
 
 
 class Folders:
-    """Which folders to look into, and which of what was found to begin a range at.
+    """Plans looks into folders, and chooses which of the folders found begin ranges.
 
     Args:
         page_keys: rows of a full page.
-        ahead: whether folders farther down a chain may be guessed.
+        ahead: whether to guess folders farther down a chain.
     """
 
     def __init__(self, page_keys: int, *, ahead: bool = True) -> None:
@@ -213,7 +213,7 @@ class Folders:
         self._guesses: set[str] = set()
 
     def begin(self, query: PageQuery, page: Page) -> None:
-        """Plan looks along the path of the first page's last key."""
+        """Plan looks into the folders above the first page's last key."""
         keys = page.objects.column(0).to_pylist()
         path = _path(query.prefix, keys[-1]) if keys else []
         self._root = query.prefix
@@ -224,16 +224,16 @@ class Folders:
             self._looks.append(replace(query, prefix=folder, delimiter=_SLASH, start_after=keys[-1], token=None))
 
     def into(self, folder: str, query: PageQuery, low: str) -> PageQuery | None:
-        """Return the look into a folder, behind the lowest key of a range in it; None if one was taken before."""
+        """Return a look into a folder, behind the lowest key of a range in it; None if there was one before."""
         if not folder or folder in self._looked:
             return None
         self._looked.add(folder)
         return replace(query, prefix=folder, delimiter=_SLASH, start_after=max(low, folder), token=None)
 
     def run(self, query: PageQuery, first: str, last: str) -> None:
-        """Plan a look behind the files of a folder that fill a page from its first key to its last.
+        """Plan a look behind the files of a folder, where they fill a page from its first to its last key.
 
-        Folders whose names come behind those of the files are hidden until all the files are passed, however many.
+        Folders whose names sort after those of the files stay hidden until all the files are listed, however many.
         """
         folder = last[: last.rfind(_SLASH) + 1]
         whole = first.startswith(folder) and _SLASH not in first[len(folder) :] and folder.startswith(query.prefix)
@@ -250,7 +250,7 @@ class Folders:
             self._looks.append(replace(query, prefix=folder, start_after=folder + behind))
 
     def _follow_chain(self, query: PageQuery, folder: str, behind: str) -> None:
-        """Plan looks down a chain: files of the same names in each folder, and the next folder behind them.
+        """Plan looks down a chain: folders with files of the same names, each with one folder behind these.
 
         Where names repeat or count up, folders farther down are guessed, at growing distances.
         """
@@ -268,13 +268,13 @@ class Folders:
                 self._look_behind(query, folder, behind)
 
     def next(self) -> PageQuery | None:
-        """Return the next look to take, or None."""
+        """Return the next planned look, or None."""
         return self._looks.pop(0) if self._looks else None
 
     def cuts(self, query: PageQuery, page: Page) -> list[str]:
-        """Return the folders of a look's page to begin ranges at: not so many that their pages would be mostly empty.
+        """Return the folders on a look's page where ranges should begin, few enough to keep their pages full.
 
-        Where they are few and hold folders of folders, as their sister does, looks into them are planned, too.
+        Few folders that hold folders of folders, as their sister does, are looked into, too.
         """
         folders = [prefix for prefix in page.prefixes if prefix > (query.start_after or "")]
         below = self._below.get(query.prefix, 0) - 1
@@ -285,7 +285,7 @@ class Folders:
         self._guesses.discard(query.prefix)
         if folders and (behind := self._behind.get(query.prefix)):
             self._follow_chain(query, folders[0], behind)
-            # What was guessed is there, and so is every folder around it.
+            # The guess was right, so every folder around it exists, too.
             return [*_path(self._root, folders[0])[1:], *folders]
         per_child = self._page_keys / self._children.get(query.prefix, 1)
         stride = max(1, round(_WORTH_PAGES * self._page_keys / per_child) if per_child < self._page_keys else 1)
@@ -294,7 +294,7 @@ class Folders:
 
 
 def _behind(first: str, last: str) -> str:
-    """Return what comes behind all names that differ from these two in their numbers only, or an empty text."""
+    """Return a name behind all names that differ from these two only in their numbers, or an empty text."""
     shared = next((at for at, (left, right) in enumerate(zip(first, last, strict=False)) if left != right), 0)
     # One number may be shorter: `log9.txt` is followed by `log97.txt`.
     differing = sum(name[shared : shared + 1] in tuple(_DIGITS) for name in (first, last))
@@ -308,7 +308,7 @@ def _behind(first: str, last: str) -> str:
 
 
 def _counted_on(above: str, name: str) -> str:
-    """Return the name that follows two that count up by one, or an empty text."""
+    """Return the next name where two count up by one, or an empty text."""
     stem = name.rstrip(_DIGITS)
     before, number = above[len(stem) :], name[len(stem) :]
     if not (number and above.startswith(stem) and before.isdigit() and before.isascii()):
@@ -317,7 +317,7 @@ def _counted_on(above: str, name: str) -> str:
 
 
 def _children(keys: list[str], folder: str) -> int:
-    """Return how many folders and objects lie directly in a folder, among keys in order; 1 at least."""
+    """Return the number of folders and objects directly in a folder, from keys in order; 1 at least."""
     at, count = bisect_left(keys, folder), 0
     while at < len(keys) and keys[at].startswith(folder):
         end = keys[at].find(_SLASH, len(folder))
@@ -327,6 +327,6 @@ def _children(keys: list[str], folder: str) -> int:
 
 
 def _path(prefix: str, key: str) -> list[str]:
-    """Return the folders from the prefix down to the key; the prefix itself first, where folders lie below it."""
+    """Return the folders from the prefix down to the key, the prefix first; empty where the key lies directly in it."""
     ends = [at + 1 for at in range(len(prefix), len(key)) if key[at] == _SLASH]
     return [prefix, *(key[:end] for end in ends)][: len(ends)]

@@ -1,4 +1,4 @@
-"""The face of the engine: pages as they come, or one table of them all."""
+"""Run a listing: its pages as they arrive, or one table of all rows."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from s3conn_magic.transport import Target
 
 CONNECTIONS = GREATEST
-"""Most requests of one listing under way; how many are depends on the distance to the server."""
+"""Most requests under way in one listing; the actual number depends on the distance to the server."""
 
 
 class Listing:
@@ -32,18 +32,18 @@ class Listing:
 
     Args:
         target: the bucket.
-        prefix: every key listed begins with it.
+        prefix: the prefix of all keys.
         delimiter: group keys at its first occurrence after the prefix; None lists every key.
         versions: list versions and delete markers.
         matching: list only keys whose part after the prefix matches.
         limit: list only the first rows, in key order.
         connections: most requests under way.
-        page_keys: most rows asked of a page, 1 to 1000.
-        ranges: list only these, as `rest` of another listing has them. A server whose order cannot be relied on is
-            then an UntrustedOrderError.
-        pages: requests after which the rest is left to others; not with a limit.
+        page_keys: rows to ask for per page, 1 to 1000.
+        ranges: list only these, as from `rest` of another listing. If the server's order cannot be relied on, this
+            raises an UntrustedOrderError.
+        pages: stop after so many requests and leave the others in `rest`; not with a limit.
 
-    A listing runs once: either `pages` or `collect`. As a context manager it is cancelled on leaving.
+    A listing runs once, by `pages` or `collect`. Used as a context manager, it is cancelled on leaving.
     """
 
     def __init__(
@@ -69,17 +69,17 @@ class Listing:
 
     @property
     def progress(self) -> Progress:
-        """How far the listing is; from any thread."""
+        """How far the listing is; can be read from any thread."""
         return self._engine.tally.snapshot()
 
     @property
     def truncated(self) -> bool:
-        """Whether `limit` left rows out: certain once the listing is over."""
+        """Whether `limit` left rows out; certain once the listing is over."""
         return self._engine.row_limit.truncated
 
     @property
     def rest(self) -> tuple[KeyRange, ...]:
-        """What `pages` left, once the listing is over; in key order."""
+        """The ranges that `pages` left out, in key order, once the listing is over."""
         return self._engine.rest
 
     def pages(
@@ -89,14 +89,14 @@ class Listing:
         every: Callable[[], None] | None = None,
         again: bool = False,
     ) -> Iterator[Page]:
-        """Yield pages in the order they arrive; in key order where a limit is set.
+        """Yield pages as they arrive; with a limit, in key order.
 
         Args:
-            keep: hold on to the pages, so that an error can carry the rows so far; False for streams of any length,
-                whose errors carry the rows that were not handed out.
+            keep: keep the pages, so that an error can carry the rows so far; False for streams of any length, whose
+                errors carry only the rows that were not yielded.
             every: called in this thread, a few times a second while nothing arrives; what it raises ends the listing.
-            again: where the server turns out to list without an order, all pages come again, and `table` has only
-                these. Without it, that is an error.
+            again: whether all pages may come again if the server turns out to list without an order; `table` then has
+                only the later ones. False makes that an error.
 
         Raises:
             IncompleteListingError: the listing failed after its first page, or a page could not be trusted.
@@ -114,7 +114,7 @@ class Listing:
                 self._arrived = []
 
     def collect(self, *, on_progress: Callable[[Progress], None] | None = None) -> pa.Table:
-        """Return one table of all rows, sorted by key, with a column `is_prefix` where a delimiter was given.
+        """Return one table of all rows, sorted by key, with a column `is_prefix` if a delimiter was given.
 
         `on_progress` is called in this thread, several times a second.
 
@@ -138,12 +138,12 @@ class Listing:
         return rows
 
     def table(self) -> pa.Table:
-        """Return the rows that have arrived and were kept, as `collect` gives them."""
+        """Return a table, as from `collect`, of the rows that have arrived and were kept."""
         grouped = self._request.delimiter is not None
         return assemble(self._arrived, versions=self._request.versions, with_prefixes=grouped)
 
     def cancel(self) -> None:
-        """Stop; its requests are ended when this returns, within a second. From any thread."""
+        """Stop the listing, from any thread; its requests have ended when this returns, within a second."""
         self._background.stop()
         self._engine.tally.end()
 
@@ -169,7 +169,7 @@ class Listing:
             self.cancel()
 
     def _prepare(self) -> None:
-        """Find the region and the credentials in this thread, where an interrupt ends the wait for them."""
+        """Find region and credentials in this thread, where an interrupt ends the wait."""
         _ = self._target.transport
 
     def _interrupted(self) -> ListingInterrupted:
@@ -179,7 +179,7 @@ class Listing:
         return ListingInterrupted(f"the listing was interrupted after {len(rows):,} rows", rows_so_far=rows)
 
     def _failure(self, error: Exception) -> S3ConnError:
-        """Return a failure as it is before the first page; a later one, or an untrustworthy page, cuts the listing."""
+        """Return an error before the first page unchanged; a later one means that the listing is incomplete."""
         if isinstance(error, S3ConnError) and not self._engine.tally.pages:
             return error
         reason = error.message if isinstance(error, S3ConnError) else str(error)
@@ -210,14 +210,14 @@ def fetch_page(
     max_keys: int = PAGE_KEYS,
     every: Callable[[], None] | None = None,
 ) -> Page:
-    """Return one page, complete and exact, by one request (and its tries).
+    """Return one page, complete and exact, by one request and its retries.
 
-    `every` is called in this thread, a few times a second while it is waited for; what it raises ends the request.
+    `every` is called in this thread, a few times a second while waiting; what it raises ends the request.
 
     Raises:
-        IncompleteListingError: no try gave an answer that is a page.
+        IncompleteListingError: no answer was a valid page.
         ListingInterrupted: the user interrupted it.
-        S3ConnError: what the target says of the answer, or of its absence.
+        S3ConnError: as the target explains an error answer, or that none came.
     """
     (page,) = fetch_pages(target, [PageQuery(prefix, delimiter, token, start_after, max_keys)], every=every)
     if isinstance(page, S3ConnError):
@@ -228,11 +228,11 @@ def fetch_page(
 def fetch_pages(
     target: Target, queries: Sequence[PageQuery], *, every: Callable[[], None] | None = None
 ) -> list[Page | S3ConnError]:
-    """Return what each of some queries gave, a page or its error as of `fetch_page`; they travel side by side.
+    """Return the result of each query, a page or an error as from `fetch_page`; the requests run side by side.
 
     Raises:
         ListingInterrupted: the user interrupted it.
-        S3ConnError: there can be no request.
+        S3ConnError: no request could be made.
     """
 
     async def work(background: Background) -> None:

@@ -1,4 +1,4 @@
-"""Pages of answers: checked one by one, read in batches."""
+"""Turn answers into pages: check each one, parse several at once."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _ALIAS = re.compile(r"arn:|.*(?:-s3alias|--ol-s3)$")
 
 @dataclass(frozen=True, slots=True)
 class PageAnswer:
-    """What a page's answer says but its rows, how many those are, what was asked, and how the server escapes."""
+    """The answer of a page without its rows, their number, the query, and how the server escapes."""
 
     answer: ListDocument
     rows: int
@@ -58,13 +58,13 @@ _UNKNOWN = Escapes()
 
 
 def page_of(answer: ListDocument, query: PageQuery, *, bucket: str, escapes: Escapes = _UNKNOWN) -> Page:
-    """Return the page that an answer to `query` is.
+    """Return the page from an answer to `query`.
 
     Args:
-        answer: what was read.
+        answer: the parsed answer.
         query: what was asked.
-        bucket: whose keys the answer must be.
-        escapes: what is known of the server's.
+        bucket: the bucket that the answer must be about.
+        escapes: how the server escapes, as far as known.
 
     Raises:
         UnreadableError: the answer breaks a rule; the message says which.
@@ -74,18 +74,18 @@ def page_of(answer: ListDocument, query: PageQuery, *, bucket: str, escapes: Esc
 
 
 def pages_of(columns: Columns, parts: Sequence[PageAnswer], *, bucket: str) -> list[Page]:
-    """Return the pages whose rows are these, one page's after the other's; all encoded alike and of one kind of rows.
+    """Return pages from the rows of all of them, page after page; all must be encoded alike and have like rows.
 
     Raises:
-        UnreadableError: as `page_of`, for the first page that breaks a rule.
-        AmbiguousError: as `page_of`.
+        UnreadableError: as for `page_of`, for the first page that breaks a rule.
+        AmbiguousError: as for `page_of`.
     """
     for part in parts:
         _check_name(part.answer, bucket)
     plus = parts[0].escapes.plus
     try:
-        decoded, prefixes = _decoded(columns, parts, plus) if parts[0].encoded else _plain(columns, parts)
-        prefixes = [_folders(shared, part.query) for shared, part in zip(prefixes, parts, strict=True)]
+        decoded, prefixes = _decoded(columns, parts, plus) if parts[0].encoded else _unmarked(columns, parts)
+        prefixes = [_delimited(shared, part.query) for shared, part in zip(prefixes, parts, strict=True)]
         keys = _required(decoded, "Key")
     except UndecodableError as error:
         raise UnreadableError(str(error)) from None
@@ -105,7 +105,7 @@ def pages_of(columns: Columns, parts: Sequence[PageAnswer], *, bucket: str) -> l
 def _checked(
     part: PageAnswer, keys: pa.StringArray, prefixes: tuple[str, ...], plus: bool | None, *, in_order: bool
 ) -> str | None:
-    """Return the token of the next page, once the page is known to be one."""
+    """Check one page and return the token of the next one."""
     _check_count(part)
     _check_prefix(part)
     _check_within(keys, prefixes, part.query, in_order=in_order)
@@ -115,21 +115,21 @@ def _checked(
     if token is _BY_MARKER:
         named = part.answer.fields.get("NextMarker")
         marker = percent_text(named, plus=plus is not False) if named and part.encoded else named
-        token = marker_token(marker or _last(keys, prefixes, in_order=in_order))
+        token = marker_token(marker or _continue_after(keys, prefixes, in_order=in_order))
     elif token is _BY_KEY:
-        token = key_token(_last(keys, prefixes, in_order=in_order))
+        token = key_token(_continue_after(keys, prefixes, in_order=in_order))
     if token and token == part.query.token:
         raise UnreadableError("the answer names itself as the next page")
     return token
 
 
 _BY_MARKER, _BY_KEY = "by marker", "by key"
-# Greater than whatever may stand behind a folder's slash.
+# Greater than anything that may follow a folder's slash.
 _HIGHEST = chr(0x10FFFF)
 
 
-def _last(keys: pa.StringArray, prefixes: tuple[str, ...], *, in_order: bool) -> str:
-    """Return the key behind which a listing goes on where the answer names no place."""
+def _continue_after(keys: pa.StringArray, prefixes: tuple[str, ...], *, in_order: bool) -> str:
+    """Return the key after which a listing goes on if the answer does not say where."""
     last = max([*keys.to_pylist(), *(f"{prefix}{_HIGHEST}" for prefix in prefixes)], default="")
     if not last or not in_order:
         raise UnreadableError("the answer says that more follows, but not how to ask for it")
@@ -137,13 +137,13 @@ def _last(keys: pa.StringArray, prefixes: tuple[str, ...], *, in_order: bool) ->
 
 
 def key_texts(answer: ListDocument) -> set[str]:
-    """Return every key and common prefix of an answer as its text stands there."""
+    """Return all keys and common prefixes of an answer, still escaped."""
     keys = answer.columns.texts.get("Key")
     return {*(keys.to_pylist() if keys is not None else ()), *answer.prefixes}
 
 
 def _check_name(answer: ListDocument, bucket: str) -> None:
-    # An access point answers with the name of its alias or of its bucket.
+    # An access point answers with the name of its alias or its bucket.
     name = answer.fields.get("Name")
     if name and name != bucket and not _ALIAS.match(bucket):
         raise UnreadableError("the answer lists another bucket")
@@ -153,8 +153,8 @@ def _prefixes(parts: Sequence[PageAnswer]) -> list[tuple[str, ...]]:
     return [part.answer.prefixes for part in parts]
 
 
-def _plain(columns: Columns, parts: Sequence[PageAnswer]) -> tuple[Columns, list[tuple[str, ...]]]:
-    """Return what is not said to be escaped, which some servers do unasked, or without a word."""
+def _unmarked(columns: Columns, parts: Sequence[PageAnswer]) -> tuple[Columns, list[tuple[str, ...]]]:
+    """Return rows and prefixes not marked as escaped; some servers escape unasked, or without saying so."""
     prefixes = _prefixes(parts)
     first = parts[0]
     unclear = first.escapes.unsaid is None and first.query.encoded and not first.answer.fields.get("EncodingType")
@@ -163,14 +163,14 @@ def _plain(columns: Columns, parts: Sequence[PageAnswer]) -> tuple[Columns, list
     return columns, prefixes
 
 
-def _folders(prefixes: tuple[str, ...], query: PageQuery) -> tuple[str, ...]:
-    """Return common prefixes with the delimiter at their ends, which some servers leave out; none is the one asked."""
+def _delimited(prefixes: tuple[str, ...], query: PageQuery) -> tuple[str, ...]:
+    """Return common prefixes, each with its closing delimiter, which some servers omit, and without the query's own."""
     ended = (each if each.endswith(query.delimiter) else each + query.delimiter for each in prefixes)
     return tuple(dict.fromkeys(each for each in ended if each != query.prefix or not query.delimiter))
 
 
 def _grouped(page: Page, query: PageQuery) -> Page:
-    """Return a page with the keys behind a delimiter grouped, which some servers do not."""
+    """Return the page with keys grouped by the delimiter, which some servers fail to do."""
     keys, inside = page.objects.column(0), query.prefix.count(query.delimiter) if query.delimiter else 0
     deeper = pc.greater(pc.count_substring(keys, query.delimiter), inside) if query.delimiter and len(keys) else None
     if deeper is None or not pc.any(deeper).as_py():
@@ -214,7 +214,7 @@ def _required(columns: Columns, name: str) -> pa.StringArray:
 def _check_count(part: PageAnswer) -> None:
     said = part.answer.fields.get("KeyCount", "").strip()
     count = part.rows + len(part.answer.prefixes)
-    # S3 counts folders, and some other servers do not.
+    # S3 counts folders, but some other servers do not.
     if said and said not in {str(count), str(part.rows)}:
         raise UnreadableError(f"the answer says it has {said[:12]} keys and has {count}")
 
@@ -226,7 +226,7 @@ def _check_prefix(part: PageAnswer) -> None:
 
 
 def _readings(prefix: str) -> set[str]:
-    # An XML parser turns a carriage return into a line feed where the server did not escape it.
+    # An XML parser turns a carriage return into a line feed if the server did not escape it.
     return {prefix, prefix.replace("\r\n", "\n").replace("\r", "\n")}
 
 
@@ -239,7 +239,7 @@ def _decodings(text: str) -> Iterable[str]:
 
 
 def _check_within(keys: pa.StringArray, prefixes: tuple[str, ...], query: PageQuery, *, in_order: bool) -> None:
-    # Where the first and last of sorted keys begin with the prefix, so do all between them.
+    # If the first and last of sorted keys begin with the prefix, so do all between them.
     ends = [keys[0].as_py(), keys[-1].as_py()] if in_order and len(keys) else keys.to_pylist()
     inside = all(key.startswith(query.prefix) for key in ends)
     if not inside or not all(prefix.startswith(query.prefix) for prefix in prefixes):
@@ -253,7 +253,7 @@ def _next_token(part: PageAnswer, *, plus: bool) -> str | None:
     said = fields.get("IsTruncated", "").strip().lower()
     token = _version_token(part, plus=plus) if query.versions else fields.get("NextContinuationToken")
     if not said and not query.versions:
-        # Whether more follows is known when nothing does.
+        # Without IsTruncated only an empty page shows the end.
         truncated: bool | None = part.rows + len(part.answer.prefixes) > 0
     else:
         truncated = _TRUTH.get(said)
@@ -318,7 +318,7 @@ def _size(text: str | None) -> int | None:
 
 
 def _times(columns: Columns) -> pa.Array:
-    """Return the times, to the microsecond and of UTC, in whatever form they are sent; null where there is none."""
+    """Return the times in UTC, to the microsecond, in whatever form they were sent; null where there is none."""
     texts, kind = _optional(columns, "LastModified"), OBJECTS.field("last_modified").type
     try:
         return _cast(texts, kind)
@@ -330,7 +330,7 @@ _TIME = re.compile(
     r"(\d{4}-?\d\d-?\d\d)(?:[T ](\d\d:?\d\d:?\d\d)(?:[.,](\d{0,6})\d*)?)?\s*(Z|UTC|GMT|[+-]\d\d:?\d\d)?",
     re.ASCII | re.IGNORECASE,
 )
-_OF_THE_EPOCH = re.compile(r"(\d{9,10}|\d{12,13})(?:\.\d*)?", re.ASCII)
+_EPOCH = re.compile(r"(\d{9,10}|\d{12,13})(?:\.\d*)?", re.ASCII)
 _DIGITS = 10
 _NEVER = re.compile(r"0000-00-00.*")
 
@@ -339,7 +339,7 @@ def _moment(text: str | None) -> datetime | None:
     plain = (text or "").strip()
     if not plain or _NEVER.fullmatch(plain):
         return None
-    match, seconds = _TIME.fullmatch(plain), _OF_THE_EPOCH.fullmatch(plain)
+    match, seconds = _TIME.fullmatch(plain), _EPOCH.fullmatch(plain)
     try:
         if seconds is not None:
             moment = datetime.fromtimestamp(int(seconds[1]) / (1000 if len(seconds[1]) > _DIGITS else 1), UTC)
@@ -381,7 +381,7 @@ _ARRAYS = {
 }
 
 
-_MOST = 8
+_MOST_BODIES = 8
 # A body arrives in two or three rounds of the loop.
 _ROUNDS = 6
 
@@ -401,10 +401,10 @@ class _Body(NamedTuple):
 
 
 class Reader:
-    """Reads bodies into pages.
+    """Parses bodies into pages.
 
     Args:
-        bucket: whose keys they must be.
+        bucket: the bucket that they must be about.
     """
 
     def __init__(self, bucket: str) -> None:
@@ -412,10 +412,10 @@ class Reader:
         self._waiting: list[_Body] = []
 
     async def page(self, body: bytes, query: PageQuery, escapes: Escapes) -> Page:
-        """Return the page that a body is.
+        """Return the page from a body.
 
         Raises:
-            UnreadableError: it is no page; the message says why.
+            UnreadableError: it is not a page; the message says why.
             AmbiguousError: nothing tells whether it is escaped, or what a `+` in it stands for.
         """
         loop = asyncio.get_running_loop()
@@ -426,33 +426,33 @@ class Reader:
         return await waiting.page
 
     def _gather(self, rounds: int) -> None:
-        """Read when enough pages are here, or the loop has had some rounds to bring more."""
-        if rounds and len(self._waiting) < _MOST:
+        """Parse once enough bodies are here, or the loop has had a few rounds to bring more."""
+        if rounds and len(self._waiting) < _MOST_BODIES:
             asyncio.get_running_loop().call_soon(self._gather, rounds - 1)
         else:
             self._read()
 
     def _read(self) -> None:
-        bodies, self._waiting = self._waiting[:_MOST], self._waiting[_MOST:]
+        bodies, self._waiting = self._waiting[:_MOST_BODIES], self._waiting[_MOST_BODIES:]
         if self._waiting:
             asyncio.get_running_loop().call_soon(self._read)
-        pages = self._together(bodies) if len(bodies) > 1 else None
+        pages = self._parse_together(bodies) if len(bodies) > 1 else None
         for index, each in enumerate(bodies):
             if each.page.done():
                 continue
             if pages is not None:
                 each.page.set_result(pages[index])
             else:
-                self._alone(each)
+                self._parse_alone(each)
 
-    def _together(self, bodies: list[_Body]) -> list[Page] | None:
-        """Return all the pages, or None where they are not alike or one of them may be no page."""
+    def _parse_together(self, bodies: list[_Body]) -> list[Page] | None:
+        """Return all pages, or None where the bodies differ in kind or one may be no page."""
         try:
             return _pages(bodies, self._bucket)
         except (UnreadableError, UndecodableError, AmbiguousError, UnicodeDecodeError):
             return None
 
-    def _alone(self, each: _Body) -> None:
+    def _parse_alone(self, each: _Body) -> None:
         try:
             each.page.set_result(page_of(parse(each.body), each.query, bucket=self._bucket, escapes=each.escapes))
         except Exception as error:  # noqa: BLE001 - raised to whoever waits for the page
@@ -461,7 +461,7 @@ class Reader:
 
 @cache
 def warm_up() -> None:
-    """Read a page, once in a process: Arrow's functions take tens of milliseconds when they are first called."""
+    """Parse a page, once in a process: the first calls of Arrow's functions take tens of milliseconds."""
     page_of(parse(_SAMPLE), PageQuery(), bucket="b")
 
 

@@ -1,8 +1,8 @@
-"""Ranges of keys listed side by side: cut where folders begin, split where most is left.
+"""Plan which ranges of keys to list side by side: cut at folders, split where most is left.
 
-A range is `(low, high]`. Its first page is asked for by `start-after`, the next ones by the server's tokens, so every
-request is a page of the listing and a wrong guess of where keys are costs one request. All ranges stay within the
-prefix that was asked for. Where keys are grouped by a delimiter no range begins within a group, so that each common
+A range is `(low, high]`. Its first page is requested by `start-after`, the next ones by the server's tokens. So every
+request returns a page of the listing, and a wrong guess of where keys are costs one request. All ranges stay within
+the prefix of the request. Where keys are grouped by a delimiter, no range begins within a group, so that each common
 prefix is a row of one range.
 """
 
@@ -37,30 +37,30 @@ _SURPLUS = 1.2
 _LEAP = 0.25
 _LEAST, _NEAR, _HALF = 0.01, 0.25, 0.5
 _FEW_PAGES = 3
-# Of what a range's keys promise, so many times what has come is believed; beyond so many pages, nothing.
+# An estimate is believed up to so many times the rows that have come; past so many pages it is absurd.
 _BELIEVED, _BEYOND_BELIEF = 16, 10_000
 
 
 class UntrustedOrderError(Exception):
-    """The server's keys come in no order, or not after the key that was given: only its own tokens can be relied on."""
+    """The server's keys come in no order, or not after the key given: only its own tokens can be relied on."""
 
 
 class RangePlanner:
-    """Decides what to ask for next.
+    """Decides what to request next.
 
     Args:
         firsts: the first query of each prefix, in key order.
-        limit: rows that are wanted, in key order; None for all.
-        ranges: where each of the queries ends and how many rows it may have; empty where all are to the end.
+        limit: rows wanted, in key order; None for all.
+        ranges: the end and estimated rows of each query's range; empty if all go to the end.
 
     Attributes:
-        serial: never ask for more than the next page of each.
+        serial: whether to request one page after the other within each range and begin no further ranges.
     """
 
     def __init__(self, firsts: list[PageQuery], *, limit: int | None = None, ranges: tuple[KeyRange, ...] = ()) -> None:
         self.ranges = [ActiveRange(first, first.start_after or "", None, first.start_after or "") for first in firsts]
         for item, known in zip(self.ranges, ranges, strict=False):
-            # What is left undone keeps its estimate.
+            # What another listing left keeps its estimate.
             item.high, item.estimate.left = known.high, known.rows or None
         self.serial = False
         self._limit = limit
@@ -81,32 +81,32 @@ class RangePlanner:
 
     @property
     def keys_left(self) -> float | None:
-        """Estimated rows that are still to come, or None where there is nothing to go by."""
+        """Estimated rows still to come, or None where nothing is known yet."""
         open_ranges = [item for item in self.ranges if item.query is not None]
         known = [item.left for item in open_ranges if item.left is not None and (item.estimate.keys or not item.keys)]
         return sum(known) * len(open_ranges) / len(known) if known else None if open_ranges else 0.0
 
     def allow(self, places: int, latency: float) -> None:
         """Note how many requests may be under way, and how many seconds an answer takes."""
-        # Where rows are wanted in key order, requests far ahead are in vain however far the server is.
+        # With a limit, requests far ahead are wasted however distant the server is.
         self._budget.allow(places, latency if self._limit is None else 0.0)
 
     def rest(self) -> list[KeyRange]:
-        """Return what is left while no request is under way, cut where folders are known to begin."""
+        """Return what is left, cut at known folders; not while requests are under way."""
         return [part for item in self.ranges if item.query is not None for part in self._cut(item)]
 
     def _cut(self, item: ActiveRange) -> list[KeyRange]:
         places = [folder for folder in self._index.within(item.low, item.high) if folder.startswith(item.prefix)]
         each = min(self._estimate(item) or 1.0, _UNKNOWN_PAGES * self._page_keys) / (len(places) + 1)
         if places or not item.keys:
-            # Nothing was seen of most of it: the folders that were passed tell more than its share of a guess.
+            # Most of it is unseen: the folders that were passed tell more than a share of a guess.
             pages = min(2 * _OPEN_PAGES, self._budget.full / (self._index.passed + 1))
             each = max(each, pages * self._page_keys)
         bounds = zip([item.low, *places], [*places, item.high], strict=True)
         return [KeyRange(item.prefix, low, high, each) for low, high in bounds]
 
     def next(self) -> PageRequest | None:
-        """Return the next request, or None while there is nothing worth asking."""
+        """Return the next request, or None while none is worthwhile."""
         wanted = self._wanted()
         waiting = [item for item in wanted if item.query is not None and not item.asked]
         if waiting and self._limit is not None:
@@ -121,7 +121,7 @@ class RangePlanner:
         return None if self._budget.ramped else self._split_most(wanted)
 
     def arrived(self, request: PageRequest, page: Page) -> Page | None:
-        """Note a page; gives the rows of it that belong to its range, None for a look.
+        """Note a page; return those of its rows that belong to the range, or None for a look.
 
         Raises:
             UntrustedOrderError: the page is not in order, or does not begin where it was asked to.
@@ -139,9 +139,9 @@ class RangePlanner:
         return self._advance(request, page)
 
     def foresee(self, request: PageRequest, seen: LookAhead) -> bool:
-        """Let the range go on behind a page that waits to be read, and return whether it does.
+        """Advance the range beyond a page that is not read yet; return whether this was done.
 
-        One page ahead at most, and not where rows are wanted in key order, lest requests be made beyond the limit.
+        Only one page ahead, and not with a limit, so that no requests are made beyond it.
         """
         item = request.range
         early = request.void or (request.before is not None and not request.before.over.is_set())
@@ -155,12 +155,12 @@ class RangePlanner:
         return True
 
     def missed(self, request: PageRequest) -> None:  # noqa: ARG002 - requests of every kind are reported alike
-        """Note that a look failed: the ranges do without it."""
+        """Note that a look failed; the ranges do without it."""
         self._budget.asked -= 1
         self._budget.looked()
 
     def release(self, item: ActiveRange, page: Page, *, more: bool) -> list[tuple[Page, bool]]:
-        """Return pages to hand on, each with whether rows certainly follow it: with a limit, only in key order."""
+        """Return pages to hand on, each with whether rows certainly follow it; with a limit, in key order."""
         if self._limit is None:
             return [(page, more)]
         item.held.append((page, more))
@@ -175,7 +175,7 @@ class RangePlanner:
         return ready
 
     def _wanted(self) -> list[ActiveRange]:
-        """Return the ranges that may hold rows within the limit, by what is known or estimated of those before them."""
+        """Return the ranges that may hold rows within the limit, judging by the rows of those before them."""
         if self._limit is None:
             return self.ranges
         before, wanted, alive = float(self._released), [], False
@@ -203,7 +203,7 @@ class RangePlanner:
         kept = up_to(page, item.high)
         self._index.weigh(request, last, len(kept))
         if not item.keys and first is not None:
-            # Between where it was split by a guess and its first key there is nothing.
+            # A range that was split by a guess is empty up to its first key.
             item.start = first
         item.keys += len(kept)
         item.back = request.low
@@ -213,14 +213,14 @@ class RangePlanner:
         if item.query is not None:
             item.estimate.take(len(kept))
             if self._budget.far:
-                # A range that turns out to be long is split while the others still have work.
+                # A range that turns out to be long is split while others still have work.
                 self._estimate(item)
             if not self._delimiter:
                 self._plan_looks(request, page, full=len(kept) == self._page_keys < item.keys)
         return kept
 
     def _plan_looks(self, request: PageRequest, page: Page, *, full: bool) -> None:
-        """Plan looks for folders, which grouped listings have as rows."""
+        """Plan looks for folders; grouped listings have these as rows and need none."""
         first, last = first_key(page), last_key(page)
         if request.query.token is None and request.query.start_after is None and not self.serial:
             self._folders.begin(request.query, page)
@@ -244,7 +244,7 @@ class RangePlanner:
             item.below.part = max(_LEAST, item.below.part / 2)
 
     def _move(self, request: PageRequest, page: Page, last: str | None) -> None:
-        """Note where the range goes on behind a page; what was asked for behind another try of it is void."""
+        """Note where the range goes on after a page; a request foreseen by an earlier try of the page is void."""
         item = request.range
         if item.newest is not None and item.newest is not request:
             item.newest.void = True
@@ -255,9 +255,9 @@ class RangePlanner:
             self.ranges.remove(item)
 
     def _estimate(self, item: ActiveRange, least: float = 0.0) -> float:
-        """Return the rows left, by where the arrived keys stand in the range; below `least` nothing is looked up."""
+        """Estimate the rows left from where the keys so far lie in the range; one of at most `least` is not refined."""
         if self._budget.far and (places := self._index.count(item.low, item.high)):
-            # Each folder that is known holds something, whatever the keys so far say.
+            # Each known folder holds something, whatever the keys so far suggest.
             item.estimate.left = max(item.left or 0.0, places * self._index.rows_each(float(self._page_keys)))
         if item.left is None or item.estimate.keys == item.keys:
             left = item.left or 0.0
@@ -272,7 +272,7 @@ class RangePlanner:
         return item.estimate.renew(item.keys, left, page_keys=self._page_keys, least=least, most=most)
 
     def _by_folders(self, item: ActiveRange) -> float:
-        """Return rows of a range of which none has arrived, by the folders in it."""
+        """Estimate the rows of a range without any rows so far from the folders in it."""
         left = item.left or 0.0
         if item.high is None:
             return left
@@ -287,7 +287,7 @@ class RangePlanner:
             self._keyspace.close(page.prefixes[-1], "")
 
     def _split_long(self) -> PageRequest | None:
-        """Split the range with the most left, if it would keep the listing going when all others are done."""
+        """Split the range with the most left if it would outlast all the others."""
         if not self._budget.far or self._few or self.serial or self._budget.ramped:
             return None
         self._budget.left = sum(map(_left, self.ranges)) / self._page_keys
@@ -296,7 +296,7 @@ class RangePlanner:
 
     def _split_most(self, wanted: list[ActiveRange]) -> PageRequest | None:
         self._budget.left = sum(map(_left, self.ranges)) / self._page_keys
-        # Where a folder begins there are keys: only guesses can be in vain.
+        # Where a folder begins there are keys, so only guesses can be wasted.
         may_guess, worth = self._budget.may_guess, self._budget.worth * self._page_keys
         candidates = [item for item in wanted if item.query is not None and self._estimate(item, worth) > worth]
         for item in sorted(candidates, key=_left, reverse=True):
@@ -310,7 +310,7 @@ class RangePlanner:
         return None
 
     def _look_into(self, item: ActiveRange) -> PageRequest | None:
-        """Return a look into the folder that a range lies in, to find where its folders begin."""
+        """Return a look for the folders within the folder that a range lies in."""
         if not self._budget.may_look or item.query is None:
             return None
         look = self._folders.into(item.folder, item.query, item.low)
@@ -321,7 +321,7 @@ class RangePlanner:
         return PageRequest(query, self.ranges[0], look=True)
 
     def _at_folder(self, item: ActiveRange) -> ActiveRange | None:
-        """Split where a folder is known to begin, as near to the middle of those known as can be."""
+        """Split at a known folder, as near to the middle of those known as can be."""
         folders = [folder for folder in self._index.within(item.low, item.high) if folder.startswith(item.prefix)]
         if not folders:
             return None
@@ -329,7 +329,7 @@ class RangePlanner:
         upper = self._split(item, folders[middle], (middle + 1) / (len(folders) + 1))
         upper.folder = folders[middle]
         left = (item.left or 0) * (len(folders) - middle) / (middle + 1)
-        # Nothing is known of what lies behind the last folder that was found.
+        # Nothing is known about what follows the last folder found.
         upper.estimate.left = left if upper.high is not None else max(left, _OPEN_PAGES * self._page_keys)
         upper.below = None
         return upper
@@ -341,7 +341,7 @@ class RangePlanner:
         return None if middle is None else self._split(item, middle, part)
 
     def _guess(self, item: ActiveRange) -> tuple[str | None, float]:
-        """Return where to split a range, and which part of what is left is below that."""
+        """Return where to split a range, and which part of the rows left is below that."""
         part = _NEAR if item.high is None and self._budget.pages < _FEW_PAGES else item.part
         part = part * _LEAP if item.part < _HALF else part
         if self._budget.far and (place := self._beyond(item)) is not None:
@@ -349,12 +349,12 @@ class RangePlanner:
         lost = item.estimate.surprises > 0 or part < _NEAR or self._absurd(item)
         middle = way_out(item) if lost else None
         if middle is None and lost and (place := rung(item)) is not None:
-            # The rungs are tried side by side: what is left is as unknown below one as above it.
+            # The keys are tried side by side: as much may lie below one as above it.
             return place, 1.0
         return middle or self._keyspace.between(item.low, *item.likely, part), part
 
     def _beyond(self, item: ActiveRange) -> str | None:
-        """Return the next place to try far behind the keys of a range, each once."""
+        """Return the next key to try far behind those of a range, each once."""
         if item.ahead is None and item.keys:
             item.ahead = beyond(item)
         while item.ahead:
@@ -364,13 +364,13 @@ class RangePlanner:
         return None
 
     def _absurd(self, item: ActiveRange) -> bool:
-        """Whether the keys of a range promise so many that their numbers must have more digits than are in use."""
+        """Whether the estimate is so large that its numbers must have more digits than are in use."""
         return self._budget.far and item.keys > 0 and item.estimate.expected > _BEYOND_BELIEF * self._page_keys
 
     def _split(self, item: ActiveRange, middle: str, part: float) -> ActiveRange:
         assert item.query is not None  # noqa: S101
         query = replace(item.query, token=None, start_after=middle)
-        # Places that are tried side by side, each for all that is left, say nothing of how good guesses are.
+        # Keys tried side by side, each for all that is left, say nothing about how good guesses are.
         guessed = part < 1.0
         upper = ActiveRange(query, middle, item.high, middle, below=item if guessed else None, folder=item.folder)
         item.high = middle
@@ -382,7 +382,7 @@ class RangePlanner:
 
 
 def _behind_group(place: str, item: ActiveRange, delimiter: str) -> str | None:
-    """Return a place, or the end of the group that it lies in; None where that is not within the range."""
+    """Return a key, or the end of the group that it lies in; None if that is not within the range."""
     end = place.find(delimiter, len(item.prefix))
     behind = place if end < 0 else place[:end] + chr(ord(delimiter) + 1)
     return behind if item.low < behind and (item.high is None or behind < item.high) else None

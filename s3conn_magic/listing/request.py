@@ -1,4 +1,4 @@
-"""What is listed, how a page of it is asked for, and how far a listing is."""
+"""What a listing asks for: the request, the query of each page, and the progress."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ if TYPE_CHECKING:
     from s3conn_magic.transport import Query
 
 PAGE_KEYS = 1000
-"""Most keys that a page of S3 holds."""
+"""Most keys on a page of S3."""
 
 _MARKERS, _KEY = "\0", "\1"
 
 
 @dataclass(frozen=True, slots=True)
 class PageQuery:
-    """What one page is asked for.
+    """The query for one page.
 
     Attributes:
-        prefix: every key of the page begins with it.
+        prefix: the prefix of all keys.
         delimiter: keys are grouped at its first occurrence after the prefix; empty for no grouping.
         token: continues after the page that gave it.
         start_after: the page begins after this key; not with a token.
         max_keys: most rows of the page.
         versions: ask for versions and delete markers.
-        encoded: ask for percent-encoded keys, which every key survives.
-        older: ask as servers understand that know ListObjects alone, by `marker`.
+        encoded: ask for percent-encoded keys, since XML cannot hold every key.
+        older: ask by `marker`, for servers that only know ListObjects.
     """
 
     prefix: str = ""
@@ -45,7 +45,7 @@ class PageQuery:
     older: bool = False
 
     def parameters(self) -> Query:
-        """Return the query parameters of the request, in order."""
+        """Return the query parameters, in order."""
         query = [("versions", "")] if self.versions else [] if self._marker is not None else [("list-type", "2")]
         query += [("prefix", self.prefix)]
         query += [("delimiter", self.delimiter)] if self.delimiter else []
@@ -55,7 +55,7 @@ class PageQuery:
 
     @property
     def _marker(self) -> str | None:
-        """After which key the page begins in the older form; None where it is asked in the other."""
+        """The key after which the page begins, in a request by `marker`; None in one by list-type 2."""
         if self.token is not None and self.token.startswith(_MARKERS):
             return self.token[1:]
         return (self.start_after or "") if self.older and self.token is None else None
@@ -73,22 +73,22 @@ class PageQuery:
 
 
 def marker_token(marker: str) -> str:
-    """Return a token that continues after a key, for servers that give none: see `PageQuery.older`."""
+    """Return a token that continues after a key by `marker`, for servers that give no token."""
     return f"{_MARKERS}{marker}"
 
 
 def key_token(key: str) -> str:
-    """Return a token that continues after a key, for servers that give none and know `start-after`."""
+    """Return a token that continues after a key by `start-after`, for servers that give no token."""
     return f"{_KEY}{key}"
 
 
 def join_markers(key: str, version: str | None) -> str:
-    """Return the two markers that continue a listing of versions, as one token."""
+    """Return one token from the two markers that continue a listing of versions."""
     return f"{version or ''}{_MARKERS}{key}"
 
 
 def split_markers(token: str) -> tuple[str, str]:
-    """Return key and version id of a token made by `join_markers`."""
+    """Return the key and version id of a token from `join_markers`."""
     version, _, key = token.partition(_MARKERS)
     return key, version
 
@@ -102,12 +102,12 @@ def _version_markers(token: str | None) -> list[tuple[str, str]]:
 
 @dataclass(frozen=True, slots=True)
 class KeyRange:
-    """Keys that begin with `prefix`, above `low` and up to and including `high`.
+    """Keys beginning with `prefix`, above `low` and up to and including `high`.
 
     Attributes:
-        low: empty for the first of the prefix.
-        high: None for the last of the prefix.
-        rows: estimated.
+        low: empty to begin with the prefix's first key.
+        high: None to end with the prefix's last key.
+        rows: estimated number of rows.
     """
 
     prefix: str
@@ -117,24 +117,24 @@ class KeyRange:
 
     @property
     def edge(self) -> str:
-        """The least text that may be a key of it."""
+        """The smallest text that may be a key in it."""
         return self.prefix if self.low < self.prefix else self.low + "\0"
 
 
 @dataclass(frozen=True, slots=True)
 class ListRequest:
-    """What is to be listed.
+    """What to list.
 
     Attributes:
-        prefix: every key begins with it.
-        delimiter: keys are grouped at it, or None.
+        prefix: the prefix of all keys.
+        delimiter: where to group keys, or None.
         versions: list versions and delete markers.
-        matching: only keys that match below the prefix.
+        matching: list only keys that match below the prefix.
         limit: most rows.
         connections: most requests under way.
-        page_keys: most rows asked of a page.
-        ranges: list only these, which lie apart and in key order, below the prefix; empty for all of it.
-        pages: requests after which the rest is left, or None. What is left is ranges, too.
+        page_keys: rows to ask for per page.
+        ranges: list only these, separate and in key order, below the prefix; empty for all of it.
+        pages: requests after which the rest is left, as ranges; None for no such bound.
     """
 
     prefix: str = ""
@@ -148,7 +148,7 @@ class ListRequest:
     pages: int | None = None
 
     def queries(self) -> list[PageQuery]:
-        """Return the first query of each literal beginning of the keys, in key order."""
+        """Return the first query for each literal beginning of the keys, in key order."""
         if self.ranges:
             return [
                 PageQuery(part.prefix, start_after=part.low or None, max_keys=self.page_keys) for part in self.ranges
@@ -162,33 +162,33 @@ class ListRequest:
 
     @property
     def pages_wanted(self) -> int:
-        """More requests than this are never worth having under way."""
+        """Most requests worth having under way."""
         known = self.limit is not None and self.matching is None
         return 1 + (self.limit or 0) // self.page_keys if known else self.connections
 
     def select(self, page: Page) -> Page:
-        """Return the page without what does not match."""
+        """Return the page without rows that do not match."""
         if self.matching is None:
             return page
         objects = page.objects.filter(self.matching.mask(page.objects.column(0), self.prefix))
         below = [prefix[len(self.prefix) :] for prefix in page.prefixes]
-        # A folder matches with its slash or without.
+        # A folder matches with or without its slash.
         wanted = zip(self.matching.wants(below), self.matching.wants([name.rstrip("/") for name in below]), strict=True)
         return replace(page, objects=objects, prefixes=tuple(compress(page.prefixes, map(any, wanted))))
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """A snapshot of a listing, of a job or of a query.
+    """A snapshot of a listing, a job or a query.
 
     Attributes:
-        keys: rows that have arrived, common prefixes included; objects that a job has done with.
+        keys: rows that have arrived, including common prefixes; for a job, objects done.
         bytes: sum of the sizes of these objects.
-        requests: requests that have been answered, tries included.
+        requests: requests answered, including retries.
         elapsed: seconds since the listing began.
-        fraction: estimated part of the whole, 0 to 1, or None where there is nothing to go by.
+        fraction: estimated part done, 0 to 1, or None if there is no estimate.
         received: bytes of the answers' bodies.
-        unit: what `keys` counts; empty where nothing is counted but bytes.
+        unit: what `keys` counts; empty if only bytes are counted.
     """
 
     keys: int = 0
@@ -201,7 +201,7 @@ class Progress:
 
 
 class Tally:
-    """Counts what arrives. Written by the engine's thread, read by any."""
+    """Counts what arrives. Written by the engine's thread, read by any thread."""
 
     def __init__(self) -> None:
         self._began = time.monotonic()
@@ -221,11 +221,11 @@ class Tally:
         self.bytes += pc.sum(page.objects.column(1)).as_py() or 0
 
     def estimate(self, left: float | None) -> None:
-        """Note how many rows are still expected."""
+        """Note how many rows are still expected, or None if unknown."""
         self.fraction = None if left is None else self.keys / (self.keys + left) if self.keys + left else 1.0
 
     def clear(self) -> None:
-        """Forget the rows: the listing begins again."""
+        """Forget the rows, since the listing begins again."""
         self.keys = self.bytes = 0
         self.fraction = None
 
@@ -234,6 +234,6 @@ class Tally:
         self._ended = self._ended or time.monotonic()
 
     def snapshot(self) -> Progress:
-        """Return the counts of this moment."""
+        """Return the current counts."""
         elapsed = (self._ended or time.monotonic()) - self._began
         return Progress(self.keys, self.bytes, self.requests, elapsed, self.fraction, self.received)

@@ -1,6 +1,6 @@
-"""The fixed columns of a listing, and pages put together into one table.
+"""The columns of a listing, and its pages put together into one table.
 
-Keys are compared as UTF-8 bytes, which is S3's own order and the order of Python's strings.
+Keys are compared as UTF-8 bytes, which is S3's order and also that of Python's strings.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 MEMORY = pa.system_memory_pool()
-"""Where columns are allocated: Arrow's own pool may take milliseconds to grow, some ten times in a listing."""
+"""Where columns are allocated: growing Arrow's own pool may take milliseconds, some ten times in a listing."""
 
 _STORAGE_CLASS = pa.dictionary(pa.int32(), pa.string())
 
@@ -30,7 +30,7 @@ OBJECTS = pa.schema(
         ("storage_class", _STORAGE_CLASS),
     ]
 )
-"""Columns of a listing: exact key, bytes, UTC time, etag without its quotes, storage class."""
+"""Columns of a listing: exact key, size in bytes, UTC time, etag without quotes, storage class."""
 
 VERSIONS = pa.schema(
     [
@@ -51,11 +51,11 @@ class Page:
 
     Attributes:
         objects: the rows, of schema `OBJECTS` or `VERSIONS`.
-        prefixes: the common prefixes, exact, where a delimiter was given.
-        next_token: what continues the listing after this page, or None at its end.
+        prefixes: the common prefixes, unescaped, if a delimiter was given.
+        next_token: continues the listing after this page; None at its end.
         received: bytes of the answer's body.
-        requests: requests that the page took, tries included.
-        ascending: whether the objects' keys come in UTF-8 binary order without a repetition.
+        requests: requests made for the page, including retries.
+        ascending: whether the objects' keys are in UTF-8 binary order without repetition.
     """
 
     objects: pa.RecordBatch
@@ -70,9 +70,9 @@ class Page:
 
 
 def assemble(pages: Iterable[Page], *, versions: bool = False, with_prefixes: bool = False) -> pa.Table:
-    """Return one table of all pages' rows, sorted by key; chunks are kept as they came where their order allows.
+    """Return one table of the rows of all pages, sorted by key; chunks stay as they came if their order allows.
 
-    With `with_prefixes` the common prefixes become rows whose `is_prefix` is true and whose other columns are null.
+    With `with_prefixes`, common prefixes become rows whose `is_prefix` is true and whose other columns are null.
     """
     pages = list(pages)
     schema = VERSIONS if versions else OBJECTS
@@ -81,7 +81,7 @@ def assemble(pages: Iterable[Page], *, versions: bool = False, with_prefixes: bo
     prefixes = {prefix for page in pages for prefix in page.prefixes}
     if with_prefixes:
         table = _with_prefixes(table, prefixes)
-    # Versions of a key come newest first and may span pages, so a sort must be stable; batches in order need none.
+    # Versions of a key come newest first and may span pages, so the sort must be stable; ordered batches need none.
     return table if not prefixes and _in_order(filled, versions) else _stable_sort(table)
 
 
@@ -96,14 +96,14 @@ def _in_order(pages: Sequence[Page], versions: bool) -> bool:
 
 
 def _level(keys: pa.StringArray) -> bool:
-    """Whether keys never fall, though one may stand several times in a row."""
+    """Whether keys never fall; one may stand several times in a row."""
     import pyarrow.compute as pc
 
     return bool(pc.all(pc.less_equal(keys[:-1], keys[1:])).as_py())
 
 
 def descents(keys: pa.StringArray) -> list[int]:
-    """Return the rows whose key is not below the next one's in UTF-8 binary order."""
+    """Return the rows whose key is not below the next one in UTF-8 binary order."""
     import pyarrow.compute as pc
 
     rises = pc.less(keys[:-1], keys[1:])
@@ -125,12 +125,12 @@ def _stable_sort(table: pa.Table) -> pa.Table:
 
 
 def first_key(page: Page) -> str | None:
-    """Return the least key or common prefix of a page in order, or None of an empty one."""
+    """Return the smallest key or common prefix of a page in order, or None if it is empty."""
     return min(_ends(page, 0), default=None)
 
 
 def last_key(page: Page) -> str | None:
-    """Return the greatest key or common prefix of a page in order, or None of an empty one."""
+    """Return the greatest key or common prefix of a page in order, or None if it is empty."""
     return max(_ends(page, -1), default=None)
 
 
@@ -140,12 +140,12 @@ def _ends(page: Page, index: int) -> list[str]:
 
 
 def unrepeated(page: Page, low: str) -> Page:
-    """Return a page without the common prefix that the page before ended with: some servers have it on both."""
+    """Return the page without a common prefix that also ended the page before, as some servers repeat it."""
     return replace(page, prefixes=page.prefixes[1:]) if page.prefixes[:1] == (low,) else page
 
 
 def up_to(page: Page, high: str | None) -> Page:
-    """Return the rows of a page in order whose key is at most `high`."""
+    """Return the rows of a page in order with keys up to and including `high`."""
     last = last_key(page)
     if high is None or last is None or last <= high:
         return page
@@ -159,7 +159,7 @@ def _text(key: pa.StringScalar) -> str:
 
 
 def sample(page: Page, count: int = 8) -> list[str]:
-    """Return a few keys and common prefixes of a page, spread over it, its last among them."""
+    """Return a few keys and common prefixes, spread over the page and including its last key."""
     rows = page.objects.num_rows
     places = sorted({(at + 1) * rows // count - 1 for at in range(count)} - {-1}) if rows else []
     return [*(page.objects.column(0)[at].as_py() for at in places), *page.prefixes[:: max(1, len(page.prefixes) // 16)]]

@@ -1,4 +1,4 @@
-"""The body of an answer as columns: by the offsets of its elements, or by an XML parser where it differs."""
+"""Parse the body of a list answer into columns: by the offsets of its tags, or by an XML parser if it is unusual."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 WANTED = frozenset({"Key", "LastModified", "ETag", "Size", "StorageClass", "VersionId", "IsLatest"})
-"""The fields of a row that become columns."""
+"""Fields of a row that become columns."""
 
 
 class UnreadableError(ValueError):
-    """The body is not the list of keys that was asked for; the message says why, without quoting it."""
+    """The body is not the list of keys that was requested; the message says why, without quoting it."""
 
     hint = (
         "The server, or what is in front of it, does not answer as S3 does. Run the statement again; where it fails"
@@ -39,8 +39,8 @@ class Columns:
     """The rows as texts, in the order of the answer: entities resolved, percent-encoding kept.
 
     `texts` has one string column per field name of the XML (`Key`, `Size`, …), null where a row lacks the field.
-    `markers` is true at delete markers; None in a listing of objects. `begins` is where in the bytes each row begins,
-    where the rows were read from the bytes as they came.
+    `markers` is true for delete markers; None in a listing of objects. `begins` has each row's offset in the bytes, if
+    they were read as they came.
     """
 
     texts: Mapping[str, pa.StringArray]
@@ -51,7 +51,7 @@ class Columns:
 
 @dataclass(frozen=True, slots=True)
 class ListDocument:
-    """What an answer says: the fields of its envelope by name, its common prefixes, its rows."""
+    """A parsed answer: the fields of its envelope by name, its common prefixes, its rows."""
 
     columns: Columns
     fields: Mapping[str, str] = field(default_factory=dict)
@@ -65,7 +65,7 @@ _PROLOGUE = 1024
 
 
 def read_document(body: bytes) -> ListDocument:
-    """Read a whole answer.
+    """Parse a whole answer.
 
     Raises:
         UnreadableError: it is not well-formed XML, or not a list of keys.
@@ -80,16 +80,16 @@ def read_document(body: bytes) -> ListDocument:
 
 
 def parse_document(body: bytes) -> ET.Element:
-    """Return the root of a list of keys; one with a type declaration is refused, since it may grow without bound."""
+    """Return the root of a list of keys; refuse a document type, whose entities may grow without bound."""
     if not body.strip():
         raise UnreadableError("the answer is empty")
     if re.search(rb"<!DOCTYPE", body[:_PROLOGUE], re.IGNORECASE):
         raise UnreadableError("the answer is not a list of keys")
     root = _root(body)
-    if root is None and (plain := _INVISIBLE.sub(_stands_for, body)) != body and not _TAKEN.search(body):
+    if root is None and (plain := _INEXPRESSIBLE.sub(_substitute, body)) != body and not _PRIVATE_IN_USE.search(body):
         root = _root(plain)
         for element in () if root is None else root.iter():
-            element.text = element.text and element.text.translate(_MEANT)
+            element.text = element.text and element.text.translate(_RESTORED)
     if root is None:
         raise UnreadableError("the answer is cut short or is not XML")
     if local(root) not in ROOTS:
@@ -104,33 +104,33 @@ def _root(body: bytes) -> ET.Element | None:
         return None
 
 
-# Characters that XML has no way to write, and servers do, raw and as references: each has one of the last private
-# ones in its place while the document is parsed.
-_INVISIBLE = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]|\xef\xbf[\xbe\xbf]|&#(?:[0-9]{1,7}|[xX][0-9A-Fa-f]{1,6});")
-_NO_XML = {*range(0x20), 0xFFFE, 0xFFFF} - {9, 10, 13}
+# Characters that XML cannot express but servers send, raw or as references. While the document is parsed, each is
+# replaced by one of the last private-use characters.
+_INEXPRESSIBLE = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]|\xef\xbf[\xbe\xbf]|&#(?:[0-9]{1,7}|[xX][0-9A-Fa-f]{1,6});")
+_INEXPRESSIBLE_CODES = {*range(0x20), 0xFFFE, 0xFFFF} - {9, 10, 13}
 _PRIVATE = 0x10F700
-_MEANT = {_PRIVATE + (code & 0xFF): chr(code) for code in _NO_XML}
-_TAKEN = re.compile(rb"\xf4\x8f[\x9c-\x9f]")
+_RESTORED = {_PRIVATE + (code & 0xFF): chr(code) for code in _INEXPRESSIBLE_CODES}
+_PRIVATE_IN_USE = re.compile(rb"\xf4\x8f[\x9c-\x9f]")
 
 
-def _stands_for(match: re.Match[bytes]) -> bytes:
+def _substitute(match: re.Match[bytes]) -> bytes:
     text = match[0]
     if text.startswith(b"&#"):
         digits = text[2:-1]
         code = int(digits[1:], 16) if digits[:1] in b"xX" else int(digits)
     else:
         code = ord(text.decode())
-    return chr(_PRIVATE + (code & 0xFF)).encode() if code in _NO_XML else text
+    return chr(_PRIVATE + (code & 0xFF)).encode() if code in _INEXPRESSIBLE_CODES else text
 
 
 def is_foreign(body: bytes) -> bool:
-    """Whether a body is no XML at all, as the page of a login or of a console."""
+    """Whether a body is no XML at all, such as the page of a login or a console."""
     beginning = body[:_PROLOGUE].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     return bool(beginning) and (not beginning.startswith(b"<") or beginning.startswith((b"<!doctype html", b"<html")))
 
 
 def error_code(body: bytes) -> str | None:
-    """Return the code of an `<Error>` document, empty where it has none; None where the body is no such document."""
+    """Return the code of an `<Error>` document, empty if it has none; None for any other document."""
     if b"<Error" not in body[:_PROLOGUE]:
         return None
     match = re.search(rb"<Code>([A-Za-z0-9.]{1,80})</Code>", body)
@@ -173,7 +173,7 @@ _BETWEEN = re.compile(rb"(</[A-Za-z]+>|<(?:Contents|Version|DeleteMarker|Owner|R
 _ROW_TAGS = (b"<Contents>", b"<Version>", b"<DeleteMarker>")
 _ROW_END = re.compile(rb"</(?:Contents|Version|DeleteMarker)>")
 _QUOTE = b'"'
-# What stands around the tag itself: quotation marks, blanks, and the sign of a weak one.
+# The marks around the tag itself: quotes, blanks, and the `W/` of a weak one.
 _ETAG = re.compile(r'^\s*(?:W/)?"+|"+\s*$')
 _QUOTES = (b"&quot;", _QUOTE)
 _MOST_SHAPES = 8
@@ -181,14 +181,14 @@ _WIDEST = 64
 
 
 class _UnexpectedError(ValueError):
-    """The rows are not in a form that this module reads."""
+    """The rows are not in the form that the fast path reads."""
 
 
 def read_rows(body: bytes, begin: int, end: int) -> Columns | None:
-    """Return the columns of the rows that are `body[begin:end]`, or None where their form is not the usual one."""
+    """Return the columns of the rows in `body[begin:end]`, or None if their form is unusual."""
     with suppress(_UnexpectedError, IndexError):
         return _read(_Region.of(body, begin, end))
-    # Servers that indent their XML: the same rows without the space between tags.
+    # For servers that indent their XML: the same rows without the space between tags.
     dense = _BETWEEN.sub(rb"\1", body[begin:end]).rstrip()
     with suppress(_UnexpectedError, IndexError):
         return replace(_read(_Region.of(dense, 0, len(dense))), begins=None)
@@ -197,7 +197,7 @@ def read_rows(body: bytes, begin: int, end: int) -> Columns | None:
 
 @dataclass(frozen=True, slots=True)
 class _Region:
-    """The bytes of the rows, and the place of each `<` in them; all places are counted from the begin of the body."""
+    """The bytes of the rows and the offset of each `<` in them; all offsets count from the beginning of the body."""
 
     body: bytes
     begin: int
@@ -207,31 +207,31 @@ class _Region:
 
     @classmethod
     def of(cls, body: bytes, begin: int, end: int) -> _Region:
-        """Return the rows that are `body[begin:end]`."""
+        """Return the region of the rows in `body[begin:end]`."""
         data = np.frombuffer(body, np.uint8)[begin:end]
         opens = np.flatnonzero(data == _OPEN)
         opens += begin
         return cls(body, begin, end, opens, body.isascii())
 
     def cut(self, width: int, at: Positions) -> bytes:
-        """Return a number of bytes from each of the places, joined."""
+        """Return `width` bytes from each of the offsets, joined."""
         # A view of overlapping items, one at every byte: indexing it copies without a loop.
         pieces: npt.NDArray[np.void] = np.ndarray((len(self.body) - width + 1,), f"V{width}", self.body, 0, (1,))
         return pieces[at].tobytes()
 
     def has(self, text: bytes, at: Positions) -> bool:
-        """Whether the text stands at every one of the places."""
+        """Whether the text stands at every one of the offsets."""
         return self.cut(len(text), at) == text * len(at)
 
 
 @dataclass(frozen=True, slots=True)
 class _Shape:
-    """What stands between the texts of a row.
+    """The tags of a row.
 
     Attributes:
         width: number of tags.
-        fields: name of each wanted field and the index of its opening tag.
-        between: the text from each of these tags to the next text of the row.
+        fields: the wanted fields by name, with the index of their opening tags.
+        between: tags up to the next text of the row, by the index of the first.
         end: bytes of the row's closing tag.
         marker: whether the row is a delete marker.
     """
@@ -243,7 +243,7 @@ class _Shape:
     marker: bool
 
     def fits(self, region: _Region, rows: Positions) -> bool:
-        """Whether the rows, an array of shape (tags, rows), have these tags and texts only where the shape has them."""
+        """Whether rows, an array of shape (tags, rows), have these tags, and texts only where the shape has them."""
         return all(region.has(text, rows[at]) for at, text in self.between.items())
 
 
@@ -265,7 +265,7 @@ def _fields(named: list[tuple[str, int]]) -> dict[str, int]:
 
 
 def _depths(tags: list[tuple[bool, bytes]]) -> list[int]:
-    """Return how deep each tag stands below the row's own; raises where they do not nest into one row."""
+    """Return how deep each tag stands below the row's own; raise _UnexpectedError if they do not nest."""
     stack: list[bytes] = []
     depths: list[int] = []
     for close, name in tags:
@@ -308,7 +308,7 @@ def _contiguous(region: _Region, begins: Positions, ends: Positions) -> bool:
 
 
 def _read_mixed(region: _Region) -> Columns:
-    """Return rows of several shapes: objects with and without checksums, versions among delete markers."""
+    """Return the columns of rows of several shapes: with and without checksums, versions and delete markers."""
     starts = _row_starts(region)
     widths = np.diff(np.append(starts, len(region.opens)))
     begins, ends = region.opens[starts], np.empty(len(starts), np.int64)
@@ -329,7 +329,7 @@ def _read_mixed(region: _Region) -> Columns:
 
 
 def _row_starts(region: _Region) -> Positions:
-    """Return indexes, into the places of `<`, of the tags that begin rows."""
+    """Return the tags that begin rows, as indexes into the region's `opens`."""
     within = region.opens[region.opens + max(map(len, _ROW_TAGS)) <= len(region.body)]
     places = [
         np.flatnonzero(np.frombuffer(region.cut(len(tag), within), f"S{len(tag)}") == tag)
@@ -340,7 +340,7 @@ def _row_starts(region: _Region) -> Positions:
 
 
 def _kinds(region: _Region, starts: Positions, widths: Positions) -> Positions:
-    """Return a number for each row, the same for rows of one shape: by how many tags, and with which first letters."""
+    """Return a number for each row, the same for rows of one shape: from the number of tags and their first letters."""
     letters = np.frombuffer(region.body, np.uint8)[region.opens + 1].astype(np.int64)
     kinds: Positions = widths.astype(np.int64) * (1 << 32) + np.add.reduceat(letters * letters, starts)
     return kinds
@@ -373,7 +373,7 @@ def _columns(
 
 
 def _unquoted(region: _Region, begins: Positions, ends: Positions) -> tuple[Positions, Positions]:
-    """Return the spans without the quotes around them where every row has them."""
+    """Return the spans without their quotes if every row has these."""
     for quote in _QUOTES:
         width = len(quote)
         if (ends - begins).min() >= 2 * width and region.has(quote, begins) and region.has(quote, ends - width):
@@ -393,7 +393,7 @@ def _texts(region: _Region, begins: Positions, ends: Positions) -> pa.Array:
 
 
 def _same_width(region: _Region, begins: Positions, ends: Positions) -> pa.StringArray | None:
-    """Return texts that all have one width, such as times and most etags, without Arrow's `take`."""
+    """Return texts that all have the same width, such as times and most etags, without Arrow's `take`."""
     width = int(ends[0] - begins[0])
     if not 0 < width <= _WIDEST or (ends - begins != width).any():
         return None
@@ -403,17 +403,17 @@ def _same_width(region: _Region, begins: Positions, ends: Positions) -> pa.Strin
 
 def _slices(body: bytes, begins: Positions, ends: Positions, missing: npt.NDArray[np.bool_] | None) -> pa.StringArray:
     if missing is not None:
-        # An absent text borrows the place where the text before it ended, so that offsets never fall.
+        # A missing text gets the offset where the text before it ended, so that offsets never fall.
         ends = np.maximum(np.maximum.accumulate(ends), 0)
         begins = np.where(missing, ends, begins)
     offsets = np.empty(2 * len(begins), np.int32)
     offsets[0::2], offsets[1::2] = begins, ends
     whole = pa.StringArray.from_buffers(len(offsets) - 1, pa.py_buffer(offsets), pa.py_buffer(body))
-    return pc.take(whole, _evens(len(begins)), memory_pool=MEMORY)
+    return pc.take(whole, _even_numbers(len(begins)), memory_pool=MEMORY)
 
 
 @lru_cache(maxsize=4)
-def _evens(count: int) -> pa.Int32Array:
+def _even_numbers(count: int) -> pa.Int32Array:
     return pa.array(np.arange(0, 2 * count, 2, dtype=np.int32))
 
 
@@ -424,14 +424,14 @@ _ROW_ENDS = (b"</Contents>", b"</Version>", b"</DeleteMarker>")
 
 
 class RowsSpan(NamedTuple):
-    """Where in a body its rows stand."""
+    """The offsets of the rows in a body."""
 
     begin: int
     end: int
 
 
 def parse(body: bytes) -> ListDocument:
-    """Read an answer.
+    """Parse an answer, by the fast path if possible.
 
     Raises:
         UnreadableError: it is not well-formed XML, not a list of keys, or its texts cannot be decoded.
@@ -445,7 +445,7 @@ def parse(body: bytes) -> ListDocument:
 
 
 def span_of(body: bytes) -> RowsSpan | None:
-    """Return where the rows stand, or None where there are none or the XML parser has to look for them."""
+    """Return the offsets of the rows, or None if there are no rows or only the XML parser can find them."""
     first = _FIRST_ROW.search(body)
     if first is None or _OTHER_ENCODING.match(body):
         return None
@@ -454,12 +454,12 @@ def span_of(body: bytes) -> RowsSpan | None:
 
 
 def envelope(body: bytes, span: RowsSpan) -> ListDocument:
-    """Return all of the answer but its rows."""
+    """Return the answer without its rows."""
     return read_document(body[: span.begin] + body[span.end :])
 
 
 def _split(body: bytes) -> ListDocument | None:
-    """Return the answer with its rows read apart, or None where that needs the XML parser."""
+    """Return the answer by the fast path, or None if it takes the XML parser."""
     span = span_of(body)
     columns = read_rows(body, *span) if span else None
     if span is None or columns is None:
@@ -469,5 +469,5 @@ def _split(body: bytes) -> ListDocument | None:
 
 
 def _last_row(body: bytes, start: int) -> int:
-    """Return where the last row that ends behind `start` ends, or 0."""
+    """Return the end of the last row that ends after `start`, or 0."""
     return max((at + len(tag) for tag in _ROW_ENDS if (at := body.rfind(tag, start)) >= 0), default=0)
