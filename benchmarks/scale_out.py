@@ -99,6 +99,7 @@ def main():
         run = Statements()
         run(create("bench", **keys, ENDPOINT=endpoint, REGION="us-east-1", VALIDATE=False))
         run(f"SET PROGRESS = FALSE; SET SCHEDULER = '{cluster.scheduler_address}'")
+        cluster.wait_for_workers(chosen.workers)
         nannies = [one.process.pid for one in cluster.workers.values()]
         workers = [child.pid for nanny in nannies for child in Process(nanny).children(recursive=True)]
         others = workers, [cluster.scheduler.process.pid], [serving]

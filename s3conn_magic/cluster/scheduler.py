@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from s3conn_magic.cluster import work
-from s3conn_magic.cluster.work import Access, Accesses, Grant
+from s3conn_magic.cluster.work import Access, Accesses, Grant, is_of_this_machine
 from s3conn_magic.errors import ClusterError, CredentialsError, S3ConnError, pip_install
 from s3conn_magic.locations import visible
 from s3conn_magic.runtime import VERSION
@@ -78,7 +78,7 @@ class Cluster:
         self._looks: dict[str, Look[Any]] = {}
         encrypted = address.startswith("tls:")
         way = f"over the connection to the scheduler only{'' if encrypted else ', which is not encrypted'}"
-        self.accesses = Accesses(note, way)
+        self.accesses = Accesses(note, way, here=is_of_this_machine(address))
         try:
             self._check()
         except BaseException:

@@ -5,15 +5,17 @@ A failure is a result as any other, so that a worker logs neither it nor its arg
 
 from __future__ import annotations
 
+import re
 import secrets
 import time
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary, WeakSet
 
-from s3conn_magic.connections.configuration import Effective
+from s3conn_magic.connections.configuration import Effective, proxy_host
 from s3conn_magic.connections.connection import Connection
 from s3conn_magic.connections.credentials import session_triple
 from s3conn_magic.errors import ClusterError, CredentialsError, S3ConnError
@@ -47,7 +49,7 @@ if TYPE_CHECKING:
     Fetched = dict[Location, bytes | S3ConnError]
 
 _OPEN = ("REGION", "ENDPOINT", "ADDRESSING_STYLE", "REQUESTER_PAYS", "ANONYMOUS")
-_KEY_ID = "AWS_ACCESS_KEY_ID"
+_KEY_ID, _PROXY = "AWS_ACCESS_KEY_ID", "proxy"
 _RENEW = 0.5
 
 
@@ -61,7 +63,7 @@ class Access:
         bucket: the bucket.
         region: to sign for, or None where the options or the endpoint say.
         options: values by the name of the option, none of them secret.
-        sealed: the key pair and the token.
+        sealed: the key pair, the token, and the URL of the proxy.
         configuration: what counts besides the options, as it was resolved where the statement runs.
         authorities: the CAs that are trusted, in PEM, where the statement's machine has its own.
         timeouts: of the session; its number of connections is each worker's.
@@ -91,11 +93,15 @@ class Access:
 
 def _made(way: Access | Grant, keys: Mapping[str, Secret]) -> Connection:
     signed = {option: secret.reveal() if option == _KEY_ID else secret for option, secret in keys.items()}
+    configuration, proxy = way.configuration, keys.get(_PROXY)
+    signed.pop(_PROXY, None)
     values = {**way.options, **signed, "READ_ONLY": True}
-    configuration = way.configuration
     if configuration is not None and way.authorities:
         trusted = configuration.ca_bundle._replace(value=_file_of(way.authorities))
         configuration = configuration._replace(ca_bundle=trusted)
+    if configuration is not None and proxy is not None:
+        seen = Effective(proxy_host(proxy.reveal()), "the session")
+        configuration = configuration._replace(proxy=seen, proxy_url=proxy)
     options = {option: BoundValue(value) for option, value in values.items()}
     connection = Connection(way.name, options, timeouts=lambda: way.timeouts, resolved=configuration)
     if way.region:
@@ -120,7 +126,7 @@ class Grant:
         bucket: the bucket.
         region: as of `Access`.
         options: as of `Access`.
-        keys: access key id, secret and token; none where requests are not signed.
+        keys: access key id, secret and token, none where requests are not signed; and the URL of the proxy.
         configuration, authorities, timeouts: as of `Access`.
     """
 
@@ -151,11 +157,13 @@ class Accesses:
     Args:
         note: is told where a key pair that lasts is sent.
         way: how what is sent travels, in words.
+        here: whether the workers are on this machine.
     """
 
-    def __init__(self, note: Callable[[str], None], way: str) -> None:
+    def __init__(self, note: Callable[[str], None], way: str, *, here: bool = False) -> None:
         self._note = note
         self._way = way
+        self._here = here
         self._tokens: WeakKeyDictionary[Any, tuple[float, Any]] = WeakKeyDictionary()
         self._proxies: WeakSet[Any] = WeakSet()
 
@@ -172,28 +180,32 @@ class Accesses:
             where.bucket,
             region,
             options,
-            {},
+            self._proxy(connection, where),
             configuration._replace(proxy=Effective(), elsewhere=Effective(True)),
             _authorities(configuration),
             connection.timeouts()._replace(cache=0),
         )
-        self._say_proxy(connection)
         if connection.settings.anonymous:
             return nobody
         connection.check_credentials()
         triple = connection.frozen_credentials()
         if not triple.token:
             triple = self._short_lived(connection, where, nobody, triple)
-        return replace(nobody, keys=_keys(triple))
+        return replace(nobody, keys={**nobody.keys, **_keys(triple)})
 
-    def _say_proxy(self, connection: Connection) -> None:
-        proxy = connection.configuration.proxy
-        if proxy.value and connection.state_token not in self._proxies:
+    def _proxy(self, connection: Connection, where: Location) -> dict[str, Secret]:
+        """Return the proxy that requests of a bucket go through here, unless workers have no way to it."""
+        url = connection.target(where.bucket).transport.proxy
+        if url is None:
+            return {}
+        reached = self._here or not is_of_this_machine(url)
+        if not reached and connection.state_token not in self._proxies:
             self._proxies.add(connection.state_token)
             self._note(
-                f"The proxy {proxy} is this machine's: workers reach {visible(connection.name)} as their own"
-                " HTTPS_PROXY, HTTP_PROXY and NO_PROXY say."
+                f"The proxy {proxy_host(url)} is on this machine alone: workers reach {visible(connection.name)} as"
+                " their own HTTPS_PROXY, HTTP_PROXY and NO_PROXY say."
             )
+        return {_PROXY: Secret(url)} if reached else {}
 
     def _short_lived(self, connection: Connection, where: Location, nobody: Grant, pair: Any) -> Any:
         """Return credentials of a session of the pair, or the pair where the server gives none that it takes itself."""
@@ -204,7 +216,7 @@ class Accesses:
         credentials, seconds = session_triple(connection.settings, pair, connection.timeouts), float("inf")
         if credentials is not None and connection.configuration.endpoint.value:
             # AWS takes what its STS gives; other servers may answer STS and know nothing of it when S3 is asked.
-            trial = replace(nobody, keys=_keys(credentials))
+            trial = replace(nobody, keys={**nobody.keys, **_keys(credentials)})
             credentials = credentials if _is_taken(trial, where) else None
         if credentials is None:
             credentials = pair
@@ -216,6 +228,12 @@ class Accesses:
             seconds = credentials.seconds * _RENEW
         self._tokens[state] = (time.monotonic() + seconds, credentials)
         return credentials
+
+
+def is_of_this_machine(url: str) -> bool:
+    """Whether the host of a URL is one that each machine calls itself by."""
+    host = urlsplit(url).hostname or ""
+    return bool(re.fullmatch(r"localhost|127(\.\d+){3}|::1|0\.0\.0\.0", host))
 
 
 def _authorities(configuration: Configuration) -> bytes:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from s3conn_magic.errors import S3ConnError
     from s3conn_magic.language.options import Settings
+    from s3conn_magic.secrets import Secret
 
 DEFAULT = "default"
 _TRIES = 5
@@ -67,8 +68,9 @@ class Configuration(NamedTuple):
         tries: how often a request is tried, the first time included.
         ca_bundle: path of the CAs that are trusted, or None for botocore's own.
         proxy: host and port of the proxy, or None.
-        elsewhere: whether it was resolved in another process, so that no file and variable here says more; but for
-            proxies, which are those of this machine's network.
+        elsewhere: whether it was resolved in another process, so that no file and variable here says more; but for a
+            proxy, which is that of this machine's network where the other process named none.
+        proxy_url: that of the other process, with its password.
     """
 
     endpoint: Effective = Effective()
@@ -83,6 +85,7 @@ class Configuration(NamedTuple):
     ca_bundle: Effective = Effective()
     proxy: Effective = Effective()
     elsewhere: Effective = Effective(False)
+    proxy_url: Secret | None = None
 
     @classmethod
     def of(cls, settings: Settings) -> Configuration:
@@ -99,7 +102,8 @@ class Configuration(NamedTuple):
         stated = cls()
         for name, option in _OPTIONS.items():
             if bound := settings.options.get(name):
-                stated = stated._replace(**{option: Effective(bound.value, "statement")})
+                said: dict[str, Any] = {option: Effective(bound.value, "statement")}
+                stated = stated._replace(**said)
         return stated
 
     @property
@@ -168,7 +172,9 @@ class Configuration(NamedTuple):
         fixed = own_server(self.endpoint.value)
         s3 = {"use_accelerate_endpoint": self.accelerate.value, **(fixed.s3 or {})}
         s3 |= {"addressing_style": self.addressing_style.value}
-        more = {"ignore_configured_endpoint_urls": True} if self.elsewhere.value else {}
+        more: dict[str, Any] = {"ignore_configured_endpoint_urls": True} if self.elsewhere.value else {}
+        if self.proxy_url is not None:
+            more["proxies"] = dict.fromkeys(("http", "https"), self.proxy_url.reveal())
         return fixed.merge(
             Config(
                 s3=s3,

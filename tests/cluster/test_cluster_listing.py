@@ -6,12 +6,15 @@ import os
 import signal
 import threading
 import time
+from urllib.parse import unquote
 
 import pandas as pd
 import pytest
-from statements import Statements
+from proxies import proxying
+from statements import Statements, create
 
-from s3conn_magic.errors import BindError, ClusterError, ListingInterrupted
+from s3conn_magic.errors import BindError, ClusterError, ListingInterrupted, S3ConnError
+from s3conn_magic.secrets import Secret
 
 LIST = "LIST 's3://bucket/' RECURSIVE LIMIT ALL"
 ANALYZE = "ANALYZE 's3://bucket/' BY PREFIX DEPTH 3"
@@ -161,3 +164,32 @@ def test_dask_that_is_not_installed_is_named(monkeypatch):
 def test_a_scheduler_is_an_address(value):
     """Anything else is refused when it is bound."""
     Statements().fails(f"SET SCHEDULER = '{value}'", BindError)
+
+
+@pytest.mark.parametrize("password", ["", "user:pass%2Fword@"])
+def test_workers_go_through_the_proxy_of_the_session(workers, slow, here, monkeypatch, password):
+    """As its own requests do, password and all, though their environment knows no proxy, nor they the server's name."""
+    wants = unquote(password.rstrip("@")) or None
+    with proxying(slow.endpoint, wants=wants) as proxy:
+        monkeypatch.setenv("HTTP_PROXY", f"http://{password}{proxy.address}")
+        run = workers.session()
+        keys = {"AWS_ACCESS_KEY_ID": "AKIAWORKERS", "AWS_SECRET_ACCESS_KEY": "the-secret-of-workers"}
+        run(create("slow", **keys, ENDPOINT="http://only.the.proxy.invalid", REGION="us-east-1", VALIDATE=False))
+        _same(run(LIST), here["list"])
+        run.session.close()
+    assert {target.partition("?")[0] for method, target in proxy.asked if method == "GET"} == {
+        "http://only.the.proxy.invalid/bucket"
+    }
+    assert proxy.authorizations == {wants}
+
+
+def test_a_proxy_that_workers_cannot_reach_is_named_with_the_worker(workers, slow, monkeypatch):
+    """The first look goes through; then the proxy is gone for the workers."""
+    run = workers.session(slow.connect)
+    accesses = run.session.scale.cluster().accesses
+    monkeypatch.setattr(accesses, "_proxy", lambda *_: {"proxy": Secret("http://user:pw@127.0.0.1:1")})
+    error = run.fails(LIST, S3ConnError)
+    assert "the proxy 127.0.0.1:1 cannot be reached" in error.message
+    assert any("That was on the worker tcp://" in note for note in error.notes)
+    assert "pw" not in f"{error} {error.notes}"
+    run.session.close()

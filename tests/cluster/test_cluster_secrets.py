@@ -206,11 +206,12 @@ def test_a_worker_goes_where_the_statement_says_whatever_its_own_environment_doe
         run(create("lake", **keys, REGION="eu-west-1", VALIDATE=False))
         access = _told_of(told.of(run, "lake"))
         told.of(run, "lake")
-    (note,) = told.notes
-    assert "The proxy proxy:3128 (variable HTTPS_PROXY) is this machine's" in note
+    assert not told.notes
+    assert b"proxy:3128" not in pickle.dumps(access)
     authorities.unlink()
     (broken := tmp_path / "config").write_text("[[[", encoding="utf-8")
     there = {"AWS_CONFIG_FILE": str(broken), "AWS_PROFILE": "nobody", "AWS_ENDPOINT_URL_S3": "http://127.0.0.1:1"}
+    there |= {"HTTPS_PROXY": "http://another:3128", "NO_PROXY": "*"}
     for name, value in {**there, "AWS_USE_DUALSTACK_ENDPOINT": "true", "AWS_MAX_ATTEMPTS": "2"}.items():
         monkeypatch.setenv(name, value)
     with access.connection() as connection:
@@ -218,8 +219,38 @@ def test_a_worker_goes_where_the_statement_says_whatever_its_own_environment_doe
         assert client.meta.endpoint_url == "https://s3-fips.eu-west-1.amazonaws.com"
         assert client.meta.config.request_checksum_calculation == "when_required"
         assert client.meta.config.retries["total_max_attempts"] == 7
+        assert connection.target(LOGS).transport.proxy == "http://user:pw@proxy:3128"
+        assert "pw" not in repr(connection.configuration)
         assert Path(connection.target(LOGS).transport.verify).read_bytes() == Path(certifi.where()).read_bytes()
     secrets.forget([access.mark])
+
+
+@pytest.mark.parametrize(
+    ("proxy", "here", "sent"),
+    [
+        ("http://proxy.example:3128", False, True),
+        ("proxy.example:3128", False, True),
+        ("http://127.0.0.1:3128", True, True),
+        ("http://127.0.0.1:3128", False, False),
+        ("http://user:pw@localhost:3128", False, False),
+        ("http://[::1]:3128", False, False),
+        ("", False, False),
+    ],
+)
+def test_a_proxy_that_is_on_this_machine_alone_is_not_sent_to_others(monkeypatch, proxy, here, sent):
+    """There its address would be another machine's: workers go by their own environment, which is said once."""
+    monkeypatch.setenv("HTTPS_PROXY", proxy)
+    run, notes = Statements(), list[str]()
+    keys = {"AWS_ACCESS_KEY_ID": "ASIAX", "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_SESSION_TOKEN": "a-token"}
+    run(create("lake", **keys, REGION="eu-west-1", VALIDATE=False))
+    accesses = Accesses(notes.append, "by a test", here=here)
+    grants = [accesses.of(run.connection("lake"), Location(LOGS)) for _ in range(2)]
+    assert grants[0] == grants[1]
+    assert ("proxy" in grants[0].keys) is sent
+    assert [note.partition(" is on")[0] for note in notes] == (
+        ["The proxy " + proxy.rpartition("/")[2].rpartition("@")[2]] if proxy and not sent else []
+    )
+    assert "pw" not in str(notes)
 
 
 @pytest.mark.parametrize(
