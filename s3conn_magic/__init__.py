@@ -40,7 +40,7 @@ def __getattr__(name: str) -> Any:
 
 
 def load_ipython_extension(shell: InteractiveShell) -> None:
-    """Add the `%%upsql` magic, its completion, help and colours to a kernel, whose history then keeps no secret of it.
+    """Add the `%%upsql` magic, its completion, help and colours to a kernel, and keep its secrets out of the history.
 
     Loading it again keeps the session.
     """
@@ -63,7 +63,7 @@ def load_ipython_extension(shell: InteractiveShell) -> None:
 
 
 def unload_ipython_extension(shell: InteractiveShell) -> None:
-    """Take all of that away but the redaction of the history; `execute` and another load find the session as it was."""
+    """Undo `load_ipython_extension`, except the redaction of the history. The session stays for a later load."""
     from s3conn_magic.notebook.tab import remove_completion, remove_inspection, restore_prompt
 
     remove_completion(shell)
@@ -76,17 +76,17 @@ def unload_ipython_extension(shell: InteractiveShell) -> None:
 def execute(text: str) -> Any:
     """Run statements as `%%upsql` does.
 
-    In a kernel with the extension loaded they run in its session; elsewhere in one session of this process. Any number
-    of threads may call it: each has its own results, and an interrupt reaches the main thread's statement only.
+    In a kernel with the extension loaded they run in its session, elsewhere in one session for the process. Any number
+    of threads may call it: each gets its own results, and an interrupt ends only the main thread's statement.
 
     Args:
         text: one or more statements.
 
     Returns:
-        The result of the last: a DataFrame, an explorer, a card or a message; None for none.
+        The result of the last statement: a DataFrame, an explorer, a card, a message, or None.
 
     Raises:
-        S3ConnError: what went wrong; statements after it did not run. StatementInterrupted, where the user stopped it.
+        S3ConnError: a statement failed; those after it did not run. StatementInterrupted if the user stopped it.
     """
     from s3conn_magic.runtime.interrupts import outcome
 
@@ -105,10 +105,10 @@ def _last_result(text: str) -> Any:
 
 
 def connection(name: str) -> Connection:
-    """Return a connection of the session, to hand on: `.client("s3")`, `.storage_options("pandas")`, `.fsspec()`, ….
+    """Return a connection of the session: `.client("s3")`, `.storage_options("pandas")`, `.fsspec()`, ….
 
     Raises:
-        ConnectionNotFoundError: there is none of that name.
+        ConnectionNotFoundError: no connection has this name.
     """
     from s3conn_magic.runtime.interrupts import interruptible
 
@@ -116,7 +116,7 @@ def connection(name: str) -> Connection:
 
 
 def _current_session() -> Session:
-    """Return the kernel's session where the extension is loaded, else the one of this process."""
+    """Return the kernel's session if the extension is loaded, otherwise the one of this process."""
     return _kernel_session() or _process_session()
 
 
@@ -145,7 +145,7 @@ _making = allocate_lock()
 
 
 def _new_session(namespace: Any, shell: Any = None, beside: Any = None, settings: Any = None) -> Session:
-    """Put a session together; the only place that knows all layers."""
+    """Create a session; this is the only function that knows all layers."""
     from s3conn_magic.connections import registry
     from s3conn_magic.results.cards import NotebookProgress, TerminalProgress
     from s3conn_magic.sandbox import Sandbox

@@ -1,4 +1,4 @@
-"""The command line: statements and files of them, the quickstart in the terminal, and JupyterLab on its notebook."""
+"""The command line: run statements or files of them, the quickstart in a terminal, or JupyterLab with its notebook."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from s3conn_magic.language.source import Source
 
-_PIPE_CLOSED = 128 + 13  # as a shell says it of a program that the signal ends
+_PIPE_CLOSED = 128 + 13  # as a shell reports a program ended by SIGPIPE
 _INTERRUPTED = 128 + 2
 
 _NOTEBOOK = Path("notebooks", "quickstart.ipynb")
@@ -49,8 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command.
 
     Returns:
-        The exit status: 0, 1 after an error, whose block goes to standard error, 2 where the command is not understood,
-        130 after an interrupt, and 141 where nobody reads the output any more.
+        The exit status: 0; 1 after an error, which is printed to standard error; 2 for a command line it does not
+        understand; 130 after an interrupt; 141 when the reader of its output has gone.
     """
     parser = _parser()
     chosen, rest = parser.parse_known_args(arguments)
@@ -123,14 +123,14 @@ def _print_results(chosen: argparse.Namespace) -> int:
             for result in results:
                 output.write(result)
     except BrokenPipeError:
-        # Whoever read it, such as `head`, has enough; what is left to be flushed at the end would fail again.
+        # The reader, such as `head`, has enough; without this the flush at exit would fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _PIPE_CLOSED
     return 0
 
 
 def _results(chosen: argparse.Namespace) -> Generator[Any]:
-    """Yield the results of the files' statements, then of those on the command line, all of one session."""
+    """Yield the results of the statements in files, then of those on the command line, all in one session."""
     from s3conn_magic.language.session_settings import LOCAL_FILES
     from s3conn_magic.results.cards import TerminalProgress
     from s3conn_magic.sandbox import Sandbox
@@ -155,13 +155,13 @@ def _names(written: Sequence[str]) -> dict[str, str]:
     """Return the values of --set.
 
     Raises:
-        S3ConnError: one is no NAME=VALUE.
+        S3ConnError: a value is not NAME=VALUE.
     """
     names = dict[str, str]()
     for text in written:
         name, sign, value = text.partition("=")
         if not sign or not name.isidentifier():
-            # It is not repeated: it may be a secret.
+            # The message does not repeat it: it may be a secret.
             raise S3ConnError("--set takes NAME=VALUE", hint="--set day=2026-11-30 makes $day the text 2026-11-30.")
         names[name] = value
     return names
@@ -213,7 +213,7 @@ def _lab(chosen: argparse.Namespace, rest: Sequence[str]) -> int:
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         command.append("--allow-root")
     if os.name == "posix":
-        # JupyterLab takes the place of this process: whatever ends the command ends it, with its kernels.
+        # JupyterLab replaces this process, so whatever ends the command also ends it and its kernels.
         sys.stdout.flush()
         os.execv(sys.executable, command)  # noqa: S606 - our own interpreter
     try:
@@ -223,7 +223,7 @@ def _lab(chosen: argparse.Namespace, rest: Sequence[str]) -> int:
 
 
 def _quickstart() -> Path:
-    """Return the quickstart notebook below the current folder; a copy of the packaged one where there is none."""
+    """Return the quickstart notebook below the current folder, or a copy of the packaged one."""
     if _NOTEBOOK.exists():
         return _NOTEBOOK
     copy = Path(_NOTEBOOK.name)

@@ -1,7 +1,7 @@
-"""Every error a user of this package can meet.
+"""Every error that a user of this package can get.
 
     S3ConnError
-    ├─ StatementError                 a statement is wrong; carries the place
+    ├─ StatementError                 a statement is wrong; says where
     │  ├─ StatementSyntaxError        it cannot be parsed
     │  └─ BindError                   it parses, but its names, types or options do not fit
     ├─ ConnectionNotFoundError        no connection of that name in the session
@@ -12,27 +12,27 @@
     ├─ JobFailedError                 a job wrote or loaded nothing, and says why
     ├─ ReadOnlyConnectionError        the connection is READ_ONLY and the request could write
     ├─ CredentialsError               missing, wrong or expired credentials
-    ├─ AccessDeniedError              the identity may not do it (`action`, `resource`)
+    ├─ AccessDeniedError              the identity lacks a permission (`action`, `resource`)
     ├─ BucketNotFoundError            the bucket does not exist
     ├─ ObjectNotFoundError            the object does not exist (`is_folder`)
-    ├─ PathError                      a path names no place in S3; a ValueError, too
+    ├─ PathError                      a path names no place in S3; also a ValueError
     ├─ RegionError                    the bucket's region cannot be found or does not match
     ├─ EndpointError                  the server cannot be reached or does not speak S3
-    │  └─ ObjectExistsError           an object is there already; a FileExistsError, too
+    │  └─ ObjectExistsError           the object already exists; also a FileExistsError
     ├─ ThrottledError                 the server kept asking to slow down until all tries were used (`attempts`)
-    ├─ EncryptionError                an object was not encrypted as it was asked for
+    ├─ EncryptionError                an object was not encrypted as requested
     ├─ IncompleteListingError         a listing failed part way (`rows_so_far`, `reason`)
-    ├─ ClusterError                   a cluster cannot be reached, or does not do its part
-    ├─ InventoryError                 a report of S3 Inventory is damaged, or is none
+    ├─ ClusterError                   a cluster cannot be reached, or its workers fail
+    ├─ InventoryError                 a report of S3 Inventory is damaged or is not one
     ├─ QueryError                     the query engine refused a query, or failed in it
     ├─ StatementInterrupted           the user stopped a statement
     │  └─ ListingInterrupted          a listing was stopped (`rows_so_far`)
     └─ InternalError                  anything unforeseen, shown without values
 
-Libraries know them by Python's own names, too: what is missing is a FileNotFoundError, what is refused for READ_ONLY,
-for the credentials or the identity a PermissionError, and what else a server or the way to it does an OSError.
+Most are also Python's own errors, for libraries that expect those: FileNotFoundError for a missing bucket or object,
+PermissionError for READ_ONLY, credentials and access denied, OSError for other failures of a server or the network.
 
-An error prints as one short block: what, where, what to do. No traceback is shown in a notebook, in any `%xmode`,
+An error prints as one short block: what happened, where, and what to do. Notebooks show no traceback in any `%xmode`,
 because a traceback of a cell magic repeats the cell, and the cell may hold a secret.
 """
 
@@ -44,10 +44,10 @@ from typing import Any, NamedTuple, Self
 
 
 class Place(NamedTuple):
-    """Where in a cell or file something is: 1-based line and column, and the line with every literal masked.
+    """A place in a cell or file: 1-based line and column, and the line with its literals masked.
 
-    `excerpt` is empty when the text cannot be read safely; `marker` holds the carets under the place; `file` is the
-    file's name, or empty for a cell.
+    `excerpt` is empty when the text cannot be read safely; `marker` has the carets under the place; `file` is empty for
+    a cell.
     """
 
     line: int
@@ -63,16 +63,16 @@ class Place(NamedTuple):
 
 
 class S3ConnError(Exception):
-    """Base of every error of this package.
+    """Base class of every error of this package.
 
     Attributes:
-        message: what went wrong, one sentence, free of secrets.
-        hint: what to do about it; empty where the message says it, or where the user stopped a statement.
-        place: where in the cell, or None when it did not come from a cell.
-        notes: further lines, such as one per location that could not be read.
-        subject: what the error is about where that was put before the message: a bucket, a role, a connection.
-        cause: what it was made of: the operation and the server's code, or the library's class.
-        filters: the display filters that are to blame, as URIs.
+        message: what went wrong, in one sentence without secrets.
+        hint: what to do about it; empty if the message says it, or if the user stopped the statement.
+        place: where in the cell, or None if the error did not come from a cell.
+        notes: further lines, such as one for each location that could not be read.
+        subject: what the message was prefixed with: a bucket, a role, a connection.
+        cause: the underlying failure: operation and error code of the server, or class of a library's exception.
+        filters: the display filters that caused it, as URIs.
     """
 
     subject = ""
@@ -87,12 +87,12 @@ class S3ConnError(Exception):
         self.notes = notes
 
     def at(self, place: Place) -> Self:
-        """Name the place of the statement that failed, unless a closer one is known."""
+        """Set the place of the failed statement, unless a more exact one is set."""
         self.place = self.place or place
         return self
 
     def of(self, subject: str) -> Self:
-        """Begin the message with what it is about, unless something closer was named already."""
+        """Prefix the message with its subject, unless it already has one."""
         if subject and not self.subject:
             self.subject = subject
             self.message = self.message if subject in self.message else f"{subject}: {self.message}"
@@ -100,13 +100,13 @@ class S3ConnError(Exception):
         return self
 
     def before_hint(self, kept: str) -> Self:
-        """Say what stayed as it was before what can be done about the error."""
+        """Say what was kept, ahead of what to do about the error."""
         hint = self.hint[:1].lower() + self.hint[1:] if self.hint[1:2].islower() else self.hint
         self.hint = f"{kept}; {hint}" if hint else f"{kept}."
         return self
 
     def block(self) -> str:
-        """Return the short text block that stands in for a traceback."""
+        """Return the short text that replaces a traceback."""
         lines = [f"{type(self).__name__}: {self.message}"]
         lines += self.place.lines() if self.place else []
         lines += [f"  {note}" for note in self.notes]
@@ -120,7 +120,7 @@ class S3ConnError(Exception):
         return (_rebuild, (type(self), self.__dict__))
 
     def _render_traceback_(self) -> list[str]:
-        """Return the lines that IPython shows in place of a traceback."""
+        """Return the lines that IPython shows instead of a traceback."""
         return self.block().splitlines()
 
 
@@ -132,7 +132,7 @@ def _rebuild(kind: type[S3ConnError], state: dict[str, Any]) -> S3ConnError:
 
 
 class StatementError(S3ConnError):
-    """A statement is wrong. Nothing of its cell has run."""
+    """A statement is wrong. Nothing in its cell was run."""
 
 
 class StatementSyntaxError(StatementError):
@@ -180,7 +180,7 @@ class CredentialsError(S3ConnError, PermissionError):
 
 
 class AccessDeniedError(S3ConnError, PermissionError):
-    """The identity lacks a permission: `action` is the IAM action, `resource` what it was asked for."""
+    """The identity lacks a permission: `action` is the IAM action, `resource` what it was needed for."""
 
     def __init__(self, message: str, *, action: str, resource: str, **details: Any) -> None:
         super().__init__(message, **details)
@@ -193,7 +193,7 @@ class BucketNotFoundError(S3ConnError, FileNotFoundError):
 
 
 class ObjectNotFoundError(S3ConnError, FileNotFoundError):
-    """The object does not exist; `is_folder` says whether there are others below its key."""
+    """The object does not exist; `is_folder` tells whether other objects lie below its key."""
 
     def __init__(self, message: str, *, is_folder: bool = False, **details: Any) -> None:
         super().__init__(message, **details)
@@ -213,11 +213,11 @@ class EndpointError(S3ConnError, OSError):
 
 
 class ObjectExistsError(EndpointError, FileExistsError):
-    """An object of this name is there already, or was written meanwhile; nothing was replaced."""
+    """An object of this name already exists, or was written meanwhile; nothing was replaced."""
 
 
 class ThrottledError(S3ConnError, OSError):
-    """The server kept asking to slow down; `attempts` is how often the request was tried."""
+    """The server kept asking to slow down; `attempts` is the number of tries."""
 
     def __init__(self, message: str, *, attempts: int, **details: Any) -> None:
         super().__init__(message, **details)
@@ -225,11 +225,11 @@ class ThrottledError(S3ConnError, OSError):
 
 
 class EncryptionError(S3ConnError, OSError):
-    """The server did not say that it encrypted an object as it was asked to."""
+    """The server did not confirm that it encrypted an object as requested."""
 
 
 class IncompleteListingError(S3ConnError, OSError):
-    """A listing failed part way; `rows_so_far` holds what had arrived and `reason` says why it is not all."""
+    """A listing failed part way; `rows_so_far` has the rows received, `reason` says why the rest is missing."""
 
     def __init__(self, message: str, *, rows_so_far: Any, reason: str, **details: Any) -> None:
         super().__init__(message, **details)
@@ -238,17 +238,17 @@ class IncompleteListingError(S3ConnError, OSError):
 
 
 class ClusterError(S3ConnError):
-    """The scheduler cannot be reached, or its workers do not do their part."""
+    """The scheduler cannot be reached, or its workers fail."""
 
 
 class InventoryError(S3ConnError):
-    """A report of S3 Inventory is damaged, incomplete, or is none."""
+    """A report of S3 Inventory is damaged, incomplete, or not one."""
 
 
 class QueryError(S3ConnError):
-    """The query engine refused a query, or failed in it; its own words, literals of the query masked.
+    """The query engine refused a query, or failed in it; its own message, with the query's literals masked.
 
-    `offset` is the character of the query that it points at, or None.
+    `offset` is the position in the query that it points at, or None.
     """
 
     offset: int | None = None
@@ -262,7 +262,7 @@ class StatementInterrupted(S3ConnError):  # noqa: N818 - named by what happened,
 
 
 class ListingInterrupted(StatementInterrupted):
-    """The user stopped a listing; `rows_so_far` holds what had arrived."""
+    """The user stopped a listing; `rows_so_far` has the rows received."""
 
     def __init__(self, message: str, *, rows_so_far: Any, **details: Any) -> None:
         super().__init__(message, **details)
@@ -270,13 +270,13 @@ class ListingInterrupted(StatementInterrupted):
 
 
 class InternalError(S3ConnError):
-    """Something unforeseen. Shown by its kind and place in our code, never by its values."""
+    """Something unforeseen. Shows its class and the line of code, never its values."""
 
     @classmethod
     def from_exception(cls, error: BaseException) -> S3ConnError:
-        """Name the kind and the innermost line of an unforeseen exception, and nothing it says.
+        """Return the error for an unforeseen exception, with its class and innermost line, and nothing of its message.
 
-        What a library raises, or the system, is a failure of that, and no defect of this package.
+        What a library or the operating system raised is reported as their failure, not as a defect of this package.
         """
         trace, module, where = error.__traceback__, "", ""
         while trace is not None:
@@ -304,14 +304,14 @@ class InternalError(S3ConnError):
 
 
 def without_frames(error: BaseException) -> S3ConnError:
-    """Return the error of this package for whatever ended a statement, to be raised outside of the `except` block.
+    """Return the package's error for any exception that ended a statement. Raise it outside the `except` block.
 
-    It lets go of the frames below, and of what led to it: their variables hold the statement, which debuggers show. Who
-    raises it does so once its own variables do not either.
+    The traceback, cause and context are removed: their frames hold the statement's text, which debuggers show. Before
+    raising it, the caller must delete its own variables that do.
     """
     if isinstance(error, S3ConnError):
         failure = error
-    # DuckDB, called in the main thread, raises the latter for the former.
+    # Called in the main thread, DuckDB turns a KeyboardInterrupt into this RuntimeError.
     elif isinstance(error, KeyboardInterrupt) or (type(error) is RuntimeError and str(error) == "Query interrupted"):
         failure = StatementInterrupted("the statement was interrupted")
     else:
@@ -321,7 +321,7 @@ def without_frames(error: BaseException) -> S3ConnError:
 
 
 def rest_of_cell(index: int, count: int) -> str:
-    """Return what became of the statements of a cell around the one that failed, counted from 1."""
+    """Return what became of the statements before and after the one that failed (`index` counts from 1)."""
     before = "" if index == 1 else "the one before it is done" if index == 2 else "those before it are done"  # noqa: PLR2004
     after = (
         "" if index == count else "the one after it did not run" if index + 1 == count else "those after it did not run"
@@ -341,15 +341,15 @@ EXTRAS = {
     "sandbox": ("moto[s3,server,sts,iam]",),
     "tables": ("pyiceberg[pyiceberg-core]",),
 }
-"""The packages of each extra that a statement or command may need, as in pyproject.toml, without versions."""
+"""Extra → its packages as in pyproject.toml without versions, for hints of statements and commands that need them."""
 
 
 def pip_install(extra: str, *, here: bool = True) -> str:
-    """Return what installs the packages of an extra, or one package.
+    """Return the command that installs the packages of an extra, or a single package.
 
     Args:
-        extra: its name.
-        here: whether for this process: in a notebook, where `pip` may be another Python's, it is then the magic.
+        extra: the name of the extra or package.
+        here: whether to install for this process: in a notebook the `%pip` magic, as `pip` may be another Python's.
     """
     import shlex
 

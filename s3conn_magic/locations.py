@@ -1,6 +1,6 @@
-"""`s3://` locations, display filters, and the visible form of hostile keys.
+"""Parse and print `s3://` locations, in every form that people paste, and show hostile keys visibly.
 
-Keys are kept exactly as they are: never normalised, percent-decoded or stripped.
+Keys stay exactly as they are: never normalised, percent-decoded or stripped.
 """
 
 from __future__ import annotations
@@ -49,10 +49,10 @@ class Location:
 
     @classmethod
     def parse(cls, text: str) -> Location:
-        """Read `s3://bucket`, `s3://bucket/`, `s3://bucket/any/key` or `s3://<access point ARN>/key`.
+        """Parse `s3://bucket`, `s3://bucket/`, `s3://bucket/any/key` or `s3://<access point ARN>/key`.
 
         Raises:
-            ValueError: the text is no such location; the message says why, without repeating the text.
+            ValueError: it is not such a location; the message says why, without repeating the text.
         """
         if not text.startswith(_SCHEME):
             scheme = text.partition("://")[0]
@@ -75,25 +75,25 @@ class Location:
 
     @property
     def arn(self) -> str:
-        """The Amazon resource name of the bucket, or of the key when there is one."""
+        """The ARN of the key, or of the bucket if the key is empty."""
         if self.bucket.startswith("arn:"):
             return f"{self.bucket}/object/{self.key}" if self.key else self.bucket
         return f"arn:aws:s3:::{self.bucket}/{self.key}" if self.key else f"arn:aws:s3:::{self.bucket}"
 
     def arn_in(self, region: str | None) -> str:
-        """Return the ARN as it is in a region, whose partition it names."""
+        """Return the ARN with the partition of a region."""
         return with_partition(self.arn, partition_of(region))
 
     @property
     def name(self) -> str:
-        """The last segment of the key with its trailing `/`, or the bucket's name."""
+        """The last segment of the key, with its trailing `/`, or the bucket's name."""
         if not self.key:
             return self.bucket
         head, _, tail = self.key.rpartition("/")
         return tail or head.rpartition("/")[2] + "/"
 
     def covers(self, other: Location) -> bool:
-        """Whether `other` lies in this bucket below this prefix; `s3://trusted` never covers `trusted-evil`."""
+        """Whether `other` lies in this bucket below this prefix; `s3://trusted` does not cover `trusted-evil`."""
         return self.bucket == other.bucket and other.key.startswith(self.key)
 
     def __str__(self) -> str:
@@ -112,12 +112,12 @@ _PARTITIONS = (
 
 
 def partition_of(region: str | None) -> str:
-    """Return the partition of AWS that a region is of, as ARNs name it."""
+    """Return the AWS partition of a region, as in ARNs."""
     return next((partition for begin, partition in _PARTITIONS if (region or "").startswith(begin)), "aws")
 
 
 def with_partition(arn: str, partition: str) -> str:
-    """Return an ARN of S3 without an account, which may be of any partition, as that of one."""
+    """Return an S3 ARN that names no account with its partition replaced; any other ARN unchanged."""
     return arn.replace("arn:aws:s3:::", f"arn:{partition}:s3:::", 1) if arn.startswith("arn:aws:s3:::") else arn
 
 
@@ -135,13 +135,13 @@ def _check_bucket(bucket: str) -> None:
 
 
 AMAZON = "https://s3.amazonaws.com"
-"""Amazon S3, where a URL or a connection names no server of its own."""
+"""Amazon S3, for a URL or connection that names no server of its own."""
 
 
 class Pasted(NamedTuple):
-    """A location as it was pasted: the place, and the version of the object where the text names one.
+    """A pasted location, and the object's version if the text names one.
 
-    `server` is the URL of the server whose URL it was, that of Amazon S3 without a region; empty where it names none.
+    `server` is the URL of the server whose URL was pasted, without a region for Amazon S3; empty if it was not a URL.
     """
 
     location: Location
@@ -150,15 +150,15 @@ class Pasted(NamedTuple):
 
     @property
     def uri(self) -> str:
-        """The `s3://` form, with the version behind the key."""
+        """The `s3://` form, with the version after the key."""
         return f"{self.location.uri}?versionId={self.version}" if self.version else self.location.uri
 
 
 class NotALocationError(ValueError):
-    """A text that names no place in S3, or not for sure.
+    """A text is not a location, or not unambiguously.
 
     Attributes:
-        hint: what to write, or to do, in its place; of the text it repeats bucket and key at most.
+        hint: what to write or do instead; it repeats no more of the text than bucket and key.
     """
 
     def __init__(self, message: str, hint: str = "") -> None:
@@ -167,11 +167,11 @@ class NotALocationError(ValueError):
 
 
 _VERSION = re.compile(r"(.+)\?versionId=([A-Za-z0-9._~-]{1,1024})", re.DOTALL)
-_OF_HADOOP = re.compile(r"s3[an]?://", re.IGNORECASE)
-_PASTED = re.compile(r"https?://|s3[an]?://|arn:aws[a-z-]*:s3|gs://|abfss?://|wasbs?://", re.IGNORECASE)
-_WEB = re.compile(r"https?://", re.IGNORECASE)
-_OF_BUCKET = re.compile(r"arn:aws[a-z-]*:(?:s3:::|s3express:[a-z0-9-]+:\d{12}:bucket/)([^/]*)(?:/(.*))?", re.DOTALL)
-_OF_OBJECT = re.compile(rf"({_POINT})/object/(.*)", re.DOTALL)
+_HADOOP_SCHEME = re.compile(r"s3[an]?://", re.IGNORECASE)
+_FOREIGN_FORM = re.compile(r"https?://|s3[an]?://|arn:aws[a-z-]*:s3|gs://|abfss?://|wasbs?://", re.IGNORECASE)
+_HTTP = re.compile(r"https?://", re.IGNORECASE)
+_BUCKET_ARN = re.compile(r"arn:aws[a-z-]*:(?:s3:::|s3express:[a-z0-9-]+:\d{12}:bucket/)([^/]*)(?:/(.*))?", re.DOTALL)
+_OBJECT_ARN = re.compile(rf"({_POINT})/object/(.*)", re.DOTALL)
 _DOMAIN = r"(?:amazonaws\.com(?:\.cn)?|api\.aws|c2s\.ic\.gov|sc2s\.sgov\.gov)"
 _HOST = re.compile(
     r"(?:(?P<bucket>.+)\.)?(?:s3(?:-accelerate|-fips|-external-1)?(?:\.dualstack)?(?:[.-](?P<region>[a-z]{2}[a-z0-9-]+-\d+))?"
@@ -180,7 +180,7 @@ _HOST = re.compile(
 _PRIVATE_LINK = re.compile(
     r"(?:(?P<bucket>.+)\.)?bucket\.vpce-[a-z0-9-]+\.s3\.[a-z0-9-]+\.vpce\.amazonaws\.com(?:\.cn)?"
 )
-_POINT_HOST = re.compile(
+_ACCESS_POINT_HOST = re.compile(
     r"([a-z0-9-]+)-(\d{12})\.(s3-accesspoint|s3-object-lambda)(?:-fips)?(?:\.dualstack)?\.([a-z0-9-]+)"
     r"\.amazonaws\.com(?:\.cn)?"
 )
@@ -189,9 +189,9 @@ _CONSOLE = re.compile(r"(?:[a-z0-9.-]+\.)?console\.(?:aws\.amazon\.com|amazonaws
 _CONSOLE_PATH = re.compile(r"/s3/(?:buckets|object|upload)/([^/]+)(?:/(.*))?", re.DOTALL)
 _GOOGLE = re.compile(r"(?:(?P<bucket>.+)\.)?storage(?:\.cloud)?\.(?:googleapis|google)\.com")
 _AZURE = re.compile(r".+\.(?:blob|dfs)\.(?:core\.[a-z.]+|storage\.azure\.net)")
-# What may stand behind the `?` of a URL of an object and says nothing of which object it is: signatures, of which
-# nothing is kept, and what the answer is to be like.
-_OF_SIGNATURES = re.compile(
+# Parameters of an object's URL that do not tell which object it is: signatures, which are dropped, and options of the
+# answer.
+_IRRELEVANT_PARAMETER = re.compile(
     r"x-amz-.*|x-id|awsaccesskeyid|signature|expires|response-.*|list-type|delimiter|max-keys|encoding-type|key-pair-id",
     re.IGNORECASE,
 )
@@ -204,69 +204,69 @@ _NOT_S3 = {
 
 
 def looks_pasted(text: str) -> bool:
-    """Whether a name could be a location in another form than `s3://`."""
-    return _PASTED.match(text) is not None and not text.startswith(_SCHEME)
+    """Whether a name may be a location in another form than `s3://`."""
+    return _FOREIGN_FORM.match(text) is not None and not text.startswith(_SCHEME)
 
 
 def split_version(location: Location) -> Pasted | None:
-    """Return the object and the version that `s3://bucket/key?versionId=…` may mean; None where it has no such end.
+    """Return the object and version that `s3://bucket/key?versionId=…` may mean, or None.
 
-    A key may end so itself: it is asked for first.
+    A key may end like that itself, so request it first.
     """
     match = _VERSION.fullmatch(location.key)
     return Pasted(Location(location.bucket, match[1]), match[2]) if match else None
 
 
 def pasted(text: str, endpoints: Iterable[str] = ()) -> Pasted:
-    """Read a location in every form that people copy: `s3://`, `s3a://`, an ARN, an https URL or one of the console.
+    """Parse a location in any form that people copy: `s3://`, `s3a://`, an ARN, an https URL or one of the console.
 
-    What follows `s3://` is kept as it is; of a URL the percent-encoding is decoded, once, and a `+` stays one. The
-    signature of a pre-signed URL is passed over.
+    What follows `s3://` stays as it is; a URL is percent-decoded once, and its `+` stay. The signature of a presigned
+    URL is ignored.
 
     Args:
-        text: as it was pasted.
-        endpoints: URLs of the servers of connections, whose own URLs are read, too.
+        text: the pasted text.
+        endpoints: URLs of the connections' servers; their own URLs are parsed, too.
 
     Raises:
-        NotALocationError: it is none, or could be one or another; the message does not repeat the text.
+        NotALocationError: it is not a location, or it is ambiguous; the message does not repeat the text.
     """
-    if arn := _OF_OBJECT.fullmatch(text):
+    if arn := _OBJECT_ARN.fullmatch(text):
         return Pasted(Location.parse(f"{_SCHEME}{arn[1]}/{arn[2]}"))
     if text.startswith("arn:"):
-        return Pasted(_of_arn(text))
-    if _WEB.match(text):
-        return _of_url(text, endpoints)
-    scheme = _OF_HADOOP.match(text)
+        return Pasted(_from_arn(text))
+    if _HTTP.match(text):
+        return _from_url(text, endpoints)
+    scheme = _HADOOP_SCHEME.match(text)
     rest = text[scheme.end() :] if scheme else ""
-    if scheme and _OF_BUCKET.fullmatch(rest):
-        return Pasted(_of_arn(rest))
+    if scheme and _BUCKET_ARN.fullmatch(rest):
+        return Pasted(_from_arn(rest))
     try:
         return Pasted(Location.parse(_SCHEME + rest if scheme else text))
     except ValueError as error:
         reason = str(error)
-    raise NotALocationError(reason, _elsewhere(text))
+    raise NotALocationError(reason, _hint_for_cloud(text))
 
 
 def as_plain(text: str) -> Location:
-    """Read a location in any of its forms that holds no signature, for what is to be shown again.
+    """Parse a location in any form that holds no signature, so that it may be shown again.
 
     Raises:
-        ValueError: it is none, or may hold one.
+        ValueError: it is not a location, or may hold a signature.
     """
-    if "?" in text and (_WEB.match(text) or "signature=" in text.lower()):
+    if "?" in text and (_HTTP.match(text) or "signature=" in text.lower()):
         raise NotALocationError("it may hold a signature")
     return pasted(text).location
 
 
-def _elsewhere(text: str) -> str:
+def _hint_for_cloud(text: str) -> str:
     scheme = text.partition("://")[0].lower()
     if scheme == "gs":
         return _NOT_S3["Google"]
     return _NOT_S3["Azure"] if scheme in {"abfs", "abfss", "adl", "az", "wasb", "wasbs"} else ""
 
 
-def _of_arn(text: str) -> Location:
-    if match := _OF_BUCKET.fullmatch(text):
+def _from_arn(text: str) -> Location:
+    if match := _BUCKET_ARN.fullmatch(text):
         return Location.parse(f"{_SCHEME}{match[1]}/{match[2] or ''}")
     if _ACCESS_POINT.fullmatch(text):
         return Location.parse(_SCHEME + text)
@@ -276,7 +276,7 @@ def _of_arn(text: str) -> Location:
     )
 
 
-def _of_url(text: str, endpoints: Iterable[str]) -> Pasted:
+def _from_url(text: str, endpoints: Iterable[str]) -> Pasted:
     if any(character.isspace() or not character.isprintable() for character in text):
         raise NotALocationError("a URL has no white space: a space is written %20")
     try:
@@ -285,40 +285,40 @@ def _of_url(text: str, endpoints: Iterable[str]) -> Pasted:
     except ValueError:
         raise NotALocationError("this is not a URL") from None
     if _CONSOLE.fullmatch(host):
-        return _of_console(parts)
+        return _from_console(parts)
     on_aws = _place_on_aws(host, parts.path)
     places = [(AMAZON, on_aws)] if on_aws else ((url, _place_on_own(parts, url)) for url in endpoints)
     server, place = next(((url, place) for url, place in places if place), ("", None))
     if place is None:
         raise _unknown_host(host, parts)
     if parts.fragment or "#" in text:
-        raise NotALocationError("a # in a URL ends it; in a key it is %23", _instead(*place))
+        raise NotALocationError("a # in a URL ends it; in a key it is %23", _write_instead(*place))
     prefix, version = "", ""
     for name, value in _query(parts.query):
         if name == "versionId":
             version = value
         elif name == "prefix" and not place[1]:
             prefix = value
-        elif not _OF_SIGNATURES.fullmatch(name):
-            raise NotALocationError("S3 does not know what follows the ? of this URL", _instead(*place))
-    location = _placed(place[0], place[1] or prefix)
+        elif not _IRRELEVANT_PARAMETER.fullmatch(name):
+            raise NotALocationError("S3 does not know what follows the ? of this URL", _write_instead(*place))
+    location = _location(place[0], place[1] or prefix)
     return Pasted(location, version if location.key else "", server)
 
 
-def _placed(bucket: str, key: str) -> Location:
+def _location(bucket: str, key: str) -> Location:
     return Location.parse(f"{_SCHEME}{bucket}/{key}")
 
 
-def _instead(bucket: str, key: str) -> str:
-    quoted = visible(_placed(bucket, key).uri).replace("'", "''")
+def _write_instead(bucket: str, key: str) -> str:
+    quoted = visible(_location(bucket, key).uri).replace("'", "''")
     return f"Write '{quoted}' instead."
 
 
 def _place_on_aws(host: str, path: str) -> tuple[str, str] | None:
-    """Return bucket and key of a URL of Amazon S3; None where the host is another's."""
+    """Return bucket and key of a URL of Amazon S3, or None for another host."""
     if _WEBSITE.fullmatch(host):
         return None
-    if match := _POINT_HOST.fullmatch(host):
+    if match := _ACCESS_POINT_HOST.fullmatch(host):
         name, account, kind, region = match.groups()
         service = "s3" if kind == "s3-accesspoint" else kind
         return f"arn:{partition_of(region)}:{service}:{region}:{account}:accesspoint/{name}", _decoded(path[1:])
@@ -338,7 +338,7 @@ def _bucket_and_key(bucket: str | None, path: str) -> tuple[str, str]:
 
 
 def _place_on_own(parts: SplitResult, endpoint: str) -> tuple[str, str] | None:
-    """Return bucket and key of a URL of a server; None where it is another's."""
+    """Return bucket and key of a URL of the server at `endpoint`, or None for another host."""
     server = urlsplit(endpoint)
     if (parts.port or _PORTS.get(parts.scheme)) != (server.port or _PORTS.get(server.scheme)):
         return None
@@ -352,15 +352,15 @@ def _place_on_own(parts: SplitResult, endpoint: str) -> tuple[str, str] | None:
 _PORTS = {"http": 80, "https": 443}
 
 
-def _of_console(parts: SplitResult) -> Pasted:
-    """Read a page of the console that shows a bucket, a folder or an object."""
+def _from_console(parts: SplitResult) -> Pasted:
+    """Parse the URL of a console page that shows a bucket, a folder or an object."""
     given = dict(_query(parts.query) + _query(parts.fragment.lstrip("&")))
     match = _CONSOLE_PATH.fullmatch(parts.path)
     bucket = _decoded(match[1]) if match else given.get("bucket", "")
     if not bucket:
         raise NotALocationError("this page of the console shows no bucket")
     key = given.get("prefix") or (_decoded(match[2] or "") if match else "")
-    location = _placed(bucket, key)
+    location = _location(bucket, key)
     return Pasted(location, given.get("versionId", "") if location.key else "", AMAZON)
 
 
@@ -370,10 +370,10 @@ def _query(text: str) -> list[tuple[str, str]]:
 
 
 def _decoded(text: str) -> str:
-    """Return a part of a URL without its percent-encoding, once; a `+` is one.
+    """Percent-decode part of a URL, once; `+` stays.
 
     Raises:
-        NotALocationError: the bytes are no UTF-8, or a `%` encodes nothing.
+        NotALocationError: the bytes are not UTF-8, or a `%` encodes nothing.
     """
     if _HALF_ENCODED.search(text):
         raise NotALocationError("a % in this URL encodes nothing; in a key it is %25")
@@ -389,7 +389,7 @@ def _unknown_host(host: str, parts: SplitResult) -> NotALocationError:
     if _AZURE.fullmatch(host):
         return NotALocationError("this is in Azure Blob Storage, not in S3", _NOT_S3["Azure"])
     if match := _WEBSITE.fullmatch(host):
-        hint = _instead(match[1], _decoded(parts.path[1:]))
+        hint = _write_instead(match[1], _decoded(parts.path[1:]))
         return NotALocationError("this is a page of a bucket's website, which may show another object", hint)
     if ".mrap.accesspoint." in host:
         hint = "Write 's3://arn:aws:s3::123456789012:accesspoint/alias.mrap/key' instead, with the account's number."
@@ -401,7 +401,7 @@ def _unknown_host(host: str, parts: SplitResult) -> NotALocationError:
     )
 
 
-# Characters that change how the text around them is shown, or show as nothing at all.
+# Characters that show as nothing, or change how the text around them is shown.
 _INVISIBLE = {0x00AD, 0x034F, 0x061C, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x3164, 0xFEFF, 0xFFA0}
 _PLAIN = re.compile(r"[\x20-\x7e]*")
 _CONTROLS = {code: chr(0x2400 + code) for code in range(0x20)} | {0x7F: "\u2421"}
@@ -418,32 +418,32 @@ def _visible(character: str) -> str:
 
 
 def visible(text: str) -> str:
-    """Return the text with control, bidi and invisible characters as symbols, for showing and never for requests."""
+    """Return the text with control, bidi and invisible characters as symbols, for display only."""
     if _PLAIN.fullmatch(text):
         return text
     return "".join(map(_visible, text))
 
 
 def visible_lines(text: str) -> str:
-    """Return a text of several lines with its control characters visible, but for line ends and tabs."""
+    """Return a text of several lines with its control characters visible, except line ends and tabs."""
     lines = text.replace("\r\n", "\n").split("\n")
     return "\n".join("\t".join(visible(part) for part in line.split("\t")) for line in lines)
 
 
 _UNITS = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
 _STEP = 1000
-# What would be written as 1000.
-_FULL = 999.5
+# from here on a number would be rounded to 1000
+_ROUNDS_UP = 999.5
 
 
 def size_text(size: float) -> str:
     """Return a number of bytes in the largest fitting unit, with three digits: `0 B`, `12.3 kB`, `4.56 GB`."""
     value = float(size)
     for unit in _UNITS:
-        if value < _FULL or unit == _UNITS[-1]:
+        if value < _ROUNDS_UP or unit == _UNITS[-1]:
             break
         value /= _STEP
-    return f"{value:.0f} {unit}" if unit == "B" or value >= _FULL else f"{value:.3g} {unit}"
+    return f"{value:.0f} {unit}" if unit == "B" or value >= _ROUNDS_UP else f"{value:.3g} {unit}"
 
 
 # Locations as other systems write them
@@ -452,24 +452,24 @@ _SCHEMES = re.compile(r"^(?:s3[an]|s3compat|gs)://", re.IGNORECASE)
 
 
 def normal_location(text: str) -> str:
-    """Return a location as we write it: `s3://` for the schemes of others, and a bucket's name alone as one."""
+    """Return a location in our form: `s3://` for other schemes, and for a bare bucket name."""
     plain = _SCHEMES.sub("s3://", text.strip())
     plain = plain if "://" in plain else f"s3://{plain.lstrip('/')}"
     return plain + "/" if re.fullmatch(r"s3://[^/]+", plain) else plain
 
 
-# As mails and shells have it, and with a slash or two lost.
+# Quoted as in mails and shells; with slashes lost.
 _BRACKETED, _MALFORMED = re.compile(r"^\s*[\"'<`](.*)[\"'>`]\s*$"), re.compile(r"s3:/?(?!/)|//(?!/)", re.IGNORECASE)
 
 
 def location_meant(text: str) -> str:
-    """Return the `s3://` location that a text stands for: of another scheme, a page, or without one; or nothing."""
+    """Return the `s3://` location that a text means (other scheme, URL, or no scheme), or an empty text."""
     text = _BRACKETED.sub(r"\1", text)
     if malformed := _MALFORMED.match(text):
         text = f"s3://{text[malformed.end() :]}"
-    if "://" in text and not re.match(r"\s|s3compat://", text, re.IGNORECASE) and not _PASTED.match(text):
+    if "://" in text and not re.match(r"\s|s3compat://", text, re.IGNORECASE) and not _FOREIGN_FORM.match(text):
         return ""
-    meant = "" if text.startswith("/") else text if _PASTED.match(text) else normal_location(text)
+    meant = "" if text.startswith("/") else text if _FOREIGN_FORM.match(text) else normal_location(text)
     try:
         return pasted(meant).location.uri if "://" in text else Location.parse(meant).uri
     except ValueError:
@@ -477,16 +477,16 @@ def location_meant(text: str) -> str:
 
 
 WILD = re.compile(r"[*?\[{]")
-"""Characters of patterns."""
+"""Wildcards in patterns."""
 
 
 def folder_of(location: str) -> str:
-    """Return the folder of a location: itself, with a `/`, unless its end is that of an object or of a prefix."""
+    """Return the folder of a location: itself with a `/`, unless it ends like an object or a prefix."""
     above, _, last = location.rpartition("/")
     return f"{above}/" if not last or "." in last or last[-1] in "_-" else f"{location}/"
 
 
 def below(location: str) -> str:
-    """Return what a path of a query ends in for all that is in a folder, which others read by its name alone."""
+    """Return the glob that makes a query's path match all of a folder, which other systems mean by its bare name."""
     last = location.rpartition("/")[2]
     return "**/*" if not last else "" if "." in last or WILD.search(location, len("s3://")) else "/**/*"

@@ -1,11 +1,11 @@
-"""Everything that hides a text.
+"""Hide texts: secrets, their masked form, and their sealed form on the way to a worker.
 
-MASK               what stands for a secret wherever it would be shown
+MASK               shown in place of a secret
 Secret             a text that cannot be printed, serialised or looked into by accident
-SecretText         a text of a library whose printed form is another one; `StorageOptions`: a dict of such
+SecretText         a `str` for libraries, whose repr is another text; `StorageOptions`: a dict of them
 keyring_password   a secret of the operating system's keyring
-seal, unseal       secrets on their way to a worker, under a pad that is used once
-give, opened, …    the pads on a worker, each for as long as its client is heard of
+seal, unseal       encrypt secrets for a worker with a one-time pad
+give, opened, …    the pads on a worker, each kept while its client sends signs of life
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 __all__ = ["MASK", "SecretText", "StorageOptions"]
 
 MASK = "<REDACTED>"
-"""Stands for a secret; no option takes it as one."""
+"""Shown in place of a secret; no option accepts it as a value."""
 
 
 class Secret:
     """A secret text.
 
-    It has no printed, pickled or JSON form, compares in constant time, and gives its value only by `reveal()`.
+    It has no printed, pickled or JSON form, compares in constant time, and gives its value only through `reveal()`.
     Copies are the object itself.
     """
 
@@ -44,7 +44,7 @@ class Secret:
         object.__setattr__(self, "_open", lambda: value)
 
     def reveal(self) -> str:
-        """Return the secret itself, to hand to the library that signs with it and to nothing else."""
+        """Return the secret itself, only for the library that signs with it."""
         return self._open()
 
     def __eq__(self, other: object) -> bool:
@@ -81,7 +81,7 @@ def keyring_password(service: str, user: str) -> str:
     """Return a password of the keyring.
 
     Raises:
-        LookupError: the keyring package is missing, or there is no such password.
+        LookupError: the keyring package or the password is missing.
     """
     try:
         import keyring
@@ -102,13 +102,13 @@ def _password(get: Callable[[str, str], str | None], service: str, user: str) ->
 
 
 class SecretText(str):
-    """A text whose printed form is another one. It is a `str` for every library; `str()` and `print` give it away."""
+    """A `str` for every library whose repr is another text; `str()` and `print` show the real one."""
 
     __slots__ = ("_shown",)
     _shown: str
 
     def __new__(cls, text: str, shown: str = MASK) -> Self:
-        """Return a text, and what its printed form is."""
+        """Return the text, with `shown` as its repr."""
         made = super().__new__(cls, text)
         made._shown = shown
         return made
@@ -121,11 +121,11 @@ class SecretText(str):
 
 
 class StorageOptions(dict[str, Any]):
-    """Options for a library's `storage_options`, whose printed form masks what is secret.
+    """Options for a library's `storage_options`, whose printed form masks secrets.
 
     Attributes:
-        credential_provider: for libraries that ask for credentials when they need them, or None.
-        expires_at: UTC, when the credentials in it end, or None where they do not, or are asked for.
+        credential_provider: for libraries that request credentials when they need them, or None.
+        expires_at: UTC time at which the credentials in it expire; None if they do not, or if a provider gives them.
     """
 
     def __init__(self, options: Any = (), *, credential_provider: Any = None, expires_at: Any = None) -> None:
@@ -137,37 +137,37 @@ class StorageOptions(dict[str, Any]):
         return f"{{{', '.join(f'{name!r}: {value!r}' for name, value in self.items())}}}"
 
     def copy(self) -> StorageOptions:
-        """Return the same options."""
+        """Return a copy."""
         return StorageOptions(self, credential_provider=self.credential_provider, expires_at=self.expires_at)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # The provider leads to the connection, which stays where it is.
+        # The provider refers to the connection, which is not pickled.
         return StorageOptions, (dict(self),)
 
 
 LEASE = 60.0
-"""Seconds that a worker keeps a pad without hearing of its client."""
+"""Seconds that a worker keeps a pad after it last heard from its client."""
 
 
 class NotGivenError(Exception):
-    """This worker has no pad for a task: it is new, or the client was silent for too long."""
+    """This worker has no pad for a task: it is new, or its client was silent for too long."""
 
 
 def seal(values: Mapping[str, str]) -> tuple[bytes, bytes]:
-    """Return values under a pad, and the pad."""
+    """Return the values encrypted with a one-time pad, and the pad."""
     data = json.dumps(dict(values)).encode()
     pad = secrets.token_bytes(len(data))
-    return _joined(data, pad), pad
+    return _xor(data, pad), pad
 
 
-def _joined(left: bytes, right: bytes) -> bytes:
+def _xor(left: bytes, right: bytes) -> bytes:
     size = len(left)
     return (int.from_bytes(left, "big") ^ int.from_bytes(right, "big")).to_bytes(size, "big")
 
 
 def unseal(sealed: bytes, pad: bytes) -> dict[str, Secret]:
-    """Return the values, each as a secret."""
-    return {name: Secret(value) for name, value in json.loads(_joined(sealed, pad)).items()}
+    """Return the decrypted values."""
+    return {name: Secret(value) for name, value in json.loads(_xor(sealed, pad)).items()}
 
 
 class _Droppable(Protocol):
@@ -175,7 +175,7 @@ class _Droppable(Protocol):
 
 
 class _Given:
-    """A pad on a worker, and the connection that it has opened."""
+    """A pad on a worker, and the connection opened with it."""
 
     def __init__(self, mark: str, pad: bytes) -> None:
         self.pad = pad
@@ -187,7 +187,7 @@ class _Given:
         self.renew()
 
     def renew(self) -> None:
-        """Begin the lease anew."""
+        """Start the lease again."""
         self._timer = threading.Timer(LEASE, _lapse, (self._mark, self))
         self._timer.daemon = True
         self._timer.start()
@@ -198,7 +198,7 @@ class _Given:
 
     @contextmanager
     def using(self, make: Callable[[bytes], _Droppable]) -> Iterator[_Droppable]:
-        """Hold the connection, made once; it lasts as long as it is used, though the lease ends meanwhile."""
+        """Hold the connection, made at first use; it stays open while used, even if the lease ends."""
         with self._lock:
             self._connection = self._connection or make(self.pad)
             self._users += 1
@@ -213,7 +213,7 @@ class _Given:
                 self.drop()
 
     def leave(self) -> None:
-        """Drop the connection as soon as nobody uses it."""
+        """Drop the connection once nobody uses it."""
         with self._lock:
             self._left = True
             over = not self._users
@@ -221,7 +221,7 @@ class _Given:
             self.drop()
 
     def drop(self) -> None:
-        """Drop the connection, whoever uses it."""
+        """Drop the connection, even if it is in use."""
         connection, self._connection, self.pad = self._connection, None, b""
         if connection is not None:
             connection.drop()
@@ -232,7 +232,7 @@ _lock = threading.Lock()
 
 
 def give(pads: Sequence[tuple[str, bytes]]) -> None:
-    """On a worker: keep pads, by the marks of what they open; of those that are there, the lease begins anew."""
+    """On a worker: keep pads by their marks; renew the lease of those already there."""
     with _lock:
         for mark, pad in pads:
             given = _given.get(mark)
@@ -244,14 +244,14 @@ def give(pads: Sequence[tuple[str, bytes]]) -> None:
 
 
 def forget(marks: Sequence[str]) -> None:
-    """On a worker: keep nothing of them, and have what still runs with them fail."""
+    """On a worker: drop the pads and connections of these marks; tasks that still use them fail."""
     with _lock:
         given = [pad for mark in marks if (pad := _given.pop(mark, None)) is not None]
     for pad in given:
         pad.stop()
         pad.drop()
     if given:
-        gc.collect()  # clients and what they were made of refer to each other
+        gc.collect()  # clients are in reference cycles
 
 
 def _lapse(mark: str, given: _Given) -> None:
@@ -263,7 +263,7 @@ def _lapse(mark: str, given: _Given) -> None:
 
 @contextmanager
 def opened(mark: str, make: Callable[[bytes], _Droppable]) -> Iterator[Any]:
-    """On a worker: hold the connection that a pad opens.
+    """On a worker: hold the connection opened with a pad.
 
     Raises:
         NotGivenError: there is no pad.

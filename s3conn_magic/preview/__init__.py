@@ -1,4 +1,4 @@
-"""What a preview gives."""
+"""Previews: the beginning of an object as a table, text, image or bytes."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ Kind = Literal["table", "text", "image", "binary", "empty", "archived", "deleted
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """The beginning of an object. What does not apply to its kind is None or empty.
+    """The beginning of an object. Fields that do not apply to its kind are None or empty.
 
     Attributes:
-        kind: what it is shown as; `archived` was not read, since it must be restored first, nor `deleted`.
-        description: what HeadObject said; tags and versions only where they were handed in.
+        kind: how it is shown; an `archived` object, which must be restored first, and a `deleted` one are not read.
+        description: the answer of HeadObject; with tags and versions only if the caller passed them.
         format: `Parquet`, `CSV`, `TSV`, `JSON lines`, `JSON`, `text`, `PNG`, … or `binary`.
-        frame: the first rows, Arrow types; for a table.
-        text: what was read of a text, decoded, exact: show it escaped and with control characters made visible.
-        layout: a JSON document, short and whole, with a line for each value, every value as it is written.
-        schema: name and type of each column, also of those that `frame` leaves out.
-        total_rows: of the whole object, where its format says, or where all of it was read.
-        about_rows: how many rows the object may have by the size of the first ones, where nothing says it.
-        row_groups: how many a Parquet file has.
-        image: its bytes, for an image that is not too large.
-        mime: of the image, such as `image/png`; `image/svg+xml` of a text that is one, which may hold scripts: show it
-            where none of it can act.
+        frame: the first rows of a table, with Arrow types.
+        text: the exact decoded text; escape it and make control characters visible before showing it.
+        layout: a short, complete JSON document with one line for each value, values exactly as written.
+        schema: name and type of each column, including those that `frame` leaves out.
+        total_rows: rows of the whole object, if its format says so or all of it was read.
+        about_rows: estimated rows of the object, from the size of the first ones, if the exact number is unknown.
+        row_groups: number of row groups of a Parquet file.
+        image: the bytes of an image that is not too large.
+        mime: media type of the image, such as `image/png`; an `image/svg+xml` text may contain scripts, so show it only
+            where they cannot run.
         width: pixels.
         height: pixels.
-        hex_dump: the first bytes of what is neither table, text nor image: offset, bytes, characters.
-        encoding: of text and text-like tables, such as `utf-8`.
-        compression: `gzip`, `zstd` or `bz2` around it, or None.
-        truncated: whether there is more than is shown.
-        bytes_read: of the object, as received.
-        requests: sent for this preview.
+        hex_dump: offset, bytes and characters of the first bytes, if it is not a table, text or image.
+        encoding: of texts and tables in text formats, such as `utf-8`.
+        compression: `gzip`, `zstd` or `bz2`, or None.
+        truncated: whether the object has more than is shown.
+        bytes_read: bytes received of the object.
+        requests: requests sent for this preview.
         notes: what was left out or looked odd, and why.
     """
 
@@ -66,5 +66,5 @@ class Preview:
 
 
 def rounded(count: int) -> int:
-    """A number that is an estimate, with no more figures than it deserves."""
+    """Return an estimate rounded to two significant digits."""
     return int(float(f"{count:.2g}"))

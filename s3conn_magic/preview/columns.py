@@ -1,4 +1,4 @@
-"""Values → Arrow columns → a pandas frame of Arrow types."""
+"""Convert Arrow columns to a pandas frame that can always be shown, whatever their values."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ def _valid(text: str | None) -> str | None:
 
 
 def schema_of(schema: pa.Schema) -> tuple[tuple[str, str], ...]:
-    """Name and type of each column."""
+    """Return name and type of each column."""
     return tuple((field.name, str(field.type)) for field in schema)
 
 
 def with_valid_texts(table: pa.Table) -> tuple[pa.Table, list[str]]:
-    """The table with a replacement sign for every byte of a text that is no UTF-8, and the columns where one stood.
+    """Return the table with invalid UTF-8 replaced, and the names of the columns that had any.
 
-    Formats declare texts to be UTF-8, and libraries believe them: Arrow and pandas fail whenever such a value is looked
-    at, and the error is another one each time.
+    Formats declare texts to be UTF-8, and libraries trust them: Arrow and pandas fail when such a value is used, with a
+    different error each time.
     """
     changed = []
     for at, field in enumerate(table.schema):
@@ -47,13 +47,13 @@ def with_valid_texts(table: pa.Table) -> tuple[pa.Table, list[str]]:
 
 
 def replacements(names: Sequence[str]) -> Iterator[str]:
-    """What is said of such columns."""
+    """Yield a note on the columns with replaced bytes."""
     if names:
         yield f"not all texts of {', '.join(names)} are UTF-8; \N{REPLACEMENT CHARACTER} stands for what is not"
 
 
 def _bytes_type(kind: pa.DataType) -> pa.DataType:
-    """The same type with bytes where it has texts, at every depth."""
+    """Return the type with binary in place of string, at every depth."""
     if pa.types.is_dictionary(kind):
         return _bytes_type(kind.value_type)
     if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
@@ -70,7 +70,7 @@ def _is_list(kind: pa.DataType) -> bool:
 
 
 def _decoded(value: Any, kind: pa.DataType) -> Any:
-    """A value of `_bytes_type(kind)` as one of `kind`."""
+    """Convert a value of `_bytes_type(kind)` to one of `kind`."""
     if value is None:
         return None
     if pa.types.is_dictionary(kind):
@@ -85,7 +85,7 @@ def _decoded(value: Any, kind: pa.DataType) -> Any:
 
 
 def frame(table: pa.Table) -> pd.DataFrame:
-    """A frame with the same types; a column with values that Python or pandas cannot hold is their text."""
+    """Return a frame with Arrow types; columns with values that Python or pandas cannot hold become text."""
     columns = [_series(column) for column in table.columns]
     made = pd.concat(columns, axis=1) if columns else pd.DataFrame(index=range(len(table)))
     return made.set_axis(table.column_names, axis=1)
@@ -94,12 +94,12 @@ def frame(table: pa.Table) -> pd.DataFrame:
 def _series(column: pa.ChunkedArray) -> pd.Series[Any]:
     try:
         plain = _plain(column)
-        if "_view<" in str(plain.type):  # pandas holds lists of that kind and cannot show them
+        if "_view<" in str(plain.type):  # pandas can hold such lists but not show them
             return pd.Series(pd.arrays.ArrowExtensionArray(texts(column)))
-        plain.to_pylist()  # a year beyond 9999 is no Python value, and would fail when it is shown
+        plain.to_pylist()  # fails for a year beyond 9999, which would otherwise fail when shown
         series = pd.Series(pd.arrays.ArrowExtensionArray(plain))
         if pa.types.is_temporal(plain.type):
-            list(series.array)  # so would a time that is none of pandas'
+            list(series.array)  # fails for a time beyond those of pandas
         if not pa.types.is_primitive(plain.type):
             series.head(2).to_string()
     except _UNFIT:
@@ -108,13 +108,13 @@ def _series(column: pa.ChunkedArray) -> pd.Series[Any]:
 
 
 def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Without extension types, whose values only their own library can show."""
+    """Return the column without its extension type, whose values only its own library can show."""
     kind = column.type
     return column.cast(kind.storage_type) if isinstance(kind, pa.BaseExtensionType) else column
 
 
 def texts(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """A column as text: as Arrow writes values, or the numbers that they are stored as, or only that they are there."""
+    """Return a column as text: Arrow's text of the values, or their stored numbers, or `?` for each value."""
     for through in (None, pa.int64(), pa.int32()):
         try:
             return (column.cast(through) if through else column).cast(pa.string())
@@ -122,7 +122,7 @@ def texts(column: pa.ChunkedArray) -> pa.ChunkedArray:
             continue
     try:
         return pa.chunked_array([pa.array([_text(value) for value in column], pa.string())])
-    except _UNFIT:  # PyArrow has no values of the type, such as intervals of months
+    except _UNFIT:  # PyArrow has no scalars of some types, such as month intervals
         gone = pc.is_null(column).to_pylist()
         return pa.chunked_array([pa.array([None if each else "?" for each in gone], pa.string())])
 

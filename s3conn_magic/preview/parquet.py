@@ -1,7 +1,7 @@
-"""The beginning of a Parquet file: its footer and first pages, read so that damage and encryption are only said.
+"""The beginning of a Parquet file: footer and first pages; damage and encryption become notes.
 
-PyArrow tells the first, too, but its metadata of a column ends the process where the column is encrypted, or where
-its statistics are damaged. So the footer is read here, and PyArrow is asked for nothing but schema and values.
+PyArrow would report these, too, but its column metadata crashes the process if a column is encrypted or its statistics
+are damaged. So the footer is parsed here, and PyArrow is used only for schema and values.
 https://github.com/apache/parquet-format/blob/master/src/main/thrift/parquet.thrift
 """
 
@@ -35,12 +35,12 @@ _TRUE, _FALSE, _BYTE, _I16, _I32, _I64, _DOUBLE, _BINARY, _LIST, _SET, _MAP, _ST
 _DICTIONARY_PAGE = 2
 _VALUES_IN = {0: 5, 2: 7, 3: 8}
 _DEEPEST = 16
-_NOT_THRIFT = (IndexError, ValueError, KeyError, AttributeError, TypeError)
+_INVALID_THRIFT = (IndexError, ValueError, KeyError, AttributeError, TypeError)
 
 
 @dataclass(frozen=True, slots=True)
 class PageHeader:
-    """A page: bytes of its header, of its body as stored and unpacked, and how many values it holds."""
+    """A page: bytes of its header, of its body as stored and as unpacked, and its number of values."""
 
     header: int
     stored: int
@@ -51,7 +51,7 @@ class PageHeader:
 
 @dataclass(frozen=True, slots=True)
 class ColumnChunk:
-    """Where a column of a row group lies in the file; nothing can be told of an encrypted one."""
+    """Byte range of a column in a row group; unknown if it is encrypted."""
 
     start: int
     stop: int
@@ -60,14 +60,14 @@ class ColumnChunk:
 
 @dataclass(frozen=True, slots=True)
 class RowGroup:
-    """A row group: its rows, and its columns in the schema's order, leaves only."""
+    """A row group: its rows, and its leaf columns in schema order."""
 
     rows: int
     columns: list[ColumnChunk]
 
 
 class _Thrift:
-    """Reads values of Thrift's compact protocol; what is cut or no such protocol is an IndexError or ValueError."""
+    """Reads Thrift's compact protocol. Raises IndexError or ValueError for truncated or invalid data."""
 
     def __init__(self, data: bytes, at: int = 0) -> None:
         self._data = data
@@ -82,7 +82,7 @@ class _Thrift:
         while shift < 64:  # noqa: PLR2004 - bits
             byte = self.byte()
             value |= (byte & 0x7F) << shift
-            if byte < 0x80:  # noqa: PLR2004 - the top bit says that more follow
+            if byte < 0x80:  # noqa: PLR2004 - the top bit says that more bytes follow
                 return value
             shift += 7
         raise ValueError("a number is too long")
@@ -92,14 +92,14 @@ class _Thrift:
         return (value >> 1) ^ -(value & 1)
 
     def fields(self) -> Iterator[tuple[int, int]]:
-        """Number and kind of each field of a struct; the caller reads or skips its value before the next one."""
+        """Yield number and kind of each field of a struct; the caller must read or skip its value before the next."""
         field = 0
         while head := self.byte():
             field = field + (head >> 4) if head >> 4 else self.integer()
             yield field, head & 0x0F
 
     def struct(self, depth: int = 0) -> dict[int, Any]:
-        """Integers and structs by field, None for everything else."""
+        """Return integers and structs by field number, None for fields of other kinds."""
         return {field: self.value(kind, depth + 1) for field, kind in self.fields()}
 
     def value(self, kind: int, depth: int = 0) -> Any:
@@ -129,19 +129,19 @@ class _Thrift:
             raise IndexError("a value is cut short")
 
     def items(self) -> Iterator[int]:
-        """The kind of each item of a list; the caller reads or skips it before the next one."""
+        """Yield the kind of each item of a list; the caller must read or skip it before the next."""
         head = self.byte()
         count = head >> 4 if head >> 4 < 15 else self.varint()  # noqa: PLR2004 - four bits
         return itertools.repeat(head & 0x0F, count)
 
 
 def row_groups(footer: bytes, *, rows: int, most: int) -> list[RowGroup] | None:
-    """The first row groups of a file, up to the one that has as many rows as are wanted; None in a damaged footer.
+    """Return the first row groups that together have enough rows, or None if the footer is damaged.
 
     Args:
-        footer: the `FileMetaData` alone.
-        rows: how many rows are wanted.
-        most: row groups that are looked at, with rows or without.
+        footer: the `FileMetaData`.
+        rows: rows needed.
+        most: maximum number of row groups, including empty ones.
     """
     reader, groups = _Thrift(footer), []
     try:
@@ -154,7 +154,7 @@ def row_groups(footer: bytes, *, rows: int, most: int) -> list[RowGroup] | None:
                 if sum(group.rows for group in groups) >= rows:
                     break
             return groups
-    except _NOT_THRIFT:
+    except _INVALID_THRIFT:
         return None
     return groups
 
@@ -173,7 +173,7 @@ def _row_group(reader: _Thrift) -> RowGroup:
 
 
 def _column_chunk(chunk: dict[int, Any]) -> ColumnChunk:
-    """Of a `ColumnChunk`: 3 its metadata, 8 how it is encrypted; of the metadata: 7 its size, 9 and 11 where it is."""
+    """Parse a `ColumnChunk`: field 3 metadata, 8 encryption; in the metadata 7 size, 9 and 11 page offsets."""
     meta = chunk.get(3)
     if 8 in chunk or meta is None:  # noqa: PLR2004
         return ColumnChunk(0, 0, encrypted=True)
@@ -182,7 +182,7 @@ def _column_chunk(chunk: dict[int, Any]) -> ColumnChunk:
 
 
 def pages(data: bytes) -> Iterator[PageHeader]:
-    """The pages of a column chunk whose headers lie within `data`, which begins where the chunk does."""
+    """Yield the pages of a column chunk whose headers lie within `data`, its beginning."""
     at = 0
     while page := _page(data, at):
         yield page
@@ -197,7 +197,7 @@ def _page(data: bytes, at: int) -> PageHeader | None:
         values = header.get(_VALUES_IN.get(kind, 0), {}).get(1, 0)
         if min(unpacked, stored, values) < 0:
             return None
-    except _NOT_THRIFT:
+    except _INVALID_THRIFT:
         return None
     return PageHeader(reader.at - at, stored, unpacked, values, kind == _DICTIONARY_PAGE)
 
@@ -209,13 +209,22 @@ DATA_AT_MOST = 64_000_000
 _WHOLE_GROUPS = 2 * 1024 * 1024
 _PAGE_AT_MOST = 64 * 1024 * 1024
 _GROUPS_AT_MOST = 64
-_AHEAD = 24 * 1024  # pyarrow looks up to 16 KiB ahead for the next page's header
+_AHEAD = 24 * 1024  # PyArrow reads up to 16 KiB ahead for the next page header
 _AHEAD_AT_MOST = 4 * 1024 * 1024
-_WRONG = (pa.ArrowException, OSError, ValueError, TypeError, KeyError, IndexError, MemoryError, NotImplementedError)
+_PYARROW_ERRORS = (
+    pa.ArrowException,
+    OSError,
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    MemoryError,
+    NotImplementedError,
+)
 
 
 def read_parquet(reader: RangeReader, blank: Preview, rows: int) -> Preview | None:
-    """Schema, counts and first rows; None where the end is not a Parquet file's."""
+    """Return schema, counts and first rows, or None if the object does not end like a Parquet file."""
     tail = reader.part(max(reader.size - _TAIL, 0), reader.size)
     if tail.endswith(ENCRYPTED_MAGIC):
         return replace(blank, format="Parquet", notes=("the footer is encrypted",))
@@ -225,19 +234,19 @@ def read_parquet(reader: RangeReader, blank: Preview, rows: int) -> Preview | No
     if footer > min(FOOTER_AT_MOST, reader.size):
         return replace(blank, format="Parquet", notes=(f"the footer says that it has {footer:,} bytes",))
     meta = reader.part(reader.size - _TAIL - footer, reader.size - _TAIL)
-    file, groups = _opened(reader), row_groups(meta, rows=rows, most=_GROUPS_AT_MOST)
+    file, groups = _parquet_file(reader), row_groups(meta, rows=rows, most=_GROUPS_AT_MOST)
     if file is None or groups is None:
         return replace(blank, format="Parquet", notes=("the footer is damaged",))
     return _first_rows(reader, file, dict(enumerate(groups)) if rows else {}, _with_schema(blank, file), rows)
 
 
-def _opened(reader: RangeReader) -> Any:
+def _parquet_file(reader: RangeReader) -> Any:
     try:
         file = pq.ParquetFile(pa.PythonFile(reader, mode="r"), buffer_size=4096, pre_buffer=False)
         schema_of(file.schema_arrow)
     except BoundReachedError:
         return None
-    except _WRONG:
+    except _PYARROW_ERRORS:
         if reader.failure:
             raise reader.failure from None
         return None
@@ -259,7 +268,7 @@ def _with_schema(blank: Preview, file: Any) -> Preview:
 def _first_rows(reader: RangeReader, file: Any, groups: _Groups, seen: Preview, rows: int) -> Preview:
     reader.limit = reader.received + DATA_AT_MOST
     groups = {number: group for number, group in groups.items() if group.rows}
-    spans = _spans(file.schema_arrow)[:COLUMNS_AT_MOST]
+    spans = _leaf_counts(file.schema_arrow)[:COLUMNS_AT_MOST]
     leaves = [range(end - span, end) for end, span in zip(accumulate(spans), spans, strict=True)]
     encrypted = {at for at, leaf in enumerate(leaves) if any(_encrypted(group, leaf) for group in groups.values())}
     wanted = {at: leaf for at, leaf in enumerate(leaves) if leaf and at not in encrypted}
@@ -288,7 +297,7 @@ def _first_rows(reader: RangeReader, file: Any, groups: _Groups, seen: Preview, 
 def _left_out(
     names: Sequence[str], encrypted: set[int], too_large: set[int], damaged: set[int], hollow: set[int]
 ) -> Iterator[str]:
-    """What is not shown of the columns, and why."""
+    """Yield notes on the columns left out, and why."""
     if encrypted:
         yield f"{_columns_text(names, encrypted)} encrypted"
     if too_large:
@@ -307,8 +316,8 @@ def _columns_text(names: Sequence[str], places: set[int]) -> str:
     return f"the column {few} is" if len(places) == 1 else f"{len(places):,} columns ({few}) are"
 
 
-def _spans(schema: pa.Schema) -> list[int]:
-    """How many columns of the file each column of the schema is made of."""
+def _leaf_counts(schema: pa.Schema) -> list[int]:
+    """Return the number of leaf columns of each field of the schema."""
     return [_leaves(field.type) for field in schema]
 
 
@@ -321,7 +330,7 @@ def _leaves(kind: Any) -> int:
 
 
 def _chunks(group: RowGroup, leaves: range) -> list[ColumnChunk]:
-    """The chunks of a column that are there."""
+    """Return the existing chunks of a field's leaf columns."""
     return group.columns[leaves.start : leaves.stop]
 
 
@@ -330,19 +339,19 @@ def _encrypted(group: RowGroup, leaves: range) -> bool:
 
 
 def _extents_in(group: RowGroup, leaves: range) -> list[_Extent]:
-    """Where the chunks of a column lie, of those that lie where they can."""
+    """Return the byte ranges of a field's chunks, without impossible ones."""
     return [(chunk.start, chunk.stop) for chunk in _chunks(group, leaves) if 0 < chunk.start < chunk.stop]
 
 
 def _columns(
     reader: RangeReader, file: Any, groups: _Groups, wanted: dict[int, range], rows: int
 ) -> tuple[dict[int, Any], set[int]]:
-    """First rows of each column that can be read, by its place in the schema, and the places that are too large."""
+    """Return the first rows of each readable field by its index in the schema, and the indexes of those too large."""
     if not groups:
         empty = file.schema_arrow.empty_table().columns
         return {at: empty[at] for at in wanted}, set()
     first = next(iter(groups.values()))
-    fitting = _fetched(reader, {at: _extents_in(first, chunk) for at, chunk in wanted.items()}, rows)
+    fitting = _fetch_first_pages(reader, {at: _extents_in(first, chunk) for at, chunk in wanted.items()}, rows)
     reader.limit += _AHEAD_AT_MOST
     too_large = wanted.keys() - fitting
     with suppress(BoundReachedError):
@@ -358,16 +367,16 @@ def _columns(
     return {at: chunk.column(0) for at, chunk in alone.items() if chunk is not None and chunk.num_columns}, too_large
 
 
-def _fetched(reader: RangeReader, columns: dict[int, list[_Extent]], rows: int) -> list[int]:
-    """The columns, by place, whose first pages are here now: heads first, then what their pages take."""
+def _fetch_first_pages(reader: RangeReader, columns: dict[int, list[_Extent]], rows: int) -> list[int]:
+    """Fetch the first pages of fields: their beginnings, then the rest of the pages. Return the indexes that fit."""
     heads = {at: [(start, min(stop, start + BLOCK)) for start, stop in chunks] for at, chunks in columns.items()}
-    begun = _within(reader, heads)
+    begun = _fetch_within_limit(reader, heads)
     extents = {at: _extents(reader, columns[at], rows) for at in begun}
-    return _within(reader, {at: ranges for at, ranges in extents.items() if ranges is not None})
+    return _fetch_within_limit(reader, {at: ranges for at, ranges in extents.items() if ranges is not None})
 
 
-def _within(reader: RangeReader, wanted: dict[int, list[_Extent]]) -> list[int]:
-    """Fetch all of what the bound allows, in order, by one set of requests."""
+def _fetch_within_limit(reader: RangeReader, wanted: dict[int, list[_Extent]]) -> list[int]:
+    """Fetch, in one batch, the ranges of each field in order that fits within the limit. Return their indexes."""
     taken: list[int] = []
     blocks: set[int] = set()
     for at, ranges in wanted.items():
@@ -379,7 +388,7 @@ def _within(reader: RangeReader, wanted: dict[int, list[_Extent]]) -> list[int]:
 
 
 def _extents(reader: RangeReader, chunks: Iterable[_Extent], rows: int) -> list[_Extent] | None:
-    """The byte ranges of the pages that hold the first rows; None where a page unpacks to too much."""
+    """Return the byte ranges of the pages with the first rows, or None if a page unpacks to too much."""
     extents = []
     for start, stop in chunks:
         end = values = 0
@@ -395,23 +404,23 @@ def _extents(reader: RangeReader, chunks: Iterable[_Extent], rows: int) -> list[
 
 
 def _read(reader: RangeReader, file: Any, groups: _Groups, leaves: Iterable[int], rows: int) -> pa.Table | None:
-    """The first rows of some columns; None where they are damaged.
+    """Return the first rows of some columns, or None if they are damaged.
 
     Raises:
-        BoundReachedError: they take more than may be received.
+        BoundReachedError: they need more bytes than may be received.
     """
     try:
         return pa.Table.from_batches(_batches(file, groups, leaves, rows)).slice(0, rows)
-    except _WRONG:
+    except _PYARROW_ERRORS:
         if reader.failure:
             raise reader.failure from None
         return None
 
 
 def _batches(file: Any, groups: _Groups, leaves: Iterable[int], rows: int) -> Iterator[pa.RecordBatch]:
-    """Batches until there are enough rows, so that no page behind them is read."""
+    """Yield batches until there are enough rows, so that no later page is read."""
     there = 0
-    # By number: names may repeat and hold dots, so that asking for one may give others with it.
+    # By index: names may repeat and contain dots, so a name could select other columns, too.
     places = [*leaves]
     for batch in file.reader.iter_batches(rows, row_groups=[*groups], column_indices=places, use_threads=False):
         yield batch

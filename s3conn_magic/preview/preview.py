@@ -1,4 +1,4 @@
-"""What the beginning of an object is: a table, a text in its encoding, a picture, or bytes."""
+"""Recognise the beginning of an object: a table, a text in its encoding, an image, or bytes."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ _SHARE_OF_CONTROLS = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """A text, the codec's name, and what is odd about it."""
+    """A decoded text, the codec's name, and notes on what is odd."""
 
     text: str
     encoding: str
@@ -61,16 +61,16 @@ class Decoded:
 
 
 def decode(data: bytes, *, whole: bool) -> Decoded | None:
-    """The text that some bytes are, or None where they are none.
+    """Decode text, or return None if the bytes are not text.
 
     Args:
-        data: the beginning of it; when it is not `whole`, a character may be cut at the end and is left out.
-        whole: whether nothing follows.
+        data: the beginning of an object; if it is not `whole`, an incomplete character at the end is dropped.
+        whole: whether the object ends here.
     """
     encoding = encoding_of(data)
     decoded = _strict(data, encoding, whole)
     if decoded is None:
-        decoded = _damaged(data) or _guessed(data) if encoding == "utf-8" else _replaced(data, encoding)
+        decoded = _mostly_utf8(data) or _guessed(data) if encoding == "utf-8" else _replaced(data, encoding)
     return decoded if decoded and _is_text(decoded.text) else None
 
 
@@ -84,16 +84,16 @@ def _strict(data: bytes, encoding: str, whole: bool) -> Decoded | None:
 
 def _replaced(data: bytes, encoding: str) -> Decoded:
     text = data.decode(encoding, "replace").removeprefix("\ufeff")
-    return Decoded(text, encoding, (_lost(text, encoding),))
+    return Decoded(text, encoding, (_invalid_note(text, encoding),))
 
 
-def _lost(text: str, encoding: str) -> str:
+def _invalid_note(text: str, encoding: str) -> str:
     count = text.count(_LOST)
     return f"{count:,} place{'' if count == 1 else 's'} that {'is' if count == 1 else 'are'} not valid {encoding}"
 
 
-def _damaged(data: bytes) -> Decoded | None:
-    """UTF-8 with a few bytes that are not: far more characters beyond ASCII are whole than broken."""
+def _mostly_utf8(data: bytes) -> Decoded | None:
+    """Decode UTF-8 with a few invalid bytes, or return None unless non-ASCII characters far outnumber them."""
     decoded = _replaced(data, "utf-8")
     lost = decoded.text.count(_LOST)
     beyond = len(decoded.text) - lost - len(decoded.text.encode("ascii", "ignore"))
@@ -101,16 +101,16 @@ def _damaged(data: bytes) -> Decoded | None:
 
 
 def _guessed(data: bytes) -> Decoded | None:
-    """One byte a character, or an older Asian encoding."""
+    """Decode text in a guessed single-byte or older Asian encoding."""
     if _share_of_controls(data[:_SAMPLE].decode("latin-1")) > _SELDOM:
         return None
-    decoded = _strict(data, _likely(_around_the_odd(data)), False) or _strict(data, "cp1252", False)
+    decoded = _strict(data, _likely(_sample_of_non_ascii(data)), False) or _strict(data, "cp1252", False)
     decoded = decoded or Decoded(data.decode("latin-1"), "latin-1")
     return Decoded(decoded.text, decoded.encoding, (f"the encoding {decoded.encoding} is a guess",))
 
 
 def _likely(sample: bytes) -> str:
-    """What a language speaks for; in two bytes a character, that all of many fit is enough."""
+    """Return the encoding that fits a language, or a double-byte one in which many bytes are valid."""
     from charset_normalizer import from_bytes
 
     best = from_bytes(sample, cp_isolation=_GUESSED, preemptive_behaviour=False).best()
@@ -118,8 +118,8 @@ def _likely(sample: bytes) -> str:
     return best.encoding if best and (best.coherence > 0 or fits) else "cp1252"
 
 
-def _around_the_odd(data: bytes) -> bytes:
-    """The part that tells: from a little before the first byte beyond ASCII on."""
+def _sample_of_non_ascii(data: bytes) -> bytes:
+    """Return a sample that starts shortly before the first non-ASCII byte."""
     first = re.search(rb"[\x80-\xff]", data)
     return data[max(first.start() - 256, 0) if first else 0 :][:_SAMPLE]
 
@@ -136,7 +136,7 @@ Size = tuple[int, int]
 
 
 class Picture(NamedTuple):
-    """Format, media type, and pixels where the header says so."""
+    """Format, media type, and pixels if the header says so."""
 
     format: str
     mime: str
@@ -144,12 +144,12 @@ class Picture(NamedTuple):
 
 
 def picture_of(data: bytes) -> Picture | None:
-    """What a browser draws, by the first bytes of a file, or None."""
+    """Return the image that a file's first bytes announce, if browsers can show it."""
     seen = by_content(data)
     if seen is None or seen.name not in _SIZES:
         return None
     size = _size(_SIZES[seen.name], data)
-    if size is None and seen.name in _BY_SIZE:
+    if size is None and seen.name in _CONFIRMED_BY_SIZE:
         return None
     return Picture(seen.name, _MEDIA.get(seen.name, f"image/{seen.name.lower()}"), size)
 
@@ -172,7 +172,7 @@ def _gif(data: bytes) -> Size | None:
 
 
 def _jpeg(data: bytes) -> Size | None:
-    """The first frame header, behind whatever segments stand before it."""
+    """Return the size in the first frame header, after any other segments."""
     at = 2
     while data[at] == 0xFF:  # noqa: PLR2004 - every marker begins so
         kind = data[at + 1]
@@ -197,13 +197,13 @@ def _webp(data: bytes) -> Size | None:
 
 
 def _bmp(data: bytes) -> Size | None:
-    older = struct.unpack_from("<I", data, 14)[0] == 12  # noqa: PLR2004 - bytes of the first form of its header
+    older = struct.unpack_from("<I", data, 14)[0] == 12  # noqa: PLR2004 - bytes of the oldest header
     width, height = struct.unpack_from("<HH" if older else "<ii", data, 18)
     return (width, abs(height)) if width > 0 and height else None
 
 
 def _ico(data: bytes) -> Size | None:
-    """The largest of its pictures; 0 stands for 256."""
+    """Return the size of the largest image; 0 means 256."""
     (count,) = struct.unpack_from("<H", data, 4)
     entries = [struct.unpack_from("<BBBBHHII", data, 6 + 16 * at) for at in range(count)]
     if not entries or any(entry[3] or entry[7] < 6 + 16 * count for entry in entries):
@@ -225,8 +225,8 @@ _SIZES: dict[str, Callable[[bytes], Size | None]] = {
     "ICO": _ico,
     "AVIF": _avif,
 }
-_BY_SIZE = {"BMP", "ICO"}
-"""What few bytes begin so that only a plausible header tells."""
+_CONFIRMED_BY_SIZE = {"BMP", "ICO"}
+"""Formats with so short a signature that only a plausible header confirms them."""
 _MEDIA = {"ICO": "image/x-icon"}
 
 
@@ -237,9 +237,9 @@ _ENTITIES = re.compile(r"<!(?:ENTITY|DOCTYPE[^>]*\[)", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class _Beginning:
-    """The first bytes of what an object holds, unpacked; `whole` when that is all.
+    """The first bytes of an object, unpacked; `whole` if it ends there.
 
-    `share` is how much of the object they are; None where that is not known.
+    `share` is their share of the object, or None if unknown.
     """
 
     data: bytes
@@ -261,7 +261,7 @@ def _beginning(reader: RangeReader, count: int, most: int) -> _Beginning:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """A text and the table in it, if there is one; `enough` when nothing more need be read."""
+    """A text and its table, if it has one; `enough` if nothing more need be read."""
 
     decoded: Decoded
     start: _Beginning
@@ -269,7 +269,7 @@ class Read:
     table: TextTable | None
 
     def onto(self, seen: Preview) -> Preview:
-        """The preview with what was read."""
+        """Return the preview with what was read."""
         records, decoded, whole = self.table, self.decoded, self.start.whole
         notes = (*seen.notes, *decoded.notes, *(records.notes if records else ()))
         named = replace(seen, encoding=decoded.encoding, notes=notes)
@@ -278,7 +278,7 @@ class Read:
             layout = laid_out(decoded.text[:LAYOUT_AT_MOST]) if records else None
             cut = not whole or bool(layout and len(decoded.text) > LAYOUT_AT_MOST)
             seen = replace(named, kind="text", format=form, text=decoded.text, layout=layout, truncated=cut)
-            # One with entities of its own may grow without end when it is drawn.
+            # An SVG with its own entities may grow without end when drawn.
             is_drawn = form == "SVG" and whole and not _ENTITIES.search(decoded.text)
             return replace(seen, image=decoded.text.encode(), mime="image/svg+xml") if is_drawn else seen
         total = records.count if whole and not records.broken else None
@@ -297,12 +297,12 @@ class Read:
 
 
 def read_text(key: str, start: _Beginning, *, rows: int) -> Read | None:
-    """What the beginning of a text says, or None where it is no text.
+    """Read the beginning of a text, or return None if it is not text.
 
     Args:
         key: of the object.
-        start: the beginning of what it holds.
-        rows: of a table, or lines of a text, that are wanted.
+        start: its beginning.
+        rows: wanted rows of a table or lines of a text.
     """
     decoded = decode(start.data, whole=start.whole)
     if decoded is None or not start.data:
@@ -316,13 +316,13 @@ CONTAINER_AT_MOST = 64_000_000
 
 
 def read_rows(reader: RangeReader, seen: Preview, name: str, rows: int) -> Preview:
-    """The same preview with the first rows, where the format is one that a process apart reads.
+    """Return the preview with the first rows, if the format is read in a separate process.
 
     Args:
         reader: the object.
-        seen: what is shown where there are no rows: its bytes.
+        seen: the preview to fall back to, with a hex dump.
         name: of the format.
-        rows: at most.
+        rows: maximum.
     """
     if name not in READERS:
         return seen
@@ -338,13 +338,13 @@ def read_rows(reader: RangeReader, seen: Preview, name: str, rows: int) -> Previ
 
 
 def read_packed_rows(reader: RangeReader, seen: Preview, known: Format, rows: int) -> Preview:
-    """The same of a file that is packed as a whole, as SELECT and COPY read it.
+    """Return the preview with the first rows of a compressed file, read as SELECT and COPY read it.
 
     Args:
         reader: the object.
-        seen: what is shown where there are no rows, with what it is packed by.
-        known: the format of what is in it.
-        rows: at most.
+        seen: the preview to fall back to, with its compression.
+        known: the format inside.
+        rows: maximum.
     """
     if known.type not in KINDS - {"ORC"}:
         return seen
@@ -407,14 +407,14 @@ def preview(
     version_id: str | None = None,
     description: Description | None = None,
 ) -> Preview:
-    """The beginning of an object as a table, text, image or bytes.
+    """Return the beginning of an object as a table, text, image or bytes.
 
     Args:
-        connection: what to read through.
+        connection: used to read it.
         location: bucket and exact key.
-        rows: rows of a table at most, and no more than 10,000.
-        version_id: the version to read, the current one by default.
-        description: of this object and version, where the caller has it: saves the HEAD.
+        rows: maximum rows of a table, up to 10,000.
+        version_id: the version to read; by default the current one.
+        description: of this object and version, if known; saves the HEAD request.
 
     Raises:
         S3ConnError: there is no such object, it may not be read, it changed meanwhile, or the server cannot be reached.
@@ -425,15 +425,15 @@ def preview(
         return _archived(known, asked)
     if known.size == 0:
         return Preview("empty", known, format="empty", requests=asked)
-    # The current version is not asked for by its id, which takes a right of its own.
+    # Reading the current version by its id would need another permission.
     read = known if version_id else replace(known, version_id=None)
     reader = RangeReader(connection, location, read, limit=IMAGE_AT_MOST + 2 * TEXT_AT_MOST)
-    blank = Preview("binary", known, notes=_too_many(rows))
+    blank = Preview("binary", known, notes=_row_limit_note(rows))
     try:
         seen = _read(reader, blank, location.key, min(rows, ROWS_AT_MOST))
     except S3ConnError:
         raise
-    except Exception as error:  # noqa: BLE001 - libraries raise all there is over damaged bytes
+    except Exception as error:  # noqa: BLE001 - libraries raise anything over damaged bytes
         if reader.failure or _is_ours(error):
             raise (reader.failure or error) from None
         known_by = _bytes(blank, reader.part(0, min(BLOCK, _HEX_BYTES)), reader.size)
@@ -444,7 +444,7 @@ def preview(
 
 
 def _is_ours(error: Exception) -> bool:
-    """Whether an error is a fault of this package, and not what a library made of the bytes that it was given."""
+    """Whether an error is a fault of this package, not a library's reaction to damaged bytes."""
     trace, where = error.__traceback__, ""
     while trace is not None:
         where = trace.tb_frame.f_globals.get("__name__", "")
@@ -459,7 +459,7 @@ def _archived(known: Description, asked: int) -> Preview:
     return Preview("archived", known, format="archived", requests=asked, notes=(f"it is in {where}: {state}",))
 
 
-def _too_many(rows: int) -> tuple[str, ...]:
+def _row_limit_note(rows: int) -> tuple[str, ...]:
     return (f"a preview has at most {ROWS_AT_MOST:,} rows",) if rows > ROWS_AT_MOST else ()
 
 
@@ -476,13 +476,13 @@ def _read(reader: RangeReader, blank: Preview, key: str, rows: int) -> Preview:
     begins_so = first.startswith((PARQUET_MAGIC, ENCRYPTED_MAGIC))
     if begins_so and not promised and (parquet := read_parquet(reader, blank, rows)):
         return parquet
-    return _image(reader, blank, first) or _other(reader, blank, first, rows) or _text(reader, blank, key, rows)
+    return _image(reader, blank, first) or _recognised(reader, blank, first, rows) or _text(reader, blank, key, rows)
 
 
 def _image(reader: RangeReader, blank: Preview, first: bytes) -> Preview | None:
     picture = picture_of(first)
     if picture and picture.size is None and len(first) < reader.size:
-        # A camera's notes may stand before the size.
+        # A camera's metadata may come before the size.
         picture = picture_of(reader.part(0, TEXT_AT_MOST))
     if picture is None:
         return None
@@ -493,11 +493,11 @@ def _image(reader: RangeReader, blank: Preview, first: bytes) -> Preview | None:
     return replace(seen, image=reader.part(0, reader.size))
 
 
-def _other(reader: RangeReader, blank: Preview, first: bytes, rows: int) -> Preview | None:
-    """A format that is recognised: its rows, or its bytes where it has none."""
+def _recognised(reader: RangeReader, blank: Preview, first: bytes, rows: int) -> Preview | None:
+    """Return the rows of a recognised format, or its bytes if it has none."""
     seen = by_content(first)
     name = "Arrow stream" if is_arrow_stream(first) else seen.name if seen else None
-    if name is None or name == "Parquet":  # which is one by its end
+    if name is None or name == "Parquet":  # Parquet is recognised by its end
         return None
     return read_rows(reader, replace(_bytes(blank, first, reader.size), format=name), name, rows)
 
@@ -507,7 +507,7 @@ def _bytes(blank: Preview, data: bytes, size: int) -> Preview:
 
 
 def _not_text(seen: Preview, start: _Beginning, name: str, raw: bytes) -> Preview:
-    """The bytes inside, or those of the object where nothing can be unpacked."""
+    """Return a preview of the unpacked bytes, or of the object's own if nothing can be unpacked."""
     if start.whole and not start.data:
         return replace(seen, kind="empty", format="empty")
     if not start.data:
@@ -519,7 +519,7 @@ def _not_text(seen: Preview, start: _Beginning, name: str, raw: bytes) -> Previe
 
 
 def _text(reader: RangeReader, blank: Preview, key: str, rows: int) -> Preview:
-    """As much as the rows need: one block, or else the most that is read of a text."""
+    """Read as much as the rows need: one block, then 1 MiB, then the maximum."""
     most = TEXT_AT_MOST * (1 if rows <= _FEW_ROWS else _OF_MANY_ROWS)
     for count in (BLOCK, TEXT_AT_MOST, most):
         start = _beginning(reader, count, max(count, TEXT_AT_MOST))
@@ -533,4 +533,4 @@ def _text(reader: RangeReader, blank: Preview, key: str, rows: int) -> Preview:
         if read is None and (last or start.data):
             bytes_ = _not_text(seen, start, known.name if known else "binary", reader.part(0, BLOCK))
             return read_packed_rows(reader, bytes_, known, rows) if known and start.compression else bytes_
-    raise AssertionError  # the last round returns
+    raise AssertionError  # the last round always returns

@@ -1,4 +1,4 @@
-"""The beginning of a text as a table, by what `detect` says of it: the columns and rows that SELECT and COPY have."""
+"""The beginning of a text as a table, with the columns and rows that SELECT and COPY give."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class TextTable:
-    """The first rows of a text; `table` is None for a document of JSON, which is none.
+    """The first rows of a text; `table` is None for a JSON document.
 
-    `count` is how many records all of the text has that was read; `broken` when others follow that cannot be read.
+    `count` is the number of records in all of the text read; `broken` if unreadable ones follow.
     """
 
     table: pa.Table | None
@@ -52,14 +52,14 @@ class TextTable:
 
 
 def read_table(key: str, text: str, *, whole: bool, rows: int, alone: bool = False) -> TextTable | None:
-    """The first rows of a text, or None where it is no table.
+    """Return the first rows of a text, or None if it is not a table.
 
     Args:
         key: of the object.
-        text: the beginning; where it is not `whole`, the last record may be cut and is left out.
-        whole: whether nothing follows.
-        rows: at most.
-        alone: whether an object of JSON that is the only one is a row, and no document.
+        text: the beginning; if it is not `whole`, an incomplete last record is dropped.
+        whole: whether the object ends here.
+        rows: maximum.
+        alone: whether a single JSON object is a row rather than a document.
     """
     head = text[:HEAD].encode("utf-8", "replace")
     try:
@@ -72,17 +72,17 @@ def read_table(key: str, text: str, *, whole: bool, rows: int, alone: bool = Fal
     return read(text, detected, whole=whole, rows=rows) if read else None
 
 
-# Records of fields
+# Delimited text
 
 
 def _delimited(text: str, detected: Detected, *, whole: bool, rows: int) -> TextTable | None:
     settings, names = detected.settings, [*detected.names]
     plain = without_lines(text, settings.get("SKIP_LINES", 0), settings.get("COMMENT_PREFIX", ""))
     nulls = {*nulls_of(settings)}
-    # Within quotes a text that stands for no value is one, but not in logs.
+    # A null text within quotes is a value, except in logs.
     marked = () if detected.log or MARK_OF_QUOTED in plain else nulls
     every = records(plain, settings["DELIMITER"], whole=whole, most=None, marked=marked)[int(settings["HEADER"]) :]
-    # As in DuckDB, a delimiter behind the last field begins no other.
+    # As in DuckDB, a trailing delimiter does not start another field.
     shown = [record[:-1] if record[len(names) :] == [""] else record for record in every[:rows]]
     width = max(map(len, [names, *shown]))
     if not 0 < width <= COLUMNS_AT_MOST:
@@ -94,17 +94,17 @@ def _delimited(text: str, detected: Detected, *, whole: bool, rows: int) -> Text
     notes += ("the quote in the last record does not end",) if is_open and whole else ()
     names = unique_names([*names, *[""] * (width - len(names))])
     columns = [pa.array([_field(record, at, nulls) for record in every], pa.string()) for at in range(width)]
-    # By their places: a name may have what none of SQL does, such as NUL.
+    # By index: a name may contain what SQL names may not, such as NUL.
     places = [f"c{at}" for at in range(width)]
     typed, _ = _typed(CsvRows(_RECORDS, tuple(places)), pa.Table.from_arrays(columns, names=places), rows)
-    return TextTable(typed.rename_columns(names), _name_of(detected), len(every), notes)
+    return TextTable(typed.rename_columns(names), _format_name(detected), len(every), notes)
 
 
 def _field(record: Sequence[str], at: int, nulls: set[str]) -> str | None:
     return record[at].removeprefix(MARK_OF_QUOTED) if at < len(record) and record[at] not in nulls else None
 
 
-def _name_of(detected: Detected) -> str:
+def _format_name(detected: Detected) -> str:
     delimiter = detected.settings["DELIMITER"]
     return detected.log or (detected.format.name if delimiter in ",\t" else f"CSV ({delimiter})")
 
@@ -126,15 +126,15 @@ _WRONG = (ValueError, RecursionError)
 
 
 def _json(text: str, detected: Detected, *, whole: bool, rows: int, alone: bool) -> TextTable | None:
-    """Objects as rows: of an array, of lines, or one behind the other; a single value is a document."""
+    """Return JSON objects as rows (an array, lines, or concatenated); a single value is a document."""
     trail = _BEFORE_RECORDS.match(text) if detected.format.type == "CLOUDTRAIL" else None
     values, in_array, at = _values(text, trail.end() if trail else 0)
     objects = [*takewhile(lambda value: value.names is not None, values)]
     texts = pa.table({DOCUMENT: pa.array([value.text for value in objects], pa.string())})
-    objects = objects[: _valid(texts)]
+    objects = objects[: _valid_count(texts)]
     ended = text[at:].strip() == ("]" if in_array else "") or bool(trail and text[at : at + 1] == "]")
     several = in_array or alone or len(objects) > 1 or not (ended or whole)
-    if in_array and not ended and text[at : at + 1] == "]":  # more stands behind it
+    if in_array and not ended and text[at : at + 1] == "]":  # there is more after the array
         several = False
     names = {name for value in objects for name in value.names or ()} if several else set()
     if not names or len(names) > COLUMNS_AT_MOST:
@@ -154,66 +154,64 @@ def _json(text: str, detected: Detected, *, whole: bool, rows: int, alone: bool)
 
 @dataclass(frozen=True, slots=True)
 class _Value:
-    """A value of JSON as it is written; `names` of its fields where it is an object and has none of them twice."""
+    """A JSON value as written; `names` of an object's fields, None if it is not an object or a name appears twice."""
 
     text: str
     names: frozenset[str] | None
 
 
 def _values(text: str, start: int) -> tuple[list[_Value], bool, int]:
-    """The values of an array, or of those that stand one behind the other; whether it is one, and where they end."""
-    # Numbers are DuckDB's to read: Python's integers have an end.
+    """Return the values of an array or of concatenated JSON, whether it is an array, and the offset of their end."""
+    # DuckDB converts the numbers: Python limits the digits of integers.
     decoder = json.JSONDecoder(object_pairs_hook=_names, parse_int=len, parse_float=len)
     values = list[_Value]()
-    at = _behind(text, start)
+    at = _skip_gap(text, start)
     in_array = text[at : at + 1] == "["
-    at = _behind(text, at + in_array)
+    at = _skip_gap(text, at + in_array)
     while at < len(text) and not (in_array and text[at] == "]"):
         try:
             names, end = decoder.raw_decode(text, at)
         except _WRONG:
             break
         values.append(_Value(text[at:end], names if isinstance(names, frozenset) else None))
-        at = _behind(text, end)
+        at = _skip_gap(text, end)
     return values, in_array, at
 
 
 def _names(pairs: list[tuple[str, Any]]) -> frozenset[str] | None:
-    """None where a name appears twice, so that no value of it is lost without a word."""
+    """Return the names of fields, or None if one appears twice, so that no value is lost silently."""
     names = frozenset(name for name, _ in pairs)
     return names if len(names) == len(pairs) else None
 
 
-def _behind(text: str, at: int) -> int:
+def _skip_gap(text: str, at: int) -> int:
     gap = _GAP.match(text, at)
     return gap.end() if gap else at
 
-
-# Types
 
 _RECORDS = "records"
 
 
 def _typed(rows: TextRows, texts: pa.Table, most: int) -> tuple[pa.Table, dict[str, str]]:
-    """The first of some records, each value of the type that its column has for all of them; and these types."""
+    """Return the first records, each column in the type that fits all of them, and the types in SQL."""
     database = beside()
     database.register(_RECORDS, texts)
     known: Any = rows.learn(database, whole=True)
     types = {name: "VARCHAR" if kind == NULL else kind for name, kind in rows.types(known).items()}
-    values = _of_json(known, types) if isinstance(rows, JsonRows) else _of_fields(types)
+    values = _json_columns(known, types) if isinstance(rows, JsonRows) else _field_columns(types)
     source = f"(SELECT {numbers_as_written(DOCUMENT)} AS {DOCUMENT} FROM {_RECORDS})"  # noqa: S608 - names of our own
     query = f"SELECT {', '.join(values)} FROM {source if isinstance(rows, JsonRows) else _RECORDS} LIMIT {most}"  # noqa: S608 - as above
     return database.sql(query).to_arrow_table(), types
 
 
-def _of_fields(types: Mapping[str, str]) -> Iterator[str]:
-    """The columns in SQL. No cast is asked whether it is exact: each type was chosen for holding all that is cast."""
+def _field_columns(types: Mapping[str, str]) -> Iterator[str]:
+    """Yield the columns in SQL. The casts need no check: each type was chosen because it holds all values."""
     for name, kind in types.items():
         yield f"{cast(identifier(name), kind).value} AS {identifier(name)}"
 
 
-def _of_json(known: JsonTypes, types: Mapping[str, str]) -> Iterator[str]:
-    """The same of records whose numbers are as they are written."""
+def _json_columns(known: JsonTypes, types: Mapping[str, str]) -> Iterator[str]:
+    """Yield the columns of JSON records in SQL, numbers as written."""
     values = f"json_extract({DOCUMENT}, {pointers(known.names)})"
     for at, (field, name) in enumerate(known.columns.items(), 1):
         value, kind, shape = f"{values}[{at}]", types[name], known.shape[field]
@@ -226,8 +224,8 @@ def _of_json(known: JsonTypes, types: Mapping[str, str]) -> Iterator[str]:
         yield f"{made} AS {identifier(name)}"
 
 
-def _valid(texts: pa.Table) -> int:
-    """How many of some records are JSON for SELECT and COPY, too, before the first that is not."""
+def _valid_count(texts: pa.Table) -> int:
+    """Return the number of records before the first that is not JSON to SELECT and COPY."""
     database = beside()
     database.register(_RECORDS, texts)
     numbered = f"SELECT row_number() OVER () - 1 AS number, * FROM {_RECORDS}"  # noqa: S608 - a name of our own
@@ -236,19 +234,17 @@ def _valid(texts: pa.Table) -> int:
     return len(texts) if first is None else int(first)
 
 
-# A document
-
-_PIECES = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\Z)|[\[\]{},:]|[^\s"\[\]{},:]+')
+_TOKENS = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\Z)|[\[\]{},:]|[^\s"\[\]{},:]+')
 _STEP = "  "
 _DEEPEST = 40
 _OPENING, _CLOSING = {"[", "{"}, {"]", "}"}
 
 
 def laid_out(text: str) -> str:
-    """A JSON document with a line for each value, and every value as it is written; it may be cut."""
+    """Return a JSON document, maybe truncated, with one line for each value and every value as written."""
     parts: list[str] = []
     depth, before = 0, ""
-    for piece in _PIECES.findall(text):
+    for piece in _TOKENS.findall(text):
         closes, opened = piece in _CLOSING, before in _OPENING
         depth -= closes
         if before == "," or (closes != opened):

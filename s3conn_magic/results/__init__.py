@@ -1,4 +1,4 @@
-"""Results of statements: in frames, cards and charts as a notebook shows them, and here as a command prints them."""
+"""Results as notebooks show them (frames, cards, charts) and, in this module, as commands print them."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 FORMATS = ("table", "csv", "json", "jsonl", "parquet", "arrow")
-"""How rows are printed."""
+"""Formats in which rows can be printed."""
 BINARY = ("parquet", "arrow")
-"""Those that are no text."""
+"""The formats that are not text."""
 _WIDE = str(10**6)
 _QUOTED = re.compile(r'[",\r\n]|^\s|\s$')
 
 
 class Printer:
-    """The results of statements on standard output, in one of `FORMATS`.
+    """Print the results of statements to standard output, in one of `FORMATS`.
 
-    As a table each is printed as it comes: whole, unless standard output is a terminal. In the other formats rows are
-    printed, one table after the other, and what has none, such as a message, goes to standard error. A Parquet file and
-    an Arrow stream hold one table.
+    In the format `table` each result is printed as it comes, in full unless standard output is a terminal. In the other
+    formats rows are printed, one table after the other; results without rows, such as messages, go to standard error.
+    A Parquet file and an Arrow stream hold one table.
     """
 
     def __init__(self, format_: str) -> None:
         self._format = format_
         self._tables = 0
-        # A terminal does what control characters of a key say.
-        self._shown = visible if sys.stdout.isatty() else str
+        # A terminal would obey control characters in a key.
+        self._printable = visible if sys.stdout.isatty() else str
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
 
@@ -42,10 +42,10 @@ class Printer:
         """Print a result.
 
         Raises:
-            S3ConnError: the format holds one table, or no two columns of one name.
+            S3ConnError: the format holds only one table, or no two columns of the same name.
         """
         if self._format == "table":
-            sys.stdout.write(f"{_whole(result)}\n\n")
+            sys.stdout.write(f"{_full_text(result)}\n\n")
             sys.stdout.flush()
         elif (table := _rows(result)) is None:
             sys.stderr.write(f"{text_of(result)}\n")
@@ -64,10 +64,10 @@ class Printer:
     def _csv(self, table: pa.Table) -> None:
         from s3conn_magic.jobs.writing import texts_of
 
-        fields = [_field(self._shown(name)) for name in table.column_names]
+        fields = [_field(self._printable(name)) for name in table.column_names]
         sys.stdout.write(",".join(fields) + "\n")
         for row in texts_of(table):
-            sys.stdout.write(",".join("" if text is None else _field(self._shown(text)) for text in row) + "\n")
+            sys.stdout.write(",".join("" if text is None else _field(self._printable(text)) for text in row) + "\n")
 
     def _json(self, table: pa.Table) -> None:
         from s3conn_magic.jobs.writing import documents
@@ -75,7 +75,7 @@ class Printer:
         _check_names(table)
         before = "[\n"
         for text in documents(table):
-            sys.stdout.write(before + self._shown(text))
+            sys.stdout.write(before + self._printable(text))
             before = ",\n"
         sys.stdout.write("[]\n" if before == "[\n" else "\n]\n")
 
@@ -84,13 +84,13 @@ class Printer:
 
         _check_names(table)
         for text in documents(table):
-            sys.stdout.write(self._shown(text) + "\n")
+            sys.stdout.write(self._printable(text) + "\n")
 
     def _parquet(self, table: pa.Table) -> None:
         import pyarrow.parquet as pq
 
         _check_names(table)
-        whole = io.BytesIO()  # a pipe has no way back, which a writer of Parquet may want
+        whole = io.BytesIO()  # a pipe cannot seek, as the Parquet writer may
         pq.write_table(table, whole)
         sys.stdout.buffer.write(whole.getbuffer())
 
@@ -102,7 +102,7 @@ class Printer:
 
 
 def _rows(result: Any) -> pa.Table | None:
-    """Return a result's rows, or None where it has none."""
+    """Return a result's rows, or None if it has none."""
     import pyarrow as pa
 
     from s3conn_magic.results.introspection import in_form
@@ -121,19 +121,19 @@ def _check_names(table: pa.Table) -> None:
 
 
 def _field(text: str) -> str:
-    """Return a text as a field of CSV. An empty one has quotes, as a missing one has none."""
+    """Return a text as a CSV field. An empty text is quoted, a missing value is not."""
     return text if text and not _QUOTED.search(text) else '"' + text.replace('"', '""') + '"'
 
 
-def _whole(result: Any) -> str:
-    """Return what a terminal shows of a result, or all of it where standard output is none."""
+def _full_text(result: Any) -> str:
+    """Return the text of a result as a terminal shows it, or in full if standard output is not a terminal."""
     if sys.stdout.isatty():
         return text_of(result)
     import pandas as pd
 
     limits: list[Any] = ["display.max_rows", None, "display.max_columns", None, "display.max_colwidth", None]
     width = os.environ.get("COLUMNS")
-    # What is cut or wrapped at the width of a terminal asks for it here.
+    # Code that cuts or wraps at a terminal's width reads it from here.
     os.environ["COLUMNS"] = _WIDE
     try:
         with pd.option_context(*limits):
@@ -146,7 +146,7 @@ def _whole(result: Any) -> str:
 
 
 def text_of(result: Any) -> str:
-    """Return what a terminal shows of a result."""
+    """Return the text of a result as a terminal shows it."""
     bundle = result._repr_mimebundle_() if hasattr(result, "_repr_mimebundle_") else None
     data = bundle[0] if isinstance(bundle, tuple) else bundle
     return str(data["text/plain"]) if data else repr(result)

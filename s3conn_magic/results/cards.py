@@ -1,4 +1,4 @@
-"""Short results, a message and the card of a connection; and how far a statement is, as one line."""
+"""Messages, the cards of connections and datasets, and the progress line."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from s3conn_magic.listing.request import Progress
 
 NOT_TYPESET = "tex2jax_ignore mathjax_ignore"
-"""The older and the newer class by which MathJax leaves an element alone: a key may read `$x$`."""
+"""The older and the newer class that keep MathJax off an element: a key may contain `$x$`."""
 QUIET = "opacity:0.72"
-"""Of what matters less: in the page's own colour, whichever that is."""
+"""Style of less important text: the page's own colour, faded."""
 _LINE = "rgba(128,128,128,0.4)"
-"""Seen on a light and on a dark page."""
+"""Visible on light and dark pages."""
 _BOX = (
     f"display:inline-block;border:1px solid {_LINE};border-radius:4px;padding:8px 14px;"
     "font-size:13px;line-height:1.5;max-width:100%;box-sizing:border-box"
@@ -37,7 +37,7 @@ _VALUE = f"{_CELL}padding:0;overflow-wrap:anywhere"
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A sentence or two; `str` is the text itself."""
+    """One or more sentences; `str` is the exact text."""
 
     text: str
 
@@ -85,7 +85,7 @@ def _escaped(text: str) -> str:
 
 
 SNAPSHOT_STYLE = Path(__file__).parent / "snapshot.css"
-"""What hides a snapshot where its widget is shown."""
+"""The style sheet that hides a snapshot where its widget is shown."""
 _VIEW = "application/vnd.jupyter.widget-view+json"
 _AS_IT_WAS = "<p><em>As it was when the cell ran: run the cell again to browse.</em></p>"
 
@@ -93,14 +93,14 @@ _AS_IT_WAS = "<p><em>As it was when the cell ran: run the cell again to browse.<
 def snapshot_table(
     title: str, heads: Sequence[str], rows: Iterable[Sequence[str]], rest: str, *, numbers: Collection[int]
 ) -> str:
-    """Return rows as a table to open: no script, every text escaped.
+    """Return rows as an HTML table inside `<details>`, without scripts and with every text escaped.
 
     Args:
-        title: above it.
-        heads: names of the columns.
-        rows: texts in their visible form.
-        rest: what is said of what is left out.
-        numbers: places of the columns that end at the right; pages have rules of their own for the others.
+        title: shown above the table.
+        heads: column names.
+        rows: cell texts in their visible form.
+        rest: a note on rows left out.
+        numbers: indexes of right-aligned columns; the others are left-aligned, against the page's own rules.
     """
     sides = ["right" if at in numbers else "left" for at in range(len(heads))]
 
@@ -117,16 +117,16 @@ def snapshot_table(
 
 
 def show_with_snapshot(bundle_of: Callable[[], Any], title: str) -> None:
-    """Display a widget, and its HTML and text as an output of their own.
+    """Display a widget, and its HTML and text as a separate output.
 
-    Without its kernel, JupyterLab has an error in a widget's place and no other form of the same output.
+    Without its kernel, JupyterLab shows an error in place of a widget, and no other form of the same output.
 
     Args:
-        bundle_of: gives what the widget's `_repr_mimebundle_` does, HTML and text in it; called in a notebook only.
-        title: what the widget shows, for where neither of the two is.
+        bundle_of: returns the widget's `_repr_mimebundle_`, with HTML and text; called only in a notebook.
+        title: what the widget shows, for front ends that display neither of the two.
 
     Raises:
-        NotImplementedError: there is no notebook, so that IPython goes on as usual.
+        NotImplementedError: this is not a notebook, so IPython falls back to its usual display.
     """
     from IPython.core.getipython import get_ipython
     from IPython.display import display
@@ -146,10 +146,10 @@ def show_with_snapshot(bundle_of: Callable[[], Any], title: str) -> None:
 
 
 def connection_card(connection: Connection, did: str) -> Card:
-    """Return what a connection is and reaches. No secret.
+    """Return the card of a connection: its settings and what it can reach, without secrets.
 
     Args:
-        connection: after its probe, or without one.
+        connection: probed or not.
         did: what happened to it, such as `created`.
     """
     settings, findings, configuration = connection.settings, connection.findings, connection.shown_configuration
@@ -178,7 +178,7 @@ _DETAILS = "margin:2px 0;overflow-wrap:anywhere"
 
 @dataclass(frozen=True, slots=True)
 class DatasetsCard:
-    """The datasets of DISCOVER as a list to open, in the notebook."""
+    """The datasets of DISCOVER as a collapsible list in the notebook."""
 
     datasets: tuple[Dataset, ...]
 
@@ -191,11 +191,11 @@ class DatasetsCard:
 
     @interruptible
     def _repr_html_(self) -> str:
-        return f'<div class="{NOT_TYPESET}" style="{_BOX}">{"".join(map(_opened, self.datasets))}</div>'
+        return f'<div class="{NOT_TYPESET}" style="{_BOX}">{"".join(map(_details_html, self.datasets))}</div>'
 
 
 def datasets_card(datasets: Sequence[Dataset]) -> DatasetsCard:
-    """Return the card of some datasets, the largest of them."""
+    """Return the card of the first `_SHOWN_DATASETS` datasets."""
     return DatasetsCard(tuple(datasets[:_SHOWN_DATASETS]))
 
 
@@ -213,12 +213,12 @@ def _headline(dataset: Dataset) -> str:
 
 def dataset_lines(dataset: Dataset) -> dict[str, Any]:
     """Return what the explorer's panel shows of a dataset: a headline, lines, and a cell that queries it."""
-    lines = [[label, visible(text)] for label, text in _lines(dataset).items()]
+    lines = [[label, visible(text)] for label, text in _dataset_lines(dataset).items()]
     query = f"%%upsql\n{dataset.query};" if dataset.query and dataset.query.isprintable() else ""
     return {"headline": visible(_headline(dataset)), "lines": lines, "query": query}
 
 
-def _lines(dataset: Dataset) -> dict[str, str]:
+def _dataset_lines(dataset: Dataset) -> dict[str, str]:
     columns = [f"{name} {kind}" for name, kind in dataset.columns or ()]
     lines = {
         "partitions": "; ".join(map(str, dataset.partitions)),
@@ -229,8 +229,8 @@ def _lines(dataset: Dataset) -> dict[str, str]:
     return {label: text for label, text in lines.items() if text}
 
 
-def _opened(dataset: Dataset) -> str:
-    lines = {**_lines(dataset), **({"query": dataset.query} if dataset.query else {})}
+def _details_html(dataset: Dataset) -> str:
+    lines = {**_dataset_lines(dataset), **({"query": dataset.query} if dataset.query else {})}
     rows = "".join(f"<div style='{_DETAILS}'>{label}: {_escaped(text)}</div>" for label, text in lines.items())
     return f'<details><summary style="{_DETAILS}">{_escaped(_headline(dataset))}</summary>{rows}</details>'
 
@@ -240,7 +240,7 @@ def _region(configuration: Configuration) -> str | None:
 
 
 def _reached_at(configuration: Configuration) -> list[str]:
-    """Return what is unusual about the endpoints of AWS that are asked."""
+    """Return the special kinds of AWS endpoint in use, each with the source of its setting."""
     kinds = {
         "FIPS": configuration.fips,
         "dual-stack": configuration.dualstack,
@@ -265,9 +265,9 @@ _GREY, _BLUE = f"background:{_LINE}", "background:var(--jp-brand-color1,#1976d2)
 
 
 def progress_text(progress: Progress, *, done: bool = False) -> str:
-    """Return one line: keys, bytes, keys a second, requests, seconds; and the part done where it can be estimated.
+    """Return the progress as one line: keys, bytes, keys per second, requests, seconds, and the estimated share done.
 
-    What a job does is counted in objects, what a query reads in bytes alone.
+    Jobs count objects instead of keys; queries count only bytes.
     """
     rate = progress.keys / progress.elapsed if progress.elapsed else 0.0
     parts = {
@@ -282,7 +282,7 @@ def progress_text(progress: Progress, *, done: bool = False) -> str:
 
 
 def progress_bar(progress: Progress) -> str:
-    """Return a bar of text, or nothing where the whole cannot be estimated."""
+    """Return a text bar, or an empty text if the total cannot be estimated."""
     if progress.fraction is None:
         return ""
     filled = round(progress.fraction * _BAR_CELLS)
@@ -290,7 +290,7 @@ def progress_bar(progress: Progress) -> str:
 
 
 def progress_html(progress: Progress, *, done: bool = False) -> str:
-    """Return the line with a bar before it, in the notebook's colours."""
+    """Return the progress line as HTML, after a bar unless the statement is done."""
     bar = "" if done or progress.fraction is None else _html_bar(progress.fraction)
     text = html.escape(progress_text(progress, done=done))
     return (
@@ -308,14 +308,14 @@ _BETWEEN_SECONDS = 0.1
 
 
 class ProgressLine:
-    """Shows what it is called with, at most ten times a second; on leaving, the last line stays as the summary."""
+    """Show progress at most ten times a second; on exit the last line stays as the summary."""
 
     def __init__(self) -> None:
         self._last: Progress | None = None
         self._shown_at: float | None = None
 
     def __call__(self, progress: Progress) -> None:
-        """Show a snapshot, unless the listing is young or was shown just now."""
+        """Show the progress, unless the statement has just begun or a line was just shown."""
         self._last = progress
         due = _SILENT_SECONDS if self._shown_at is None else self._shown_at + _BETWEEN_SECONDS
         if progress.elapsed >= due:
@@ -334,7 +334,7 @@ class ProgressLine:
 
 
 class NotebookProgress(ProgressLine):
-    """A display that is updated in place."""
+    """Progress in a notebook: a display that is updated in place."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -351,7 +351,7 @@ class NotebookProgress(ProgressLine):
 
 
 class TerminalProgress(ProgressLine):
-    """A line of a terminal that is written over; silent where the stream is no terminal."""
+    """Progress in a terminal: a line that is overwritten; silent if the stream is not a terminal."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
         super().__init__()

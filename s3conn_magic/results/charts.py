@@ -1,4 +1,4 @@
-"""The chart of ANALYZE: a treemap or bars, whose data travels as a message and never as state."""
+"""The chart of ANALYZE: a treemap or bars. Its data is sent as a message and never kept as widget state."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _HERE = Path(__file__).parent
 _FRONT = _HERE.parent / "explorer" / "front"
 DRAWN = 200
-"""Most groups that are drawn apart from the others; as many by bytes as by objects are sent."""
+"""Most groups drawn separately; this many of the largest by bytes and by objects are sent."""
 _LONGEST = 300
 _ORDERED = frozenset({"AGE", "SIZE"})
 _NAMES = {
@@ -42,21 +42,21 @@ _ROWS, _CELLS = 100, 24
 
 
 def shown_group(name: str, by: AnalyzeBy) -> str:
-    """Return the visible form of a group's label."""
+    """Return a group's label in its visible form."""
     text = visible(name) if name else _NAMES[by][1]
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 
 
 def chart_data(frame: pd.DataFrame, *, by: AnalyzeBy, title: str) -> dict[str, Any]:
-    """Return a frame of ANALYZE as `Treemap.show` of treemap.js takes it.
+    """Return a frame of ANALYZE in the form that `Treemap.show` in treemap.js takes.
 
     Args:
         frame: with the columns of ANALYZE.
-        by: what it is grouped by.
+        by: the grouping.
         title: what is analyzed, in its visible form.
 
     Returns:
-        `groups`, of which the largest stand for all, and `total` of all; times are ISO 8601 text.
+        The largest `groups`, and the `total` of all; times are ISO 8601 text.
     """
     sent = frame.loc[frame["bytes"].nlargest(DRAWN).index.union(frame["objects"].nlargest(DRAWN).index)]
     drawn = sent.drop(columns=["share", "usd_month"], errors="ignore")
@@ -78,11 +78,11 @@ def _time(moment: pd.Timestamp) -> str:
 
 
 class AnalysisChart(anywidget.AnyWidget):
-    """A frame of ANALYZE, drawn.
+    """The chart of a frame of ANALYZE.
 
     Args:
         frame: with the columns of ANALYZE.
-        by: what it is grouped by.
+        by: the grouping.
         location: what was analyzed.
     """
 
@@ -99,7 +99,7 @@ class AnalysisChart(anywidget.AnyWidget):
     def _receive(self, _widget: object, content: dict[str, Any], _buffers: object) -> None:
         if content["type"] == "begin":
             data = chart_data(self._frame, by=self._by, title=self._title)
-            # ASCII only, as a lone surrogate would break the channel.
+            # ASCII only: a lone surrogate would break the channel.
             self.send({"json": json.dumps(data, separators=(",", ":"))})
 
     @interruptible
@@ -119,7 +119,7 @@ class AnalysisChart(anywidget.AnyWidget):
         return f"{self._title} by {_NAMES[self._by][0]} · {counted(objects, 'object')} · {size_text(size)}"
 
     def _lines(self) -> list[tuple[str, str, str, str]]:
-        """Return label, bar, size and number of objects of the first groups."""
+        """Return label, bar, size and number of objects for each of the first groups."""
         first = self._frame.head(_ROWS)
         most = max(first["bytes"].max(), 1) if len(first) else 1
         rows = zip(first["group"], first["bytes"], first["objects"], strict=True)
@@ -136,13 +136,12 @@ class AnalysisChart(anywidget.AnyWidget):
         return "\n".join(filter(None, [self._head(), *drawn, self._rest()]))
 
     def _html(self) -> str:
-        """Return a table in `<details>`: no script, every text escaped."""
         heads = (_NAMES[self._by][0], "bytes", "size", "objects")
         return snapshot_table(self._head(), heads, self._lines(), self._rest(), numbers={2, 3})
 
 
 def _bar(part: float) -> str:
-    """Return a bar of text; nothing is only for nothing."""
+    """Return a text bar, empty only for zero."""
     cells = round(part * _CELLS * 2)
     return "█" * (cells // 2) + "▌" * (cells % 2) or ("▏" if part else "")
 

@@ -1,4 +1,4 @@
-"""Results as pandas frames with the columns of the reference table, typed also when empty."""
+"""Results as pandas frames, typed even when empty, whose printed form is safe and readable."""
 
 from __future__ import annotations
 
@@ -33,28 +33,28 @@ _DTYPES: dict[str, Any] = {
     "list": object,
 }
 _SHOWN_ROWS = 20
-_BESIDE = 4
-"""Of a cell's width, what pandas takes for itself."""
+_PANDAS_PADDING = 4
+"""Characters of a cell's width that pandas uses itself."""
 _USUAL_WIDTH = 50
 _SORTED_ROWS = 100_000
 _BYTES = frozenset({"size", "bytes"})
 _PATHS = frozenset({"key", "location", "dataset"})
-_LATE = ("etag", "version_id")
-_TITLE = "\x1f"
-"""Between what a cell shows and what it says when it is pointed at; `visible` leaves none of these in a text."""
+_LAST_COLUMNS = ("etag", "version_id")
+_TOOLTIP = "\x1f"
+"""Separates a cell's text from its tooltip; `visible` leaves none in a text."""
 _LEFT, _RIGHT = "text-align: left; white-space: nowrap", "text-align: right; white-space: nowrap"
 _LONG = "text-align: left; min-width: 40em; overflow-wrap: anywhere"
-"""Of a text that would push the other columns out of sight."""
+"""Style of a text so long that it would push the other columns out of sight."""
 _LONG_FROM = 100
 _READABLE = "text-align: left; vertical-align: top"
 
 
 NUMBERS = "numbers"
-"""In `.attrs`: places of the columns whose texts are numbers."""
+"""Key in `.attrs`: indexes of columns whose texts are numbers."""
 
 
 class S3Series(pd.Series):
-    """A column or a row of an S3Frame, whose printed form is as safe. It pickles as a plain Series."""
+    """A column or row of an S3Frame, printed as safely. It pickles as a plain Series."""
 
     @property
     def _constructor(self) -> type[S3Series]:
@@ -65,22 +65,22 @@ class S3Series(pd.Series):
         return S3Frame
 
     def __reduce__(self) -> Any:
-        return pd.Series(self).__reduce_ex__(1)  # a later protocol demands the class itself
+        return pd.Series(self).__reduce_ex__(1)  # later protocols demand the class itself
 
     @interruptible
     def __repr__(self) -> str:
-        return _lines(repr(pd.Series(self)))
+        return _visible_text(repr(pd.Series(self)))
 
 
 class S3Frame(pd.DataFrame):
     """A DataFrame whose printed form shows hostile keys safely.
 
-    Control, bidi and invisible characters are shown as visible symbols, and `$…$` is not typeset. The values are
-    exact. It pickles as a plain DataFrame.
+    Control, bidi and invisible characters are shown as symbols, and `$…$` is not typeset. The values are exact. It
+    pickles as a plain DataFrame.
     """
 
-    _numbered = True
-    _cut = True  # by pandas: cells that are too long, and in text lines that are too wide
+    _has_index = True
+    _cut = True  # whether pandas cuts long cells, and wraps wide lines of text
 
     @property
     def _constructor(self) -> type[S3Frame]:
@@ -91,7 +91,7 @@ class S3Frame(pd.DataFrame):
         return S3Series
 
     def __reduce__(self) -> Any:
-        return pd.DataFrame(self).__reduce_ex__(1)  # a later protocol demands the class itself
+        return pd.DataFrame(self).__reduce_ex__(1)  # later protocols demand the class itself
 
     @interruptible
     def _repr_html_(self) -> str | None:
@@ -99,11 +99,11 @@ class S3Frame(pd.DataFrame):
             return None
         ordered = self._ordered()
         shown, layout = self._shown(ordered, page=True), self._layout()
-        most = _widest()
-        widest = most + _BESIDE if self._cut and most else None
+        most = _max_width()
+        widest = most + _PANDAS_PADDING if self._cut and most else None
         with pd.option_context("display.html.use_mathjax", False, "display.max_colwidth", widest):
-            table = str(shown.to_html(notebook=True, index=self._numbered, **layout))
-        table = _lines(_titled(_aligned(table, self._begin_left(ordered))))
+            table = str(shown.to_html(notebook=True, index=self._has_index, **layout))
+        table = _visible_text(_with_tooltips(_aligned(table, self._left_aligned(ordered))))
         rows, columns = self.shape
         shape = f"{counted(rows, 'row')} \u00d7 {counted(columns, 'column')}"
         table = table.replace("</table>", f"</table>\n<p>{shape}</p>")
@@ -113,61 +113,61 @@ class S3Frame(pd.DataFrame):
     @interruptible
     def __repr__(self) -> str:
         ordered, layout = self._ordered(), self._layout()
-        shown = _padded(self._shown(ordered, page=False), self._begin_left(ordered))
+        shown = _padded(self._shown(ordered, page=False), self._left_aligned(ordered))
         width = shutil.get_terminal_size((pd.get_option("display.width") or 120, 0)).columns
-        # Texts are cut already; pandas would cut what is as wide as the column, with the blanks behind short ones.
-        most = _widest()
+        # Texts are already cut; pandas would also cut those padded to the column's width.
+        most = _max_width()
         layout |= {
             "max_cols": layout["max_cols"] or None,
-            "max_colwidth": most + _BESIDE if self._cut and most else None,
+            "max_colwidth": most + _PANDAS_PADDING if self._cut and most else None,
         }
         rows, columns = self.shape
-        # Of a frame without rows, pandas has a word, and no line of names.
+        # pandas prints an empty frame as a word, without the column names.
         names = "  ".join(str(name).rstrip() for name in shown.columns)
-        table = _lines(shown.to_string(line_width=width if self._cut else None, **layout) if rows else names)
+        table = _visible_text(shown.to_string(line_width=width if self._cut else None, **layout) if rows else names)
         label = self._label()
         return "\n".join([*([label] if label else []), table, "", f"[{rows:,} rows x {columns} columns]"])
 
     def _label(self) -> str:
-        """Return what an incomplete listing's rows are headed by."""
+        """Return the heading of an incomplete listing's rows."""
         reason = self.attrs.get("partial")
         return f"partial: {visible(str(reason))}" if reason else ""
 
     def _layout(self) -> dict[str, Any]:
         return {
-            "max_rows": self._few(),
+            "max_rows": self._row_limit(),
             "max_cols": pd.get_option("display.max_columns"),
             "show_dimensions": False,
             "na_rep": "",
         }
 
-    def _few(self) -> int | None:
-        """Return how many rows stand for all of them, or None where all are shown."""
+    def _row_limit(self) -> int | None:
+        """Return the number of rows shown, or None for all."""
         most = pd.get_option("display.max_rows")
         return min(most, _SHOWN_ROWS) if most and len(self) > most else None
 
     def _ordered(self) -> pd.DataFrame:
-        """Return a plain frame of all rows and columns, in the order in which they are shown."""
+        """Return a plain frame with all rows and columns in display order."""
         return pd.DataFrame(self)
 
     def _shown(self, ordered: pd.DataFrame, *, page: bool) -> pd.DataFrame:
-        """Return a plain frame of the rows that are shown, and one more where some are not, with a safe index."""
-        few = self._few()
+        """Return a plain frame of the rows to show, plus one if some are left out, with a safe index."""
+        few = self._row_limit()
         if few is not None:
             ordered = ordered.iloc[[*range(-(-few // 2) + 1), *range(len(ordered) - few // 2, len(ordered))]]
         if not pd.api.types.is_numeric_dtype(ordered.index.dtype):
             ordered = ordered.set_axis(ordered.index.map(_cell))
         columns = [self._written(str(name), column, page=page) for name, column in ordered.items()]
-        # A name may be there twice, in a frame that somebody has joined.
+        # Joined frames may have two columns of the same name.
         return pd.DataFrame(dict(enumerate(columns)), ordered.index).set_axis(ordered.columns, axis=1)
 
-    def _begin_left(self, ordered: pd.DataFrame) -> list[bool]:
-        """Return whether the cells of each column begin at the left: texts do, but for those of numbers."""
+    def _left_aligned(self, ordered: pd.DataFrame) -> list[bool]:
+        """Return for each column whether it is left-aligned, as texts are unless they are numbers."""
         numbers = self.attrs.get(NUMBERS, ())
         return [_is_text(kind) and at not in numbers for at, kind in enumerate(ordered.dtypes)]
 
     def _written(self, name: str, column: pd.Series[Any], *, page: bool) -> pd.Series[Any]:
-        """Return a column with safe texts in the place of its cells; numbers are pandas' to write."""
+        """Return a column with its cells as safe texts; pandas formats numbers."""
         write = self._writer(name, column.dtype, page=page)
         return column if write is None else pd.Series([*map(write, column)], column.index, dtype=object)
 
@@ -178,11 +178,11 @@ class S3Frame(pd.DataFrame):
 
 
 class StatementFrame(S3Frame):
-    """What a statement says of buckets, objects or jobs, shown so that one likes to read it.
+    """A statement's rows about buckets, objects or jobs, formatted for reading.
 
-    In HTML sizes have units (exact when pointed at), a long key keeps its last segment, folders come before objects
-    and etags last. In text, numbers have their thousands apart, and nothing is cut or wrapped. Values, their order and
-    the columns are as they are.
+    In HTML, sizes have units (the exact number in the tooltip), long keys keep their last segment, folders come before
+    objects, and etags last. In text, numbers have thousands separators, and nothing is cut or wrapped. Values, columns
+    and order of the frame itself do not change.
     """
 
     _cut = False
@@ -197,7 +197,7 @@ class StatementFrame(S3Frame):
         if "is_prefix" in names and 0 < len(ordered) <= _SORTED_ROWS:
             folders = ordered.iloc[:, names.index("is_prefix")].fillna(value=False).to_numpy(bool)
             ordered = ordered if folders.all() else ordered.iloc[np.argsort(~folders, kind="stable")]
-        return ordered.iloc[:, sorted(range(len(names)), key=lambda at: names[at] in _LATE)]
+        return ordered.iloc[:, sorted(range(len(names)), key=lambda at: names[at] in _LAST_COLUMNS)]
 
     def _writer(self, name: str, kind: Any, *, page: bool) -> Callable[[Any], str] | None:
         if pd.api.types.is_integer_dtype(kind):
@@ -205,20 +205,20 @@ class StatementFrame(S3Frame):
         if page and name in _PATHS and _is_text(kind):
             return _key
         if write := {"share": _share, "usd_month": _dollars}.get(name):
-            return write if page else lambda value: write(value).partition(_TITLE)[0]
+            return write if page else lambda value: write(value).partition(_TOOLTIP)[0]
         if not _is_text(kind) and not pd.api.types.is_bool_dtype(kind):
             return None
-        most = _widest()
+        most = _max_width()
         return _cell if page else partial(_cell, most=None if most == _USUAL_WIDTH else most)
 
 
 class ReferenceFrame(S3Frame):
-    """A frame that is there to be read: a notebook shows every row of it, and every text whole, from left to right.
+    """A reference to read, such as HELP: all rows, full texts, left-aligned.
 
-    What is made of it, such as a part of its rows, is an S3Frame like any other.
+    Frames derived from it, such as a slice, are plain S3Frames.
     """
 
-    _numbered = False
+    _has_index = False
 
     def _writer(self, name: str, kind: Any, *, page: bool) -> Callable[[Any], str] | None:
         return _cell if _is_text(kind) else super()._writer(name, kind, page=page)
@@ -232,23 +232,23 @@ class ReferenceFrame(S3Frame):
     def _repr_html_(self) -> str | None:
         with pd.option_context("display.max_rows", None, "display.max_colwidth", None):
             table = super()._repr_html_()
-        # Texts of cells are escaped, so that this is markup wherever it stands.
+        # Cell texts are escaped, so these tags are always markup.
         return table and table.replace("<td>", f'<td style="{_READABLE}">').replace("<th>", f'<th style="{_READABLE}">')
 
 
-def _lines(text: str) -> str:
-    """Return a printed form without what labels may have brought into it: columns may be keys after a pivot."""
+def _visible_text(text: str) -> str:
+    """Return a printed form with its lines made visible: column labels may be keys, after a pivot."""
     return "\n".join(visible(line).rstrip() for line in text.split("\n"))
 
 
-def _widest() -> int | None:
-    """Return the most characters of a cell that are shown, None for all: an option of pandas."""
+def _max_width() -> int | None:
+    """Return the maximum width of a cell in characters (a pandas option), or None."""
     most: int | None = pd.get_option("display.max_colwidth")
     return most
 
 
 def _is_text(kind: Any) -> bool:
-    """Whether a column's cells are texts, times or classes."""
+    """Whether a column's cells are texts, times or categories."""
     kinds = (pd.StringDtype, pd.CategoricalDtype, pd.DatetimeTZDtype)
     return isinstance(kind, kinds) or str(kind) in {"object", "string[pyarrow]", "large_string[pyarrow]"}
 
@@ -257,7 +257,7 @@ _AS_SET: Any = object()
 
 
 def _cell(value: Any, most: int | None = _AS_SET, missing: str = "") -> str:
-    most = _widest() if most is _AS_SET else most
+    most = _max_width() if most is _AS_SET else most
     if isinstance(value, list | tuple):
         return ", ".join(_cell(each, most) for each in value)
     if value is None or value is pd.NA or value is pd.NaT or value != value:  # noqa: PLR0124 - NaN is not itself
@@ -274,28 +274,28 @@ def _count(value: Any) -> str:
 
 def _size(value: Any) -> str:
     exact = _count(value)
-    return f"{size_text(value)}{_TITLE}{exact} bytes" if exact else ""
+    return f"{size_text(value)}{_TOOLTIP}{exact} bytes" if exact else ""
 
 
 def _share(value: Any) -> str:
-    return "" if value != value else f"{value:.1%}{_TITLE}{value:.6f}"  # noqa: PLR0124 - NaN is not itself
+    return "" if value != value else f"{value:.1%}{_TOOLTIP}{value:.6f}"  # noqa: PLR0124 - NaN is not itself
 
 
 def _dollars(value: Any) -> str:
     if value is pd.NA or not value:
         return "" if value is pd.NA else "0"
-    return f"{'< 0.01' if value < _CENT else f'{value:,.2f}'}{_TITLE}{value:.10f}"
+    return f"{'< 0.01' if value < _CENT else f'{value:,.2f}'}{_TOOLTIP}{value:.10f}"
 
 
 _CENT = 0.01
 
 
 def _key(value: Any) -> str:
-    """Return a key without segments in its middle, where it is too long: rows of one folder differ at their ends.
+    """Return a key with its middle segments left out if it is too long: keys of one folder differ at their ends.
 
-    The last segment is whole, and so is the first, with the bucket of a location, where there is room.
+    The last segment is kept whole; so is the first (with the bucket, in a location) if there is room.
     """
-    text, most = _cell(value, None), _widest()
+    text, most = _cell(value, None), _max_width()
     begin = text.find("/", len("s3://")) + 1 if text.startswith("s3://") else text.find("/") + 1
     last = text.rstrip("/").rfind("/") + 1
     if not most or len(text) <= most or last <= begin:
@@ -303,11 +303,11 @@ def _key(value: Any) -> str:
     head = text[:begin] if begin + len(text) - last + 2 <= most else ""
     while (before := text.rfind("/", 0, last - 1) + 1) >= begin and len(head) + len(text) - before + 2 <= most:
         last = before
-    return f"{head}…/{text[last:]}{_TITLE}{text}" if last > begin else text
+    return f"{head}…/{text[last:]}{_TOOLTIP}{text}" if last > begin else text
 
 
 def _padded(shown: pd.DataFrame, texts: Sequence[bool]) -> pd.DataFrame:
-    """Return a frame whose texts begin at the left where pandas ends all columns at the right."""
+    """Return a frame with its texts left-aligned by padding, since pandas right-aligns every column."""
     columns, names = [], []
     for (name, column), text in zip(shown.items(), texts, strict=True):
         width = max([len(str(name)), *map(len, column)]) if text else 0
@@ -317,17 +317,17 @@ def _padded(shown: pd.DataFrame, texts: Sequence[bool]) -> pd.DataFrame:
 
 
 def _aligned(table: str, texts: Sequence[bool]) -> str:
-    """Return a table of pandas whose texts begin at the left and whose numbers end at the right.
+    """Return an HTML table of pandas with texts left-aligned and numbers right-aligned.
 
-    Cells are escaped, so that a tag is markup wherever it stands. Where columns are left out, their rows stay.
+    Cells are escaped, so tags are always markup. Rows with columns left out stay as they are.
     """
     styles = [_LEFT if text else _RIGHT for text in texts]
-    return "<tr".join(_aligned_row(_aligned_row(row, "<th>", styles), "<td>", styles) for row in table.split("<tr"))
+    return "<tr".join(_with_styles(_with_styles(row, "<th>", styles), "<td>", styles) for row in table.split("<tr"))
 
 
-def _aligned_row(row: str, tag: str, styles: Sequence[str]) -> str:
+def _with_styles(row: str, tag: str, styles: Sequence[str]) -> str:
     before, *cells = row.split(tag)
-    if tag == "<th>" and len(cells) == len(styles) + 1:  # the first is the index
+    if tag == "<th>" and len(cells) == len(styles) + 1:  # the first cell is the index
         before, cells = f"{before}{tag}{cells[0]}", cells[1:]
     if len(cells) != len(styles):
         return row
@@ -337,21 +337,21 @@ def _aligned_row(row: str, tag: str, styles: Sequence[str]) -> str:
     )
 
 
-def _titled(table: str) -> str:
-    """Return the table whose cells say more when they are pointed at, where their text has more."""
-    return _TITLED.sub(_with_title, table)
+def _with_tooltips(table: str) -> str:
+    """Return an HTML table with the tooltips of its cells as `title` attributes."""
+    return _TOOLTIP_CELL.sub(_with_tooltip, table)
 
 
-_TITLED = re.compile(f"<td([^>]*)>([^<{_TITLE}]*){_TITLE}([^<]*)</td>")
+_TOOLTIP_CELL = re.compile(f"<td([^>]*)>([^<{_TOOLTIP}]*){_TOOLTIP}([^<]*)</td>")
 
 
-def _with_title(cell: re.Match[str]) -> str:
-    title = cell[3].replace('"', "&quot;")  # all else is escaped by pandas
+def _with_tooltip(cell: re.Match[str]) -> str:
+    title = cell[3].replace('"', "&quot;")  # pandas escapes everything else
     return f'<td{cell[1]} title="{title}">{cell[2]}</td>'
 
 
 def frame_of(columns: Sequence[Column], rows: Iterable[Sequence[Any]], kind: type[S3Frame] = StatementFrame) -> S3Frame:
-    """Return a frame of the columns, in their order, from rows of plain values; None is missing."""
+    """Return a frame from rows of plain values, in the order of the columns; None is missing."""
     cells = list(zip(*rows, strict=True)) or [() for _ in columns]
     return kind({column.name: _series(column, values) for column, values in zip(columns, cells, strict=True)})
 
@@ -371,8 +371,8 @@ def listing_frame(tables: Sequence[tuple[str, pa.Table]], *, versions: bool = Fa
     """Return the frame of LIST from the tables of one or more buckets.
 
     Args:
-        tables: name of the bucket and the engine's table, whose columns may be fewer than the frame's.
-        versions: whether the version columns are part of it.
+        tables: bucket name and the listing's table, which may lack some columns of the frame.
+        versions: whether to include the version columns.
 
     Returns:
         shape (rows of all tables, 7 or 10 columns); Arrow strings, nullable integers and booleans, UTC timestamps,
@@ -388,7 +388,7 @@ def listing_frame(tables: Sequence[tuple[str, pa.Table]], *, versions: bool = Fa
 
 
 def table_frame(columns: Sequence[Column], table: pa.Table) -> S3Frame:
-    """Return a frame of the columns, in their order, from a table that has them all under their names."""
+    """Return a frame of the columns, in order, from a table that has them all by name."""
     whole = table.select([column.name for column in columns]).cast(_arrow_schema(columns))
     return StatementFrame({column.name: _arrow_series(column, whole[column.name]) for column in columns})
 
@@ -438,5 +438,5 @@ def _complete(bucket: str, table: pa.Table, columns: Sequence[Column]) -> pa.Tab
 
 
 def escaped(text: str) -> str:
-    """Return a text as HTML that shows it, and nothing else."""
+    """Return a text in its visible form, escaped for HTML."""
     return html.escape(visible(text))

@@ -1,4 +1,4 @@
-"""Frames and messages of queries, tables, jobs, connections, settings and HELP."""
+"""Frames and messages about queries, tables, jobs, connections, settings and HELP."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ if TYPE_CHECKING:
     from s3conn_magic.language.options import BoundValue
     from s3conn_magic.query.tables import QueryResult, Tables
 
-# Lists and structures can hold dates, too, and are looked at no further than they will be shown.
-_LOOKED_AT = 1_000
+# Lists and structs may hold dates, too; no more rows are checked than will be shown.
+_CHECKED_ROWS = 1_000
 
 
 def query_frame(answer: QueryResult) -> S3Frame:
-    """Return the rows with Arrow types; `.attrs["read"]` says how many requests and bytes it took."""
+    """Return the rows with Arrow types; `.attrs["read"]` has the numbers of requests and bytes."""
     table = answer.table
-    series: list[Any] = [pd.Series(pd.arrays.ArrowExtensionArray(_fit(column))) for column in table.columns]
+    series: list[Any] = [pd.Series(pd.arrays.ArrowExtensionArray(_representable(column))) for column in table.columns]
     rows = pd.concat(series, axis=1) if series else pd.DataFrame(index=range(len(table)))
     frame = S3Frame(rows.set_axis(table.column_names, axis=1))
     frame.attrs["read"] = {"requests": answer.requests, "bytes": answer.bytes}
@@ -52,14 +52,14 @@ def query_frame(answer: QueryResult) -> S3Frame:
 
 
 def in_form(result: Any, form: str) -> Any:
-    """Return a frame of rows as Polars' DataFrame or PyArrow's Table, with the same columns and values.
+    """Return a frame in the form of SET RESULT, with the same columns and values.
 
     Args:
-        result: of a statement; what is no frame, or one to be read such as HELP's, is given back as it is.
-        form: `polars` or `arrow`; `grid` for the frame that a notebook shows as a grid, and `pandas` for itself.
+        result: of a statement; anything but a frame of rows, and HELP's frame, is returned unchanged.
+        form: `polars`, `arrow`, `grid` (shown as a grid in notebooks) or `pandas` (unchanged).
 
     Raises:
-        BindError: Polars has no frame of two columns of one name.
+        BindError: two columns have the same name, which Polars does not allow.
     """
     if form == "pandas" or not isinstance(result, S3Frame) or isinstance(result, ReferenceFrame):
         return result
@@ -80,10 +80,10 @@ def in_form(result: Any, form: str) -> Any:
 
 
 class _Grid:
-    """Shown as an interactive grid in a notebook; in a file, a terminal and what is made of it, a frame like any."""
+    """Shown as an interactive grid in a notebook; elsewhere an ordinary frame, as are frames derived from it."""
 
     def _plain(self: Any) -> pd.DataFrame:
-        """Return all rows with safe texts; numbers stay numbers, to be ordered as such."""
+        """Return all rows with safe texts; numbers stay numbers, so that they sort as numbers."""
         columns = [
             column if pd.api.types.is_numeric_dtype(column.dtype) else self._written(str(name), column, page=False)
             for name, column in self._ordered().items()
@@ -95,7 +95,7 @@ class _Grid:
         show_with_snapshot(self._bundle, f"{rows:,} rows x {columns} columns")
 
     def _bundle(self: Any) -> dict[str, Any]:
-        grid = _widget_of()(
+        grid = _grid_widget()(
             self._plain(),
             maxBytes=_GRID_BYTES,
             showIndex=False,
@@ -106,20 +106,20 @@ class _Grid:
 
 
 class StatementGrid(_Grid, StatementFrame):
-    """A frame of a statement as a grid."""
+    """A statement's frame, shown as a grid."""
 
 
 class QueryGrid(_Grid, S3Frame):
-    """A frame of a query as a grid."""
+    """A query's frame, shown as a grid."""
 
 
 _GRID_BYTES = "512KB"
-"""Of more, a grid has the first and the last rows, and says so: a server drops messages beyond 1 MB/s."""
+"""Beyond this a grid shows the first and last rows, and says so: a server drops messages above 1 MB/s."""
 
 
 @lru_cache(maxsize=1)
-def _widget_of() -> Any:
-    """Return the widget of a grid, in whose page a snapshot is hidden."""
+def _grid_widget() -> Any:
+    """Return the grid's widget class, whose style also hides snapshots."""
     from itables.widget import ITable
 
     style = f"{ITable._css}\n{joined_styles([SNAPSHOT_STYLE])}"  # noqa: SLF001 - where anywidget keeps it
@@ -127,19 +127,19 @@ def _widget_of() -> Any:
 
 
 def _arrow_array(column: pd.Series[Any]) -> pa.ChunkedArray:
-    # Lists of names: without a row, or a name, nothing says that they are.
+    # Lists of names: an empty column does not tell its type.
     schema = pa.schema([("", pa.list_(pa.string()))]) if column.dtype == object else None
     return pa.Table.from_pandas(column.to_frame(""), schema, preserve_index=False).column(0)
 
 
-def _fit(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return the column, as text where pandas or Python have no such values: intervals, and years beyond 1 to 9999."""
+def _representable(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return the column, as text if pandas or Python lack its values: intervals, and years outside 1 to 9999."""
     if pa.types.is_interval(column.type):
         return texts(column)
     if pa.types.is_temporal(column.type) and not pa.types.is_time(column.type):
         ends = pc.min_max(column)
         return column if _is_python(ends) else texts(column)
-    return column if pa.types.is_primitive(column.type) or _is_python(column[:_LOOKED_AT]) else texts(column)
+    return column if pa.types.is_primitive(column.type) or _is_python(column[:_CHECKED_ROWS]) else texts(column)
 
 
 def _is_python(values: Any) -> bool:
@@ -155,8 +155,8 @@ def description_frame(columns: Sequence[tuple[str, str]], first: pa.Table, datas
 
     Args:
         columns: names and types.
-        first: the first row, or none.
-        dataset: the objects that it is of; None for a table or a query.
+        first: the first row, or an empty table.
+        dataset: the objects described; None for a table or query.
     """
     hive = {str(each).split(" ", 1)[0] for each in dataset.partitions} if dataset and "=" in dataset.location else set()
     where, _, changes = dataset.drift.partition(": ") if dataset else ("", "", "")
@@ -223,7 +223,7 @@ def _row(job: Job) -> tuple[Any, ...]:
     )
 
 
-_CATALOG = {
+_CATALOG_QUERIES = {
     "$tables": """SELECT *, table_catalog AS "catalog", table_schema AS "schema", table_name AS "name",
         NULL::VARCHAR AS created_by, NULL::VARCHAR AS "comment" FROM information_schema.tables""",
     "$columns": """SELECT *, table_catalog AS "catalog", table_schema AS "schema", table_name AS "table",
@@ -233,12 +233,12 @@ _EXPECTATIONS = ("job", "expectation", "predicate", "action", "violations", "job
 
 
 def session_table(name: str, connections: Iterable[Connection], jobs: Iterable[Job], database: Any) -> Any:
-    """Return a table of what a session has, by the name that stands for it in a query.
+    """Return the session's table that a name such as `$jobs` stands for in a query.
 
-    Upsolver's names of columns are beside ours and those of SQL.
+    It has our column names, SQL's and Upsolver's.
     """
-    if name in _CATALOG:
-        return database.sql(_CATALOG[name]).to_arrow_table()
+    if name in _CATALOG_QUERIES:
+        return database.sql(_CATALOG_QUERIES[name]).to_arrow_table()
     if name == "$connections":
         return in_form(connections_frame(list(connections)), "arrow")
     if name == "$jobs":
@@ -264,7 +264,7 @@ def errors_frame(job: Job) -> S3Frame:
 
 
 def outcome_message(job: Job, outcome: Outcome, *, created: bool) -> Message:
-    """Return what a run did, in a sentence or two."""
+    """Return what a run did, in a few sentences."""
     head = f"The job {job.name} was created. " if created else ""
     said = {"COPY": _loaded, "INSERT": _written}.get(job.plan.kind, _changed)
     lines = [head + said(job, outcome)]
@@ -278,7 +278,7 @@ def outcome_message(job: Job, outcome: Outcome, *, created: bool) -> Message:
 
 
 def outcomes_message(done: Sequence[tuple[Job, Outcome]], there: int) -> Message:
-    """Return what RUN JOBS did: a line for each job that ran, of as many as there are."""
+    """Return what RUN JOBS did: a line for each job that ran. `there` is the number of jobs."""
     if not done:
         return Message("No job is due." if there else "There are no jobs.")
     return Message(
@@ -335,7 +335,7 @@ def _connection_row(connection: Connection) -> tuple[Any, ...]:
 
 
 def options_frame(connection: Connection) -> S3Frame:
-    """Return one row for each option a connection can keep, and one for what else decides where its requests go."""
+    """Return a row for each option that a connection keeps, and for every other setting that affects its requests."""
     configuration = connection.shown_configuration
     rows = [
         _option_row(option, connection.options.get(option.name), configuration) for option in OPTIONS if option.stored
@@ -372,7 +372,7 @@ def settings_frame(settings: Mapping[str, Any]) -> S3Frame:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class HelpPage(Message):
-    """An entry of HELP: text in a terminal, in a notebook a page whose words lead to their entries."""
+    """An entry of HELP: text in a terminal; in a notebook a page whose words link to their entries."""
 
     page: str = field(default="", compare=False)
 
@@ -385,7 +385,7 @@ class HelpPage(Message):
 
 
 class HelpFrame(ReferenceFrame):
-    """The frame of HELP, which a terminal has no room for: it shows the overview."""
+    """The frame of HELP; a terminal, which has no room for it, shows the overview."""
 
     def __repr__(self) -> str:
         return broken(overview(), _terminal_width())
@@ -402,7 +402,7 @@ def help_on(topic: str) -> Any:
     """Return a frame of all statements, options and settings, or the entry of one.
 
     Raises:
-        S3ConnError: there is nothing of that name.
+        S3ConnError: there is no such entry.
     """
     if not topic:
         rows = [*map(_statement_row, STATEMENTS), *_option_rows(), *_setting_rows()]

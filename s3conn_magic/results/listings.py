@@ -1,4 +1,4 @@
-"""Frames of SHOW BUCKETS, LIST and ANALYZE, also FROM INVENTORY."""
+"""Frames of SHOW BUCKETS, LIST, ANALYZE, COMPARE and DISCOVER, also from inventory reports."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ if TYPE_CHECKING:
 
 
 def buckets_frame(connection: Connection, pattern: str | None) -> S3Frame:
-    """Return one row for each bucket; with display filters one for each filter, and no ListBuckets request."""
+    """Return one row for each bucket; with display filters, one for each filter, without a ListBuckets request."""
     rows = [
         (bucket.name, where.uri, bucket.region, bucket.created_at)
         for bucket, where in _buckets(connection)
@@ -76,7 +76,7 @@ def _buckets(connection: Connection) -> list[tuple[ListedBucket, Location]]:
 
 
 def open_here(connection: Connection, place: Location, **options: Any) -> Listing:
-    """Return a listing by this process."""
+    """Return a listing that runs in this process."""
     return Listing(connection.target(place.bucket), place.key, **options)
 
 
@@ -85,10 +85,10 @@ class ListOptions:
     """How a listing runs.
 
     Attributes:
-        limit: most rows, or None for all.
-        connections: most requests under way.
-        report: called with how far the listing is, several times a second, or None.
-        opened: makes the listing of a location of a connection, with a listing's keyword arguments.
+        limit: maximum rows, or None.
+        connections: maximum concurrent requests.
+        report: called with the progress several times a second, or None.
+        opened: creates the listing of a connection's location, with a listing's keyword arguments.
     """
 
     limit: int | None
@@ -101,17 +101,17 @@ def list_frame(connection: Connection, plan: ListObjects, options: ListOptions) 
     """Return the frame of LIST, and whether the limit left rows out.
 
     Raises:
-        IncompleteListingError, ListingInterrupted: `rows_so_far` is a frame of this shape, labelled as partial.
+        IncompleteListingError, ListingInterrupted: `rows_so_far` is such a frame, labelled as partial.
     """
     filters = connection.settings.display_filters
     if plan.location is None and not filters and not plan.recursive:
         return _bucket_rows(connection, plan, options.limit)
     places = [plan.location] if plan.location else roots(connection)
-    return _Rows(connection, plan, options).of(_apart(places) if plan.recursive else places)
+    return _PlaceLister(connection, plan, options).of(_without_nested(places) if plan.recursive else places)
 
 
 def _bucket_rows(connection: Connection, plan: ListObjects, limit: int | None) -> tuple[S3Frame, bool]:
-    """Return a row for each bucket: without a location the buckets themselves are the folders."""
+    """Return a row for each bucket: without a location, the buckets are the folders."""
     names = [bucket.name for bucket in all_buckets(connection)]
     if plan.matching is not None:
         names = [*compress(names, Glob.compile(plan.matching).wants(names))]
@@ -122,13 +122,13 @@ def _bucket_rows(connection: Connection, plan: ListObjects, limit: int | None) -
     return frame_of(columns, rows), len(shown) < len(names)
 
 
-def _apart(places: Sequence[Location]) -> list[Location]:
-    """Return the places without those that another covers, so that no key is listed twice."""
+def _without_nested(places: Sequence[Location]) -> list[Location]:
+    """Return the places without those covered by another, so that no key is listed twice."""
     return [place for place in places if not any(other != place and other.covers(place) for other in places)]
 
 
-class _Rows:
-    """The rows of several places, one after the other, up to the limit."""
+class _PlaceLister:
+    """Lists several places one after the other, up to the limit."""
 
     def __init__(self, connection: Connection, plan: ListObjects, options: ListOptions) -> None:
         self._connection = connection
@@ -152,7 +152,7 @@ class _Rows:
                 incomplete = self._incomplete(place, error)
                 self._label(incomplete)
                 raise incomplete from None
-        return self._frame(), self._cut
+        return self._report_frame(), self._cut
 
     def _left(self) -> int | None:
         limit = self._options.limit
@@ -198,19 +198,19 @@ class _Rows:
         )
 
     def _label(self, error: IncompleteListingError | ListingInterrupted) -> None:
-        error.rows_so_far = self._frame()
+        error.rows_so_far = self._report_frame()
         error.rows_so_far.attrs["partial"] = error.message
 
-    def _frame(self) -> S3Frame:
+    def _report_frame(self) -> S3Frame:
         return listing_frame(self._tables, versions=self._plan.versions)
 
 
 def inventory_frame(connection: Connection, plan: ListInventory, options: ListOptions) -> tuple[S3Frame, bool, str]:
-    """Return the frame of LIST FROM INVENTORY, whether the limit left rows out, and what is to be said of the report.
+    """Return the frame of LIST FROM INVENTORY, whether the limit left rows out, and a note on the report's date.
 
     Raises:
-        InventoryError: the report is damaged, or is none.
-        ListingInterrupted: `rows_so_far` is a frame of this shape, labelled as partial.
+        InventoryError: the report is damaged, or is not one.
+        ListingInterrupted: `rows_so_far` is such a frame, labelled as partial.
         S3ConnError: it cannot be read.
     """
     manifest = open_manifest(connection, plan.location)
@@ -222,15 +222,15 @@ def inventory_frame(connection: Connection, plan: ListInventory, options: ListOp
         connections=options.connections,
     )
     try:
-        frame = _frame(manifest, inventory.collect(on_progress=options.report))
+        frame = _report_frame(manifest, inventory.collect(on_progress=options.report))
     except ListingInterrupted as error:
-        error.rows_so_far = _frame(manifest, error.rows_so_far)
+        error.rows_so_far = _report_frame(manifest, error.rows_so_far)
         error.rows_so_far.attrs["partial"] = error.message
         raise
     return frame, inventory.truncated, manifest.as_of
 
 
-def _frame(manifest: Manifest, rows: pa.Table) -> S3Frame:
+def _report_frame(manifest: Manifest, rows: pa.Table) -> S3Frame:
     return listing_frame([(manifest.bucket, rows)], versions=manifest.versions)
 
 
@@ -248,19 +248,19 @@ def analysis_frame(
 
     Args:
         target: the bucket of the plan's location.
-        plan: what is analyzed, and by what.
-        connections: most requests under way.
-        report: called with how far the listing is, several times a second, in this thread.
-        now: the moment that ages are counted from; this one where none is given.
-        scan: makes the scan for such a moment; by this process where none is given.
-        named: BY PREFIX, objects directly in the folder are groups of their own.
+        plan: location and grouping.
+        connections: maximum concurrent requests.
+        report: called with the progress several times a second, in this thread.
+        now: the time that ages are counted from; by default the current time.
+        scan: creates the scan for that time; by default one in this process.
+        named: whether BY PREFIX gives each object directly in the folder a group of its own.
 
     Returns:
-        shape (groups, 6): group, objects, bytes, share (0 to 1, 0 where there is no byte), newest, oldest (UTC);
-        the most bytes first, ages and sizes in their natural order.
+        The columns of ANALYZE, one row for each group, with times in UTC and `share` from 0 to 1 (0 if there are no
+        bytes); most bytes first, but ages and sizes in their natural order.
 
     Raises:
-        IncompleteListingError, ListingInterrupted: `rows_so_far` is a frame of this shape, labelled as partial.
+        IncompleteListingError, ListingInterrupted: `rows_so_far` is such a frame, labelled as partial.
     """
     moment = now or datetime.now(UTC)
     key, depth = plan.location.key, plan.depth
@@ -269,7 +269,7 @@ def analysis_frame(
     )
     here = partial(Scan, target, plan.location.key, groups, connections=connections)
     with scan(moment) if scan else here() as scanning:
-        return _groups(lambda: scanning.total(on_progress=report))
+        return _groups_or_partial(lambda: scanning.total(on_progress=report))
 
 
 _NEEDED = {"STORAGE_CLASS": ("storage_class",), "AGE": ("last_modified",)}
@@ -278,34 +278,34 @@ _NEEDED = {"STORAGE_CLASS": ("storage_class",), "AGE": ("last_modified",)}
 def inventory_analysis(
     connection: Connection, plan: AnalyzeInventory, options: ListOptions, now: datetime | None = None
 ) -> tuple[S3Frame, Analyze, str]:
-    """Return the frame of ANALYZE … FROM INVENTORY as `analysis_frame` does, the analysis it is, and what to say of it.
+    """Return the frame of ANALYZE … FROM INVENTORY, the equivalent plan of ANALYZE, and a note on the report.
 
     Raises:
-        InventoryError: the report is damaged, is none, is about another bucket, or lacks what is added up.
-        IncompleteListingError, ListingInterrupted: `rows_so_far` is a frame of this shape, labelled as partial.
+        InventoryError: the report is damaged, not one, about another bucket, or lacks a needed field.
+        IncompleteListingError, ListingInterrupted: `rows_so_far` is such a frame, labelled as partial.
         S3ConnError: it cannot be read.
     """
     manifest = open_manifest(connection, plan.inventory)
     where = plan.location or Location(manifest.bucket)
     if where.bucket != manifest.bucket:
-        raise _of_another(manifest, where)
+        raise _wrong_bucket(manifest, where)
     manifest.check_fields("size", *_NEEDED.get(plan.by, ()), *(("is_latest",) if manifest.versions else ()))
     same = Analyze(place=plan.place, name=plan.name, location=where, by=plan.by, depth=plan.depth)
     summary = Summary(grouping(plan.by, prefix=where.key, depth=plan.depth, now=now or datetime.now(UTC)))
     report = Inventory(connection, manifest, prefix=where.key, connections=options.connections)
-    frame = _groups(lambda: report.total(summary, on_progress=options.report))
+    frame = _groups_or_partial(lambda: report.total(summary, on_progress=options.report))
     more = " Of its versions, the current ones count." if manifest.versions else ""
     return frame, same, f"{manifest.as_of}{more}"
 
 
-def _of_another(manifest: Manifest, where: Location) -> InventoryError:
+def _wrong_bucket(manifest: Manifest, where: Location) -> InventoryError:
     return InventoryError(
         f"the report is about the bucket {visible(manifest.bucket)}, and not about {visible(where.bucket)}",
         hint="Leave the location out, or name the report of that bucket.",
     )
 
 
-def _groups(total: Callable[[], pa.Table]) -> S3Frame:
+def _groups_or_partial(total: Callable[[], pa.Table]) -> S3Frame:
     try:
         return _groups_frame(total())
     except (IncompleteListingError, ListingInterrupted) as error:
@@ -325,12 +325,12 @@ def _groups_frame(groups: pa.Table) -> S3Frame:
 
 
 def analysis_of_rows(rows: pa.Table) -> S3Frame:
-    """Return the frame of ANALYZE of groups that a query has added up, of the columns of `GROUPS`."""
+    """Return the frame of ANALYZE from groups that a query has added up, with the columns of `GROUPS`."""
     return _groups_frame(rows.cast(GROUPS).sort_by([("bytes", "descending"), ("group", "ascending")]))
 
 
 def uploads_table(connection: Connection, place: Location) -> pa.Table:
-    """Return what uploads that were never finished hold, by their keys: a table of schema `GROUPS`.
+    """Return the sizes of unfinished uploads by key, as a table of schema `GROUPS`.
 
     Raises:
         S3ConnError: they may not be listed.
@@ -345,19 +345,19 @@ def uploads_table(connection: Connection, place: Location) -> pa.Table:
 def datasets_of(
     connection: Connection, plan: Discover, place: Location, options: ListOptions, named: Callable[[Location], str]
 ) -> tuple[Discovery, str]:
-    """Return the datasets below a location, and what is to be said of the report that they come from.
+    """Return the datasets below a location, and a note on the inventory report, if one was used.
 
     Args:
         connection: lists and reads them.
-        plan: by what report, and how closely.
-        place: below which they are.
+        plan: the report, and how many objects to look into.
+        place: the location.
         options: how the listing runs.
-        named: a location as a query writes it.
+        named: returns a location as a query writes it.
 
     Raises:
-        IncompleteListingError, ListingInterrupted: `rows_so_far` is the frame of what keys alone tell of what was
-            listed, labelled as partial.
-        InventoryError: the report is damaged, is none, or lacks what is added up.
+        IncompleteListingError, ListingInterrupted: `rows_so_far` is the frame that the keys listed so far give,
+            labelled as partial.
+        InventoryError: the report is damaged, not one, or lacks a needed field.
         S3ConnError: nothing can be listed.
     """
     layout, note = Layout(place.bucket, place.key, plan.depth), ""
@@ -368,7 +368,7 @@ def datasets_of(
             with Scan(connection.target(place.bucket), place.key, layout, connections=options.connections) as scan:
                 scan.total(on_progress=options.report)
         else:
-            note = _by_report(connection, plan.inventory, place, layout, options)
+            note = _add_report(connection, plan.inventory, place, layout, options)
         return find(layout, sampler, looks, write), note
     except (IncompleteListingError, ListingInterrupted) as error:
         error.rows_so_far = datasets_frame(find(layout, sampler, 0, write).datasets)
@@ -383,30 +383,30 @@ def datasets_of(
     raise ListingInterrupted(message, rows_so_far=rows)
 
 
-class _Matching:
-    """A layout of what a pattern matches only."""
+class _MatchingLayout:
+    """A layout that counts only objects matching a pattern."""
 
     def __init__(self, layout: Layout, glob: Glob, folder: str) -> None:
         self._layout, self._glob, self._start = layout, glob, len(folder)
         self.begin_again, self.lacks_rows, self.table = layout.begin_again, layout.lacks_rows, layout.table
 
     def add(self, objects: pa.RecordBatch) -> None:
-        """Count the rows of a page that match."""
+        """Count the matching rows of a page."""
         keys = [key[self._start :] for key in objects.column("key").to_pylist()]
         self._layout.add(objects.filter(pa.array(self._glob.wants(keys), pa.bool_())))
 
 
 def described(connection: Connection, place: Location, named: Callable[[Location], str], most: int) -> Dataset:
-    """Return the dataset at a location: an object, what a pattern matches, or what a folder holds.
+    """Return the dataset at a location: an object, the matches of a pattern, or a folder's contents.
 
     Args:
         connection: lists and reads it.
         place: the object, pattern or folder.
-        named: a location as a query writes it.
-        most: requests that are under way.
+        named: returns a location as a query writes it.
+        most: maximum concurrent requests.
 
     Raises:
-        QueryError: there is none, or a folder holds several.
+        QueryError: there is no dataset, or a folder holds several.
         S3ConnError: it cannot be listed.
     """
     path = Path(None, place)
@@ -417,7 +417,7 @@ def described(connection: Connection, place: Location, named: Callable[[Location
     layout = Layout(place.bucket, folder)
     counting: Any = layout
     if path.has_wildcard:
-        counting = _Matching(layout, Glob.compile(place.key[len(folder) :]), folder)
+        counting = _MatchingLayout(layout, Glob.compile(place.key[len(folder) :]), folder)
     with Scan(connection.target(place.bucket), folder, counting, connections=most) as scan:
         scan.total()
     write = lambda key: named(Location(place.bucket, key))  # noqa: E731 - as of `datasets_of`
@@ -437,11 +437,11 @@ def described(connection: Connection, place: Location, named: Callable[[Location
 
 
 def comparison(sides: Sequence[tuple[Connection, Compared]], by: str, options: ListOptions) -> tuple[S3Frame, str]:
-    """Return the frame of COMPARE, and what is to be said beside it.
+    """Return the frame of COMPARE, and a note on it.
 
     Raises:
-        InventoryError: a report is damaged, or is none.
-        IncompleteListingError, ListingInterrupted, S3ConnError: not all could be listed.
+        InventoryError: a report is damaged, or is not one.
+        IncompleteListingError, ListingInterrupted, S3ConnError: a side could not be listed completely.
     """
     left, right = (_rows_of_side(connection, side, options) for connection, side in sides)
     differences = differences_of(left[0], right[0], (left[1], right[1]), by)
@@ -467,10 +467,10 @@ def _rows_of_side(connection: Connection, side: Compared, options: ListOptions) 
     return Side(listing, place.key, side.as_of).rows(options.report), place.key
 
 
-def _by_report(connection: Connection, report: Location, place: Location, layout: Layout, options: ListOptions) -> str:
+def _add_report(connection: Connection, report: Location, place: Location, layout: Layout, options: ListOptions) -> str:
     manifest = open_manifest(connection, report)
     if place.bucket != manifest.bucket:
-        raise _of_another(manifest, place)
+        raise _wrong_bucket(manifest, place)
     manifest.check_fields("size", "last_modified", *(("is_latest",) if manifest.versions else ()))
     rows = Inventory(connection, manifest, prefix=place.key, connections=options.connections)
     rows.total(layout, on_progress=options.report)
@@ -478,7 +478,7 @@ def _by_report(connection: Connection, report: Location, place: Location, layout
 
 
 def report_bucket(connection: Connection, report: Location) -> Location:
-    """Return the bucket that a report of S3 Inventory is about.
+    """Return the bucket that an inventory report is about.
 
     Raises:
         S3ConnError: there is no report.
@@ -487,16 +487,16 @@ def report_bucket(connection: Connection, report: Location) -> Location:
 
 
 def datasets_frame(datasets: Sequence[Dataset]) -> S3Frame:
-    """Return the frame of DISCOVER: shape (datasets, 16), the largest first."""
+    """Return the frame of DISCOVER: one row for each dataset, the largest first."""
     return frame_of(DATASET_COLUMNS, [_dataset_row(dataset) for dataset in datasets])
 
 
 def tables_of_datasets(datasets: Sequence[Dataset], using: str) -> str:
-    """Return the statements that make a table of each dataset that has rows.
+    """Return the statements that create a table for each dataset that has columns.
 
     Args:
         datasets: of DISCOVER.
-        using: the connection that is to be named; empty for none.
+        using: the connection to name; empty for none.
     """
     from s3conn_magic.language.words import identifier
 
@@ -517,7 +517,7 @@ def tables_of_datasets(datasets: Sequence[Dataset], using: str) -> str:
 
 
 def _table_name(dataset: Dataset) -> str:
-    """A name for the table: of the last folder that has one, else of the file or the bucket."""
+    """Return a table name from the last folder whose name has letters, or else from the file or the bucket."""
     from s3conn_magic.language.grammar import RESERVED
 
     place = Location.parse(dataset.location)
@@ -558,12 +558,12 @@ _BADGES_AT_MOST = 3
 
 
 def table_notes(connection: Connection, location: Location | None, frame: S3Frame | None = None) -> list[str]:
-    """What to say of lake tables: of the one that a location is in or is the folder of, and of those that rows tell.
+    """Return notes on lake tables: the one that contains or is at a location, and those among listed rows.
 
     Args:
-        connection: asks what version there is.
+        connection: looks up their versions.
         location: what was listed; None for buckets.
-        frame: of a listing; without one, the folders around the location are asked for.
+        frame: of the listing; without one, the folders around the location are looked up.
     """
     if location is None:
         return []
@@ -581,7 +581,7 @@ def table_notes(connection: Connection, location: Location | None, frame: S3Fram
 
 
 def badge(connection: Connection, root: LakeRoot) -> str:
-    """The format and the newest version of a lake table, `Delta, version 12`; of a damaged one the format alone."""
+    """Return format and newest version of a lake table, such as `Delta, version 12`; if damaged, only the format."""
     filesystem = ConnectionFileSystem(lambda _: connection)
     try:
         with filesystem.query():

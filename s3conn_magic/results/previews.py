@@ -1,4 +1,4 @@
-"""PREVIEW: the beginning of an object as the notebook shows it. Everything in it is hostile text."""
+"""The result of PREVIEW as the notebook shows it. Everything in an object is hostile text."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ _OF_TABLES = frozenset({"Parquet", "ORC", "Avro"})
 
 
 def open_preview(connection: Connection, location: Location, rows: int, version: str = "") -> ObjectPreview:
-    """Read the beginning of an object, of a version of it, or of the lake table whose folder a location is.
+    """Preview an object, a version of it, or the lake table whose folder a location is.
 
     Raises:
         S3ConnError: there is no such object, it may not be read, it changed meanwhile, or the server cannot be reached.
@@ -66,7 +66,7 @@ def open_preview(connection: Connection, location: Location, rows: int, version:
         if not is_folder and (table := _table_preview(connection, location, rows)):
             return table
         raise
-    if seen.format in _OF_TABLES and (root := _table_around(connection, location)):
+    if seen.format in _OF_TABLES and (root := _enclosing_table(connection, location)):
         note = f"a file of {root.text}: some of its rows may be deleted; PREVIEW of the folder shows the current ones"
         seen = replace(seen, notes=(*seen.notes, note))
     return ObjectPreview(connection, location, seen, rows)
@@ -82,8 +82,8 @@ def _version_preview(connection: Connection, location: Location, rows: int, vers
     return ObjectPreview(connection, wanted.location, seen, rows, of_version=bool(wanted.version))
 
 
-def _table_around(connection: Connection, location: Location) -> LakeRoot | None:
-    """The table that an object is in, where the server can be asked for it: a note is worth no failure."""
+def _enclosing_table(connection: Connection, location: Location) -> LakeRoot | None:
+    """Return the table that an object belongs to, or None, also if the server fails: it is only for a note."""
     try:
         return next(iter(around(connection, location.bucket, [location.key])), None)
     except (EndpointError, ThrottledError):
@@ -91,7 +91,7 @@ def _table_around(connection: Connection, location: Location) -> LakeRoot | None
 
 
 def _table_preview(connection: Connection, location: Location, rows: int) -> TablePreview | None:
-    """The first rows of the lake table whose folder a location is; None where there is none."""
+    """Return the first rows of the lake table whose folder a location is, or None."""
     filesystem = ConnectionFileSystem(lambda _: connection)
     with filesystem.query() as scope:
         if (reach := filesystem.lake(Path(connection.name, location).text)) is None:
@@ -121,7 +121,7 @@ class ObjectPreview:
     """The result of PREVIEW.
 
     Attributes:
-        preview: all that was found out; see `s3conn_magic.preview.Preview`.
+        preview: everything that was read; see `s3conn_magic.preview.Preview`.
     """
 
     def __init__(
@@ -135,30 +135,28 @@ class ObjectPreview:
 
     @cached_property
     def frame(self) -> S3Frame | None:
-        """The first rows of a table, with Arrow types; exact values."""
+        """The first rows of a table, with exact values and Arrow types; None if it is not a table."""
         return None if self.preview.frame is None else S3Frame(self.preview.frame)
 
     @property
     def text(self) -> str | None:
-        """What was read of a text, exact; it may be more than is shown."""
+        """The exact text that was read, which may be more than is shown; None if it is not a text."""
         return self.preview.text
 
     @property
     def schema(self) -> tuple[tuple[str, str], ...]:
-        """Name and type of every column of a table."""
+        """Name and type of each column of a table."""
         return self.preview.schema
 
     @cached_property
     def description(self) -> Description:
-        """Metadata, tags, versions and all else that is known; asks for tags and versions when first read.
+        """Metadata, tags, versions and so on; tags and versions are requested at first access.
 
         Raises:
             S3ConnError: the connection was dropped, or the server cannot be reached.
         """
         of_version, description = self._of_version, self.preview.description
         return with_tags_and_versions(self._connection, self._location, description, of_version=of_version)
-
-    # Shown
 
     def __repr__(self) -> str:
         body = self._plain_body()
@@ -176,7 +174,7 @@ class ObjectPreview:
         return f'<div class="{NOT_TYPESET}">{head}{self._html_body()}{notes}</div>'
 
     def _facts(self) -> list[str]:
-        """The line above everything: name, size, format and so on."""
+        """Return the parts of the headline: name, size, format and so on."""
         preview, known = self.preview, self.preview.description
         read = f"read {size_text(preview.bytes_read)} in {counted(preview.requests, 'request')}"
         facts = [
@@ -193,11 +191,11 @@ class ObjectPreview:
 
     def _notes(self) -> list[str]:
         notes = [*self.preview.notes]
-        cut = self._cut()
+        cut = self._truncation()
         return [cut, *notes] if cut else notes
 
-    def _cut(self) -> str:
-        """What is not shown."""
+    def _truncation(self) -> str:
+        """Return a note on what is not shown."""
         preview = self.preview
         if preview.frame is not None and preview.truncated and preview.total_rows is None:
             return _first_rows(len(preview.frame), preview.about_rows)
@@ -239,7 +237,7 @@ class TablePreview(ObjectPreview):
 
     @property
     def description(self) -> Description:
-        """The folder, and the bytes of the table's files."""
+        """The folder, with the total size of the table's files."""
         return self.preview.description
 
 
@@ -276,7 +274,7 @@ def _schema_text(schema: Iterable[tuple[str, str]]) -> str:
 
 
 def shown_frame(frame: pd.DataFrame) -> S3Frame:
-    """A frame of short visible texts of the cells, whatever is in them; not all of many columns."""
+    """Return a frame with short visible texts of the cells, and of many columns only the first."""
     few = frame.iloc[:, :_SHOWN_COLUMNS]
     columns = [_shown_column(few.iloc[:, at]) for at in range(few.shape[1])]
     made = pd.DataFrame(dict(enumerate(columns)), index=few.index, dtype=object)
@@ -288,7 +286,7 @@ def shown_frame(frame: pd.DataFrame) -> S3Frame:
 def _is_number(kind: Any) -> bool:
     from pyarrow import types
 
-    if isinstance(kind, pd.ArrowDtype):  # pandas knows no class of Python for every type of Arrow
+    if isinstance(kind, pd.ArrowDtype):  # pandas has no Python class for some Arrow types
         arrow = kind.pyarrow_dtype
         return bool(types.is_integer(arrow) or types.is_floating(arrow) or types.is_decimal(arrow))
     return bool(pd.api.types.is_numeric_dtype(kind))

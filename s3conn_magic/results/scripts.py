@@ -1,9 +1,9 @@
-"""Modules of JavaScript put together: one text that a widget can carry, made of the modules that an entry imports.
+"""Join a JavaScript module and its imports into one text that a widget can carry.
 
-A widget's module is one text without an address, so it cannot import what stands beside it, and nothing is loaded from
-elsewhere. Each module becomes a function of its own, called once, whose exports the others take by name; so no name of
-one meets that of another. Sources keep to `import { a, b } from "./file.js";`, `export const`, `export function` and
-`export class`; the entry alone has a default export.
+A widget's module has no address, so it can neither import its neighbours nor load anything. Each module becomes a
+function that is called once, and the others take its exports by name, so that names never clash. Sources may only use
+`import { a, b } from "./file.js";`, `export const`, `export function` and `export class`; only the entry has a default
+export.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ _EXPORT = re.compile(r"^export (?=(?:async )?(?:const|function|class) (\w+))", r
 
 
 def joined_scripts(entry: Path) -> str:
-    """Return an entry and every module that it imports as one module.
+    """Return an entry module and everything that it imports as one module.
 
     Raises:
-        ValueError: modules import each other in a circle, or write an import or export in another way than this one.
+        ValueError: modules import each other in a circle, or use another form of import or export.
     """
     parts: dict[Path, str] = {}
-    _take(entry.resolve(), parts, ())
+    _append(entry.resolve(), parts, ())
     return "\n".join(parts.values())
 
 
-def _take(file: Path, parts: dict[Path, str], above: tuple[Path, ...]) -> None:
-    """Put a module behind those that it imports."""
+def _append(file: Path, parts: dict[Path, str], above: tuple[Path, ...]) -> None:
+    """Append a module after those that it imports."""
     if file in above:
         raise ValueError(f"{file.name} imports itself, by {', '.join(each.name for each in above)}")
     if file in parts:
@@ -39,7 +39,7 @@ def _take(file: Path, parts: dict[Path, str], above: tuple[Path, ...]) -> None:
     text = file.read_text(encoding="utf-8")
     for names, name in _IMPORT.findall(text):
         source = (file.parent / name).resolve()
-        _take(source, parts, (*above, file))
+        _append(source, parts, (*above, file))
         if missing := set(names.split(", ")) - set(_EXPORT.findall(source.read_text(encoding="utf-8"))):
             raise ValueError(f"{name} exports no {', '.join(sorted(missing))} on its own line")
     taken = {each: f"_{at}" for at, each in enumerate(parts)}
@@ -58,5 +58,5 @@ def _as_function(body: str, name: str) -> str:
 
 
 def joined_styles(files: Iterable[Path]) -> str:
-    """Return style sheets as one, in this order."""
+    """Return style sheets joined in this order."""
     return "\n".join(file.read_text(encoding="utf-8") for file in files)

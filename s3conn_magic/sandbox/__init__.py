@@ -1,6 +1,6 @@
-"""An embedded S3 on 127.0.0.1, filled with realistic data, for first use, the notebooks and the tests.
+"""An embedded S3 on 127.0.0.1 with realistic data, for first steps, notebooks and tests.
 
-Importing this package imports neither moto nor boto3; they load in the server's own process.
+Importing this package imports neither moto nor boto3; the server's own process loads them.
 """
 
 from __future__ import annotations
@@ -33,23 +33,22 @@ _FOREIGN = ("AWS_", "BOTO_", "MOTO_", "INITIAL_NO_AUTH_ACTION_COUNT", "S3_IGNORE
 
 @dataclass(frozen=True, eq=False)
 class Sandbox:
-    """A running S3 on 127.0.0.1, in a process of its own that ends when this one does.
+    """A running S3 on 127.0.0.1, in a separate process that ends with this one.
 
-    The process holds the read end of a pipe whose only write end is here; when this process ends in any way, the pipe
-    closes and the server exits. It is stopped by `stop()`, at the end of a `with` block, and when Python exits.
+    The server holds the read end of a pipe whose only write end is here; however this process ends, the pipe closes and
+    the server exits. It is stopped by `stop()`, at the end of a `with` block, and when Python exits.
 
-    What it enforces: signatures of every request, the users' and the role's policies, the prefix of `restricted`, the
-    role's external id (a wrong one and a missing one are refused). Unsigned requests may read one public bucket.
-    What it does not: session policies, the expiry of assumed credentials, the region a request is signed for, bucket
-    policies. Presigned URLs count as unsigned.
+    It enforces the signature of every request, the policies of the users and the role, the prefix of `restricted`, and
+    the role's external ID. Unsigned requests may read one public bucket. It does not enforce session policies, the
+    expiry of assumed credentials, the signed region, or bucket policies.
 
     Attributes:
-        endpoint: URL, `http://127.0.0.1:<port>`; serves S3 and STS.
+        endpoint: URL for S3 and STS, `http://127.0.0.1:<port>`.
         region: region of most buckets.
         admin: keys that may do everything.
-        restricted: keys that may list and read `restricted_location`, assume the role, and nothing else.
+        restricted: keys that may only list and read `restricted_location`, and assume the role.
         role_arn: a role that may read the whole bucket of `restricted_location`.
-        external_id: what assuming the role asks for.
+        external_id: required to assume the role.
         restricted_location: `s3://bucket/prefix/`.
     """
 
@@ -65,7 +64,7 @@ class Sandbox:
 
     @classmethod
     def start(cls) -> Self:
-        """Start a server on a free port, filled with its data, and wait until it answers; takes a few seconds.
+        """Start a server with its data on a free port and wait until it answers; takes a few seconds.
 
         Raises:
             S3ConnError: the `sandbox` extra is not installed.
@@ -84,7 +83,7 @@ class Sandbox:
 
     @property
     def pid(self) -> int:
-        """Process id of the server."""
+        """Process ID of the server."""
         return self._child.pid
 
     @property
@@ -93,9 +92,9 @@ class Sandbox:
         return self._child.poll() is None
 
     def stop(self) -> None:
-        """End the server and wait until it has gone. Does nothing when it has gone already."""
+        """Stop the server and wait until it has exited; do nothing if it already has."""
         atexit.unregister(self.stop)
-        # After a fork the copy of this object must leave the server to its owner.
+        # After a fork, only the owner may stop the server.
         if os.getpid() == self._owner:
             _end(self._child, patience=_STOP_SECONDS)
 
@@ -116,9 +115,9 @@ def _require_extra() -> None:
 
 
 def _spawn(log: IO[bytes]) -> subprocess.Popen[bytes]:
-    """Return the process, begun in a thread, since an interrupt in the midst of it would leave it to nobody."""
+    """Start the process in a thread, so that an interrupt cannot orphan it."""
     begun: SimpleQueue[subprocess.Popen[bytes] | OSError] = SimpleQueue()
-    threading.Thread(target=lambda: begun.put(_begin(log)), daemon=True).start()
+    threading.Thread(target=lambda: begun.put(_try_to_start(log)), daemon=True).start()
     try:
         child = begun.get()
     except BaseException:
@@ -131,15 +130,15 @@ def _spawn(log: IO[bytes]) -> subprocess.Popen[bytes]:
     return child
 
 
-def _begin(log: IO[bytes]) -> subprocess.Popen[bytes] | OSError:
+def _try_to_start(log: IO[bytes]) -> subprocess.Popen[bytes] | OSError:
     try:
-        return _process(log)
+        return _start_process(log)
     except OSError as error:
         return error
 
 
-def _process(log: IO[bytes]) -> subprocess.Popen[bytes]:
-    # -P: a moto.py or random.py beside the notebook must not be what the server imports.
+def _start_process(log: IO[bytes]) -> subprocess.Popen[bytes]:
+    # -P: a moto.py or random.py next to the notebook must not be imported by the server.
     command = [sys.executable, "-P", "-m", "s3conn_magic.sandbox"]
     pipe = subprocess.PIPE
     return subprocess.Popen(  # noqa: S603 - our own interpreter and module
@@ -148,16 +147,16 @@ def _process(log: IO[bytes]) -> subprocess.Popen[bytes]:
         stdout=pipe,
         stderr=log,
         env=_environment(),
-        # In a session of its own, the interrupt of a kernel's process group does not reach the server.
+        # In its own session it does not get the interrupts sent to the kernel's process group.
         start_new_session=True,
     )
 
 
 def _environment() -> dict[str, str]:
-    """This process's environment without settings or secrets that a server of its own has no business with."""
+    """Return this process's environment without settings and secrets that are not for the server."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN)}
     root = str(Path(__file__).parents[2])
-    # An installed package is found anyway; naming site-packages would put it before the standard library.
+    # An installed package is found anyway; adding site-packages would put it before the standard library.
     if root not in (*site.getsitepackages(), site.getusersitepackages()):
         kept["PYTHONPATH"] = os.pathsep.join(filter(None, (kept.get("PYTHONPATH"), root)))
     return kept

@@ -1,7 +1,7 @@
-"""The server's own process: `python -m s3conn_magic.sandbox`. It ends when its standard input does.
+"""The server process: `python -m s3conn_magic.sandbox`. It ends when its standard input closes.
 
-Users, role, buckets and objects are put straight into moto's backends: thousands of requests would take seconds. A gate
-in front of moto closes what moto's IAM leaves open.
+Users, role, buckets and objects go straight into moto's backends, as thousands of requests would take seconds. A gate
+in front of moto closes the gaps in its IAM.
 """
 
 from __future__ import annotations
@@ -59,16 +59,16 @@ _SCOPE_SLASHES = 3
 
 
 class Gate:
-    """Passes requests to moto, except where moto would allow what AWS refuses, or fail.
+    """Passes requests to moto, except where moto would fail or allow what AWS refuses.
 
-    * moto fails on an unsigned request: it is signed here as the user `anonymous`, whose policy then decides.
+    * moto fails on unsigned requests: they are signed here as the user `anonymous`, whose policy then decides.
     * moto ignores conditions on `s3:prefix`: a restricted listing outside its prefix is refused after moto has
       verified the signature.
-    * moto checks an external id only when one is sent, and a role only when it exists: assuming the role without an
-      external id, or any other role, is refused.
+    * moto checks an external ID only if one is sent, and a role only if it exists: assuming the role without an
+      external ID, or any other role, is refused.
     * AWS names the bucket's region even when it refuses HeadBucket; moto does not.
-    * moto's IAM does not know presigned URLs: the signature and the end of one are checked here, and the request goes
-      on as its signer's.
+    * moto's IAM does not know presigned URLs: signature and expiry are checked here, and the request passes as its
+      signer's.
     * moto's own control pages, which could reset it, are closed.
     """
 
@@ -76,7 +76,7 @@ class Gate:
         self._moto = moto
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Answer one request."""
+        """Answer a request."""
         return self._answer(environ)(environ, start_response)
 
     def _answer(self, environ: WSGIEnvironment) -> Response:
@@ -92,7 +92,7 @@ class Gate:
 
 
 def _sign_as(keys: Keys, environ: WSGIEnvironment) -> None:
-    """Sign a request anew, without what a presigned URL has in its query."""
+    """Sign a request again, without the query parameters of a presigned URL."""
     path, _, query = environ["RAW_URI"].partition("?")
     environ["QUERY_STRING"] = "&".join(part for part in query.split("&") if not part.startswith("X-Amz-"))
     environ["RAW_URI"] = environ["REQUEST_URI"] = f"{path}?{environ['QUERY_STRING']}".removesuffix("?")
@@ -108,7 +108,7 @@ def _credentials(keys: Keys) -> Credentials:
 
 
 def _presigned_by(environ: WSGIEnvironment) -> Keys | None:
-    """Return who signed a URL that still holds; None where nobody of the sandbox's users did."""
+    """Return the keys that signed a valid presigned URL, or None if no user's did."""
     said = {name: values[0] for name, values in parse_qs(environ["QUERY_STRING"]).items()}
     signer, _, scope = said.get("X-Amz-Credential", "").partition("/")
     keys = next((pair for pair in (ADMIN, RESTRICTED) if pair.access_key_id == signer), None)
@@ -119,11 +119,11 @@ def _presigned_by(environ: WSGIEnvironment) -> Keys | None:
     request.context["timestamp"] = said["X-Amz-Date"]
     auth = S3SigV4QueryAuth(_credentials(keys), "s3", scope.split("/")[1])
     signature = auth.signature(auth.string_to_sign(request, auth.canonical_request(request)), request)
-    holds = hmac.compare_digest(signature, said.get("X-Amz-Signature", "")) and not _has_ended(said)
+    holds = hmac.compare_digest(signature, said.get("X-Amz-Signature", "")) and not _has_expired(said)
     return keys if holds else None
 
 
-def _has_ended(said: Mapping[str, str]) -> bool:
+def _has_expired(said: Mapping[str, str]) -> bool:
     begun = datetime.strptime(said["X-Amz-Date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
     return datetime.now(UTC) > begun + timedelta(seconds=int(said.get("X-Amz-Expires", "0")))
 
@@ -156,7 +156,7 @@ def _lists_outside(environ: WSGIEnvironment) -> bool:
 
 
 def _bucket_alone(environ: WSGIEnvironment) -> str:
-    """Return the bucket of a request about a bucket, empty for one about an object."""
+    """Return the bucket of a request about a bucket, or an empty text for one about an object."""
     bucket, _, key = unquote(environ["PATH_INFO"]).removeprefix("/").partition("/")
     return "" if key else bucket
 
@@ -178,7 +178,7 @@ _PARTITION = "aws"
 
 
 def fill() -> None:
-    """Make everything the sandbox holds, and have moto check every request from then on."""
+    """Create everything the sandbox holds, then let moto check every request."""
     iam = iam_backends[ACCOUNT][_PARTITION]
     for user in USERS:
         _add_user(iam, user)
@@ -230,21 +230,21 @@ _STDOUT, _STDERR = 1, 2
 
 
 def main() -> None:
-    """Serve on a free port of 127.0.0.1; the first line of standard output is the endpoint, once it answers."""
-    # The launcher gives us a session of our own; where there are none (Windows), Ctrl-C would reach us.
+    """Serve on a free port of 127.0.0.1; the first line on standard output is the endpoint, once it answers."""
+    # The launcher gives us our own session; on Windows, which has none, Ctrl-C would reach us.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # Begun first: a parent that dies while we start must not leave us behind.
+    # First of all: a parent that dies while we start must not leave us behind.
     threading.Thread(target=_exit_with_parent, daemon=True).start()
     server = _server()
     sys.stdout.write(f"http://127.0.0.1:{server.server_port}\n")
     sys.stdout.flush()
-    # Nobody reads standard output from here on, and a full pipe would stop the server.
+    # Nobody reads standard output any more, and a full pipe would block the server.
     os.dup2(_STDERR, _STDOUT)
     server.serve_forever()
 
 
 def _exit_with_parent() -> None:
-    # Not sys.stdin: its lock may be held when the interpreter goes down.
+    # Not sys.stdin: its lock may be held at interpreter shutdown.
     while os.read(0, _CHUNK):
         pass
     os._exit(0)

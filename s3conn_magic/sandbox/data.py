@@ -1,4 +1,4 @@
-"""The made-up data of the sandbox: buckets, tables, a picture."""
+"""The sandbox's made-up data: buckets, tables, a picture."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Pixel = tuple[int, int, int]
 
 
 def bar_chart(values: Sequence[float], width: int = 480, height: int = 270) -> bytes:
-    """Return a PNG of `width` x `height` pixels with one bar for each of `values`, the tallest in another colour."""
+    """Return a PNG with one bar for each of `values`, the tallest in another colour; width and height in pixels."""
     slot, top = width // len(values), max(values)
     heights = [round(value / top * (height - 30)) for value in values]
     columns = [_bar_at(x, slot, heights) for x in range(width)]
@@ -32,7 +32,7 @@ def bar_chart(values: Sequence[float], width: int = 480, height: int = 270) -> b
 
 
 def _bar_at(x: int, slot: int, heights: Sequence[int]) -> int:
-    """Return the height of the bar at column `x`, 0 between two bars."""
+    """Return the height of the bar at column `x`, or 0 between bars."""
     bar, offset = divmod(x, slot)
     return heights[bar] if bar < len(heights) and slot * 0.15 <= offset < slot * 0.85 else 0
 
@@ -50,7 +50,7 @@ def _row(pixels: Sequence[Pixel]) -> bytes:
 
 
 def _png(width: int, height: int, rows: bytes) -> bytes:
-    """Return a PNG file (https://www.w3.org/TR/png/): 8 bits a channel, RGB, no interlace."""
+    """Return a PNG file (https://www.w3.org/TR/png/): RGB, 8 bits per channel, not interlaced."""
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
     return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(kind, body) for kind, body in chunks)
@@ -85,7 +85,7 @@ def _moment(random: Random, day: datetime) -> datetime:
 
 
 def events(random: Random, day: datetime, rows: int) -> bytes:
-    """Return one Parquet file of `rows` events of one day, in order of time.
+    """Return one day's events as a Parquet file of `rows` rows in order of time.
 
     Columns: event_time (timestamp, UTC), user_id (int32), event_type, device, country, amount (decimal(9, 2), USD,
     null unless it is a purchase).
@@ -117,7 +117,7 @@ def _price(random: Random, kind: str) -> Any:
 
 
 def customers(random: Random, start: datetime) -> bytes:
-    """CSV: customer_id, name, email, country, signed_up; names with accents and apostrophes."""
+    """Return a CSV of customer_id, name, email, country, signed_up; names have accents and apostrophes."""
 
     def row(number: int) -> tuple[Any, ...]:
         name = f"{random.choice(_FIRST)} {random.choice(_LAST)}"
@@ -129,7 +129,7 @@ def customers(random: Random, start: datetime) -> bytes:
 
 
 def orders(random: Random, start: datetime, rows: int) -> tuple[bytes, list[float]]:
-    """CSV: order_id, customer_id, ordered_at, product, quantity, total, status; and the revenue of each of 13 weeks."""
+    """Return a CSV of order_id, customer_id, ordered_at, product, quantity, total, status; and the weekly revenue."""
     moments = sorted(_moment(random, start + timedelta(days=random.randrange(90))) for _ in range(rows))
     weeks = [0.0] * 13
     lines = []
@@ -145,7 +145,7 @@ def orders(random: Random, start: datetime, rows: int) -> tuple[bytes, list[floa
 
 
 def clicks(random: Random, day: datetime, rows: int) -> Iterator[dict[str, Any]]:
-    """Yield nested records of one day: at, user (null without a sign-in), page {path, referrer}, tags (a list)."""
+    """Yield a day's nested records: at, user (null if not signed in), page {path, referrer}, tags (a list)."""
     for _ in range(rows):
         user = random.randint(1, _CUSTOMERS) if random.random() < 0.6 else None  # noqa: PLR2004 - three in five
         page = {"path": random.choice(_PATHS), "referrer": random.choice((None, "https://example.com/"))}
@@ -153,12 +153,12 @@ def clicks(random: Random, day: datetime, rows: int) -> Iterator[dict[str, Any]]
 
 
 def countries() -> bytes:
-    """CSV: code, name."""
+    """Return a CSV of code, name."""
     return _csv(("code", "name"), _COUNTRIES.items())
 
 
 def yearly(year: int) -> bytes:
-    """CSV: month, orders; twelve rows that grow with the year and the season."""
+    """Return a CSV of month, orders: twelve rows that grow with the year and the season."""
     return _csv(
         ("month", "orders"), [(f"{year}-{month:02}", (year - 2020) * 100 + month * 7) for month in range(1, 13)]
     )
@@ -185,7 +185,7 @@ LOG_FILES = 2400
 
 @dataclass(frozen=True, slots=True)
 class SampleBucket:
-    """A bucket to make."""
+    """A bucket to create."""
 
     name: str
     region: str = REGION
@@ -194,7 +194,7 @@ class SampleBucket:
 
 @dataclass(frozen=True, slots=True)
 class Put:
-    """One write: an object or, when `body` is None, the deletion of one."""
+    """A write: an object, or its deletion if `body` is None."""
 
     bucket: str
     key: str
@@ -232,8 +232,8 @@ ODD_KEYS = (
     "back\\slash.txt",
     "[x] {y} *.txt",
     "s3:~weird@name=1,2;3.txt",
-    "caf\u00e9.txt",  # composed, NFC
-    "cafe\u0301.txt",  # the same to the eye, NFD
+    "caf\u00e9.txt",  # composed (NFC)
+    "cafe\u0301.txt",  # looks the same, decomposed (NFD)
     "\u65e5\u672c\u8a9e/\u30c7\u30fc\u30bf.csv",
     "\U0001f433/\U0001f389",
     "invoice\u202efdp.exe",  # shown right to left from the override on
@@ -254,7 +254,7 @@ drafts/    an empty folder
 
 
 def puts() -> Iterator[Put]:
-    """Yield every write, in order. The same bytes at every call, with one version of pyarrow."""
+    """Yield every write in order; the same bytes on every call, given the same pyarrow version."""
     yield from _lake()
     yield from _logs()
     yield from _archive()
@@ -301,7 +301,7 @@ def _clicks() -> Iterator[Put]:
         name = f"clicks/{day:%Y-%m-%d}.jsonl"
         at = day + timedelta(days=1)
         if packed:
-            # Without a time in the header, equal data gives equal bytes.
+            # Without a time in the header, equal data give equal bytes.
             yield Put(LAKE, f"{name}.gz", gzip.compress(body, mtime=0), at, "application/gzip")
         else:
             yield Put(LAKE, name, body, at, "application/x-ndjson")

@@ -1,6 +1,6 @@
-"""Who may do what in the sandbox: three users, one role, and their policies as AWS would write them.
+"""Users, role and policies of the sandbox, written as for AWS.
 
-The keys are fixed examples. They open nothing but a server on 127.0.0.1 that holds made-up data.
+The keys are fixed examples that open nothing but a server on 127.0.0.1 with made-up data.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def _allow(actions: list[str], resources: list[str]) -> Policy:
 
 
 def _read_bucket(bucket: str) -> Policy:
-    """Return everything a reader of one whole bucket does."""
+    """Return the policy to read a whole bucket."""
     arn = Location(bucket).arn
     on_bucket = ["s3:ListBucket", "s3:HeadBucket", "s3:ListBucketVersions", "s3:GetBucketLocation"]
     on_objects = ["s3:GetObject", "s3:GetObjectVersion", "s3:GetObjectTagging"]
@@ -62,8 +62,8 @@ def _read_bucket(bucket: str) -> Policy:
 
 _ASSUME = _allow(["sts:AssumeRole"], [ROLE_ARN])
 
-# `s3:HeadBucket` is no action of AWS: moto asks for it by that name where AWS asks for s3:ListBucket. A user who may
-# list one prefix only is refused HeadBucket by AWS as well, so it is missing here.
+# `s3:HeadBucket` is not an action of AWS: moto asks for it where AWS asks for s3:ListBucket. AWS refuses HeadBucket to
+# a user who may list only one prefix, too, so it is missing here.
 _RESTRICTED = _policy(
     _allow(["s3:ListBucket"], [Location(LAKE).arn]),  # the gate adds the condition on s3:prefix, which moto ignores
     _allow(["s3:GetObject", "s3:GetObjectTagging"], [f"{RESTRICTED_LOCATION.arn}*"]),
@@ -81,7 +81,7 @@ class User:
 
     @property
     def arn(self) -> str:
-        """The user's Amazon resource name."""
+        """The user's ARN."""
         return f"arn:aws:iam::{ACCOUNT}:user/{self.name}"
 
 

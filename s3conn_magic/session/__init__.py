@@ -1,1 +1,1 @@
-"""The session: how each family of statements is executed."""
+"""The session: runs the statements of a kernel or script."""

@@ -1,8 +1,8 @@
-"""EXPLAIN: the requests that a statement would make, and what S3 asks for them, by list prices of one region.
+"""EXPLAIN: forecast a statement's requests, and their cost at the list prices of one region.
 
-Source: Amazon S3 pricing, "Requests & data retrievals", S3 Standard, US East (N. Virginia), as published in 2025. Other
-regions and storage classes have other prices; storage, retrieval and transfer of bytes are not in them. DELETE and STS
-are free.
+Source: Amazon S3 pricing, "Requests & data retrievals", S3 Standard, US East (N. Virginia), as published in 2025.
+Other regions and storage classes differ; storage, retrieval and data transfer are not included. DELETE and STS are
+free.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ if TYPE_CHECKING:
 REGION = "us-east-1"
 AS_OF = "2025"
 LIST_USD = 0.005
-"""Dollars for 1,000 PUT, COPY, POST or LIST requests."""
+"""US dollars per 1,000 PUT, COPY, POST or LIST requests."""
 GET_USD = 0.0004
-"""Dollars for 1,000 GET, HEAD and other requests."""
+"""US dollars per 1,000 GET, HEAD and other requests."""
 STATED = (
     f"Dollars are S3's list prices ({REGION}, S3 Standard, as of {AS_OF}) for requests alone: ${LIST_USD} per 1,000 of"
     f" LIST and PUT, ${GET_USD} per 1,000 of GET and HEAD. Retries are not counted."
@@ -59,7 +59,7 @@ _FREE = frozenset({"AbortMultipartUpload", "AssumeRole", "DeleteObject", "Delete
 
 
 def usd(operation: str, requests: int) -> float:
-    """Return what a number of requests of an operation costs, in US dollars."""
+    """Return the cost of requests in US dollars."""
     each = LIST_USD if operation in _LISTS else 0.0 if operation in _FREE else GET_USD
     return each * requests / 1000
 
@@ -75,7 +75,7 @@ _MORE = "one or more for each object that is read and not kept (SET CACHE)"
 
 
 class Call(NamedTuple):
-    """Requests of one operation; `requests` is None where their number is unknown."""
+    """Requests of one operation; `requests` is None if their number is unknown."""
 
     operation: str
     resource: str
@@ -86,7 +86,7 @@ class Call(NamedTuple):
 
     @property
     def row(self) -> tuple[Any, ...]:
-        """As a row of the frame."""
+        """The row for the frame."""
         service = "STS" if self.operation in _STS else "S3"
         dollars = None if self.requests is None else usd(self.operation, self.requests)
         action, resource = right_of(self.operation, self.resource, version=self.version)
@@ -94,7 +94,7 @@ class Call(NamedTuple):
 
 
 def forecast_frame(forecast: Forecast, plan: plans.Plan) -> S3Frame:
-    """Return one row for each call; none for a plan that sends nothing.
+    """Return one row for each kind of request; no rows for a plan that sends none.
 
     Raises:
         S3ConnError: the plan would be refused before its first request.
@@ -107,12 +107,12 @@ def forecast_frame(forecast: Forecast, plan: plans.Plan) -> S3Frame:
 
 
 def stated(frame: S3Frame) -> str:
-    """Return what holds of all of the numbers, to be said beside them."""
+    """Return the note that goes with the frame."""
     return STATED if len(frame) else "The statement sends no request."
 
 
 class Forecast:
-    """Tells the calls of plans from the state of a session: its connections, queries and jobs."""
+    """Predicts the requests of plans from the session's connections, tables and jobs."""
 
     def __init__(self, connections: Registry, queries: Queries, jobs: Jobs) -> None:
         self._connections = connections
@@ -120,7 +120,7 @@ class Forecast:
         self._jobs = jobs
 
     def region(self, plan: plans.Plan | statements.Statement) -> str:
-        """Return a region of the connection that a plan reads or writes through, or nothing."""
+        """Return the region of the connection that a plan uses, or an empty text."""
         if isinstance(plan, plans.Create | plans.Alter):
             return Settings(plan.options).region or ""
         oldest = next((connection.name for connection in self._connections), "")
@@ -129,7 +129,7 @@ class Forecast:
 
     @singledispatchmethod
     def of(self, plan: plans.Plan | statements.Statement) -> list[Call]:
-        """Return the calls of a plan, in their order."""
+        """Return a plan's requests, in order."""
         del plan
         return []
 
@@ -143,7 +143,7 @@ class Forecast:
         nobody = settings.anonymous and not settings.display_filters
         if not plan.validate or (nobody and Configuration.of(settings).is_aws):
             return []
-        who = [] if settings.anonymous else [*_assumed(settings, "exactly"), _identity()]
+        who = [] if settings.anonymous else [*_assume_role(settings, "exactly"), _identity()]
         filters = settings.display_filters
         if not filters:
             return [*who, Call("ListBuckets", _ALL, 1, "exactly", "the first page")]
@@ -152,16 +152,14 @@ class Forecast:
         ]
         return [*who, *_regions(settings, filters), *pages]
 
-    def _reached(self, connection: Connection, *places: Location) -> list[Call]:
-        """Return what it takes to sign, and to find where buckets are, before anything else is sent."""
+    def _reach(self, connection: Connection, *places: Location) -> list[Call]:
+        """Return the requests to assume the role and to find the buckets' regions, which come before all others."""
         known = connection.regions.knows
         lost = [place for place in places if not known(place.bucket)]
-        return [*_assumed(connection.settings, "at most"), *_regions(connection.settings, lost)]
+        return [*_assume_role(connection.settings, "at most"), *_regions(connection.settings, lost)]
 
     def _connection(self, name: str) -> Connection:
         return self._connections.get(name)
-
-    # Buckets
 
     @of.register
     def _test(self, plan: plans.Test) -> list[Call]:
@@ -169,7 +167,7 @@ class Forecast:
         settings = connection.settings
         where = plan.location or next(iter(settings.display_filters), None)
         places = [where] if where else []
-        calls = [*self._reached(connection, *places), *([] if settings.anonymous else [_identity()]), _buckets()]
+        calls = [*self._reach(connection, *places), *([] if settings.anonymous else [_identity()]), _buckets()]
         for place in places:
             calls.append(Call("ListObjectsV2", _bucket(place), 2, "exactly", "ten keys at most"))
             calls.append(Call("GetObject", _objects(place), 1, "at most", "one byte of the first"))
@@ -183,7 +181,7 @@ class Forecast:
     def _show_buckets(self, plan: plans.ShowBuckets) -> list[Call]:
         connection = self._connection(plan.name)
         filters = connection.settings.display_filters
-        return [*self._reached(connection, *filters), *([] if filters else _all_buckets(connection))]
+        return [*self._reach(connection, *filters), *([] if filters else _all_buckets(connection))]
 
     @of.register
     def _list(self, plan: plans.ListObjects) -> list[Call]:
@@ -191,9 +189,9 @@ class Forecast:
         operation = "ListObjectVersions" if plan.versions else "ListObjectsV2"
         places = [plan.location] if plan.location else [*connection.settings.display_filters]
         if places:
-            listed = [call for place in places for call in _listed(place, operation, plan.matching, plan.limit)]
-            return [*self._reached(connection, *places), *listed]
-        first = [*self._reached(connection), *_all_buckets(connection)]
+            listed = [call for place in places for call in _listing_of(place, operation, plan.matching, plan.limit)]
+            return [*self._reach(connection, *places), *listed]
+        first = [*self._reach(connection), *_all_buckets(connection)]
         return [*first, *_each_bucket(connection, operation)] if plan.recursive else first
 
     @of.register
@@ -214,17 +212,17 @@ class Forecast:
         ]
         if not place.key.endswith(".json"):
             calls.insert(0, Call("ListObjectsV2", _bucket(place), 1, "at least", "for the newest report"))
-        return [*self._reached(connection, place), *calls]
+        return [*self._reach(connection, place), *calls]
 
     @of.register
     def _explore(self, plan: plans.Explore) -> list[Call]:
         connection, place = self._connection(plan.name), plan.location
         later = Call("ListObjectsV2", _bucket(place) if place else _ALL, None, "unknown", "one for a folder opened")
         if place:
-            return [*self._reached(connection, place), later._replace(requests=1, bound="at least")]
+            return [*self._reach(connection, place), later._replace(requests=1, bound="at least")]
         if filters := connection.settings.display_filters:
-            return [*self._reached(connection, *filters), later]
-        return [*self._reached(connection), _buckets(), later]
+            return [*self._reach(connection, *filters), later]
+        return [*self._reach(connection), _buckets(), later]
 
     @of.register
     def _explore_all(self, plan: statements.ExploreAll) -> list[Call]:
@@ -237,10 +235,10 @@ class Forecast:
     def _analyze(self, plan: plans.Analyze) -> list[Call]:
         connection = self._connection(plan.name)
         kinds = {"VERSIONS": "ListObjectVersions", "UPLOADS": "ListMultipartUploads"}
-        calls = _listed(plan.location, kinds.get(plan.by, "ListObjectsV2"))
+        calls = _listing_of(plan.location, kinds.get(plan.by, "ListObjectsV2"))
         if plan.by == "UPLOADS":
             calls.append(Call("ListParts", _objects(plan.location), None, "unknown", "one or more for each upload"))
-        return [*self._reached(connection, plan.location), *calls]
+        return [*self._reach(connection, plan.location), *calls]
 
     @of.register
     def _discover(self, plan: plans.Discover) -> list[Call]:
@@ -251,9 +249,9 @@ class Forecast:
         if plan.inventory is not None:
             first = self._inventory(connection, plan.inventory)
         elif place is not None:
-            first = [*self._reached(connection, place), *_listed(place)]
+            first = [*self._reach(connection, place), *_listing_of(place)]
         else:
-            first = [*self._reached(connection), _buckets(), *_each_bucket(connection, "ListObjectsV2")]
+            first = [*self._reach(connection), _buckets(), *_each_bucket(connection, "ListObjectsV2")]
         each = f"at most {looks} of 66 kB for each dataset, and a few notes of each lake table"
         calls = [*first, Call("GetObject", _objects(plan.location) if plan.location else _ALL, None, "unknown", each)]
         if plan.exact:
@@ -262,12 +260,12 @@ class Forecast:
 
     @of.register
     def _preview(self, plan: plans.Preview) -> list[Call]:
-        connection, (place, version) = self._connection(plan.name), _of_version(plan.location)
+        connection, (place, version) = self._connection(plan.name), _split_version(plan.location)
         version = version or bool(plan.version)
         looks = Call("HeadObject", place.arn, 1, "at least", version=version)
         needs = "the ranges that it needs; none of an empty object"
         reads = Call("GetObject", place.arn, None, "unknown", needs, version)
-        return [*self._reached(connection, place), looks, reads]
+        return [*self._reach(connection, place), looks, reads]
 
     @of.register
     def _compare(self, plan: plans.Compare) -> list[Call]:
@@ -275,61 +273,59 @@ class Forecast:
         for side in (plan.left, plan.right):
             connection, place = self._connection(side.name), side.location
             operation = "ListObjectsV2" if side.as_of is None else "ListObjectVersions"
-            listed = [*self._reached(connection, place), *_listed(place, operation)]
+            listed = [*self._reach(connection, place), *_listing_of(place, operation)]
             calls += self._inventory(connection, place) if side.report else listed
         return calls
 
-    # Queries and jobs
-
     @of.register
-    def _described(self, plan: plans.DescribeRows) -> list[Call]:
+    def _describe(self, plan: plans.DescribeRows) -> list[Call]:
         if plan.location is None:
             return [*self._read(plan.text)]
         connection = self._connection(plan.name)
-        return self._files(connection, _before_wildcard(plan.location) or plan.location)
+        return self._files(connection, _prefix_before_wildcard(plan.location) or plan.location)
 
     @of.register
     def _query(self, plan: plans.Query) -> list[Call]:
         return [*self._read(plan.text)]
 
     @of.register
-    def _table(self, plan: plans.CreateTable) -> list[Call]:
+    def _create_table(self, plan: plans.CreateTable) -> list[Call]:
         if plan.location is not None and plan.connection is not None:
-            return self._over(self._connection(plan.connection), plan.location)
+            return self._table_over(self._connection(plan.connection), plan.location)
         read = [*self._read(plan.text)] if plan.text is not None else []
         if plan.storage is None:
             return read
         name, place = plan.storage
         filled = _DATA if plan.text is not None else []
-        made = [_listing(place, "whether there is anything"), *_put(place, [*filled, _NEWEST, _POINTER, *_TRIED])]
-        return [*read, *self._reached(self._connection(name), place), *made]
+        made = [_listing(place, "whether there is anything"), *_puts(place, [*filled, _NEWEST, _POINTER, *_TRIED])]
+        return [*read, *self._reach(self._connection(name), place), *made]
 
     @of.register
-    def _into(self, plan: plans.InsertInto) -> list[Call]:
-        return [*self._read(plan.text), *self._appended(plan.name)]
+    def _insert_into(self, plan: plans.InsertInto) -> list[Call]:
+        return [*self._read(plan.text), *self._append(plan.name)]
 
     @of.register
-    def _merged(self, plan: plans.MergeInto) -> list[Call]:
+    def _merge(self, plan: plans.MergeInto) -> list[Call]:
         rows = Call("GetObject", "", None, "unknown", "all of its rows, and those of the source")
-        calls = self._appended(plan.name)
+        calls = self._append(plan.name)
         return [rows._replace(resource=calls[0].resource), *calls] if calls else []
 
     @of.register
-    def _changed(self, plan: plans.AlterTable) -> list[Call]:
-        return self._committed(plan.name, _STATE, [])
+    def _alter_table(self, plan: plans.AlterTable) -> list[Call]:
+        return self._commit(plan.name, _STATE, [])
 
     @of.register
-    def _tidied(self, plan: statements.OptimizeTable) -> list[Call]:
-        several = self._committed(plan.name.text, (*_STATE, "each manifest, and each file that is put together"), _DATA)
+    def _optimize(self, plan: statements.OptimizeTable) -> list[Call]:
+        several = self._commit(plan.name.text, (*_STATE, "each manifest, and each file that is put together"), _DATA)
         calls = [call._replace(bound="at least") for call in several]
         return [*calls, *(_listing(self._place(table), "its folders") for table in self._managed(plan.name.text))]
 
     @of.register
-    def _told(self, plan: statements.ShowSnapshots) -> list[Call]:
-        return self._committed(plan.name.text, _STATE, None)
+    def _snapshots(self, plan: statements.ShowSnapshots) -> list[Call]:
+        return self._commit(plan.name.text, _STATE, None)
 
     @of.register
-    def _dropped(self, plan: statements.DropTable) -> list[Call]:
+    def _drop_table(self, plan: statements.DropTable) -> list[Call]:
         if plan.delete_data is None or not plan.delete_data.value:
             return []
         return [
@@ -343,7 +339,7 @@ class Forecast:
         ]
 
     def _managed(self, name: str) -> list[Table]:
-        """Return the table of a name whose files are in S3; nothing where it is another."""
+        """Return the table of this name if its files are in S3, otherwise an empty list."""
         return [
             each for each in self._queries.engine.tables if each.catalog and each.name.casefold() == name.casefold()
         ]
@@ -353,46 +349,46 @@ class Forecast:
         assert table.location is not None  # noqa: S101 - a table whose files are in S3 has one
         return table.location
 
-    def _appended(self, name: str) -> list[Call]:
-        return self._committed(name, _WITH_ROWS, _DATA)
+    def _append(self, name: str) -> list[Call]:
+        return self._commit(name, _WITH_ROWS, _DATA)
 
-    def _committed(self, name: str, read: Sequence[str], data: Sequence[str] | None) -> list[Call]:
-        """Return what a change of a table reads and writes; nothing is written where `data` is None."""
+    def _commit(self, name: str, read: Sequence[str], data: Sequence[str] | None) -> list[Call]:
+        """Return what a change to a table reads and writes; `data` None means that it writes nothing."""
         calls: list[Call] = []
         for table in self._managed(name):
             place = self._place(table)
             written = [] if data is None else [*data, _NEWEST, _POINTER]
             calls += [
-                *self._reached(self._connection(table.connections[0]), place),
-                *_got(place, read),
-                *_put(place, written),
+                *self._reach(self._connection(table.connections[0]), place),
+                *_gets(place, read),
+                *_puts(place, written),
             ]
         return calls
 
     def _files(self, connection: Connection, place: Location) -> list[Call]:
-        """Return files below a location."""
+        """Return the requests for the files below a location."""
         reads = Call("GetObject", _objects(place), None, "unknown", _MORE)
-        return [*self._reached(connection, place), *_listed(place), reads]
+        return [*self._reach(connection, place), *_listing_of(place), reads]
 
     def _object(self, connection: Connection, place: Location) -> list[Call]:
-        """Return one object of a query, which is looked at once more when a table over it is made."""
-        place, version = _of_version(place)
+        """Return the requests for one object of a query; a table created over it looks at it twice."""
+        place, version = _split_version(place)
         why = "for its size; Parquet tells it with the first read"
         looks = Call("HeadObject", place.arn, 2, "at most", why, version)
         ranges = "the ranges that the query needs and that are not kept (SET CACHE)"
         reads = Call("GetObject", place.arn, None, "unknown", ranges, version)
-        return [*self._reached(connection, place), looks, reads]
+        return [*self._reach(connection, place), looks, reads]
 
-    def _over(self, connection: Connection, place: Location) -> list[Call]:
-        """Return the files of a table: one where its name is a file's, else those of a pattern or a folder."""
+    def _table_over(self, connection: Connection, place: Location) -> list[Call]:
+        """Return the requests for a table's files: one object, a pattern, or a folder."""
         from s3conn_magic.objects.formats import is_told
 
-        if beginning := _before_wildcard(place):
+        if beginning := _prefix_before_wildcard(place):
             return self._files(connection, beginning)
         return (self._object if is_told(place.key) else self._files)(connection, place)
 
     def _read(self, text: str) -> Iterator[Call]:
-        """Yield what a query reads: by the paths in it, and by the tables over files that it names."""
+        """Yield the requests of a query, for the paths and the tables over files in it."""
         engine = self._queries.engine
         reports, listings = dict.fromkeys(_REPORTS.findall(text)), dict.fromkeys(_LISTINGS.findall(text))
         for path in dict.fromkeys(_paths(text, self._connections.pasted)):
@@ -402,9 +398,9 @@ class Forecast:
             if table.location is None or table.name.casefold() not in named:
                 continue
             if not table.catalog:
-                yield from self._over(self._connection(table.connections[0]), table.location)
+                yield from self._table_over(self._connection(table.connections[0]), table.location)
                 continue
-            yield from self._committed(table.name, _WITH_ROWS, None)
+            yield from self._commit(table.name, _WITH_ROWS, None)
             detail = "one or two for each file that the query needs and that is not kept (SET CACHE)"
             yield Call("GetObject", _objects(table.location), None, "unknown", detail)
 
@@ -420,20 +416,20 @@ class Forecast:
         if report:
             return self._inventory(connection, place)
         if listing:
-            return [*self._reached(connection, place), *_listed(place)]
-        if beginning := _before_wildcard(place):
+            return [*self._reach(connection, place), *_listing_of(place)]
+        if beginning := _prefix_before_wildcard(place):
             return self._files(connection, beginning)
         return self._object(connection, place)
 
     @of.register
     def _job(self, plan: CreateJob) -> list[Call]:
         if plan.location is None:
-            return self._filling(plan)
+            return self._fill_job(plan)
         connection, place = self._connection(plan.connection), plan.location
         return self._insert(plan, connection, place) if plan.kind == "INSERT" else self._copy(plan, connection, place)
 
-    def _filling(self, plan: CreateJob) -> list[Call]:
-        """Return what a job reads whose rows go into a table."""
+    def _fill_job(self, plan: CreateJob) -> list[Call]:
+        """Return what a job that fills a table reads."""
         from s3conn_magic.query.merging import Merge
 
         return [*self._read(Merge.of(plan.table, plan.text).reading if plan.kind == "MERGE" else plan.text)]
@@ -467,7 +463,7 @@ class Forecast:
         ]
         write = Call("PutObject", _objects(place), 1, "at least", "one; of a large object one for each part, and two")
         back = Call("GetObject", _objects(place), None, "unknown", "what was written is read back")
-        return [*self._reached(connection, place), *before, *self._read(plan.text), write, back]
+        return [*self._reach(connection, place), *before, *self._read(plan.text), write, back]
 
 
 def _paths(text: str, read: Callable[[str], Pasted]) -> Iterator[str]:
@@ -491,23 +487,23 @@ def _listing(place: Location, detail: str) -> Call:
     return Call("ListObjectsV2", _bucket(place), 1, "at least", detail)
 
 
-def _got(place: Location, read: Sequence[str]) -> list[Call]:
+def _gets(place: Location, read: Sequence[str]) -> list[Call]:
     return [Call("GetObject", _objects(place), len(read), "at least", "; ".join(read))] if read else []
 
 
-def _put(place: Location, written: Sequence[str]) -> list[Call]:
+def _puts(place: Location, written: Sequence[str]) -> list[Call]:
     count = len(written) + (written[-1:] == _TRIED)
     return [Call("PutObject", _objects(place), count, "at least", "; ".join(written))] if written else []
 
 
-def _of_version(place: Location) -> tuple[Location, bool]:
-    """Return the object that is read, and whether the location names one version of it."""
+def _split_version(place: Location) -> tuple[Location, bool]:
+    """Return the object, and whether the location names one of its versions."""
     named = split_version(place)
     return (named.location, True) if named else (place, False)
 
 
-def _before_wildcard(place: Location) -> Location | None:
-    """Return what stands before the first wildcard, where there is one."""
+def _prefix_before_wildcard(place: Location) -> Location | None:
+    """Return the prefix before the first wildcard, or None if there is none."""
     head, *rest = re.split(r"[*?\[{]", place.key, maxsplit=1)
     return Location(place.bucket, head) if rest else None
 
@@ -525,14 +521,14 @@ def _buckets() -> Call:
     return Call("ListBuckets", _ALL, 1, "at least", _BUCKETS)
 
 
-def _assumed(settings: Settings, bound: Bound) -> list[Call]:
-    """Return the call that assumes the role, whose credentials last."""
+def _assume_role(settings: Settings, bound: Bound) -> list[Call]:
+    """Return the request that assumes the role, if there is one."""
     detail = "" if bound == "exactly" else "where the role is not assumed yet, or its hour is over"
     return [Call("AssumeRole", settings.role, 1, bound, detail)] if settings.role else []
 
 
 def _regions(settings: Settings, places: Iterable[Location]) -> list[Call]:
-    """Return what finds the region of each bucket; with REGION or ENDPOINT, and of an ARN, nothing does."""
+    """Return the requests for the buckets' regions; none with REGION or ENDPOINT, nor for ARNs."""
     if not Configuration.of(settings).finds_regions:
         return []
     buckets = dict.fromkeys(place.bucket for place in places if not place.bucket.startswith("arn:"))
@@ -547,10 +543,10 @@ def _objects(place: Location) -> str:
     return f"{place.arn}*" if place.key else f"{place.arn}/*"
 
 
-def _listed(
+def _listing_of(
     place: Location, operation: str = "ListObjectsV2", matching: str | None = None, limit: int | str | None = None
 ) -> list[Call]:
-    """Return a listing: of each beginning that a glob's matches have."""
+    """Return the requests of a listing, which is split by the prefixes that a glob's matches have."""
     from s3conn_magic.runtime.patterns import Glob
 
     heads = Glob.compile(matching).heads if matching is not None else ("",)
@@ -561,7 +557,7 @@ def _listed(
 
 
 def _each_bucket(connection: Connection, operation: str) -> list[Call]:
-    """Return a listing of each bucket, of which the last probe may have told the number."""
+    """Return the listing of each bucket; the last probe may know their number."""
     findings = connection.findings
     count = findings.buckets if findings else None
     regions: list[Call] = []

@@ -1,4 +1,4 @@
-"""What a session reads from outside: variables, prompts, keyring, files of statements; and what it saves."""
+"""What a session reads from and writes to its surroundings: variables, prompts, keyring, files of connections."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 class KernelInputs:
-    """Looks into the namespace of the notebook or script that runs the statement."""
+    """Values from the notebook or script that runs the statement, its user, and the keyring."""
 
     def __init__(self, namespace: Callable[[], Mapping[str, Any]]) -> None:
         self._namespace = namespace
@@ -51,14 +51,14 @@ class KernelInputs:
         return namespace[name]
 
     def prompt(self, text: str) -> str:
-        """Return what the user types, without an echo.
+        """Ask the user for a text, without echo.
 
         Raises:
-            LookupError: nobody can be asked, as when a notebook is run by a scheduler.
+            LookupError: nobody can be asked, such as in a scheduled notebook.
         """
         try:
             return getpass.getpass(f"{text or 'Secret'}: ")
-        except Exception as error:  # noqa: BLE001 - a front end may refuse in ways of its own
+        except Exception as error:  # noqa: BLE001 - front ends refuse with exceptions of their own
             reason = f"nobody can be asked here ({type(error).__name__}); ENV or KEYRING works without a person"
         raise LookupError(reason)
 
@@ -66,25 +66,25 @@ class KernelInputs:
         """Return a password of the keyring.
 
         Raises:
-            LookupError: the keyring package is missing, or there is no such password.
+            LookupError: the keyring package or the password is missing.
         """
         return keyring_password(service, user)
 
 
 class AdminKeys(Protocol):
-    """A key pair."""
+    """An access key pair."""
 
     @property
     def access_key_id(self) -> str:
-        """Its id."""
+        """The access key ID."""
 
     @property
     def secret_access_key(self) -> Secret:
-        """Its secret."""
+        """The secret access key."""
 
 
 class Server(Protocol):
-    """The embedded S3, as the session sees it."""
+    """The embedded S3 server, as the session needs it."""
 
     @property
     def endpoint(self) -> str:
@@ -92,24 +92,24 @@ class Server(Protocol):
 
     @property
     def region(self) -> str:
-        """The region it says it is in."""
+        """Its region."""
 
     @property
     def admin(self) -> AdminKeys:
-        """Keys that may do everything."""
+        """Keys without restrictions."""
 
     def stop(self) -> None:
-        """End it."""
+        """Stop the server."""
 
 
 class ProgressView(Protocol):
-    """Shows snapshots of a listing while it runs."""
+    """Shows the progress of a statement while it runs."""
 
     def __enter__(self) -> Callable[[Progress], None]:
-        """Begin."""
+        """Start, and return the function to call with the progress."""
 
     def __exit__(self, *_: object) -> bool | None:
-        """End, in whatever way."""
+        """End."""
 
 
 def sandbox_options(server: Server) -> BoundOptions:
@@ -127,19 +127,19 @@ def sandbox_options(server: Server) -> BoundOptions:
 _NAME = "connections.usql"
 _MOST_BYTES = 10_000_000
 _ROOT = 0
-_LOADED = (statements.CreateConnection, statements.UseConnection)
-# A file that tells where requests go must be nobody else's.
+_LOADABLE = (statements.CreateConnection, statements.UseConnection)
+# A file that decides where requests go must not be writable by others.
 _DISTRUSTED = "It is only loaded if you own it and nobody else may write it:"
 
 
 def user_file() -> Path:
-    """Return the user's file of connections: below `$XDG_CONFIG_HOME`, which is `~/.config` where it is not set."""
+    """Return the user's connection file, below `$XDG_CONFIG_HOME` (by default `~/.config`)."""
     folder = os.environ.get("XDG_CONFIG_HOME", "")
     return Path(folder if os.path.isabs(folder) else Path.home() / ".config", "s3conn-magic", _NAME)  # noqa: PTH117 - '' is none
 
 
 def project_file() -> Path:
-    """Return a project's file of connections: in the working directory, and nowhere above it."""
+    """Return the project's connection file: in the working directory, never above it."""
     return Path(_NAME)
 
 
@@ -147,37 +147,37 @@ def read_script(path: str | Path) -> Source:
     """Return the text of a file.
 
     Raises:
-        S3ConnError: there is none, it cannot be read, or it is no text in UTF-8.
+        S3ConnError: the file does not exist, cannot be read, or is not UTF-8.
     """
     return _read(Path(path).expanduser())[0]
 
 
 def read_stream(stream: BinaryIO, name: str) -> Source:
-    """Return the text of a stream such as standard input, where a secret is as safe as what it comes from.
+    """Return the text of a stream such as standard input, whose secrets are trusted.
 
     Raises:
-        S3ConnError: it is too long, or no text in UTF-8.
+        S3ConnError: it is too long or not UTF-8.
     """
     return Source(_text(stream.read(_MOST_BYTES + 1), name), name)
 
 
 def connection_plans(path: Path, catalog: Catalog, inputs: Inputs) -> list[plans.Plan]:
-    """Return what makes the connections of a file, without a probe; of a name that is taken, the connection stays.
+    """Return the plans that create a file's connections: unprobed, and only for names not yet taken.
 
     Raises:
-        S3ConnError: the file cannot be read, is somebody else's, or holds what is wrong or no connection.
+        S3ConnError: the file cannot be read, is not trusted, or has an error or another kind of statement.
     """
     source, status = _read(path)
     if distrust := _distrust(status):
         hint = f"{_DISTRUSTED} `chmod go-w {shlex.quote(source.file)}`"
         raise S3ConnError(f"the file {source.file} is not loaded: {distrust}", hint=hint)
-    statements = [_kept(statement, source) for statement in parse(source)]
+    statements = [_loadable(statement, source) for statement in parse(source)]
     bound = bind(statements, source, catalog, inputs)
     return [replace(plan, validate=False) if isinstance(plan, plans.Create) else plan for plan in bound]
 
 
-def _kept(statement: statements.Statement, source: Source) -> statements.Statement:
-    if not isinstance(statement, _LOADED):
+def _loadable(statement: statements.Statement, source: Source) -> statements.Statement:
+    if not isinstance(statement, _LOADABLE):
         token = source.token_at(statement.span.start)
         raise BindError(
             "a file of connections may only have CREATE S3 CONNECTION and USE CONNECTION",
@@ -207,7 +207,7 @@ def _read(path: Path) -> tuple[Source, os.stat_result]:
 
 
 def _content(path: Path) -> tuple[bytes | None, os.stat_result]:
-    """Return the bytes of a file, and whose it is: asked of the open file, so that it is no other; None for a pipe."""
+    """Return a file's bytes (None if it is not a regular file), and the status of that same open file."""
     opened = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     try:
         status = os.fstat(opened)
@@ -230,7 +230,7 @@ def _text(content: bytes, shown: str) -> str:
 
 
 def _exposed(status: os.stat_result) -> str:
-    """Return why a secret in the file would not be safe, or empty."""
+    """Return why a secret in the file is not safe, or an empty text."""
     if not hasattr(os, "geteuid"):
         return "this system does not tell who may read it"
     if status.st_uid != os.geteuid():
@@ -240,7 +240,7 @@ def _exposed(status: os.stat_result) -> str:
 
 
 def _distrust(status: os.stat_result) -> str:
-    """Return why the file could be somebody else's word, or empty."""
+    """Return why the file is not trusted, or an empty text."""
     if not hasattr(os, "geteuid"):
         return ""
     if status.st_uid not in {os.geteuid(), _ROOT}:
@@ -253,13 +253,13 @@ _SANDBOX = "-- The connection of the sandbox is left out; START SANDBOX rebuilds
 
 
 def save_connections(connections: Registry, path: str, *, replace: bool) -> tuple[str, int]:
-    """Write them to a file of the mode 0600: whole, or not at all.
+    """Save connections to a file of mode 0600, completely or not at all.
 
     Returns:
-        The path as it may be shown, and how many connections are in the file.
+        The path in its visible form, and the number of connections saved.
 
     Raises:
-        S3ConnError: the file is there and is not to be replaced, or it cannot be written.
+        S3ConnError: the file exists and `replace` is false, or it cannot be written.
     """
     kept = [known for known in connections.known() if not is_sandbox(known)]
     parts = [_HEAD, *(saved_statement(known.name, known.options) for known in kept)]
@@ -275,7 +275,7 @@ def save_connections(connections: Registry, path: str, *, replace: bool) -> tupl
 def _write(target: Path, text: str, *, replace: bool) -> None:
     shown = visible(str(target))
     try:
-        _move_in(target, text, replace=replace)
+        _write_atomically(target, text, replace=replace)
     except FileExistsError:
         reason, hint = f"the file {shown} is there already", "SAVE OR REPLACE CONNECTIONS TO … replaces it."
     except (OSError, ValueError) as error:
@@ -285,8 +285,8 @@ def _write(target: Path, text: str, *, replace: bool) -> None:
     raise S3ConnError(reason, hint=hint)
 
 
-def _move_in(target: Path, text: str, *, replace: bool) -> None:
-    """Write a file beside the target, which `mkstemp` makes with the mode 0600, and give it the target's name."""
+def _write_atomically(target: Path, text: str, *, replace: bool) -> None:
+    """Write a temporary file next to the target (`mkstemp` gives it mode 0600), and rename it."""
     opened, beside = tempfile.mkstemp(prefix=".connections-", suffix=".tmp", dir=target.parent)
     try:
         with os.fdopen(opened, "w", encoding="utf-8", errors="surrogatepass", newline="") as file:
@@ -296,19 +296,19 @@ def _move_in(target: Path, text: str, *, replace: bool) -> None:
         if replace:
             Path(beside).replace(target.resolve())
         else:
-            _link(Path(beside), target)
+            _rename_if_free(Path(beside), target)
     finally:
         with suppress(FileNotFoundError):
             Path(beside).unlink()
 
 
-def _link(beside: Path, target: Path) -> None:
-    """Link a file to its name, which is refused where that is there; some file systems have no links."""
+def _rename_if_free(beside: Path, target: Path) -> None:
+    """Give a file its final name, unless that exists; some file systems have no hard links."""
     try:
         target.hardlink_to(beside)
     except FileExistsError:
         raise
     except OSError:
-        # The name is taken by an empty file of our own, which nobody else can take then.
+        # Reserve the name with an empty file, so that nobody else can take it.
         os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         beside.replace(target)

@@ -1,4 +1,4 @@
-"""Plans of queries, tables, jobs and what is shown of connections, executed."""
+"""Run the plans of queries, tables and jobs, and of statements about connections."""
 
 from __future__ import annotations
 
@@ -61,11 +61,11 @@ _MOST_SHOWN = 100
 
 
 class Queries:
-    """The engine, made at the first query, and the connections that its tables depend on.
+    """The query engine, created at the first query, and the connections that its tables depend on.
 
     Args:
         connections: the session's connections.
-        variable_of: the value of a Python variable; raises LookupError when there is none.
+        variable_of: returns the value of a Python variable; raises LookupError if there is none.
         settings: the session's settings.
         note: shows a short note beside a result.
     """
@@ -88,7 +88,7 @@ class Queries:
 
     @property
     def engine(self) -> QueryEngine:
-        """The engine; making it loads DuckDB."""
+        """The engine; creating it loads DuckDB."""
         from s3conn_magic.query.engine import QueryEngine
 
         with self._making:
@@ -99,10 +99,10 @@ class Queries:
             return self._engine
 
     def use_database(self, path: str) -> None:
-        """Keep tables in a file from here on, or in memory where the path is empty; those in it are there at once."""
-        self.engine.alone(lambda: self._database_used(path))
+        """Keep tables in a database file from now on, or in memory if the path is empty; load the tables in it."""
+        self.engine.alone(lambda: self._switch_database(path))
 
-    def _database_used(self, path: str) -> None:
+    def _switch_database(self, path: str) -> None:
         before = self.table_names()
         self.engine.use(path)
         for name in before:
@@ -111,7 +111,7 @@ class Queries:
             self.depends(table)
 
     def _connection_of(self, path: Path) -> Connection:
-        """Return the connection of a path: the one it names, or the one that is meant."""
+        """Return the connection named in a path, or chosen for it."""
         if path.connection is not None:
             return self._connections.get(path.connection)
         return self._connections.chosen(path.location)
@@ -121,7 +121,7 @@ class Queries:
         return [table.name for table in self._engine.tables] if self._engine else []
 
     def columns_of(self, source: str) -> list[str]:
-        """Return the columns of a table, or of a path as a statement has shown them; no request is made for them."""
+        """Return the columns of a table, or of a path that a statement has shown, without a request."""
         if shown := self._shown.get(_OTHER_CONNECTION.sub("s3://", source)):
             return shown
         names = {name.casefold(): name for name in self.table_names()}
@@ -132,13 +132,13 @@ class Queries:
         return [column for (column,) in self._engine.look(lambda database: database.execute(asked, [name]).fetchall())]
 
     def note_columns(self, path: str, columns: Iterable[object]) -> None:
-        """Remember the columns of what was shown whole, for Tab."""
+        """Remember the columns of a result for Tab."""
         if len(self._shown) >= _MOST_SHOWN:
             self._shown.pop(next(iter(self._shown)))
         self._shown[_OTHER_CONNECTION.sub("s3://", path)] = [str(column) for column in columns]
 
     def check(self, plan: plans.Query | plans.CreateTable | plans.CreateJob) -> None:
-        """Refuse what is no query, or does more than read, with the rest of what binding refuses.
+        """Refuse a text that is not a query or does more than read, before any statement runs.
 
         Raises:
             QueryError: with its place in the cell.
@@ -153,7 +153,7 @@ class Queries:
             self._located(plan, lambda: self.engine.check_expressions(expressions, local=True))
 
     def also_here(self, source: Source, error: QueryError, place: Place) -> str:
-        """Return what to do about a query that is another system's: what it is here, if that is a query that reads."""
+        """Return a hint for a query in another system's dialect: our version of it, if that query only reads."""
         from s3conn_magic.language.answers import answer
 
         made = answer(source.text, source.offset(error.place or place), source.connections())
@@ -168,7 +168,7 @@ class Queries:
         return made.hint
 
     def _located(self, plan: Any, call: Callable[[], Any]) -> Any:
-        """Return what a call gives; an error of the query points at its place in the cell."""
+        """Return the result of a call; errors of the query point to their place in the cell."""
         try:
             return call()
         except QueryError as error:
@@ -178,7 +178,7 @@ class Queries:
         raise failure
 
     def run(self, plan: QueryPlan, report: Callable[[Progress], None] | None) -> Any:
-        """Return the result of one plan; `report` is told what its query reads."""
+        """Run a plan and return its result; `report` gets what its query reads."""
         if report is None or not isinstance(plan, _WITH_TEXT):
             return self.execute(plan)
         from s3conn_magic.listing.request import Progress
@@ -193,7 +193,7 @@ class Queries:
 
     @singledispatchmethod
     def execute(self, plan: QueryPlan) -> Any:
-        """Return the result of one plan."""
+        """Run a plan and return its result."""
         raise NotImplementedError(type(plan).__name__)
 
     @execute.register
@@ -235,7 +235,7 @@ class Queries:
         return frame_of(SUMMARY_COLUMNS, summaries.summary_rows(columns, answer, known))
 
     def added_up(self, plan: plans.Analyze) -> Any:
-        """Return the frame of ANALYZE by what takes every etag, every version, or what is not listed as objects."""
+        """Return the frame of ANALYZE BY duplicates, versions or unfinished uploads."""
         from s3conn_magic.datasets.summaries import added_up_query
         from s3conn_magic.results.listings import analysis_of_rows, uploads_table
 
@@ -246,7 +246,7 @@ class Queries:
         return analysis_of_rows(self.engine.query(query).table)
 
     def _source(self, plan: plans.DescribeRows) -> tuple[str, Dataset | None]:
-        """Return the query of the rows, and the dataset where they are objects at a location."""
+        """Return the query for the rows, and their dataset if they are objects at a location."""
         from s3conn_magic.results.listings import described
 
         if plan.location is None:
@@ -272,14 +272,14 @@ class Queries:
 
     @execute.register
     def _create(self, plan: plans.CreateTable) -> Message:
-        made, replaced = self._located(plan, lambda: self.engine.alone(lambda: self._made(plan)))
+        made, replaced = self._located(plan, lambda: self.engine.alone(lambda: self._create_table(plan)))
         notes = [f"The table {made.name} was {'replaced' if replaced else 'created'}."]
         notes += [each for each in (made.note, plan.note) if each]
         notes += [f'In queries it is written "{made.name}".'] if self.engine.tables.is_reserved(made.name) else []
         return Message(" ".join(notes))
 
-    def _made(self, plan: plans.CreateTable) -> tuple[Table, bool]:
-        """Return the table, in one turn with what depends on it, and whether there was another of its name."""
+    def _create_table(self, plan: plans.CreateTable) -> tuple[Table, bool]:
+        """Create the table and record its connections in one step; also return whether it replaced another."""
         tables = self.engine.tables
         if not plan.or_replace:
             tables.check_free(plan.name)
@@ -313,7 +313,7 @@ class Queries:
 
     @property
     def managing(self) -> ManagedTables:
-        """Return what changes the tables whose files are in S3."""
+        """What changes the tables whose files are in S3."""
         from s3conn_magic.query.managing import ManagedTables
 
         return ManagedTables(self.engine)
@@ -322,16 +322,16 @@ class Queries:
     def _insert(self, plan: plans.InsertInto) -> Message:
         insert, local = self.managing.insert, self._local(plan)
         rows = self._located(plan, lambda: insert(plan.name, plan.text, plan.how, local=local))
-        self._depends_now(plan.name)
+        self._record_connections(plan.name)
         return Message(f"{counted(rows, 'row')} went into {plan.name}.")
 
     @execute.register
     def _merge(self, plan: plans.MergeInto) -> Message:
         rows = self._located(plan, lambda: self.managing.merge(plan.name, plan.text, local=self._local(plan)))
-        self._depends_now(plan.name)
+        self._record_connections(plan.name)
         return Message(f"{counted(rows, 'row')} of {plan.name} changed.")
 
-    def _depends_now(self, name: str) -> None:
+    def _record_connections(self, name: str) -> None:
         self.depends(self.engine.tables.get(name))
 
     @execute.register
@@ -350,11 +350,11 @@ class Queries:
         return Message(" ".join(filter(None, [f"The table {plan.name} was altered.", plan.note])))
 
     def _local(self, plan: plans.Query | plans.CreateTable) -> bool:
-        """Whether the query of a plan may read files of this machine, as the setting is now."""
+        """Whether a plan's query may read local files under the current setting."""
         return self._settings.local_files(in_file=plan.in_file)
 
     def depends(self, table: Table) -> None:
-        """Record the connections that a table depends on now."""
+        """Record the connections that a table now depends on."""
         self._connections.depend_only(table.connections, plans.Usage("table", table.name))
 
     @execute.register
@@ -367,11 +367,11 @@ class Queries:
         return Message(f"The table {name} was dropped{gone}.")
 
     def forget(self, usage: plans.Usage) -> None:
-        """Drop a table, whether on its own or with a connection."""
+        """Drop a table, on its own or together with a connection."""
         if usage.kind == "table":
-            self.engine.alone(lambda: self._forgotten(usage))
+            self.engine.alone(lambda: self._drop_table(usage))
 
-    def _forgotten(self, usage: plans.Usage) -> None:
+    def _drop_table(self, usage: plans.Usage) -> None:
         if usage.name in self.table_names():
             self.engine.tables.drop(usage.name)
         self._connections.release(usage)
@@ -389,12 +389,12 @@ class Queries:
         return Message(self.managing.create_statement(plan.name.text))
 
     def renamed(self, old: str, new: str) -> None:
-        """Have the tables of a connection find it under another name."""
+        """Rename a connection in the tables that depend on it."""
         if self._engine is not None:
             self._engine.tables.rename_connection(old, new)
 
     def close(self) -> None:
-        """Let go of the engine and its tables."""
+        """Close the engine and its tables."""
         engine, self._engine = self._engine, None
         if engine is not None:
             engine.close()
@@ -403,7 +403,7 @@ class Queries:
 def discovered(
     connections: Registry, queries: Queries, plan: plans.Discover, most: int, report: _Report
 ) -> tuple[list[Dataset], list[str]]:
-    """Return the datasets of DISCOVER, and what is to be said beside them; `most` requests are under way."""
+    """Return the datasets of DISCOVER, and notes on them; `most` limits concurrent requests."""
     from s3conn_magic.connections.probe import roots
     from s3conn_magic.datasets.summaries import count_rows
     from s3conn_magic.results.listings import ListOptions, datasets_of, report_bucket
@@ -426,7 +426,7 @@ def discovered(
 
 
 def about_jobs(jobs: Jobs, plan: JobPlan, *, report: _Report, note: Callable[[str], None]) -> Any:
-    """Return the result of a plan: a frame, or a message."""
+    """Run a plan of jobs and return its result: a frame or a message."""
     if isinstance(plan, plans.CreateJob) and plan.note:
         note(plan.note)
     return _result(plan, jobs, report)
@@ -525,7 +525,7 @@ def _(plan: statements.ShowJobErrors, jobs: Jobs, report: _Report) -> Any:
 
 @singledispatch
 def about_connections(plan: AboutConnections, connections: Registry) -> Any:
-    """Return the result of a plan: a frame, a message, or the reference."""
+    """Run a statement about connections, or HELP, and return its result."""
     raise NotImplementedError(type(plan).__name__, connections)
 
 
@@ -569,7 +569,7 @@ def _(plan: statements.Help, connections: Registry) -> Any:
 
 
 def _is_ours(text: str) -> bool:
-    """Whether a text is a statement of ours."""
+    """Whether a text is a statement of our language."""
     try:
         return _sets_ours(parse(Source(text)))
     except StatementSyntaxError:
@@ -577,12 +577,12 @@ def _is_ours(text: str) -> bool:
 
 
 def _sets_ours(parsed: list[statements.Statement]) -> bool:
-    """Whether what is set are settings of ours; `SET s3_region = …` is another system's statement."""
+    """Whether all settings in it are ours; `SET s3_region = …` is another system's statement."""
     return all(find_setting(node.name.text) for node in parsed if isinstance(node, statements.SetSetting))
 
 
 def in_dialect(source: Source, dialect: str, note: Callable[[str], None]) -> tuple[list[statements.Statement], Source]:
-    """Return the statements of a text, and the text; after SET DIALECT = 'accept' those of others as ours."""
+    """Return a text's statements and the text, translated from other systems after SET DIALECT = 'accept'."""
     accepts = dialect == "accept" and not source.file
     try:
         parsed = parse(source)

@@ -1,4 +1,4 @@
-"""The session: one method for each statement."""
+"""The session: one method for each statement, which runs it and returns its result."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 
 def check_glob(pattern: str, place: Callable[[], Place] | None) -> None:
-    """Refuse a bad MATCHING.
+    """Refuse an invalid MATCHING.
 
     Raises:
         BindError: with its place.
@@ -61,7 +61,7 @@ def check_glob(pattern: str, place: Callable[[], Place] | None) -> None:
 
 
 def _note_of_pattern(plan: plans.Plan, result: Any) -> str:
-    """Return what to say of a pattern of another kind, by which nothing was found."""
+    """Return a hint for a pattern of another kind that found nothing."""
     asked = plan.statement if isinstance(plan, plans.AsWritten) else plan
     if not hasattr(result, "columns") or len(result):
         return ""
@@ -77,8 +77,8 @@ _NOTHING = "Nothing was created"
 _FOLDER = "ANALYZE {place}; is of all that is there, LIST {place} RECURSIVE MATCHING {glob}; of what it matches."
 
 
-def _keep(size: int | str) -> None:
-    """Let go at once of what is more than may outlive a query."""
+def _shrink_cache(size: int | str) -> None:
+    """Shrink the block cache to a size."""
     from s3conn_magic.objects.scope import BLOCKS
 
     BLOCKS.shrink(bytes_of(size))
@@ -90,15 +90,15 @@ def _check_installed(package: str, wanted: bool) -> None:
 
 
 class Session:
-    """Connections of a kernel, and the statements that make, change and use them.
+    """The connections, tables and jobs of a kernel or script, and the statements that use them.
 
     Args:
-        inputs: where `$name`, PROMPT and KEYRING values come from.
+        inputs: source of `$name`, PROMPT and KEYRING values.
         start_server: starts the embedded S3.
-        note: shows a short note beside a result, such as where a listing was cut.
-        progress: makes what shows how far a listing is while it runs; None shows nothing.
-        beside: shows what the function it is given makes, such as a chart, beside a result; None shows nothing.
-        settings: values to begin with, which others may change too.
+        note: shows a short note beside a result, such as that a listing was cut off.
+        progress: creates the progress display of a running statement; None shows none.
+        beside: shows what the function passed to it creates, such as a chart, beside a result; None shows nothing.
+        settings: initial values, which others may change too.
     """
 
     def __init__(
@@ -114,7 +114,7 @@ class Session:
         sweep()
         self.settings = SettingValues() if settings is None else settings
         self.connections = Registry(self.settings)
-        self.connections.offer, self.connections.made_by_default = self._of_the_chain, self._say_default
+        self.connections.offer, self.connections.made_by_default = self._chain_connection, self._say_default
         self.connections.chosen_by_age = self._say_oldest
         self.queries = Queries(self.connections, inputs.variable, self.settings, note)
         self._progress = progress
@@ -128,10 +128,10 @@ class Session:
         self.jobs = Jobs(
             lambda: self.queries.engine, self.connections, self.queries.depends, self.scale.elsewhere, self.settings
         )
-        self.queries.shown = {name: partial(self._shown, name) for name in OF_THE_SESSION.values()}
+        self.queries.shown = {name: partial(self._session_table, name) for name in OF_THE_SESSION.values()}
         self.settings.on_change |= {
             "DATABASE": self.queries.use_database,
-            "CACHE": _keep,
+            "CACHE": _shrink_cache,
             "RESULT": lambda form: _check_installed("polars", form == "polars"),
             "GRID": lambda wanted: _check_installed("itables", wanted),
             "LOAD_USER_CONNECTIONS": lambda wanted: self._load(user_file(), wanted=wanted),
@@ -140,13 +140,13 @@ class Session:
         if path := self.settings["DATABASE"]:
             self.queries.use_database(path)
 
-    def _shown(self, name: str) -> Any:
+    def _session_table(self, name: str) -> Any:
         from s3conn_magic.results.introspection import session_table
 
         return session_table(name, self.connections, self.jobs, self.queries.engine.database)
 
-    def _of_the_chain(self) -> Connection | None:
-        """Return a connection of the default credentials chain, or None where that has none."""
+    def _chain_connection(self) -> Connection | None:
+        """Return a connection with the default credentials chain, or None if the chain finds no credentials."""
         from s3conn_magic.connections.faults import NOTHING_FOUND
 
         connection = Connection(DEFAULT_S3, {}, timeouts=partial(Timeouts.of, self.settings))
@@ -175,18 +175,18 @@ class Session:
         return f"<s3conn_magic session: {', '.join(names) or 'no connections'}>"
 
     def run(self, text: str | Source) -> Iterator[Any]:
-        """Execute the statements of a text or file one after the other, each when its result is asked for.
+        """Run the statements of a text or file one by one, each when its result is requested.
 
         All of them are parsed and bound before the first one runs.
 
         Yields:
-            One result a statement: a frame, an explorer, a card or a message.
+            The result of each statement: a frame, an explorer, a card or a message.
 
         Raises:
-            S3ConnError: the first statement that fails; those before it are done, those after it do not run.
+            S3ConnError: a statement failed; those before it are done, those after it do not run.
         """
         steps, failure = outcome(self.steps, text)
-        # Debuggers show the variables of this frame: no statement is among them when it fails.
+        # Debuggers show this frame's variables, so none may hold a statement when it fails.
         del text
         while steps:
             result, failure = outcome(steps.pop(0))
@@ -199,21 +199,21 @@ class Session:
             raise failure
 
     def run_file(self, path: str) -> Iterator[Any]:
-        """Execute the statements of a file, as `run` does those of a text; errors name the file."""
+        """Run the statements of a file, as `run` does; errors name the file."""
         return self.run(read_script(path))
 
     def _load(self, path: Path, *, wanted: bool) -> None:
-        """Create the connections of a file, if there is one; when something is wrong with it, none of them."""
+        """Create the connections of a file, if it exists: all, or none if it has an error."""
         if wanted and path.exists():
             for plan in connection_plans(path, self.connections, self._inputs):
                 self.execute(plan)
 
     @deferred
     def steps(self, text: str | Source) -> list[Callable[[], Any]]:
-        """Return the statements of a text, bound, each ready to be executed in its turn.
+        """Return the bound statements of a text, as functions to call in turn.
 
         Raises:
-            S3ConnError: what is wrong with any of them.
+            S3ConnError: a statement is wrong.
         """
         source = replace(Source(text) if isinstance(text, str) else text, connections=self._names)
         parsed, source = in_dialect(source, self.settings["DIALECT"], self._note)
@@ -223,25 +223,25 @@ class Session:
             try:
                 self._check(plan.plan if isinstance(plan, plans.Explain) else plan)
             except QueryError as error:
-                if not error.message.endswith(REFUSED):  # a function of the engine's own, whose hint has another
+                if not error.message.endswith(REFUSED):  # about a function of DuckDB, whose hint is another
                     error.hint = self.queries.also_here(source, error, plan.place()) or error.hint
                 raise
-        return [partial(self._attempt, plan, index, len(todo)) for index, plan in enumerate(todo, 1)]
+        return [partial(self._run_step, plan, index, len(todo)) for index, plan in enumerate(todo, 1)]
 
     def _names(self) -> list[str]:
-        """Return the names of the connections, that of the default first."""
+        """Return the names of the connections, the default one first."""
         default = self.connections.default
         return sorted((connection.name for connection in self.connections), key=lambda name: name != default)
 
     def _check(self, plan: plans.Plan) -> None:
-        """Refuse, with the rest of what binding refuses, what the language does not know: globs and queries."""
+        """Refuse invalid globs and queries, which the parser cannot check, before any statement runs."""
         if isinstance(plan, plans.ListObjects | plans.ListInventory) and plan.matching is not None:
             check_glob(plan.matching, plan.matching_place)
         elif isinstance(plan, plans.Query | plans.CreateTable | plans.CreateJob):
             self.queries.check(plan)
 
     @deferred
-    def _attempt(self, plan: plans.Plan, index: int, count: int) -> Any:
+    def _run_step(self, plan: plans.Plan, index: int, count: int) -> Any:
         try:
             with asking(self._inputs.prompt):
                 result = self.execute(plan)
@@ -251,12 +251,12 @@ class Session:
             failure = self._explained(plan, error).at(plan.place())
         if count > 1:
             failure.notes += (f"Statement {index} of {count} failed; {rest_of_cell(index, count)}.",)
-        # What led to it may quote headers, keys or tokens, and a script's traceback would print it.
+        # The cause may quote headers, keys or tokens, and a script's traceback would print it.
         failure.__cause__ = failure.__context__ = None
         raise failure
 
     def _explained(self, plan: plans.Plan, failure: S3ConnError) -> S3ConnError:
-        """Return the error of a statement; where its server expects the other of http and https, one that says so."""
+        """Return the error, or a clearer one if the server expects https instead of http, or the reverse."""
         from s3conn_magic.connections.probe import explained
 
         named = {getattr(plan, "connection", None), getattr(plan, "name", None)}
@@ -264,7 +264,7 @@ class Session:
         return failure if isinstance(plan, plans.Create | plans.Alter) else explained(failure, asked)
 
     def _in_form(self, result: Any) -> Any:
-        """Return the rows of a result as RESULT asks for them; what is no rows as it is."""
+        """Return a result's rows in the form of SET RESULT; other results unchanged."""
         from s3conn_magic.results.introspection import in_form
 
         form = self.settings["RESULT"]
@@ -272,7 +272,7 @@ class Session:
 
     @singledispatchmethod
     def execute(self, plan: plans.Plan | statements.Statement) -> Any:
-        """Return the result of one plan, or of a statement that is its own."""
+        """Run a plan and return its result."""
         raise NotImplementedError(type(plan).__name__)
 
     @execute.register
@@ -317,10 +317,10 @@ class Session:
     def _probed(
         self, name: str, options: BoundOptions, kept: str, *, validate: bool, where: Mapping[str, Where]
     ) -> Iterator[Connection]:
-        """Hold a connection that may become one of the session; nothing of it stays open when it does not.
+        """Yield a candidate connection; close it unless it becomes one of the session's.
 
-        Where the probe fails, `kept` is said before what can be done: nothing happened. The option that is to blame is
-        marked, by its place in `where`.
+        If the probe fails, the hint begins with `kept`, and the error points at the option at fault, by its place in
+        `where`.
         """
         candidate = Connection(name, options, timeouts=partial(Timeouts.of, self.settings))
         try:
@@ -354,7 +354,7 @@ class Session:
         dropped = dict.fromkeys(self.connections.droppable(plan.name, cascade=plan.cascade))
         for usage in dropped:
             self._drop_usage(usage)
-        # At last, so that what an interrupt leaves still has its connection.
+        # Last, so that whatever an interrupt leaves still has its connection.
         for usage in self.connections.drop(plan.name, cascade=plan.cascade):
             dropped[usage] = None
             self._drop_usage(usage)
@@ -377,8 +377,6 @@ class Session:
 
         return about_connections(plan, self.connections)
 
-    # Buckets
-
     @execute.register
     def _show_buckets(self, plan: plans.ShowBuckets) -> Any:
         from s3conn_magic.results.listings import buckets_frame
@@ -394,7 +392,7 @@ class Session:
             options = ListOptions(most, self.settings["CONNECTIONS"], report, self.scale.opened() or open_here)
             frame, cut = list_frame(connection, plan, options)
         self._say(*table_notes(connection, plan.location, frame), "" if len(frame) else pattern_note(plan.location))
-        return self._said_if_cut(frame, most, cut=cut)
+        return self._note_limit(frame, most, cut=cut)
 
     @execute.register
     def _list_inventory(self, plan: plans.ListInventory) -> Any:
@@ -405,13 +403,13 @@ class Session:
             options = ListOptions(most, self.settings["CONNECTIONS"], report)
             frame, cut, note = inventory_frame(connection, plan, options)
         self._note(note)
-        return self._said_if_cut(frame, most, cut=cut)
+        return self._note_limit(frame, most, cut=cut)
 
     def _most(self, plan: plans.ListObjects | plans.ListInventory) -> int | None:
         limit = self.settings["LIMIT"] if plan.limit is None else plan.limit
         return None if limit == "ALL" else int(limit)
 
-    def _said_if_cut(self, frame: Any, most: int | None, *, cut: bool) -> Any:
+    def _note_limit(self, frame: Any, most: int | None, *, cut: bool) -> Any:
         if cut:
             self._note(f"LIMIT {most:,}: there is more than the {len(frame):,} rows shown. LIMIT ALL lists all.")
         return frame
@@ -428,7 +426,7 @@ class Session:
         return open_explorer(self.connections, plan.name, plan.location, ui=ui, aside=plan.aside)
 
     def _note_of_pattern(self, plan: plans.Explore) -> str:
-        """Return what to say of a location that looks like a pattern; one page is asked for to be sure."""
+        """Return a hint for a location that looks like a pattern; a listing request confirms that nothing is there."""
         from s3conn_magic.listing.listing import fetch_page
 
         if plan.location is None or not (note := pattern_note(plan.location, _FOLDER.replace("ANALYZE", "EXPLORE"))):
@@ -527,8 +525,6 @@ class Session:
         with self._progress_view() as report:
             return about_jobs(self.jobs, plan, report=report, note=self._note)
 
-    # Settings and files
-
     @execute.register
     def _explain(self, plan: plans.Explain) -> Any:
         from s3conn_magic.session.explain import Forecast, forecast_frame, stated
@@ -560,8 +556,6 @@ class Session:
         del plan
         return settings_frame(self.settings)
 
-    # Sandbox
-
     @execute.register
     def _start_sandbox(self, plan: statements.StartSandbox) -> Any:
         del plan
@@ -581,13 +575,13 @@ class Session:
         return Message("The sandbox was stopped." if self._end_server() else "The sandbox is not running.")
 
     def close(self) -> None:
-        """Stop what the session started, and let go of its tables."""
+        """Stop what the session started, and close its tables."""
         self.queries.close()
         self.scale.close()
         self._end_server()
 
     def _end_server(self) -> bool:
-        """Stop the server, and return whether there was one."""
+        """Stop the server; return whether there was one."""
         with self._starting:
             server, self._server = self._server, None
         if server is not None:
