@@ -1,3 +1,3 @@
-"""What the package needs of its process: interrupts, logs, temporary files, patterns that end."""
+"""What the package needs from its process: background threads, interrupts, logs, temporary files, safe patterns."""
 
 VERSION = "1.0.0rc1"

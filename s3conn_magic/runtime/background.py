@@ -1,4 +1,4 @@
-"""What runs beside a statement, how it is waited for so that an interrupt ends the wait, and locks through a fork."""
+"""Background threads and coroutines, waits that an interrupt ends, and fork-safe locks."""
 
 from __future__ import annotations
 
@@ -24,41 +24,41 @@ if TYPE_CHECKING:
 
 
 class Renewed(Protocol):
-    """Something that a forked child makes anew."""
+    """An object that is made anew in a forked child."""
 
     def renew(self) -> None:
-        """Called in the child, before anything else uses it."""
+        """Start afresh; called in the child before anything else uses the object."""
 
 
 def new_lock() -> threading.Lock:
-    """Return a lock that is free in a forked child, though a thread of the parent held it.
+    """Return a lock that is free in a forked child even if a thread of the parent held it.
 
-    It is Python's own, which no interrupt finds between taken and noted: one with methods of ours would stay taken.
+    It is Python's own lock: with methods of ours an interrupt could come between acquiring it and noting that.
     """
     lock = threading.Lock()
     _locks.add(lock)
     return lock
 
 
-# Weak, so that a connection that was dropped can go.
-_living: WeakSet[Renewed] = WeakSet()
+# Weak, so that a dropped connection is freed.
+_renewed: WeakSet[Renewed] = WeakSet()
 _locks: WeakSet[threading.Lock] = WeakSet()
 
 
 def renew_in_child(renewed: Renewed) -> None:
-    """Have `renew` called in every forked child for as long as the object lives."""
-    _living.add(renewed)
+    """Have `renew` called in every forked child as long as the object lives."""
+    _renewed.add(renewed)
 
 
 def _renew_all() -> None:
     for lock in list(_locks):
         lock._at_fork_reinit()  # type: ignore[attr-defined]  # noqa: SLF001 - as the standard library's own do
-    for each in list(_living):
-        each.renew()
+    for renewed in list(_renewed):
+        renewed.renew()
 
 
 def leave_to_parent(held: object) -> None:
-    """Have a forked child never let go of what is the parent's: a loop that ends here ends what it shares there."""
+    """Keep an object alive in a forked child, where destroying it, such as a loop, would end what it shares."""
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(held))
 
 
@@ -68,15 +68,15 @@ if hasattr(os, "register_at_fork"):  # Windows has no fork
 
 ASKING: contextvars.ContextVar[tuple[int, Callable[[str], str]] | None]
 ASKING = contextvars.ContextVar("asking", default=None)
-"""While a statement runs: its thread, the only one that may ask, and what asks the user for a text of a given name."""
+"""While a statement runs: its thread, the only one that may ask the user, and a function that asks for a named text."""
 
 
 @contextmanager
 def asking(prompt: Callable[[str], str]) -> Iterator[None]:
-    """Let the user be asked for the length of a block, in this thread.
+    """Let this thread ask the user within the block.
 
     Args:
-        prompt: is given what is asked for, and raises a LookupError where nobody can be asked.
+        prompt: asks for the text of the given name; raises a LookupError if nobody can be asked.
     """
     before = ASKING.set((threading.get_ident(), prompt))
     try:
@@ -87,19 +87,19 @@ def asking(prompt: Callable[[str], str]) -> Iterator[None]:
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
-_LOOK = 0.1
-_ENDED: contextvars.ContextVar[threading.Event | None] = contextvars.ContextVar("ended", default=None)
-"""In the threads of a `Work`: set as soon as nobody wants what they wait for."""
+_POLL_SECONDS = 0.1
+_CANCELLED: contextvars.ContextVar[threading.Event | None] = contextvars.ContextVar("ended", default=None)
+"""In the threads of a `Work`: set as soon as its result is no longer wanted."""
 
 
 def in_order(work: Callable[[_Item], _Result], items: Iterable[_Item], at_once: int, *, name: str) -> Iterator[_Result]:
-    """Yield what work gives for each item, in the order of these; the first error ends it.
+    """Yield the result for each item, in their order; the first error ends it.
 
     Args:
-        work: is done in threads, side by side.
+        work: the function, run in threads side by side.
         items: taken as they are needed.
-        at_once: how many results wait, or are being made, beside the one that is yielded.
-        name: of the threads.
+        at_once: how many results may wait or be under way besides the one yielded.
+        name: name of the threads.
     """
     pool = ThreadPoolExecutor(at_once, name)
     ahead: deque[Future[_Result]] = deque()
@@ -115,12 +115,12 @@ def in_order(work: Callable[[_Item], _Result], items: Iterable[_Item], at_once: 
 
 
 def run_in_background(function: Callable[[], _Result], *, name: str, daemon: bool = True) -> Future[_Result]:
-    """Run a function in a thread of its own, in a copy of the caller's context, where ipykernel keeps its request.
+    """Run a function in a thread, in a copy of the caller's context, where ipykernel keeps its request.
 
     Args:
         function: what to run.
-        name: of the thread.
-        daemon: False where the process must not end before the function has.
+        name: name of the thread.
+        daemon: False if the process must not end before the function.
     """
     future: Future[_Result] = Future()
 
@@ -140,41 +140,41 @@ def run_in_background(function: Callable[[], _Result], *, name: str, daemon: boo
 def wait_for(
     future: Future[_Result], *, within: float | None = None, every: Callable[[], None] | None = None
 ) -> _Result:
-    """Return the result, or raise the error; an interrupt ends the wait, but not what is waited for.
+    """Return the result or raise the error; an interrupt ends the wait, but not the work.
 
     Within a `Work` that is asked to stop, the wait ends with a StatementInterrupted.
 
     Args:
-        future: what is waited for.
-        within: seconds, after which it is a TimeoutError.
+        future: what to wait for.
+        within: seconds until a TimeoutError.
         every: called in this thread, several times a second; what it raises ends the wait.
     """
     until = None if within is None else time.monotonic() + within
     while not future.done():
         with suppress(TimeoutError):
-            future.exception(_LOOK)
+            future.exception(_POLL_SECONDS)
         if every is not None:
             every()
         if not future.done():
-            _check_wanted()
+            _check_cancelled()
         if until is not None and not future.done() and time.monotonic() > until:
             raise TimeoutError
     return future.result()
 
 
-def _check_wanted() -> None:
-    """Raise where this is the thread of a `Work` that was asked to stop."""
-    ended = _ENDED.get()
+def _check_cancelled() -> None:
+    """Raise if this is the thread of a `Work` that was asked to stop."""
+    ended = _CANCELLED.get()
     if ended is not None and ended.is_set():
         raise StatementInterrupted("nobody waits for it")
 
 
 class Work(Generic[_Result]):
-    """A function that runs in the background and can be asked to stop: what it waits for ends then, requests too.
+    """A function that runs in the background and can be asked to stop; this also ends its waits and its requests.
 
     Args:
-        do: is given this object, to look at `cancelled` between its steps.
-        stop: set by others to ask it to stop.
+        do: the function; gets this object, to check `cancelled` between its steps.
+        stop: an event by which others ask it to stop.
     """
 
     def __init__(self, do: Callable[[Work[_Result]], _Result], stop: threading.Event | None = None) -> None:
@@ -182,9 +182,9 @@ class Work(Generic[_Result]):
         self._cancelled = stop or threading.Event()
 
     def start(self, done: Callable[[_Result], None], failed: Callable[[S3ConnError], None]) -> Work[_Result]:
-        """Begin; one of the two is called in the thread, also after `cancel`."""
+        """Start; one of the callbacks is called in the thread, even after `cancel`."""
         future = run_in_background(lambda: self._run(done, failed), name="s3conn-work")
-        # What goes wrong in the two is logged.
+        # Errors in the callbacks are logged.
         future.add_done_callback(Future.result)
         return self
 
@@ -197,11 +197,11 @@ class Work(Generic[_Result]):
         return self._cancelled.is_set()
 
     def sleep(self, seconds: float) -> bool:
-        """Wait, at most until it is asked to stop, and return whether it was."""
+        """Sleep until it is asked to stop, at most so many seconds; return whether it was asked."""
         return self._cancelled.wait(seconds)
 
     def _run(self, done: Callable[[_Result], None], failed: Callable[[S3ConnError], None]) -> None:
-        _ENDED.set(self._cancelled)  # of this thread's own context
+        _CANCELLED.set(self._cancelled)  # of this thread's own context
         try:
             result = self._do(self)
         except S3ConnError as error:
@@ -213,10 +213,10 @@ class Work(Generic[_Result]):
 
 
 class LoopThread:
-    """An event loop in a daemon thread, from its first use on; a forked child has one of its own.
+    """An event loop in a daemon thread, started at first use; a forked child has its own.
 
     Args:
-        name: of the thread.
+        name: name of the thread.
     """
 
     def __init__(self, name: str) -> None:
@@ -226,42 +226,42 @@ class LoopThread:
         renew_in_child(self)
 
     def renew(self) -> None:
-        """Leave the parent's loop to the parent."""
+        """Leave the loop to the parent, in a forked child."""
         if self._loop is not None:
             leave_to_parent(self._loop)
         self._loop = None
 
     def call(self, function: Callable[[], object]) -> None:
-        """Have the loop call a function soon; from any thread."""
+        """Call a function in the loop soon; can be called from any thread."""
         with self._lock:
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
-                self._loop.set_exception_handler(_say_but_of_the_end)
+                self._loop.set_exception_handler(_report_error)
                 threading.Thread(target=self._loop.run_forever, name=self._name, daemon=True).start()
             loop = self._loop
-        # Requests leave together with those of others, which do not end with this one's `Work`.
+        # Requests are sent together with those of other statements, so they must not end with this `Work`.
         context = contextvars.copy_context()
-        context.run(_ENDED.set, None)
+        context.run(_CANCELLED.set, None)
         loop.call_soon_threadsafe(function, context=context)
 
 
-def _say_but_of_the_end(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """At the end of a process sockets are closed as they are; nobody needs to hear of it."""
+def _report_error(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Report errors, except about sockets left unclosed when the process ends."""
     if not str(context.get("message", "")).startswith("Unclosed"):
         loop.default_exception_handler(context)
 
 
 LOOP = LoopThread("s3conn-transport")
-"""Where all requests of the process are sent from, so that their sockets stay open from one statement to the next."""
+"""The loop that sends all requests of the process, so that sockets stay open from one statement to the next."""
 
 _STOP_WITHIN = 0.8
-_WAKE = 0.25
-_TOGETHER, _CROWDED, _RELAX = 0.02, 16, 0.005
+_WAKE_SECONDS = 0.25
+_BATCH_SECONDS, _MOST_BATCHES, _RELAX_SECONDS = 0.02, 16, 0.005
 
 
 @dataclass(frozen=True, slots=True)
 class _End:
-    """The coroutine is over."""
+    """The coroutine has ended."""
 
     error: BaseException | None
 
@@ -270,7 +270,7 @@ class Background:
     """Runs a coroutine in the loop of all requests.
 
     Args:
-        work: makes the coroutine; it is given this object, to report by `put`.
+        work: makes the coroutine; gets this object, whose `put` reports.
     """
 
     def __init__(self, work: Callable[[Background], Awaitable[None]]) -> None:
@@ -283,22 +283,22 @@ class Background:
         self._flushing: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
-        """Begin; what is stopped before it began ends at once."""
+        """Start; if it was stopped before, it ends at once."""
         self._started.set()
         LOOP.call(self._begin)
 
     async def put(self, report: Any) -> None:
-        """Report to the waiting thread; waits while that thread is far behind.
+        """Report to the waiting thread; wait while that is far behind.
 
-        The first report goes at once. Later ones go together, many times a second: to wake a thread for each would cost
-        more than what is reported.
+        The first report is sent at once. Later ones are sent together, many times a second: waking a thread for each
+        would cost more than the reports.
         """
         self._batch.append(report)
         if self._flushing is None:
             self._flush()
-            self._flushing = asyncio.get_running_loop().call_later(_TOGETHER, self._flushed)
-        while self._reports.qsize() > _CROWDED:  # noqa: ASYNC110 - the queue is emptied by another thread
-            await asyncio.sleep(_RELAX)
+            self._flushing = asyncio.get_running_loop().call_later(_BATCH_SECONDS, self._flushed)
+        while self._reports.qsize() > _MOST_BATCHES:  # noqa: ASYNC110 - the queue is emptied by another thread
+            await asyncio.sleep(_RELAX_SECONDS)
 
     def _flushed(self) -> None:
         self._flushing = None
@@ -310,17 +310,17 @@ class Background:
             self._batch = []
 
     def reports(self, *, every: Callable[[], None] | None = None) -> Iterator[Any]:
-        """Yield what is reported, until the coroutine is over; its error is raised here.
+        """Yield the reports until the coroutine has ended; raise its error here.
 
-        `every` is called in the waiting thread, a few times a second while nothing is reported.
+        `every` is called in the waiting thread, a few times a second while there are no reports.
         """
         while True:
             try:
-                report = self._reports.get(timeout=_WAKE)
+                report = self._reports.get(timeout=_WAKE_SECONDS)
             except queue.Empty:
                 if every is not None:
                     every()
-                _check_wanted()
+                _check_cancelled()
                 continue
             if isinstance(report, _End):
                 if report.error is not None:
@@ -331,7 +331,7 @@ class Background:
                 yield self._taken.pop(0)
 
     def drain(self) -> list[Any]:
-        """Return what was reported and not taken, without waiting."""
+        """Return the reports not taken yet, without waiting."""
         left, self._taken = self._taken, []
         while not self._reports.empty():
             batch = self._reports.get_nowait()
@@ -339,7 +339,7 @@ class Background:
         return left
 
     def stop(self) -> None:
-        """End the coroutine and wait, less than a second in all, until its requests are ended."""
+        """End the coroutine and wait, for less than a second, until its requests have ended."""
         patience = 0.0 if self._stopped.is_set() else _STOP_WITHIN
         self._stopped.set()
         if self._started.is_set() and not self._over.is_set():
@@ -356,7 +356,7 @@ class Background:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._flush()
-        # Whatever it is, it is raised in the waiting thread.
+        # Every error is raised in the waiting thread.
         self._reports.put(_End(None if task.cancelled() else task.exception()))
         self._over.set()
 

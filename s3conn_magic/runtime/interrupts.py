@@ -1,12 +1,12 @@
-"""Where an interrupt waits, and what becomes of it.
+"""Postpone interrupts at moments where KeyboardInterrupt would leave something half done.
 
-Python raises KeyboardInterrupt between any two steps of the main thread. In the midst of an import that leaves numpy or
-pandas half there until the process ends; between taking a lock and saying so, a lock that nobody gives back; in a
-finalizer, an interrupt that is printed and lost. So while this package is at work, an interrupt that comes at such a
-place waits until the place is left. It looks at the frames that are under way, so that every import is covered, of
-whatever library and wherever it stands, and nothing is changed for code that is not interrupted.
+Python raises KeyboardInterrupt between any two steps of the main thread. During an import that leaves numpy or pandas
+half loaded until the process ends; between acquiring a lock and noting it, a lock that is never released; in a
+finalizer, an interrupt that is printed and lost. So while this package is at work, an interrupt at such a moment waits
+until it is over. It looks at the frames under way, which covers every import of every library, and changes nothing for
+code that is not interrupted.
 
-Other threads get no interrupts: what they import is safe.
+Other threads get no interrupts, so their imports are safe.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ if TYPE_CHECKING:
 _Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")
 _AGAIN = 0.01
-"""Seconds until an interrupt that waits looks again."""
-_ONCE = 3.0
-"""Seconds in which the button, pressed again, is the same wish: what it stops is being cleared up."""
-_PATIENCE = 60.0
-"""Seconds after which an interrupt waits no longer for what does not end, such as an import from a lost network."""
+"""Seconds until a waiting interrupt checks again."""
+_SAME_WITHIN = 3.0
+"""Seconds in which another interrupt means the same: what the first one stopped is still being cleaned up."""
+_LONGEST_WAIT = 60.0
+"""Seconds after which an interrupt no longer waits, as for an import from a lost network drive."""
 _CONDITION = threading.Condition
 _WHOLE = {
     each.__code__
@@ -46,8 +46,8 @@ _WHOLE = {
         threading.Thread.start,
     )
 }
-"""What takes a lock, or gives it back, in more than one step."""
-_FILES = {
+"""Code that takes or releases a lock in more than one step."""
+_WHOLE_FILES = {
     "<frozen importlib._bootstrap>",
     "<frozen importlib._bootstrap_external>",
     *(each.__init__.__code__.co_filename for each in (weakref.WeakSet, weakref.WeakValueDictionary)),
@@ -56,33 +56,33 @@ _FINALIZER = "__del__"
 
 
 def whole(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:
-    """Have an interrupt wait until a short function has done all that it does."""
+    """Have interrupts wait until a short function has finished."""
     _WHOLE.add(function.__code__)
     return function
 
 
 def _must_end(frame: FrameType | None, outermost: FrameType | None, last: CodeType | None) -> bool:
-    """Whether something is under way that must come to its end, from a frame out to another; also what comes last."""
+    """Whether a frame, up to the outermost, must finish first; also the code `last`."""
     while frame is not None and frame is not outermost:
         code = frame.f_code
-        if code.co_filename in _FILES or code.co_name == _FINALIZER or code in _WHOLE or code is last:
+        if code.co_filename in _WHOLE_FILES or code.co_name == _FINALIZER or code in _WHOLE or code is last:
             return True
         frame = frame.f_back
     return False
 
 
 class Deferring:
-    """Has interrupts of the main thread wait, for the length of a block, while something is half done.
+    """Postpones interrupts of the main thread within a block, while something is half done.
 
-    Elsewhere, within another such block, and where no handler of Python's is set, it does nothing.
+    Does nothing in other threads, within another such block, or if no Python handler is set.
 
     Args:
-        waits: whether an interrupt that still waits at the end of the block ends that; else it comes a moment later.
+        waits: whether an interrupt still waiting at the end of the block is raised there; otherwise a moment later.
     """
 
     def __init__(self, *, waits: bool = True) -> None:
         self._waits = waits
-        # Where the end of the block is none for those that wait, one that comes just then comes a moment later.
+        # If the end of the block does not raise interrupts, one that comes just then is raised a moment later.
         self._last = None if waits else Deferring.__exit__.__code__
         self._before: Any = None
         self._outermost: FrameType | None = None
@@ -99,17 +99,17 @@ class Deferring:
         return self
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
-        """Be the handler of the signal."""
+        """Handle the signal."""
         if self._answered:
             return
         now = time.monotonic()
-        if _must_end(frame, self._outermost, self._last) and now < (self._waits_since or now) + _PATIENCE:
+        if _must_end(frame, self._outermost, self._last) and now < (self._waits_since or now) + _LONGEST_WAIT:
             self._waits_since = self._waits_since or now
             if not self._waiting:
                 self._waiting = True
-                # A Thread would take locks that the code which was interrupted may hold.
-                _thread.start_new_thread(self._again, ())
-        elif not self._raised_at or now > self._raised_at + _ONCE:
+                # A threading.Thread would take locks that the interrupted code may hold.
+                _thread.start_new_thread(self._resend, ())
+        elif not self._raised_at or now > self._raised_at + _SAME_WITHIN:
             self._waits_since = 0.0
             try:
                 self._before(number, frame)
@@ -117,7 +117,7 @@ class Deferring:
                 self._raised_at = now
                 raise
 
-    def _again(self) -> None:
+    def _resend(self) -> None:
         time.sleep(_AGAIN)
         self._sending, self._waiting = True, False
         try:
@@ -138,15 +138,15 @@ class Deferring:
             self._restore()
 
     def await_pending(self) -> None:
-        """Have an interrupt that still waits come now."""
+        """Raise an interrupt that is still waiting."""
         while self._waiting or self._sending:
             time.sleep(_AGAIN / 10)
 
     def settled(self, error: BaseException, kept: Callable[[S3ConnError], object] | None = None) -> S3ConnError:
-        """Return the error, without frames, of a statement that an exception ended, once `kept` has seen it.
+        """Return the error of a failed statement, without frames, after passing it to `kept`.
 
-        An interrupt that comes meanwhile, or has waited, has the statement end as interrupted. Pressed again, the
-        button is the same wish.
+        If an interrupt comes meanwhile or has waited, the error is that the statement was interrupted. Another
+        interrupt means the same.
         """
         failure = without_frames(error)
         if (self._waiting or self._sending) and not isinstance(failure, StatementInterrupted):
@@ -162,7 +162,7 @@ class Deferring:
         before, self._outermost = self._before, None
         try:
             signal.signal(signal.SIGINT, before)
-        except BaseException:  # an interrupt that came before it had any effect; there is no second one so soon
+        except BaseException:  # an interrupt before it took effect; there is no second one so soon
             signal.signal(signal.SIGINT, before)
             raise
 
@@ -173,14 +173,14 @@ _WHOLE |= {Deferring.__enter__.__code__, Deferring.settled.__code__}
 def outcome(
     work: Callable[..., _Result], *arguments: Any, kept: Callable[[S3ConnError], object] | None = None
 ) -> tuple[_Result, None] | tuple[None, S3ConnError]:
-    """Return what a statement gives, or the error that it ended by, which the caller raises: its frames are then gone.
+    """Return a statement's result, or its error for the caller to raise, without its frames.
 
-    An interrupt ends it by an error wherever it comes until here, also while another error is made.
+    An interrupt before the return becomes an error, even while another error is being made.
 
     Args:
         work: the statement.
-        arguments: what it is called with.
-        kept: called with the error; an interrupt waits for its end.
+        arguments: its arguments.
+        kept: called with the error; interrupts wait until it has finished.
     """
     with Deferring(waits=False) as interrupts:
         try:
@@ -194,7 +194,7 @@ def outcome(
 
 
 def postponed(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:
-    """Have an interrupt that comes while something short is done stop what comes next, in place of that."""
+    """Have an interrupt during a short function wait for its end and stop what comes after it."""
     whole(function)
 
     @wraps(function)
@@ -206,7 +206,7 @@ def postponed(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _
 
 
 def undisturbed(function: Callable[_Arguments, None]) -> Callable[_Arguments, None]:
-    """Have an interrupt that comes while something short is done stop neither that nor anything else."""
+    """Have an interrupt during a short function stop neither that nor anything else."""
     whole(function)
 
     @wraps(function)
@@ -218,7 +218,7 @@ def undisturbed(function: Callable[_Arguments, None]) -> Callable[_Arguments, No
 
 
 def deferred(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:
-    """Have interrupts of a function wait where they must."""
+    """Run a function within `Deferring`."""
 
     @wraps(function)
     def called(*args: _Arguments.args, **options: _Arguments.kwargs) -> _Result:
@@ -229,7 +229,7 @@ def deferred(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _R
 
 
 def interruptible(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:
-    """Have what a user calls end by StatementInterrupted where the user interrupts it, with nothing left half done."""
+    """Have an interrupt of a public function raise StatementInterrupted and leave nothing half done."""
 
     @wraps(function)
     def called(*args: _Arguments.args, **options: _Arguments.kwargs) -> _Result:
@@ -238,7 +238,7 @@ def interruptible(function: Callable[_Arguments, _Result]) -> Callable[_Argument
                 result = function(*args, **options)
                 interrupts.await_pending()
             except KeyboardInterrupt as error:
-                # What led to it would show the statement.
+                # Its context would show the statement.
                 failure = interrupts.settled(error)
             else:
                 return result

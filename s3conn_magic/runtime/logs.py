@@ -1,10 +1,10 @@
-"""Log records without the secrets of connections.
+"""Mask the secrets of connections in log records.
 
-Libraries below log requests and answers at DEBUG: tokens, keys, signatures, what STS says. A record is masked as it is
-made, whatever logger makes it and whatever handlers there are or will be. Two things are looked for:
+Libraries log requests and responses at DEBUG: tokens, keys, signatures, answers of STS. Records are masked as they are
+made, whatever the logger and its handlers. Two things are masked:
 
-* values: the secrets of connections that live, in every record of the process;
-* places where a secret stands, such as headers and answers, in records of requests that a connection of ours makes.
+* values: the secrets of live connections, in every record of the process;
+* places where secrets stand, such as headers and responses, in records about requests of our connections.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from contextvars import Token
 
-# Shorter ones are ordinary words elsewhere ("test", "admin"): these are masked in records of our requests only.
-_LEAST = 8
+# Shorter secrets are ordinary words elsewhere ("test", "admin"), so these are masked only in records of our requests.
+_SHORTEST = 8
 _NAMES = (
     r"(?:proxy-)?authorization|x-amz-(?:security-|s3session-)token|x-amz-[a-z-]{0,60}customer-key(?:-md5)?|x-amz-signature"
     r"|x-aws-ec2-metadata-token|x-amz-sso_bearer_token|(?:copysource)?ssecustomerkey(?:md5)?"
     r"|(?:aws_?)?secret_?(?:access_?)?key|(?:aws_?)?(?:session|security|access|refresh|id|webidentity)?_?token"
     r"|client_?secret|samlassertion|tokencode|device_?code|code_?verifier|assertion|signature|password"
 )
-# What follows a name: a quoted value, an XML element's text, a form's or query's value, or the rest of a header's line.
+# After a name: a quoted value, an XML element's text, a form's or query's value, or the rest of a header line.
 _PLACES = re.compile(
     rf"(?<![a-z0-9-])(?P<name>{_NAMES})(?:"
     r"""(?P<before>\\?['"]?\s*[:=]\s*b?(?P<quote>\\?['"]))(?:\\.|(?!(?P=quote)).)*"""
@@ -44,23 +44,23 @@ _PLACES = re.compile(
     r"|(?P<colon>:\s*)[^\n]*)",
     re.IGNORECASE | re.DOTALL,
 )
-_USER = re.compile(r"://[^/\s@'\"]+@")
+_USER_IN_URL = re.compile(r"://[^/\s@'\"]+@")
 _SIGNED = re.compile(r"(?P<name>(?:x-amz-)?signature=)[^\s&'\"<>,;)]+", re.IGNORECASE)
-# What they log of answers may repeat all that was sent; shown are the numbers only that a server's support asks for.
+# Responses may repeat all that was sent, so only the request ids are shown, which a server's support asks for.
 _REQUEST_IDS = re.compile(r"'(x-amz-request-id|x-amz-id-2|x-amzn-requestid)': '([\w/+=-]{1,100})'", re.IGNORECASE)
 _ANSWERS = {"botocore.parsers", "botocore.handlers", "botocore.utils"}
 _ARGUMENT = re.compile(r"%(?:\(\w*\))?[-#0-9. ]*[a-z]", re.IGNORECASE)
 
 
 class Holder(Protocol):
-    """Something that has secrets for as long as it lives."""
+    """An object with secrets."""
 
     def held(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Return access key ids and secrets of this moment, without waiting for a lock or for the network."""
+        """Return the current access key ids and secrets, without waiting for locks or the network."""
 
 
-class _Held:
-    """A holder, weakly, and the forms of its secrets as they were when it was asked last."""
+class _HeldSecrets:
+    """A weak reference to a holder, and the forms of its secrets when last asked."""
 
     def __init__(self, holder: Holder) -> None:
         place = id(holder)
@@ -69,7 +69,7 @@ class _Held:
         self._forms: tuple[str, ...] = ()
 
     def now(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Return access key ids, and the forms of the secrets."""
+        """Return the access key ids, and the forms of the secrets."""
         holder = self._holder()
         ids, secrets = holder.held() if holder is not None else ((), ())
         if secrets != self._secrets:
@@ -78,23 +78,23 @@ class _Held:
         return ids, self._forms
 
 
-_holders: dict[int, _Held] = {}
+_holders: dict[int, _HeldSecrets] = {}
 _ours: ContextVar[bool] = ContextVar("s3conn_magic_request", default=False)
 
 
 def keep_out(holder: Holder) -> None:
-    """Mask what an object holds in every log record, until it is gone or `let_go` of."""
-    _holders[id(holder)] = _Held(holder)
+    """Mask an object's secrets in every log record, until it is freed or `let_go` is called."""
+    _holders[id(holder)] = _HeldSecrets(holder)
     _install()
 
 
 def let_go(holder: Holder) -> None:
-    """Mask its secrets no more."""
+    """Stop masking an object's secrets."""
     _holders.pop(id(holder), None)
 
 
 class OurRequest:
-    """A block whose log records are about a request of ours."""
+    """Marks log records within the block as being about our requests."""
 
     __slots__ = ("_token",)
     _token: Token[bool]
@@ -108,13 +108,13 @@ class OurRequest:
 
 
 def is_ours() -> None:
-    """Say that all that this asyncio task and those it begins do is about requests of ours."""
+    """Mark this asyncio task, and those that it starts, as being about our requests."""
     _install()
     _ours.set(True)
 
 
 def _install() -> None:
-    """Have records masked as they are made. Another factory, set since, may not have asked the one before."""
+    """Install the masking factory, again if another one was set since, as that may not call ours."""
     before = logging.getLogRecordFactory()
     if isinstance(before, _Factory):
         return
@@ -122,14 +122,14 @@ def _install() -> None:
 
 
 class _Factory:
-    """Makes records, and masks them; a record is only made where somebody listens."""
+    """Makes masked records; it is called only for records that a handler wants."""
 
-    def __init__(self, before: Any) -> None:
-        self._before = before
+    def __init__(self, original: Any) -> None:
+        self._before = original
 
-    def __call__(self, *given: Any, **named: Any) -> logging.LogRecord:
-        """Return a record as `logging.LogRecord` would be."""
-        record: logging.LogRecord = self._before(*given, **named)
+    def __call__(self, *given: Any, **kwargs: Any) -> logging.LogRecord:
+        """Return a record as `logging.LogRecord` would, but masked."""
+        record: logging.LogRecord = self._before(*given, **kwargs)
         ours = _ours.get()
         if ours or _holders:
             try:
@@ -141,11 +141,11 @@ class _Factory:
 
 
 def _mask(record: logging.LogRecord, *, ours: bool) -> None:
-    ids, forms = _known(ours=ours)
+    ids, forms = _known_secrets(ours=ours)
     message = _message(record)
     masked = _without(message, ids, forms, ours=ours)
     if ours and record.name in _ANSWERS and record.args:
-        masked = _of_an_answer(record, message)
+        masked = _response_summary(record, message)
     if ours or masked != message:
         record.msg, record.args = masked, ()
     if record.exc_info and record.exc_info[0]:
@@ -155,7 +155,7 @@ def _mask(record: logging.LogRecord, *, ours: bool) -> None:
 
 
 def _mask_exception(record: logging.LogRecord, ids: Iterable[str], forms: Iterable[str], *, ours: bool) -> None:
-    """Some handlers print what the frames hold: those of a request hold headers and keys, and its error an answer."""
+    """Mask an exception and drop its traceback object: some handlers print its frames, which hold headers and keys."""
     kind, error, trace = record.exc_info or (None, None, None)
     if ours:
         frames = "".join(["Traceback (most recent call last):\n", *traceback.format_tb(trace)])
@@ -167,13 +167,13 @@ def _mask_exception(record: logging.LogRecord, ids: Iterable[str], forms: Iterab
         record.exc_info, record.exc_text = None, safe
 
 
-def _known(*, ours: bool) -> tuple[list[str], list[str]]:
+def _known_secrets(*, ours: bool) -> tuple[list[str], list[str]]:
     ids: list[str] = []
     forms: list[str] = []
-    for held in list(_holders.values()):
-        some_ids, some_forms = held.now()
+    for entry in list(_holders.values()):
+        some_ids, some_forms = entry.now()
         ids += some_ids
-        forms += [form for form in some_forms if ours or len(form) >= _LEAST]
+        forms += [form for form in some_forms if ours or len(form) >= _SHORTEST]
     return ids, forms
 
 
@@ -184,8 +184,8 @@ def _message(record: logging.LogRecord) -> str:
         return f"{record.msg} {record.args!r}"
 
 
-def _of_an_answer(record: logging.LogRecord, message: str) -> str:
-    """Return what is shown of a server's answer."""
+def _response_summary(record: logging.LogRecord, message: str) -> str:
+    """Return the part of a logged response to show."""
     kept = ", ".join(f"{name}: {value}" for name, value in _REQUEST_IDS.findall(message))
     return _ARGUMENT.sub(kept or MASK, str(record.msg))
 
@@ -195,20 +195,20 @@ def _without(text: str, ids: Iterable[str], forms: Iterable[str], *, ours: bool)
         if form in text:
             text = text.replace(form, MASK)
     if ours:
-        return _USER.sub(f"://{MASK}@", _PLACES.sub(_masked, text))
+        return _USER_IN_URL.sub(f"://{MASK}@", _PLACES.sub(_mask_place, text))
     if "ignature=" in text and any(each in text for each in ids):
-        # A link that a connection of ours has signed, whoever follows it.
+        # A link signed by a connection of ours, whoever opens it.
         return _SIGNED.sub(rf"\g<name>{MASK}", text)
     return text
 
 
-def _masked(match: re.Match[str]) -> str:
+def _mask_place(match: re.Match[str]) -> str:
     after = match["before"] or match["tag"] or match["equals"] or match["colon"] or ""
     return f"{match['name']}{after}{MASK}"
 
 
 def _forms(secret: str) -> Iterator[str]:
-    """Yield a secret as requests, answers and representations may write it."""
+    """Yield the forms in which requests, responses and representations may write a secret."""
     if not secret:
         return
     data = secret.encode("utf-8", "surrogatepass")
@@ -231,7 +231,7 @@ def _forms(secret: str) -> Iterator[str]:
         raw = base64.b64decode(secret, validate=True)
     except (binascii.Error, ValueError):
         return
-    # A customer's key is given in Base64 and handed to botocore as bytes.
+    # Customer keys are given in Base64 and passed to botocore as bytes.
     yield repr(raw)[2:-1]
     yield raw.hex()
 

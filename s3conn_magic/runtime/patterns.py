@@ -1,10 +1,10 @@
-"""Patterns of users on names of others, in time that grows with the text and never with the ways to match it.
+"""Match patterns in linear time: wildcards, globs and regular expressions.
 
-Wildcards (`LIKE`, EXCLUDE_COLUMNS) are matched here, without backtracking. Regular expressions and globs are RE2's, the
-engine of Arrow and DuckDB: an automaton, which has no look-around and no back-references.
+Wildcards (`LIKE`, EXCLUDE_COLUMNS) are matched here, without backtracking. Regular expressions and globs use RE2, the
+automaton of Arrow and DuckDB, which has no look-around and no back-references.
 
 In a glob `*` matches within a segment, `**` across segments (`**/` also none at all), `?` one character of a segment,
-`[a-z]` and `[!a-z]` one character of a class, `{a,b}` either. A backslash is an ordinary character, as it is in a key.
+`[a-z]` and `[!a-z]` one character of a class, `{a,b}` either. A backslash is an ordinary character, as in keys.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _LONGEST = 10_000
-# An automaton so many times as large is one that RE2 still takes: a text of 1 kB is then matched in under a second.
-_SPARE = 16
-# Bytes of text times the size of an expression that are matched at once, in some tenths of a second at worst: a call
-# into RE2 hears of no interrupt.
-_AT_ONCE = 10_000_000
-# A counted repetition or a class of letters is far larger than its text.
+# RE2 must accept an automaton this many times as large; then a text of 1 kB is matched in under a second.
+_HEADROOM = 16
+# Bytes of text times size of the expression per call of RE2, at worst some tenths of a second: a call cannot be
+# interrupted.
+_WORK_PER_CALL = 10_000_000
+# Size of the automaton assumed where counted repetitions or classes of letters make it larger than the text.
 _HIDDEN_SIZE = 4_096
 _PIECE = re.compile(
     r"""(?P<verbatim>\\Q(?:[^\\]|\\(?!E))*+(?:\\E)?)
@@ -36,7 +36,7 @@ _PIECE = re.compile(
       | .""",
     re.VERBOSE | re.DOTALL,
 )
-# What RE2 says of, or points at → what it is, and what does without.
+# What RE2 complains about, or points at → what it is, and what to write instead.
 _NOT_LINEAR = "could take time without end"
 _REFUSED = (
     (r"\(\?<?[=!]", f"look-around, which {_NOT_LINEAR}; write what may be there, as [^x] or (?:a|b)"),
@@ -58,20 +58,20 @@ EXPRESSION_EXAMPLE = r"'.*\.csv' is what ends in .csv"
 
 
 def wild(text: str, pattern: str, *, many: str, single: str = "") -> bool:
-    """Whether a text matches a pattern as a whole, in whatever case.
+    """Whether a text as a whole matches a pattern, ignoring case.
 
     Args:
-        text: of a name.
-        pattern: what it is compared with.
-        many: the character that stands for any characters, or none.
-        single: the character that stands for any one; empty where there is none.
+        text: the text.
+        pattern: the pattern.
+        many: the wildcard for any number of characters.
+        single: the wildcard for one character; empty if there is none.
     """
     letters = [letter.casefold() for letter in text]
     pieces = [[letter.casefold() for letter in piece] for piece in pattern.split(many)]
 
     def fits(piece: list[str], at: int) -> bool:
-        there = letters[at : at + len(piece)]
-        return len(there) == len(piece) and all(a in (b, single) for a, b in zip(piece, there, strict=True))
+        characters = letters[at : at + len(piece)]
+        return len(characters) == len(piece) and all(a in (b, single) for a, b in zip(piece, characters, strict=True))
 
     first, last = pieces[0], pieces[-1]
     if len(pieces) == 1:
@@ -80,7 +80,7 @@ def wild(text: str, pattern: str, *, many: str, single: str = "") -> bool:
     if len(first) > end or not fits(first, 0) or not fits(last, end):
         return False
     at = len(first)
-    # The first place that fits is never worse than a later one.
+    # The first fit is never worse than a later one.
     for piece in pieces[1:-1]:
         place = next((where for where in range(at, end - len(piece) + 1) if fits(piece, where)), None)
         if place is None:
@@ -90,17 +90,17 @@ def wild(text: str, pattern: str, *, many: str, single: str = "") -> bool:
 
 
 def like(pattern: str | None, text: str) -> bool:
-    """Whether a text is like the pattern: `%` for any characters, `_` for one; None is like everything."""
+    """Whether a text matches a LIKE pattern: `%` for any characters, `_` for one; None matches everything."""
     return pattern is None or wild(text, pattern, many="%", single="_")
 
 
 @dataclass(frozen=True, slots=True)
 class RegularExpression:
-    """A regular expression as RE2 has it.
+    """A regular expression for RE2.
 
     Attributes:
-        text: it; its groups have no names.
-        groups: the names that they had, in order; None for one without.
+        text: the expression; its groups have no names.
+        groups: the names of the groups as written, in order; None for a group without one.
     """
 
     text: str
@@ -108,66 +108,66 @@ class RegularExpression:
 
     @classmethod
     def parse(cls, written: str) -> RegularExpression:
-        """Read what a user wrote; groups with names may be `(?<name>…)`.
+        """Parse an expression; named groups may be written `(?<name>…)`.
 
         Raises:
-            ValueError: it is wrong, too large, or has what only backtracking can match; the message says which.
+            ValueError: it is invalid, too large, or needs backtracking; the message says which.
         """
         if len(written) > _LONGEST:
             raise ValueError(f"it has more than {_LONGEST:,} characters")
         pieces = [*_PIECE.finditer(written)]
         groups = tuple(piece["name"] for piece in pieces if piece["name"] or piece["group"])
         names = [name for name in groups if name]
-        if twice := next((b for a, b in pairwise(sorted(names)) if a == b), None):
-            raise ValueError(f"two groups of it are called {twice}")
+        if repeated := next((b for a, b in pairwise(sorted(names)) if a == b), None):
+            raise ValueError(f"two groups of it are called {repeated}")
         expression = cls("".join(map(_as_re2, pieces)), groups)
         expression._check()
         return expression
 
     def _check(self) -> None:
         if reason := _refusal(self.text):
-            raise ValueError(_explained(reason))
-        if _refusal(self.text * _SPARE):
+            raise ValueError(_explanation(reason))
+        if _refusal(self.text * _HEADROOM):
             raise ValueError("it is too large: repetitions within each other, or many classes of letters")
 
     def whole(self, texts: pa.Array) -> pa.Array:
-        """Return which texts match as a whole, as booleans; a dot stands for line breaks, too."""
+        """Return a boolean array of which texts match as a whole; a dot also matches line breaks."""
         counted = "{" in self.text or re.search(r"\\[pP]|\(\?i", self.text)
         return matching(texts, rf"(?s)\A(?:{self.text})\z", _HIDDEN_SIZE if counted else len(self.text))
 
 
 def matching(texts: pa.Array, expression: str, size: int) -> pa.Array:
-    """Return which texts have a match of RE2's, as booleans; `size` is of the expression, in characters."""
+    """Return a boolean array of which texts contain a match; `size` is the expression's, in characters."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    rows = max(1, _AT_ONCE * len(texts) // max(1, texts.nbytes * max(1, size)))
+    rows = max(1, _WORK_PER_CALL * len(texts) // max(1, texts.nbytes * max(1, size)))
     if rows >= len(texts):
         return pc.match_substring_regex(texts, expression)
-    some = (texts.slice(at, rows) for at in range(0, len(texts), rows))
-    return pa.concat_arrays([pc.match_substring_regex(each, expression) for each in some])
+    slices = (texts.slice(at, rows) for at in range(0, len(texts), rows))
+    return pa.concat_arrays([pc.match_substring_regex(each, expression) for each in slices])
 
 
 def strings(texts: Iterable[str]) -> pa.Array:
-    """Return texts for a pattern; a character that is none, half of a pair, as `?`."""
+    """Return an array of texts, with `?` for half a surrogate pair."""
     import pyarrow as pa
 
-    there: Sequence[str] = [*texts]
+    list_of_texts: Sequence[str] = [*texts]
     try:
-        return pa.array(there, pa.string())
+        return pa.array(list_of_texts, pa.string())
     except UnicodeEncodeError:
-        return pa.array([each.encode(errors="replace").decode() for each in there], pa.string())
+        return pa.array([each.encode(errors="replace").decode() for each in list_of_texts], pa.string())
 
 
 def _as_re2(piece: re.Match[str]) -> str:
     if piece["verbatim"] and not piece[0].endswith(r"\E"):
-        # What is put behind it is no part of it.
+        # A `\Q` at the end must not quote what is appended.
         return rf"{piece[0]}\E"
     return "(" if piece["name"] else piece[0]
 
 
 def _refusal(expression: str) -> str:
-    """Return what RE2 says against an expression, or nothing."""
+    """Return RE2's complaint about an expression, or an empty text."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -180,8 +180,8 @@ def _refusal(expression: str) -> str:
     return ""
 
 
-def _explained(reason: str) -> str:
-    """Return what is wrong, and what can be written instead; of the expression no more than an operator."""
+def _explanation(reason: str) -> str:
+    """Return what is wrong and what to write instead, quoting no more of the expression than an operator."""
     what, _, part = reason.partition(": ")
     if "too large" in what:
         return "it is too large: repetitions within each other, or many classes of letters"
@@ -201,12 +201,12 @@ _PUNCTUATION = re.compile(r"[^\w]", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Glob:
-    """A compiled pattern for keys below a location.
+    """A compiled glob for keys below a location.
 
     Attributes:
-        pattern: the text it was made from.
-        heads: literal beginnings, none a beginning of another; every match begins with one of them.
-        expression: the pattern as RE2's, without anchors.
+        pattern: the glob as written.
+        heads: literal beginnings, one of which begins every match; none begins with another.
+        expression: the glob as an RE2 expression, without anchors.
     """
 
     pattern: str
@@ -215,28 +215,28 @@ class Glob:
 
     @classmethod
     def compile(cls, pattern: str) -> Glob:
-        """Compile a pattern.
+        """Compile a glob.
 
         Raises:
-            ValueError: a bracket or brace is not closed, a class is empty, or there is too much of something; the
-                message says which.
+            ValueError: a bracket or brace is not closed, a class is empty, or it is too long or complex; the message
+                says which.
         """
         if len(pattern) > _LONGEST_GLOB:
             raise ValueError(f"it has more than {_LONGEST_GLOB} characters")
         expression, rest = _alternatives(pattern, 0)
         if rest != len(pattern):
             raise ValueError("a } has no {")
-        # An automaton takes a step for each of them at every character.
+        # Each wildcard costs the automaton a step at every character.
         if expression.count("[") + expression.count(".*") > _MOST_WILDCARDS:
             raise ValueError(f"it has more than {_MOST_WILDCARDS} wildcards")
         return cls(pattern, _heads(pattern), expression)
 
     def wants(self, names: Sequence[str]) -> list[bool]:
-        """Return which names match, below the location."""
+        """Return for each name, relative to the location, whether it matches."""
         return list(self.mask(strings(names)).to_pylist()) if names else []
 
     def mask(self, keys: pa.Array, prefix: str = "") -> pa.Array:
-        """Return which keys match, as booleans; `prefix` is what they all begin with and the pattern does not see."""
+        """Return a boolean array of which keys match; `prefix` is their common beginning, not part of the pattern."""
         expression = rf"(?s)\A{_literal(prefix)}(?:{self.expression})\z"
         return matching(keys, expression, len(expression))
 
@@ -246,24 +246,24 @@ def _literal(text: str) -> str:
 
 
 def _alternatives(text: str, at: int, nested: int = 0) -> tuple[str, int]:
-    """Return the expression of the text from `at` up to its end, or to the brace that closes it."""
+    """Return the expression for the text from `at` to its end, or to the closing brace, and the index after that."""
     if nested > _DEEPEST:
         raise ValueError(f"it has more than {_DEEPEST} {{ within each other")
-    out = ""
+    expression = ""
     while at < len(text):
         character = text[at]
         if nested and character in ",}":
             if character == "}":
-                return out, at + 1
-            out, at = out + "|", at + 1
+                return expression, at + 1
+            expression, at = expression + "|", at + 1
         elif character == "}":
-            return out, at
+            return expression, at
         else:
             piece, at = _piece(text, at, nested)
-            out += piece
+            expression += piece
     if nested:
         raise ValueError("a { is not closed")
-    return out, at
+    return expression, at
 
 
 def _piece(text: str, at: int, nested: int) -> tuple[str, int]:
@@ -303,7 +303,7 @@ def _heads(pattern: str) -> tuple[str, ...]:
 
 
 def _expand(pattern: str) -> list[tuple[str, bool]]:
-    """Literal beginnings with braces expanded, each with whether it is the whole pattern."""
+    """Return the literal beginnings with braces expanded, each with whether it is the whole pattern."""
     special = _SPECIAL.search(pattern)
     if special is None:
         return [(pattern, True)]

@@ -1,10 +1,10 @@
-"""Signed requests and their answers, as the connections make them, for listings and for objects.
+"""Signed requests and responses, shared by listings and objects.
 
-Target    what the listing engine needs to know of a bucket: a small protocol, not a connection
+Target    what the listing engine needs to know about a bucket: a small protocol, not a connection
 wire      sends signed requests over sockets
-exchange  tries, pace, and requests of objects under way together
+exchange  retries, pace, and requests for objects under way together
 
-The connections layer implements the protocol with botocore's endpoints and signers; a test's 20-line fake does as well.
+The connections layer implements the protocol with botocore's endpoints and signers; tests use 20-line fakes.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 Query = Sequence[tuple[str, str]]
-"""Query parameters in order, not yet percent-encoded: `[("list-type", "2"), ("prefix", "a b/")]`."""
+"""Query parameters in order, before percent-encoding: `[("list-type", "2"), ("prefix", "a b/")]`."""
 
 
 @dataclass(frozen=True, slots=True)
 class SignedRequest:
-    """One request without a body, ready to send: the URL is percent-encoded exactly as it was signed."""
+    """A request without a body, ready to send: the URL is percent-encoded exactly as it was signed."""
 
     url: str
     headers: Mapping[str, str] = field(repr=False)
@@ -28,14 +28,14 @@ class SignedRequest:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """A complete answer.
+    """A response.
 
     Attributes:
-        status: of HTTP.
-        headers: names in lower case.
+        status: HTTP status.
+        headers: by name, in lower case.
         body: all of it, or as much as was wanted.
-        waited: seconds until its first byte came.
-        tries: how often it was asked for.
+        waited: seconds until the first byte.
+        tries: how many requests it took.
     """
 
     status: int
@@ -47,7 +47,7 @@ class Response:
 
 @dataclass(frozen=True, slots=True)
 class Transport:
-    """How requests travel.
+    """Proxy, TLS and timeouts of requests.
 
     Attributes:
         proxy: URL of the proxy, or None.
@@ -65,21 +65,21 @@ class Transport:
 
 
 class Sends(Protocol):
-    """What signed requests leave by."""
+    """Sends signed requests."""
 
     async def send(self, request: SignedRequest) -> Response:
-        """Return the complete answer."""
+        """Return the complete response."""
 
 
 class Ways(Protocol):
-    """Sockets that stay open, by how requests travel."""
+    """Keeps sockets open, by transport."""
 
     def of(self, transport: Transport) -> Sends:
-        """What requests of a way leave by; to be called within the loop of all requests."""
+        """Return what sends requests by this transport; call it within the loop of all requests."""
 
 
 class Target(Protocol):
-    """One bucket, as the engine sees it. All members may be used from any thread."""
+    """A bucket as the listing engine sees it. All members can be used from any thread."""
 
     @property
     def bucket(self) -> str:
@@ -87,31 +87,31 @@ class Target(Protocol):
 
     @property
     def ordered(self) -> bool:
-        """False where keys come in no order and `start-after` has no meaning, as in directory buckets."""
+        """False if keys come in no order and `start-after` has no meaning, as in directory buckets."""
 
     @property
     def transport(self) -> Transport:
-        """How requests travel."""
+        """Proxy, TLS and timeouts of requests."""
 
     @property
     def ways(self) -> Ways:
-        """The sockets of the connection as it is: another object after each ALTER."""
+        """The sockets of the connection, another object after each ALTER."""
 
     @property
     def waits(self) -> bool:
-        """Whether `send` or `sign` may wait now: for credentials, a region, or what stands in for the server."""
+        """Whether `send` or `sign` may have to wait: for credentials, a region, or a stand-in for the server."""
 
     def sign(self, query: Query) -> SignedRequest:
-        """Sign `GET /bucket?query` afresh with the credentials of this moment; called for every try."""
+        """Sign `GET /bucket?query` with the current credentials; called for every try."""
 
     def send(self, query: Query) -> Response | None:
-        """Send the request by a transport without a socket and wait; None where `sign` and a socket will do."""
+        """Send the request without a socket and wait; None if it should be signed and sent by a socket."""
 
     def fault(self, response: Response, query: Query) -> Exception | None:
-        """Return the error that an answer other than a page stands for.
+        """Return the error for a response that is not a page.
 
-        None asks for another signed try, as after a redirect to the region that the answer named.
+        None asks for another signed try, as after a redirect to the region named in the response.
         """
 
     def unreachable(self, error: Exception) -> Exception:
-        """Return the error to raise when no answer came in all of the tries."""
+        """Return the error to raise when no try was answered."""

@@ -1,6 +1,6 @@
-"""Requests under way together: tried again, at the pace that the server allows, as many as its distance pays for.
+"""Retries, pace and concurrency of requests: as fast as the server allows, as many at once as its latency pays for.
 
-A server that is near counts requests a second: one connection alone may be too fast for it.
+A nearby server limits requests per second, which even one connection may exceed.
 """
 
 from __future__ import annotations
@@ -29,46 +29,44 @@ if TYPE_CHECKING:
     from s3conn_magic.transport import Response, SignedRequest, Transport
 
 TRIES = 5
-"""Most requests for one answer."""
+"""Most requests for one response."""
 
-_BASE, _LONGEST = 0.1, 8.0
-# Of the pages a second that came, how many to ask for after a refusal; how many more for each page that comes.
+_BASE, _LONGEST_WAIT = 0.1, 8.0
+# After a refusal: the part of the rate so far to go on with, how much to add for each page, and the lowest rate.
 _FEWER, _MORE, _SLOWEST = 0.8, 1.0, 2.0
-# Pages in a row after which earlier refusals are forgotten.
-_CALM, _TWICE = 50, 2
+# Pages in a row after which past refusals are forgotten.
+_FORGIVEN_AFTER, _RATED_FROM = 50, 2
 LEAST, GREATEST = 8, 128
-"""Requests that are under way wherever the server is, and that never are more."""
+"""Requests under way wherever the server is, and most requests under way at all."""
 _MEASURED, _NEAR = 32, 4
 
 
 class Pace:
-    """How many requests are under way, and how many a second; a pause that all keep.
+    """Bounds the requests under way and per second, and pauses all of them when the server refuses.
 
-    As many as the distance pays for, by Little's law; additive increase and multiplicative decrease where the server
-    refuses.
+    By Little's law as many as the latency pays for; additive increase, multiplicative decrease after refusals.
 
     Args:
         most: most requests under way, at first.
-        work: seconds of this machine that an answer takes: more requests under way than come in that time bring
-            nothing.
+        work: seconds that this machine spends on a response, which bounds how many requests are worthwhile.
 
     Attributes:
         most: most requests under way.
-        latency: seconds until an answer begins to come; 0 before the first.
+        latency: seconds to the first byte of a response; 0 before the first.
     """
 
     def __init__(self, most: int, work: float) -> None:
         self.most = most
         self.latency = 0.0
         self._work = work
-        self._waits: list[float] = []
+        self._latencies: list[float] = []
         self._window = float(most)
         self._under_way = 0
         self._epoch = 0
         self._pause_until = self._next = 0.0
         self._rate: float | None = None
-        self._since, self._came = 0.0, 0
-        self._refused = self._calm = 0
+        self._since, self._arrived = 0.0, 0
+        self._refused = self._in_a_row = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
 
     @property
@@ -77,16 +75,16 @@ class Pace:
         return max(1, int(self._window))
 
     def answered(self, waited: float, most: int) -> None:
-        """Note how long an answer was waited for, and allow what that pays for: `most` at most."""
-        if len(self._waits) < _MEASURED:
-            # Only the first since nothing was under way: later ones may have waited for this machine. Some made their
-            # connection first, so the near ones count.
-            insort(self._waits, waited)
-            self.latency = self._waits[len(self._waits) // _NEAR]
-            self._allow(max(1, min(max(LEAST, min(GREATEST, round(self.latency / self._work))), most)))
+        """Note how long a response took, and allow as many requests as that pays for, up to `most`."""
+        if len(self._latencies) < _MEASURED:
+            # Only the first requests since there was none under way: later ones may have waited for this machine.
+            # Some of these first made a connection, so a low quantile counts.
+            insort(self._latencies, waited)
+            self.latency = self._latencies[len(self._latencies) // _NEAR]
+            self._set_most(max(1, min(max(LEAST, min(GREATEST, round(self.latency / self._work))), most)))
 
     async def __aenter__(self) -> int:
-        """Wait for a place and a moment; gives the epoch, to be handed back to `slow_down`."""
+        """Wait for a place and the next moment; return the epoch to pass to `slow_down`."""
         clock = asyncio.get_running_loop().time
         self._since = self._since or clock()
         while self._under_way >= self.places:
@@ -96,12 +94,12 @@ class Pace:
                 await turn
             except asyncio.CancelledError:
                 if not turn.cancelled():  # its turn had come: the next one's, then
-                    self._wake()
+                    self._wake_next()
                 raise
-        self._waits = self._waits if self._under_way else []
+        self._latencies = self._latencies if self._under_way else []
         self._under_way += 1
         try:
-            # A pause may be lengthened while it is slept through, and another may be first, so it is looked at again.
+            # A pause may be extended during the sleep, and another request may go first, so check again.
             while (left := max(self._pause_until, self._next) - clock()) > 0:  # noqa: ASYNC110 - the clock is what is waited for
                 await asyncio.sleep(left)
             self._next = clock() + 1 / self._rate if self._rate else 0.0
@@ -112,10 +110,10 @@ class Pace:
 
     async def __aexit__(self, *_: object) -> None:
         self._under_way -= 1
-        self._wake()
+        self._wake_next()
 
-    def _wake(self) -> None:
-        """Let the next one look whether there is a place."""
+    def _wake_next(self) -> None:
+        """Let the next request check whether there is a place."""
         while self._waiting:
             turn = self._waiting.popleft()
             if not turn.done():
@@ -123,44 +121,44 @@ class Pace:
                 return
 
     def succeeded(self) -> None:
-        """A page arrived: one place more for each window of pages, and a few more a second."""
-        self._came += 1
-        self._calm += 1
-        self._refused = self._refused if self._calm < _CALM else 0
+        """Note that a page arrived: one place more per window of pages, and a few more requests per second."""
+        self._arrived += 1
+        self._in_a_row += 1
+        self._refused = self._refused if self._in_a_row < _FORGIVEN_AFTER else 0
         self._rate = self._rate and self._rate + _MORE
         if self._window < self.most:
             self._window = min(self.most, self._window + 1 / self._window)
             if self._under_way < self.places:
-                self._wake()
+                self._wake_next()
 
-    def _allow(self, most: int) -> None:
-        """Have another number of requests under way; all of them at once, where the server has not refused any."""
+    def _set_most(self, most: int) -> None:
+        """Set how many requests may be under way; use all places at once if the server has not refused any."""
         if most == self.most:
             return
         self.most = most
         self._window = min(self._window, most) if self._epoch else float(most)
         for _ in range(int(self._window) - self._under_way):
-            self._wake()
+            self._wake_next()
 
     def slow_down(self, epoch: int, tries: int) -> None:
-        """The server refused: fewer places, once for all requests that were under way together, and a pause."""
+        """Note a refusal: fewer places, once for all requests under way at that time, and a pause."""
         now = asyncio.get_running_loop().time()
-        self._refused, self._calm = self._refused + 1, 0
+        self._refused, self._in_a_row = self._refused + 1, 0
         first = epoch == self._epoch
         if first:
             self._epoch += 1
             self._window = max(1.0, self._window / 2)
-        # One refusal may be any server's bad moment; a rate is counted from the second on.
-        if self._came and self._refused >= _TWICE and (first or self._rate is None):
-            came = self._came / max(now - self._since, 1e-3)
-            self._rate = max(_SLOWEST, _FEWER * min(came, self._rate or came))
-            self._since, self._came = now, 0
+        # A single refusal may be any server's bad moment, so the rate is bounded from the second on.
+        if self._arrived and self._refused >= _RATED_FROM and (first or self._rate is None):
+            arrived = self._arrived / max(now - self._since, 1e-3)
+            self._rate = max(_SLOWEST, _FEWER * min(arrived, self._rate or arrived))
+            self._since, self._arrived = now, 0
         self._pause_until = max(self._pause_until, now + backoff(tries) / 2)
 
 
 def backoff(tries: int) -> float:
-    """Seconds to wait after so many tries: full jitter below a bound that doubles."""
-    return random.uniform(0, min(_LONGEST, _BASE * 2**tries))  # noqa: S311 - jitter is no secret
+    """Return seconds to wait after so many tries: full jitter below a bound that doubles."""
+    return random.uniform(0, min(_LONGEST_WAIT, _BASE * 2**tries))  # noqa: S311 - jitter is no secret
 
 
 BUSY = frozenset({429, 503})
@@ -177,18 +175,18 @@ SLOW_DOWN = frozenset(
 )
 PASSING_CODES = SLOW_DOWN | {"InternalError", "ServiceUnavailable", "RequestTimeout", "OperationAborted"}
 NO_NEWER_LISTING = {"NotImplemented", "InvalidArgument", "InvalidRequest", "UnsupportedOperation", "400", "501"}
-"""How servers that know ListObjects alone refuse ListObjectsV2, if they do."""
+"""How servers that only know ListObjects refuse ListObjectsV2."""
 NETWORK = (aiohttp.ClientError, TimeoutError, OSError, OversizedError)
 
 
-_WORK = 0.0005
+_SECONDS_PER_RESPONSE = 0.0005
 _SLOWEST_BODY = 64 * 1024
 _REFUSED = 300
 _CODE = re.compile(rb"<Code>\s*([A-Za-z0-9.]{1,60})\s*</Code>")
 
 
 def error_code(body: bytes) -> str:
-    """The code of an error's document; empty where it has none."""
+    """Return the code of an error document; empty if it has none."""
     match = _CODE.search(body[:4096])
     return match[1].decode() if match else ""
 
@@ -199,11 +197,11 @@ class ObjectRequest:
 
     Attributes:
         operation: `GetObject` or `HeadObject`.
-        key: exact.
-        headers: beside those of every request, as `Range`.
-        version_id: the version that is meant; empty for the current one.
-        size: bytes of the body that are wanted at most; what comes behind them is not waited for.
-        least: bytes without which a body counts as cut short.
+        key: the exact key.
+        headers: further headers, such as `Range`.
+        version_id: the version; empty for the current one.
+        size: most bytes of the body that are wanted; the rest is not waited for.
+        least: bytes below which a body counts as cut short.
     """
 
     operation: str
@@ -215,30 +213,30 @@ class ObjectRequest:
 
 
 class ObjectTarget(Protocol):
-    """A bucket, as requests of its objects see it. All members may be used from any thread."""
+    """A bucket as requests for its objects see it. All members can be used from any thread."""
 
     @property
     def transport(self) -> Transport:
-        """How requests travel."""
+        """Proxy, TLS and timeouts of requests."""
 
     def sign_objects(self, requests: Sequence[ObjectRequest]) -> list[SignedRequest]:
-        """Sign requests of one operation afresh; it may wait for credentials."""
+        """Sign requests of one operation with the current credentials; may wait for these."""
 
     def goes_by_client(self, operation: str) -> bool:
-        """Whether an operation is not to be sent by a socket of ours."""
+        """Whether an operation must go by the boto3 client and not by our sockets."""
 
     def has_stand_in(self, operation: str) -> bool:
-        """Whether something within this process may stand in for the server."""
+        """Whether something in this process may answer in place of the server."""
 
     def stand_in(self, request: ObjectRequest) -> Response | None:
-        """Its answer; None where there is none."""
+        """Return the answer of the stand-in, or None if it gives none."""
 
     def moved(self, response: Response) -> bool:
-        """Whether an answer named the region to sign for, so that another try is worth it."""
+        """Whether the response named the region to sign for, so that another try is worthwhile."""
 
 
 class UnansweredError(Exception):
-    """No answer came in all of the tries; `error` is why the last one failed."""
+    """No try was answered; `error` is why the last one failed."""
 
     def __init__(self, error: Exception) -> None:
         super().__init__()
@@ -246,12 +244,12 @@ class UnansweredError(Exception):
 
 
 class Exchange:
-    """Requests of one bucket's objects.
+    """Sends requests for objects of one bucket.
 
     Args:
         target: the bucket.
-        wires: what they travel by.
-        most: most requests under way, at this moment.
+        wires: the sockets.
+        most: returns the current bound on requests under way.
     """
 
     def __init__(self, target: ObjectTarget, wires: Wires, most: Callable[[], int]) -> None:
@@ -259,15 +257,15 @@ class Exchange:
         self._wires = wires
         self._most = most
         self._lock = new_lock()
-        self._leaving: list[tuple[_Parcel, Future[Response]]] = []
+        self._queued: list[tuple[_Outgoing, Future[Response]]] = []
         self.renew()
         renew_in_child(self)
 
     def renew(self) -> None:
-        """Leave what is under way to the parent."""
-        self._pace = Pace(LEAST, _WORK)
-        self._leaving = []
-        self._awake = False
+        """Start afresh in a forked child; what is under way stays with the parent."""
+        self._pace = Pace(LEAST, _SECONDS_PER_RESPONSE)
+        self._queued = []
+        self._scheduled = False
 
     @property
     def window(self) -> int:
@@ -275,47 +273,47 @@ class Exchange:
         return self._pace.most
 
     def goes_by_client(self, operation: str) -> bool:
-        """As the target's."""
+        """Whether an operation must go by the boto3 client and not by our sockets."""
         return self._target.goes_by_client(operation)
 
     def send(self, requests: Sequence[ObjectRequest]) -> list[Future[Response]]:
-        """Send requests of one operation; whoever cancels a future ends its request.
+        """Send requests of one operation; cancelling a future ends its request.
 
-        The futures give the answers, whatever their status, or raise `UnansweredError`.
+        The futures give the responses, whatever their status, or raise `UnansweredError`.
 
         Raises:
             S3ConnError: they cannot be signed.
         """
         futures: list[Future[Response]] = [Future() for _ in requests]
-        leaving = list(zip(requests, futures, strict=True))
+        queued = list(zip(requests, futures, strict=True))
         if self._target.has_stand_in(requests[0].operation):
-            for request, future in leaving:
+            for request, future in queued:
                 if (answer := self._target.stand_in(request)) is not None:
                     future.set_result(answer)
-            leaving = [(request, future) for request, future in leaving if not future.done()]
-        if leaving:
-            signed, way = self._target.sign_objects([request for request, _ in leaving]), self._target.transport
+            queued = [(request, future) for request, future in queued if not future.done()]
+        if queued:
+            signed, way = self._target.sign_objects([request for request, _ in queued]), self._target.transport
             with self._lock:
-                for (request, future), each in zip(leaving, signed, strict=True):
-                    self._leaving.append((_Parcel(request, each, way), future))
-                awake, self._awake = self._awake, True
-            if not awake:
+                for (request, future), signed_request in zip(queued, signed, strict=True):
+                    self._queued.append((_Outgoing(request, signed_request, way), future))
+                scheduled, self._scheduled = self._scheduled, True
+            if not scheduled:
                 LOOP.call(self._begin)
         return futures
 
     def _begin(self) -> None:
         with self._lock:
-            leaving, self._leaving, self._awake = self._leaving, [], False
+            queued, self._queued, self._scheduled = self._queued, [], False
         loop = asyncio.get_running_loop()
-        for parcel, future in leaving:
+        for outgoing, future in queued:
             if not future.done():
-                task = loop.create_task(self._answered(parcel))
+                task = loop.create_task(self._send_with_retries(outgoing))
                 task.add_done_callback(partial(_settle, future))
-                future.add_done_callback(partial(_end, loop, task))
+                future.add_done_callback(partial(_cancel_task, loop, task))
 
-    async def _answered(self, parcel: _Parcel) -> Response:
+    async def _send_with_retries(self, outgoing: _Outgoing) -> Response:
         is_ours()
-        tries, signed = 0, parcel.signed
+        tries, signed = 0, outgoing.signed
         while True:
             tries += 1
             response: Response | None = None
@@ -323,31 +321,31 @@ class Exchange:
             epoch = 0
             try:
                 async with self._pace as epoch:
-                    response = await self._sent(parcel, signed)
+                    response = await self._send_outgoing(outgoing, signed)
             except S3ConnError:
                 raise
             except NETWORK as error:
                 failure = error
-            wait = backoff(tries) if response is None else self._until_next(parcel.request, response, epoch, tries)
+            wait = backoff(tries) if response is None else self._until_next(outgoing.request, response, epoch, tries)
             if wait is None or tries == TRIES:
                 break
             await asyncio.sleep(wait)
-            # Credentials that have expired meanwhile are waited for elsewhere.
-            sign = partial(self._target.sign_objects, [parcel.request])
+            # Signing may wait for new credentials, so it is done off the loop.
+            sign = partial(self._target.sign_objects, [outgoing.request])
             (signed,) = await asyncio.wrap_future(run_in_background(sign, name="s3conn-sign"))
         if response is None:
             raise UnansweredError(failure or TimeoutError())
         return response if tries == 1 else replace(response, tries=tries)
 
-    async def _sent(self, parcel: _Parcel, signed: SignedRequest) -> Response:
-        way, size = parcel.transport, parcel.request.size
+    async def _send_outgoing(self, outgoing: _Outgoing, signed: SignedRequest) -> Response:
+        way, size = outgoing.transport, outgoing.request.size
         within = way.connect_timeout + 2 * way.read_timeout + size / _SLOWEST_BODY
         response = await self._wires.of(way).send(signed, upto=size, within=within)
         self._pace.answered(response.waited, self._most())
         return response
 
     def _until_next(self, request: ObjectRequest, response: Response, epoch: int, tries: int) -> float | None:
-        """Seconds after which to try again; None where the answer is what there is."""
+        """Return seconds until the next try, or None if the response is final."""
         if response.status < _REFUSED:
             if len(response.body) < request.least:
                 return backoff(tries)
@@ -361,8 +359,8 @@ class Exchange:
         return 0.0 if self._target.moved(response) else None
 
 
-class _Parcel(NamedTuple):
-    """A request on its way."""
+class _Outgoing(NamedTuple):
+    """A request to send."""
 
     request: ObjectRequest
     signed: SignedRequest
@@ -375,8 +373,8 @@ def _settle(future: Future[Response], task: asyncio.Task[Response]) -> None:
         future.set_exception(error) if error is not None else future.set_result(task.result())
 
 
-def _end(loop: asyncio.AbstractEventLoop, task: asyncio.Task[Response], future: Future[Response]) -> None:
-    """End the request of a future that was cancelled."""
+def _cancel_task(loop: asyncio.AbstractEventLoop, task: asyncio.Task[Response], future: Future[Response]) -> None:
+    """End the request if its future was cancelled."""
     if future.cancelled():
         with suppress(RuntimeError):  # the loop may have ended
             loop.call_soon_threadsafe(task.cancel)

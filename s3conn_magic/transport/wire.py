@@ -1,4 +1,4 @@
-"""Signed requests over sockets: aiohttp sessions, set up as the target's transport says."""
+"""Send signed requests over sockets: aiohttp sessions set up with proxy, TLS and timeouts."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ from s3conn_magic.transport import Response, SignedRequest, Transport
 
 _LARGEST, _READ = 64 * 1024 * 1024, 1 << 20
 _INTERIM, _FINAL = 100, 200
-_DEADLINE = 2.0
+_READ_TIMEOUTS = 2.0
 _REFUSED = 300
-# Seconds that an idle socket is kept; servers close it sooner, which is noticed.
+# Seconds that an idle socket is kept; that a server closes it sooner is noticed.
 _KEPT_ALIVE = 60.0
-# gzip or zlib, as zlib's functions are told.
-_EITHER = 47
+# zlib's flag for gzip or zlib.
+_GZIP_OR_ZLIB = 47
 
 
 class OversizedError(Exception):
-    """The body is larger than any page can be."""
+    """The body is larger than a page can be."""
 
 
 class Wire:
@@ -49,18 +49,18 @@ class Wire:
         self._session = session
         self._connector: Any = session.connector
         self._transport = transport
-        self._known: tuple[str, ssl.SSLContext | bool, aiohttp.ClientRequest] | None = None
+        self._route: tuple[str, ssl.SSLContext | bool, aiohttp.ClientRequest] | None = None
 
     async def send(self, request: SignedRequest, *, upto: int | None = None, within: float | None = None) -> Response:
-        """Return the complete answer; raises aiohttp's errors, `TimeoutError`, `OSError` or `OversizedError`.
+        """Return the response; raise aiohttp's errors, `TimeoutError`, `OSError` or `OversizedError`.
 
         Args:
             request: what to send.
-            upto: bytes of the body of a success behind which it is left; None where it is wanted whole.
-            within: seconds for all of it; those of the session by default.
+            upto: bytes to read of a successful body; None for all.
+            within: seconds for all of it; the session's by default.
 
         Raises:
-            EndpointError: there is no CA bundle or client certificate where the transport says.
+            EndpointError: the CA bundle or client certificate of the transport cannot be read.
         """
         timeout = self._session.timeout if within is None else _timeout(self._transport, within)
         began = time.monotonic()
@@ -77,18 +77,18 @@ class Wire:
     async def _direct(
         self, request: SignedRequest, limits: aiohttp.ClientTimeout, began: float, upto: int | None
     ) -> Response:
-        """By a socket of aiohttp's pool; what else it makes of a request costs more than all the rest."""
+        """Send by a socket of aiohttp's pool, past aiohttp's own requests, which would cost more than all the rest."""
         scheme, _, rest = request.url.partition("://")
         host, slash, path = rest.partition("/")
-        wanted, first = self._wanted(f"{scheme}://{host}"), f"{request.method} {slash or '/'}{path} HTTP/1.1"
-        lines = [first, f"Host: {wanted.headers['Host']}", "Accept-Encoding: identity"]
+        route, first = self._route_to(f"{scheme}://{host}"), f"{request.method} {slash or '/'}{path} HTTP/1.1"
+        lines = [first, f"Host: {route.headers['Host']}", "Accept-Encoding: identity"]
         head = "\0".join([*lines, *(f"{name}: {value}" for name, value in request.headers.items())])
         if "\r" in head or "\n" in head:
             raise ValueError("a header has an end of a line")
         sent = f"{head}\0\0".replace("\0", "\r\n").encode()
         reused = True
         while True:
-            connection = await self._connector.connect(wanted, [], limits)
+            connection = await self._connector.connect(route, [], limits)
             try:
                 message, payload = await self._answer(connection, sent, request.method, limits)
                 response = await _response(request, message, payload, began, upto)
@@ -96,7 +96,7 @@ class Wire:
                 connection.close()
                 if not reused:
                     raise
-                # The server may have closed it while nobody looked.
+                # The server may have closed it while it was idle.
                 reused = False
             except BaseException:
                 connection.close()
@@ -108,7 +108,7 @@ class Wire:
     async def _answer(
         self, connection: aiohttp.connector.Connection, sent: bytes, method: str, limits: aiohttp.ClientTimeout
     ) -> tuple[Any, aiohttp.StreamReader]:
-        """What a server answers: the status with the headers, and the body as it comes."""
+        """Return the head of the answer, status with headers, and the stream of its body."""
         protocol: Any = connection.protocol
         protocol.set_response_params(
             timer=helpers.TimerNoop(),
@@ -131,16 +131,16 @@ class Wire:
             raise aiohttp.ClientError(f"{error.code}, {error.message}") from None
 
     async def close(self) -> None:
-        """Close its sockets."""
+        """Close the sockets."""
         await self._session.close()
 
-    def _wanted(self, origin: str) -> aiohttp.ClientRequest:
-        """What tells aiohttp where a socket is to lead."""
+    def _route_to(self, origin: str) -> aiohttp.ClientRequest:
+        """Return the request by which aiohttp finds a socket for the origin."""
         tls = self._tls(origin)
-        if self._known is None or self._known[:2] != (origin, tls):
+        if self._route is None or self._route[:2] != (origin, tls):
             loop = asyncio.get_running_loop()
-            self._known = (origin, tls, aiohttp.ClientRequest("GET", URL(origin), loop=loop, ssl=tls))
-        return self._known[2]
+            self._route = (origin, tls, aiohttp.ClientRequest("GET", URL(origin), loop=loop, ssl=tls))
+        return self._route[2]
 
     def _tls(self, url: str) -> ssl.SSLContext | bool:
         secure = "https" in (url.partition(":")[0], (self._transport.proxy or "").partition(":")[0])
@@ -150,7 +150,7 @@ class Wire:
         verify, client_cert = self._transport.verify, self._transport.client_cert
         try:
             return _tls(verify, client_cert, _stamps(verify, client_cert), os.getpid())
-        except OSError:  # among them what OpenSSL says of a file that is no certificate
+        except OSError:  # including OpenSSL's errors about a file that is no certificate
             bundle = f"the CA bundle {visible(verify)}" if isinstance(verify, str) else "the client certificate"
         raise EndpointError(
             f"{bundle} cannot be read, or holds no certificate",
@@ -159,7 +159,7 @@ class Wire:
 
 
 def _stamps(*files: bool | str | tuple[str, str] | None) -> tuple[int, ...]:
-    """When the files were changed, so that a CA that is added to a bundle counts at the next listing."""
+    """Return when the files were changed, so that a CA added to a bundle counts at the next listing."""
     names = [name for file in files for name in (file if isinstance(file, tuple) else (file,)) if isinstance(name, str)]
     return tuple(Path(name).stat().st_mtime_ns for name in names)
 
@@ -167,7 +167,7 @@ def _stamps(*files: bool | str | tuple[str, str] | None) -> tuple[int, ...]:
 async def _response(
     request: SignedRequest, answer: Any, content: aiohttp.StreamReader, began: float, upto: int | None
 ) -> Response:
-    """The answer with its body, or as much of it as is wanted; arguments as of `Wire.send`."""
+    """Return the response with its body, or as much as is wanted; arguments as for `Wire.send`."""
     waited = time.monotonic() - began
     status = answer.status if isinstance(answer, aiohttp.ClientResponse) else answer.code
     headers = {name.lower(): value for name, value in answer.headers.items()}
@@ -175,8 +175,8 @@ async def _response(
     if upto is None or refused or request.method == "HEAD":
         body = await _body(content)
     else:
-        body = await _beginning(content, headers.get("content-length", ""), upto)
-    # Of an object it says how its bytes are to be read, and they are wanted as they are.
+        body = await _first_bytes(content, headers.get("content-length", ""), upto)
+    # For an object the encoding tells how to read its bytes, which are wanted as stored.
     if (upto is None or refused) and (encoding := headers.get("content-encoding")):
         body = _decoded(body, encoding)
     return Response(status, headers, body, waited)
@@ -193,15 +193,15 @@ async def _body(content: aiohttp.StreamReader) -> bytes:
 
 
 def _decoded(body: bytes, encoding: str) -> bytes:
-    """A document as it was before something on the way packed it, unasked; what is packed otherwise stays.
+    """Return the document from a body that a proxy compressed unasked; other encodings stay.
 
     Raises:
-        OversizedError: it is larger than any page can be.
+        OversizedError: it is larger than a page can be.
         aiohttp.ClientPayloadError: it is damaged.
     """
     if not body or encoding.strip().lower() not in {"gzip", "x-gzip", "deflate"}:
         return body
-    unpacked = zlib.decompressobj(_EITHER)
+    unpacked = zlib.decompressobj(_GZIP_OR_ZLIB)
     try:
         document = unpacked.decompress(body, _LARGEST + 1)
     except zlib.error as error:
@@ -213,8 +213,8 @@ def _decoded(body: bytes, encoding: str) -> bytes:
     return document
 
 
-async def _beginning(content: aiohttp.StreamReader, length: str, size: int) -> bytes:
-    """A body of which so many bytes are wanted; the rest of a larger one ends with its socket."""
+async def _first_bytes(content: aiohttp.StreamReader, length: str, size: int) -> bytes:
+    """Return up to `size` bytes of a body; if more are left, the socket is closed."""
     if length.isdigit() and int(length) <= size:
         return await content.read()
     chunks, left = [], size
@@ -234,17 +234,17 @@ _PARSERS = ("aiohttp._http_parser", "aiohttp.http_parser")
 
 
 class _LenientReader(ResponseHandler):
-    """Reads what servers really send: a header twice, which `python -X dev` refuses, and more behind a HEAD's answer.
+    """Accepts what real servers send: a repeated header, which `python -X dev` refuses, and bytes after a HEAD.
 
-    By HTTP nothing follows the answer to a HEAD. aiohttp takes it for the next one, and drops with it the one that is
-    there; here it is left, and its socket with it.
+    By HTTP nothing follows the response to a HEAD. aiohttp takes extra bytes for the next response and then drops
+    both; here the extra bytes are dropped and the socket is closed.
     """
 
     _head: bytes | None = None
-    """What there is of the answer to a HEAD; None where it is whole, or to another request."""
+    """The head of a response to HEAD so far; None once it is complete, and for other requests."""
 
     def set_response_params(self, *, skip_payload: bool = False, **params: Any) -> None:
-        """Note what is asked next, and make the parser, which looks at its module's DEBUG once."""
+        """Prepare for the next response; the parser reads its module's DEBUG once, when it is made."""
         self._head = b"" if skip_payload else None
         names = _PARSERS if helpers.DEBUG else ()
         before = [(module, module.DEBUG) for name in names if (module := sys.modules.get(name)) is not None]
@@ -257,7 +257,7 @@ class _LenientReader(ResponseHandler):
                 module.DEBUG = debug  # type: ignore[attr-defined]
 
     def data_received(self, data: bytes) -> None:
-        """Give the parser what belongs to the answer."""
+        """Pass the bytes of the response to the parser."""
         if self._head is None:
             super().data_received(data)
             return
@@ -276,15 +276,15 @@ class _LenientReader(ResponseHandler):
                 self.force_close()
 
 
-def _opened(transport: Transport) -> Wire:
+def _open_wire(transport: Transport) -> Wire:
     is_ours()
-    # Who sends requests bounds how many there are.
+    # The callers bound how many requests there are.
     connector = aiohttp.TCPConnector(limit=0, resolver=_Resolver(), keepalive_timeout=_KEPT_ALIVE)
     handler: Any = partial(_LenientReader, loop=asyncio.get_running_loop())
     connector._factory = handler  # noqa: SLF001 - there is no other way
     session = aiohttp.ClientSession(
         connector=connector,
-        timeout=_timeout(transport, transport.connect_timeout + _DEADLINE * transport.read_timeout),
+        timeout=_timeout(transport, transport.connect_timeout + _READ_TIMEOUTS * transport.read_timeout),
         cookie_jar=aiohttp.DummyCookieJar(),
         headers={"Accept-Encoding": "identity"},
         auto_decompress=False,
@@ -295,7 +295,7 @@ def _opened(transport: Transport) -> Wire:
 
 
 class Wires:
-    """Sessions whose sockets stay open from one statement to the next, until nobody holds this any more."""
+    """Keeps sessions whose sockets stay open from one statement to the next, until this object is dropped."""
 
     def __init__(self) -> None:
         self._begin()
@@ -307,37 +307,37 @@ class Wires:
         self._closing.atexit = False
 
     def renew(self) -> None:
-        """Leave the parent's sockets to the parent."""
+        """Leave the sockets to the parent, in a forked child."""
         self._closing.detach()
         leave_to_parent(self._open)
         self._begin()
 
     def of(self, transport: Transport) -> Wire:
-        """The session for a way; to be called within the loop."""
+        """Return the session for a transport; call it within the loop."""
         if transport not in self._open:
-            self._open[transport] = _opened(transport)
+            self._open[transport] = _open_wire(transport)
         return self._open[transport]
 
     def close(self) -> None:
-        """Close all sockets, also those of requests that are under way."""
+        """Close all sockets, including those of requests under way."""
         _close(self._open)
 
 
 def _close(wires: dict[Transport, Wire]) -> None:
-    left = [wires.pop(transport) for transport in [*wires]]
-    if left:
-        LOOP.call(lambda: [asyncio.ensure_future(wire.close()) for wire in left])
+    closing = [wires.pop(transport) for transport in [*wires]]
+    if closing:
+        LOOP.call(lambda: [asyncio.ensure_future(wire.close()) for wire in closing])
 
 
 @lru_cache(maxsize=8)
 def _tls(
     verify: bool | str, client_cert: str | tuple[str, str] | None, _stamps: tuple[int, ...], _process: int
 ) -> ssl.SSLContext | bool:
-    """Return the TLS context, kept per process: reading the system's certificates takes tens of milliseconds."""
+    """Return the TLS context, cached per process: reading the system's certificates takes tens of milliseconds."""
     if verify is False and not client_cert:
         return False
     context = ssl.create_default_context(cafile=verify if isinstance(verify, str) else None)
-    # Python 3.13 begins to ask for extensions that the CAs of many companies lack; botocore does not.
+    # Python 3.13 requires extensions that many companies' CAs lack; botocore does not.
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     if verify is False:
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
@@ -347,7 +347,7 @@ def _tls(
 
 
 class _Resolver(AbstractResolver):
-    """Names resolved in a daemon thread: a name server that does not answer must not keep a process from exiting."""
+    """Resolves names in a daemon thread, so that a name server that does not answer cannot keep a process alive."""
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
@@ -367,4 +367,4 @@ class _Resolver(AbstractResolver):
         ]
 
     async def close(self) -> None:
-        """Nothing is kept."""
+        """Do nothing, as nothing is kept open."""
