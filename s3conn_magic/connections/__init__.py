@@ -1,1 +1,1 @@
-"""What a connection is: settings, credentials, clients, the registry."""
+"""Connections: settings, credentials, clients, and their registry."""

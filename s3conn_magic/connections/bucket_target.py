@@ -1,4 +1,4 @@
-"""A bucket as the listing engine sees it: botocore's endpoint and signature, without a client's work per request."""
+"""A bucket as the listing engine sees it: endpoint and signature from botocore, without a client's work per request."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ if TYPE_CHECKING:
 
 LISTING = "ListObjectsV2"
 _OF_OPERATION = {"GetObjectTagging": "tagging"}
-"""What the query of an operation begins with."""
-# As botocore names the signatures that are made here, too.
+"""The beginning of an operation's query."""
+# Signatures that are made here, by botocore's names.
 _OURS = (UNSIGNED, "v4", "s3v4", "v4-s3express", "v4a-s3express", "v4-unsigned-body")
 _OF_VERSION_4 = ("v4", "s3v4", "v4-unsigned-body")
 _REGION = re.compile(rb"<Region>\s*([a-z0-9-]{1,40})\s*</Region>")
@@ -57,12 +57,12 @@ _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 _WAYS = (*_PROXIES, *map(str.upper, _PROXIES), "AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE")
 _DIRECTORY_BUCKET = "--x-s3"
 _PROXY_WANTS_CREDENTIALS = 407
-# What OpenSSL says of a certificate, where it is not that its issuer is unknown.
+# Why OpenSSL rejects a certificate, other than for an unknown issuer.
 _CERTIFICATES = {10: "has expired", 62: "is for another host", 64: "is for another host"}
 
 
 class _Connection(Protocol):
-    """What a bucket needs of its connection."""
+    """What a bucket needs from its connection."""
 
     name: str
 
@@ -85,7 +85,7 @@ class _Connection(Protocol):
 
 
 class BucketTarget:
-    """One bucket of a connection, for the listing engine; it follows an ALTER at its next request."""
+    """A bucket of a connection, for the listing engine; after an ALTER its next request follows the new settings."""
 
     def __init__(self, connection: _Connection, bucket: str) -> None:
         self._connection = connection
@@ -135,7 +135,7 @@ class BucketTarget:
 
     @property
     def waits(self) -> bool:
-        """Whether there is something to wait for, or to make that takes long, before a request can leave."""
+        """Whether a request may have to wait: for credentials, a stand-in, or a template that takes long to make."""
         made_for, _ = self._templates.get(LISTING, (None, None))
         if made_for is not self._connection.state_token or stands_in(self._asked(), LISTING):
             return True
@@ -143,16 +143,16 @@ class BucketTarget:
         return due()
 
     def sign(self, query: Query) -> SignedRequest:
-        """Sign a GET of the bucket afresh.
+        """Sign a GET of the bucket with the current credentials.
 
         Raises:
-            S3ConnError: the credentials cannot be had, or the bucket's region cannot be found.
+            S3ConnError: the credentials cannot be obtained, or the bucket's region cannot be found.
             ConnectionNotFoundError: the connection was dropped.
         """
         return self._signing(LISTING)("&".join(f"{_encoded(name)}={_encoded(value)}" for name, value in query))
 
     def sign_objects(self, requests: Sequence[ObjectRequest]) -> list[SignedRequest]:
-        """Sign requests of objects afresh, all of one operation; raises as `sign`."""
+        """Sign requests for objects, all of one operation, with the current credentials; raises as `sign`."""
         sign, own = self._signing(requests[0].operation), _OF_OPERATION.get(requests[0].operation, "")
         return [
             sign(
@@ -164,7 +164,7 @@ class BucketTarget:
         ]
 
     def _signing(self, operation: str) -> Callable[..., SignedRequest]:
-        """What signs requests of an operation at this moment; arguments as of `Signer.sign`."""
+        """Return the function that signs requests of an operation now; arguments as for `Signer.sign`."""
         self._connection.live_settings()
         template = self._current(operation)
         if template.signature is not UNSIGNED and template.identity is None:
@@ -176,7 +176,7 @@ class BucketTarget:
         return partial(_by_session, template, translated(template.identity, resource=Location(self._bucket).arn))
 
     def goes_by_client(self, operation: str) -> bool:
-        """Whether an operation is left to the client: that is replaced, in whole or in part, or signs otherwise."""
+        """Whether the client must send an operation: it is replaced, in whole or in part, or signs in another way."""
         return sends_otherwise(self._asked(), operation) or self._current(operation).signature not in _OURS
 
     def _frozen(self) -> Any:
@@ -187,11 +187,11 @@ class BucketTarget:
         )
 
     def stand_in(self, request: ObjectRequest) -> Response | None:
-        """Return the answer of what stands in for the server, such as a mock; None where there is nothing."""
+        """Return the answer of a stand-in for the server, such as a mock; None if there is none."""
         return object_answer(self._asked(), request.operation, lambda: self.sign_objects([request])[0])
 
     def has_stand_in(self, operation: str) -> bool:
-        """Whether something may stand in for the server."""
+        """Whether there may be a stand-in for the server."""
         return has_others(self._asked(), f"before-send.s3.{operation}")
 
     def _signer_for(self, operation: str, template: Template) -> Signer:
@@ -202,12 +202,12 @@ class BucketTarget:
         return signer
 
     def send(self, query: Query) -> Response | None:
-        """Return the answer of what stands in for the server, such as a mock; None where there is nothing."""
+        """Return the answer of a stand-in for the server, such as a mock; None if there is none."""
         self._connection.live_settings()
         return stand_in_answer(self._asked(), self._bucket, query, lambda: self.sign(query))
 
     def fault(self, response: Response, query: Query) -> Exception | None:
-        """Return the error that an answer stands for; None after a redirect that told the region, to sign anew."""
+        """Return the error for a response; None after a redirect that named the region, so that it is signed anew."""
         if response.status == _PROXY_WANTS_CREDENTIALS and (proxy := self._proxy_host()):
             return _refused_by(proxy, response.status).of(Location(self._bucket).uri)
         if self.moved(response):
@@ -234,7 +234,7 @@ class BucketTarget:
         return self._connection.configuration.with_hint(failure, self._bucket, missing=missing)
 
     def moved(self, response: Response) -> bool:
-        """Whether an answer told the region to sign for, which is noted; the first time only."""
+        """Whether a response named the region to sign for, which is then remembered; only once."""
         region = _region_in(response)
         if not region or response.status not in {301, 307, 400} or self._redirects:
             return False
@@ -244,7 +244,7 @@ class BucketTarget:
         return True
 
     def unreachable(self, error: Exception) -> Exception:
-        """Return the error for no answer at all."""
+        """Return the error for a request without any answer."""
         failure = self._no_answer(error).of(Location(self._bucket).uri)
         return self._connection.configuration.with_hint(failure, self._bucket)
 
@@ -259,7 +259,7 @@ class BucketTarget:
         return None if proxy is None else proxy_host(proxy)
 
     def _current(self, operation: str) -> Template:
-        """Return the template, made anew after an ALTER or a redirect."""
+        """Return the template; made anew after an ALTER or a redirect."""
         state = self._connection.state_token
         with self._lock:
             made_for, template = self._templates.get(operation, (None, None))
@@ -269,7 +269,7 @@ class BucketTarget:
             return template
 
     def _asked(self) -> Any:
-        """Return the client that botocore would ask with; looked for once, since each page wants it."""
+        """Return the client that botocore would send with; cached, since every page asks for it."""
         sender, state = self._sender, self._connection.state_token
         if sender is None or sender[0] is not state:
             sender = self._sender = (state, self._client())
@@ -281,7 +281,7 @@ class BucketTarget:
 
 @lru_cache(maxsize=64)
 def _encoded(text: str) -> str:
-    """Return a text percent-encoded as signatures want it; most are the same in every request of a listing."""
+    """Percent-encode a text for a signature; cached, since most texts are the same in all requests of a listing."""
     return quote(text, safe="-_.~")
 
 
@@ -300,10 +300,10 @@ def _unsigned(template: Template, query: str, key: str = "", headers: Mapping[st
 def _signed_otherwise(
     template: Template, credentials: Any, query: str, key: str = "", headers: Mapping[str, str] = _NONE
 ) -> SignedRequest:
-    """Sign a request as botocore does by a signature of another version; arguments as of `Signer`.
+    """Sign a request as botocore does with another version of signatures; arguments as for `Signer`.
 
     Raises:
-        S3ConnError: what makes it is not installed.
+        S3ConnError: the library for it is not installed.
     """
     sent = {name: text for name, text in template.headers.items() if name != "X-Amz-Content-SHA256"} | dict(headers)
     url = template.url_of(key, query)
@@ -321,7 +321,7 @@ def _signed_otherwise(
 def _by_session(
     template: Template, session: Any, query: str, key: str = "", headers: Mapping[str, str] = _NONE
 ) -> SignedRequest:
-    """Sign for a directory bucket, by the credentials of a session with it."""
+    """Sign for a directory bucket with the credentials of a session for it."""
     unsigned = _unsigned(template, query, key, headers)
     request = AWSRequest(template.method, unsigned.url, headers=dict(unsigned.headers))
     request.context["payload_signing_enabled"] = False
@@ -341,7 +341,7 @@ def _proxy(url: str, configured: Mapping[str, str] | None) -> str | None:
 
 
 def _behind(proxy: str, error: Exception) -> EndpointError:
-    """Return the error for no answer through a proxy; of the cause, which may quote its password, only the kind."""
+    """Return the error for no answer through a proxy; of its cause only the kind, as it may quote the password."""
     kind = type(error).__name__
     if "Proxy" in kind and (status := getattr(error, "status", 0)):
         return _refused_by(proxy, status)
@@ -374,7 +374,7 @@ def _untrusted(error: ssl.SSLCertVerificationError) -> EndpointError:
 def _verify(client: Any) -> bool | str:
     verify = client._endpoint.http_session._verify if hasattr(client, "_endpoint") else None  # noqa: SLF001
     if verify is True:
-        # The CAs of botocore: some Pythons find none on the system, and one that only listings trust would be a riddle.
+        # The CAs of botocore: some Pythons find none on the system, and listings must trust the same ones as clients.
         return str(get_cert_path(verify))
     if isinstance(verify, bool | str):
         return verify
@@ -386,13 +386,13 @@ _VARIABLES = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
 
 
 class Address(NamedTuple):
-    """Where the requests for a bucket go.
+    """Where requests for a bucket go.
 
     Attributes:
         endpoint: URL of the server, without the bucket.
-        virtual: whether the bucket is the first part of the host, and not of the path.
-        region: to sign for.
-        stated: whether it must be said, since a library's own would be another's.
+        virtual: whether the bucket is part of the host rather than of the path.
+        region: region to sign for.
+        stated: whether a library must be told, since its own default would differ.
     """
 
     endpoint: str
@@ -406,15 +406,15 @@ class Address(NamedTuple):
         return f"{scheme}://{bucket}.{host}"
 
 
-# Stands for a bucket where none is named.
+# Stands for a bucket if none is named.
 _ANY_BUCKET = "any-bucket"
 
 
 def address_of(connection: _Connection, bucket: str | None) -> Address:
-    """Return where the connection's own request for a bucket goes; its region is found by a request if need be.
+    """Return where requests for a bucket go; finding its region may take a request.
 
     Raises:
-        S3ConnError: the credentials or the region cannot be had.
+        S3ConnError: the credentials or the region cannot be obtained.
     """
     name = bucket or _ANY_BUCKET
     template = capture(connection.internal_client(bucket), name)

@@ -1,6 +1,6 @@
-"""boto3 clients of a connection, the region of each bucket, and what a forked child must have to itself.
+"""boto3 clients of a connection and the region of each bucket, safe to use in forked children.
 
-That is locks, which nobody there would release, and sockets, which the parent reads from.
+A child gets its own locks, which nobody there would release, and its own sockets, which the parent reads from.
 """
 
 from __future__ import annotations
@@ -47,14 +47,14 @@ _PARAMETERS = inspect.signature(Session.create_client)
 
 
 class ConnectionSession(Session):  # type: ignore[misc] # botocore is not typed
-    """A botocore session whose clients, made by whatever library, are those of a connection."""
+    """A botocore session whose clients, whatever library makes them, use the connection's settings."""
 
     clients: Clients
 
     def create_client(self, *args: Any, **keys: Any) -> Any:
-        """Return a client with the connection's endpoint, region, tries and guards.
+        """Return a client with the connection's endpoint, region, retries and guards.
 
-        What the caller says counts before: `region_name`, `endpoint_url`, keys, and each setting of `config`.
+        The caller's arguments take precedence: `region_name`, `endpoint_url`, keys, and each setting of `config`.
         """
         given = _PARAMETERS.bind(self, *args, **keys).arguments
         del given["self"]
@@ -64,14 +64,14 @@ class ConnectionSession(Session):  # type: ignore[misc] # botocore is not typed
         return client
 
     def register(self, event_name: str, handler: Any, unique_id: str | None = None, *args: Any, **keys: Any) -> None:
-        """Register a handler; what boto3 adds to classes is added once, though its sessions share this one."""
+        """Register a handler; handlers of boto3 for classes only once, although its sessions share this one."""
         if unique_id is None and getattr(handler, "__module__", "") == "boto3.utils":
             unique_id = f"boto3-{event_name}"
         super().register(event_name, handler, unique_id, *args, **keys)
 
 
 class Clients:
-    """Clients for one state of a connection."""
+    """The clients for one state of a connection."""
 
     def __init__(
         self,
@@ -96,20 +96,20 @@ class Clients:
         renew_in_child(self)
 
     def renew(self) -> None:
-        """Leave the parent's sockets to the parent; a client that was handed out opens its own."""
+        """Leave the sockets to the parent, in a forked child; clients that were handed out open their own."""
         self._made = {}
         for client in self._handed_out:
             client.close()
 
     def close(self) -> None:
-        """Close the sockets of the shared clients; those that were handed out are their owners'."""
+        """Close the sockets of the shared clients; those handed out belong to their owners."""
         with self._lock:
             made, self._made = self._made, {}
         for client in made.values():
             client.close()
 
     def session(self) -> boto3.session.Session:
-        """Return a boto3 session that signs every request as the connection does, and whose clients go where it does.
+        """Return a boto3 session that signs requests as the connection does; its clients use the connection's settings.
 
         Raises:
             CredentialsError: the profile is not in the AWS configuration files, or these cannot be read.
@@ -121,30 +121,30 @@ class Clients:
         made.clients = self
         self._guards.attach(made)
         session = boto3.session.Session(botocore_session=made)
-        # Each boto3 session adds its folder to the loader that all of them share.
+        # Each boto3 session adds its folder to the loader, which all sessions share.
         paths = made.get_component("data_loader").search_paths
         paths[:] = dict.fromkeys(paths)
         return session
 
     def completed(self, given: dict[str, Any], configs: Iterable[Config]) -> dict[str, Any]:
-        """Return what a client is made of: what is given, and the connection's settings for the rest.
+        """Return the arguments for a client: those given, and the connection's settings for the rest.
 
         Raises:
-            EndpointError: the connection was altered, and these are another place's.
+            EndpointError: the connection was altered, and these clients belong to another place.
         """
         self._guards.same_place()
         service = given["service_name"]
         endpoint = given.get("endpoint_url") or self._own_endpoint(service)
         config = self._config(service, endpoint)
         for each in configs:
-            # A setting of S3 that is not given stays the connection's.
+            # S3 settings that are not given stay the connection's.
             config = config.merge(each).merge(Config(s3={**(config.s3 or {}), **(each.s3 or {})}))
         bundle = self._configuration.ca_bundle.value if self._configuration.elsewhere.value else None
         trusted = {"verify": bundle} if bundle and given.get("verify") is None else {}
         return given | {"endpoint_url": endpoint, "config": config, **trusted}
 
     def _own_endpoint(self, service: str) -> str | None:
-        """Return where a service is, for a connection that has a server of its own."""
+        """Return the endpoint of a service if the connection has its own server."""
         endpoint: str | None = (
             self._configuration.endpoint.value if service == S3 else self._settings.endpoint_of(service)
         )
@@ -159,7 +159,7 @@ class Clients:
             presign_by_version_4(client)
 
     def client(self, service: str = "s3", *, region: str | None = None, tries: int | None = None) -> Any:
-        """Return the client for a service, which follows no redirects; `tries` at most, the first one too."""
+        """Return the shared client for a service, which follows no redirects; `tries` includes the first one."""
         most = self._configuration.tries.value
         tries = most if tries is None else min(tries, most)
         key = (service, region, tries, self._timeouts()[:2])
@@ -173,7 +173,7 @@ class Clients:
             return self._made[key]
 
     def _sign_for_another(self, request_dict: dict[str, Any], response: Any, **_: Any) -> float | None:
-        """Have a request signed once more, for the region that a server of one's own names in its refusal."""
+        """Retry a request once, signed for the region that the user's own server names when it refuses."""
         error = response[1].get("Error", {}) if response is not None else {}
         of_code, context = error.get("Region") if error.get("Code") in REGIONS else "", request_dict["context"]
         region = of_code or region_named(error.get("Message") or "")
@@ -186,7 +186,7 @@ class Clients:
         return 0.0
 
     def new_client(self, service: str = "s3", *, region: str | None = None) -> Any:
-        """Return a client of its own, to hand out: what its owner does to it changes no other."""
+        """Return a new client to hand out, so that its owner cannot change any other."""
         with self._lock:
             client = translated(
                 lambda: self._make(service, region, self._configuration.tries.value), connection=self._name()
@@ -216,10 +216,10 @@ class Clients:
 
 
 def first_page(client: Any, **parameters: Any) -> Any:
-    """Return one page of a listing, by ListObjects where the server knows that alone.
+    """Return one page of a listing, by ListObjects if the server knows only that.
 
     Raises:
-        EndpointError: it is none.
+        EndpointError: the answer is not a listing.
     """
     try:
         return said_by_s3(client.list_objects_v2(**parameters), _OF_LISTINGS)
@@ -233,14 +233,14 @@ _OF_LISTINGS = frozenset({"Name", "Prefix", "IsTruncated", "MaxKeys", "KeyCount"
 
 
 def said_by_s3(answer: dict[str, Any], fields: Container[str]) -> dict[str, Any]:
-    """Return an answer, if it is one of S3: of a page of HTML, or of nothing, botocore makes an empty one.
+    """Return an answer if it is one of S3's; from HTML or nothing botocore makes an empty one.
 
     Args:
-        answer: what botocore made of it.
-        fields: those of which an answer of S3 has one.
+        answer: the answer as botocore parsed it.
+        fields: fields of which an answer of S3 has at least one.
 
     Raises:
-        EndpointError: it is none.
+        EndpointError: the answer is not one of S3's.
     """
     metadata = answer.get("ResponseMetadata", {})
     headers = metadata.get("HTTPHeaders", {})
@@ -255,7 +255,7 @@ def _retries(tries: int) -> dict[str, Any]:
 
 
 def _note(partition: str, parsed: dict[str, Any], http_response: Any, **_: Any) -> None:
-    """Have an error know of which partition its ARNs are, and whether a version was asked for."""
+    """Note in an error the partition of its ARNs, and whether a version was asked for."""
     if "Error" in parsed:
         asked = str(getattr(http_response, "url", ""))
         parsed.setdefault("ResponseMetadata", {}).update({PARTITION: partition, VERSIONED: "versionId=" in asked})
@@ -263,14 +263,14 @@ def _note(partition: str, parsed: dict[str, Any], http_response: Any, **_: Any) 
 
 _HEADER = "x-amz-bucket-region"
 _REDIRECTS = {301, 307}
-# Who may not ask about a bucket may still list a prefix of it; and the listing's refusal says why.
+# Those who may not ask about a bucket may still list a prefix of it, and a refused listing tells why.
 _LEFT_TO_THE_LISTING = {400, 403}
 
 
 class Regions:
     """Finds and remembers the region of each bucket of a connection.
 
-    `everywhere` is the region that a server of one's own said it wants requests signed for; None before.
+    `everywhere` is the region that the user's own server asked to sign for; None until it does.
     """
 
     def __init__(self, configuration: Configuration, clients: Clients) -> None:
@@ -283,11 +283,11 @@ class Regions:
         self._lock = new_lock()
 
     def of(self, bucket: str) -> str | None:
-        """Return the region to sign for; None where the client's own will do (REGION is set, or an endpoint).
+        """Return the region to sign for; None if the client's own will do (REGION or an endpoint is set).
 
         Raises:
             BucketNotFoundError: there is no such bucket.
-            RegionError: the server does not say.
+            RegionError: the server does not tell the region.
         """
         if not self._asks:
             return self.everywhere
@@ -298,17 +298,17 @@ class Regions:
         return known or self.learn(bucket, self._ask(bucket))
 
     def known(self, bucket: str) -> str | None:
-        """Return the region of a bucket where an answer has told it."""
+        """Return the region of a bucket if an answer has told it."""
         with self._lock:
             return self._by_bucket.get(bucket)
 
     def knows(self, bucket: str) -> bool:
-        """Whether the region is told without a request."""
+        """Whether the region is known without a request."""
         with self._lock:
             return not self._asks or bucket in self._by_bucket
 
     def learn(self, bucket: str, region: str) -> str:
-        """Remember what an answer said; a REGION of the statement stays what it is."""
+        """Remember a region from an answer; a REGION in the statement is kept."""
         with self._lock:
             self._by_bucket[bucket] = region
             if not self._asks and not self._stated:
@@ -316,7 +316,7 @@ class Regions:
         return region
 
     def _ask(self, bucket: str) -> str:
-        """Ask where the client is first: a bucket of another partition is known there only."""
+        """Ask in the client's region first: a bucket of another partition is known only there."""
         for region in (None, DEFAULT_REGION):
             client = self._clients.client("s3", region=region)
             answer, failure = translated(partial(_head_bucket, client, bucket), resource=Location(bucket).arn)
@@ -333,7 +333,7 @@ class Regions:
 
 
 def _head_bucket(client: Any, bucket: str) -> tuple[Mapping[str, Any], ClientError | None]:
-    """Return what botocore tells of the answer, and the refusal: either may name the region."""
+    """Return botocore's metadata of the answer, and the refusal if any: either may name the region."""
     try:
         return client.head_bucket(Bucket=bucket)["ResponseMetadata"], None
     except ClientError as error:
@@ -341,7 +341,7 @@ def _head_bucket(client: Any, bucket: str) -> tuple[Mapping[str, Any], ClientErr
 
 
 def _without_redirects(client: Any) -> None:
-    """Keep botocore from following redirects itself: on a 301 without a region it recurses."""
+    """Keep botocore from following redirects itself, as it recurses on a 301 without a region."""
 
     def mark(context: dict[str, Any], **_: Any) -> None:
         context.setdefault("s3_redirect", {})["redirected"] = True
@@ -350,7 +350,7 @@ def _without_redirects(client: Any) -> None:
 
 
 def _whole_parts(client: Any) -> None:
-    """Have parts of uploads hashed and sent as they are: botocore makes files of them, and reads these in pieces."""
+    """Have parts of uploads hashed and sent as bytes: botocore wraps them in files and reads these in pieces."""
 
     def whole(request: Any, **_: Any) -> None:
         if isinstance(request.data, io.BytesIO):

@@ -1,7 +1,7 @@
-"""The effective configuration of a connection: where its requests go and how, each with the place that says so.
+"""The effective configuration of a connection: where and how its requests go, each value with its source.
 
-Resolved once, as botocore does: the statement counts before the environment, that before the profile and its section
-of `services`, and what nobody wrote is a default of this package, chosen by the endpoint that came of it.
+Resolved once, in botocore's order: the statement, the environment, the profile and its section of `services`. The rest
+are defaults of this package, which depend on the endpoint.
 """
 
 from __future__ import annotations
@@ -38,39 +38,39 @@ _S3 = "s3"
 
 
 class Effective(NamedTuple):
-    """A value that counts, and what says it: `statement`, `variable X`, `profile p` or `default`."""
+    """An effective value and its source: `statement`, `variable X`, `profile p` or `default`."""
 
     value: Any = None
     source: str = DEFAULT
 
     @property
     def is_given(self) -> bool:
-        """Whether somebody wrote it."""
+        """Whether the value was set, rather than a default."""
         return self.source != DEFAULT
 
     def __str__(self) -> str:
-        """The value, and its source where that is not the statement."""
+        """Return the value, and its source unless that is the statement."""
         return f"{self.value}" if self.source == "statement" else f"{self.value} ({self.source})"
 
 
 class Configuration(NamedTuple):
-    """Where requests of a connection go, and how.
+    """Where and how the requests of a connection go.
 
     Attributes:
         endpoint: URL of the server, or None for AWS.
-        region: the one to sign for where a bucket's own is not asked for.
+        region: region to sign for unless that of the bucket is looked up.
         addressing_style: `auto`, `path` or `virtual`.
         request_checksums: `when_supported` or `when_required`.
-        response_checksums: the same.
-        fips: whether AWS is reached at its FIPS endpoints.
-        dualstack: whether at those that speak IPv6 as well.
-        accelerate: whether at those of S3 Transfer Acceleration.
-        tries: how often a request is tried, the first time included.
-        ca_bundle: path of the CAs that are trusted, or None for botocore's own.
+        response_checksums: likewise.
+        fips: whether to use AWS's FIPS endpoints.
+        dualstack: whether to use AWS's endpoints that also speak IPv6.
+        accelerate: whether to use S3 Transfer Acceleration.
+        tries: how often a request is tried, including the first time.
+        ca_bundle: path of the trusted CAs, or None for botocore's.
         proxy: host and port of the proxy, or None.
-        elsewhere: whether it was resolved in another process, so that no file and variable here says more; but for a
-            proxy, which is that of this machine's network where the other process named none.
-        proxy_url: that of the other process, with its password.
+        elsewhere: whether it was resolved in another process, so that files and variables here do not apply; a proxy
+            of this machine's network still does, unless that process named one.
+        proxy_url: URL of the other process's proxy, with its password.
     """
 
     endpoint: Effective = Effective()
@@ -89,7 +89,7 @@ class Configuration(NamedTuple):
 
     @classmethod
     def of(cls, settings: Settings) -> Configuration:
-        """Resolve what a connection was told, the environment, and the AWS configuration files.
+        """Resolve the configuration from the settings, the environment, and the AWS configuration files.
 
         Raises:
             CredentialsError: the profile is not in the AWS configuration files, or these cannot be read.
@@ -98,7 +98,7 @@ class Configuration(NamedTuple):
 
     @classmethod
     def stated(cls, settings: Settings) -> Configuration:
-        """Return what the statement alone says, for showing a connection whose configuration files are broken."""
+        """Return only what the statement says, to show a connection whose configuration files are broken."""
         stated = cls()
         for name, option in _OPTIONS.items():
             if bound := settings.options.get(name):
@@ -108,21 +108,21 @@ class Configuration(NamedTuple):
 
     @property
     def finds_regions(self) -> bool:
-        """Whether the region of each bucket is asked for."""
+        """Whether the region of each bucket is looked up."""
         return self.endpoint.value is None and self.region.source != "statement"
 
     @property
     def is_aws(self) -> bool:
-        """Whether the server is AWS's, at an endpoint of its own or not."""
+        """Whether the server is AWS, with or without an ENDPOINT."""
         return self.endpoint.value is None or is_of_aws(self.endpoint.value)
 
     @property
     def signed_region(self) -> str | None:
-        """The region that somebody wrote and every request is signed for; None where it is found or the default."""
+        """The region that was set and that every request is signed for; None if it is looked up or the default."""
         return self.region.value if self.region.is_given and not self.finds_regions else None
 
     def with_hint(self, failure: S3ConnError, bucket: str, *, missing: bool = False) -> S3ConnError:
-        """Return the error of a bucket, perhaps one that is not found, with the way on that fits what was said."""
+        """Return the error about a bucket, which may be missing, with the hint that fits this configuration."""
         if missing:
             return self._without_bucket(failure, bucket)
         if isinstance(failure, RegionError):
@@ -136,7 +136,7 @@ class Configuration(NamedTuple):
         return failure
 
     def _without_bucket(self, failure: S3ConnError, bucket: str) -> S3ConnError:
-        """Return the error with the way on where ENDPOINT has the bucket in it."""
+        """Return the error with a hint if ENDPOINT contains the bucket."""
         url = urlsplit(self.endpoint.value or "")
         host, path = url.netloc.removeprefix(f"{bucket}."), url.path.rstrip("/").removesuffix(f"/{bucket}")
         if url.netloc and (host, path) != (url.netloc, url.path.rstrip("/")):
@@ -145,15 +145,15 @@ class Configuration(NamedTuple):
         return failure
 
     def of_option(self, name: str) -> Effective:
-        """Return what stands for an option that the statement does not give, where something does."""
+        """Return the effective value of an option that the statement omits, if something else sets it."""
         effective = getattr(self, _OPTIONS[name]) if name in _OPTIONS else Effective()
         return effective if effective.is_given else Effective()
 
     def as_options(self, *, region: str | None = None) -> dict[str, str]:
-        """Return what options would say of the place that another machine, with another environment, could not know.
+        """Return the place as options for another machine with another environment.
 
         Args:
-            region: to sign for, where one was found.
+            region: the region to sign for, if one was found.
         """
         said = {name: self.of_option(name).value for name in ("ENDPOINT", "ADDRESSING_STYLE")}
         if self.endpoint.value and not self.finds_regions:
@@ -161,14 +161,14 @@ class Configuration(NamedTuple):
         return {name: str(value) for name, value in said.items() if value is not None}
 
     def besides(self) -> Iterator[str]:
-        """Yield what counts and is not said by the statement, in words of one line, but for what is the machine's."""
+        """Yield one-line texts for values set outside the statement, except those of this machine."""
         named = [(name, self.of_option(name)) for name in _OPTIONS]
         for name, setting in [*named, *((name, setting) for name, setting, _ in self.rows())]:
             if name not in {"CA bundle", "proxy"} and setting.is_given and setting.source != "statement":
                 yield f"{name}: {visible(str(setting))}"
 
     def config(self) -> Config:
-        """Return it as the clients for S3 take it."""
+        """Return the configuration for S3 clients."""
         fixed = own_server(self.endpoint.value)
         s3 = {"use_accelerate_endpoint": self.accelerate.value, **(fixed.s3 or {})}
         s3 |= {"addressing_style": self.addressing_style.value}
@@ -187,7 +187,7 @@ class Configuration(NamedTuple):
         )
 
     def rows(self) -> Iterator[tuple[str, Effective, str]]:
-        """Yield what no option says: a name, the value, and what it means."""
+        """Yield the settings without an option: name, value, and meaning."""
         yield "request checksums", self.request_checksums, "When checksums are sent with requests."
         yield "response checksums", self.response_checksums, "When checksums of answers are compared."
         yield "FIPS", self.fips, "Whether AWS is reached at its FIPS endpoints."
@@ -198,7 +198,7 @@ class Configuration(NamedTuple):
         yield "proxy", self.proxy, "Host and port that requests go through."
 
 
-# The first is what counts where nothing is said.
+# The first value is the default.
 _CHECKED = {
     "defaults_mode": ("legacy", "standard", "in-region", "cross-region", "mobile", "auto"),
     "sts_regional_endpoints": ("regional", "legacy"),
@@ -220,7 +220,7 @@ _CHECKSUMS = ("when_supported", "when_required")
 
 
 class _LookedAt(Session):  # type: ignore[misc] # botocore is not typed
-    """A session that makes no clients, without the handlers that they need and that take long to register."""
+    """A session for looking up settings: it makes no clients and skips their handlers, which are slow to register."""
 
     def __init__(self, *args: Any, **keys: Any) -> None:
         super().__init__(*args, include_builtin_handlers=False, **keys)
@@ -254,7 +254,7 @@ def _resolved(settings: Settings) -> Configuration:
 
 
 class _Look:
-    """Looks a setting up, and what says it."""
+    """Looks up settings and their sources."""
 
     def __init__(self, session: Session, settings: Settings) -> None:
         self._session = session
@@ -263,15 +263,15 @@ class _Look:
         self._of_profile = f"profile {session.get_config_variable('profile') or 'default'}"
 
     def stated(self, option: str) -> Effective | None:
-        """Return what the statement says."""
+        """Return the value from the statement."""
         bound = self._settings.options.get(option)
         return Effective(bound.value, "statement") if bound else None
 
     def of(self, name: str, default: Effective) -> Effective:
-        """Return a setting of botocore.
+        """Return a setting of botocore's.
 
         Raises:
-            EndpointError: it is no number where it must be one.
+            EndpointError: it is not a number but must be one.
         """
         in_profile, variable = VARIABLES[name][:2]
         in_environment = variable in os.environ
@@ -285,10 +285,10 @@ class _Look:
         raise _no_such(name, source, "a number")
 
     def check(self) -> None:
-        """Look at what botocore reads and this package does not, since it would not say where that stands.
+        """Check settings that only botocore reads, as its own errors would not tell where they stand.
 
         Raises:
-            EndpointError: a setting has a value that there is not.
+            EndpointError: a setting has an unknown value.
         """
         services = self._session.full_config.get("services", {}).get(self._profile.get("services"), {})
         for section, where in ((self._profile, self._of_profile), (services, f"services of {self._of_profile}")):
@@ -315,7 +315,7 @@ class _Look:
         return Effective(bool(value), source)
 
     def one_of(self, name: str, default: Effective) -> Effective:
-        """Return a setting of when checksums are used."""
+        """Return a setting for when checksums are used."""
         return _one_of(name, self.of(name, default), *_CHECKSUMS)
 
     def of_s3(self, name: str, default: Effective = Effective()) -> Effective:  # noqa: B008 - it cannot change
@@ -335,7 +335,7 @@ class _Look:
         return tries if isinstance(tries.value, int) and tries.value > 0 else default
 
     def region(self) -> Effective:
-        """Return the region: what botocore takes, else what other tools do."""
+        """Return the region: as botocore finds it, else as other tools do."""
         if stated := self.stated("REGION"):
             return stated
         region, other = self.of("region", Effective()), os.environ.get("AWS_REGION")
@@ -349,7 +349,7 @@ class _Look:
         return region
 
     def endpoint(self) -> Effective:
-        """Return where S3 is reached; None where it is AWS."""
+        """Return the endpoint of S3; None for AWS."""
         if stated := self.stated("ENDPOINT"):
             return stated
         if self._session.get_config_variable("ignore_configured_endpoint_urls"):
@@ -362,10 +362,10 @@ class _Look:
         return Effective()
 
     def ca_bundle(self, *, secure: bool) -> Effective:
-        """Return the CAs, which `requests` names last.
+        """Return the CAs; the variable of `requests` comes last.
 
         Raises:
-            EndpointError: they are wanted, and not there.
+            EndpointError: they are needed, but do not exist.
         """
         bundle = self.of("ca_bundle", Effective())
         if (other := os.environ.get("REQUESTS_CA_BUNDLE")) and not bundle.is_given:
@@ -387,7 +387,7 @@ def _server(url: str, source: str) -> str:
     """Return the URL of a server as the option ENDPOINT takes it.
 
     Raises:
-        EndpointError: it is none.
+        EndpointError: it is not the URL of a server.
     """
     option = find_option("ENDPOINT")
     try:
@@ -401,7 +401,7 @@ def _server(url: str, source: str) -> str:
 
 
 def _one_of(name: str, setting: Effective, *values: str) -> Effective:
-    """Return a setting that is one of these values.
+    """Return a setting that must be one of these values.
 
     Raises:
         EndpointError: it is none of them.
@@ -432,7 +432,7 @@ def _proxy(url: str) -> Effective:
 
 
 def _is_server(url: str) -> bool:
-    """Whether there is a host in a URL, which may lack its scheme, and a port that is a number or none."""
+    """Whether a URL, with or without a scheme, has a host and a valid port or none."""
     try:
         parts = urlsplit(url if "://" in url else f"//{url.removeprefix('//')}")
         return bool(parts.hostname) and (parts.port is None or parts.port > 0)
@@ -441,11 +441,11 @@ def _is_server(url: str) -> bool:
 
 
 def own_cas() -> str:
-    """Return the path of the CAs that botocore trusts where nobody names others."""
+    """Return the path of the CAs that botocore trusts by default."""
     return str(get_cert_path(True))
 
 
 def proxy_host(proxy: str) -> str:
-    """Return host and port of a proxy's URL, without user and password, be these escaped as they should or not."""
+    """Return host and port from a proxy's URL, without user and password, whether these are escaped or not."""
     before, _, host = proxy.rpartition("@")
     return host.partition("/")[0] if before else urlsplit(proxy).netloc or proxy

@@ -1,4 +1,4 @@
-"""A connection: its settings, and clients made of them at first use."""
+"""A connection: its settings, and its clients, which are made at first use."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class _State:
-    """Everything that an ALTER replaces, in one object that is swapped whole."""
+    """Everything that an ALTER replaces, in one object that is swapped as a whole."""
 
     def __init__(
         self, connection: Connection, settings: Settings, credentials: Iterable[Credentials | None] = ()
@@ -51,7 +51,7 @@ class _State:
         keep_out(self)
 
     def held(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Return access key ids and secrets, for logs to mask: as they are, whoever holds the lock."""
+        """Return access key ids and secrets for logs to mask, without taking the lock."""
         secrets = {
             option.value.reveal() for option in self.settings.options.values() if isinstance(option.value, Secret)
         }
@@ -59,7 +59,7 @@ class _State:
         for credentials in self._credentials:
             holder: Any = credentials
             while holder is not None:
-                # Their properties would renew what has expired.
+                # Their properties would renew expired credentials.
                 there = vars(holder)
                 secrets |= {there.get(name) or "" for name in ("secret_key", "_secret_key", "token", "_token")}
                 ids |= {there.get(name) or "" for name in ("access_key", "_access_key")}
@@ -67,7 +67,7 @@ class _State:
         return tuple(sorted(ids - {""})), tuple(sorted(secrets - {""}))
 
     def renew(self) -> None:
-        """Let a forked child refresh the credentials, though a thread of the parent was doing so."""
+        """Free the locks in a forked child, where a thread of the parent may have been refreshing credentials."""
         from s3conn_magic.connections.credentials import renew_locks
 
         for credentials in self._credentials:
@@ -127,7 +127,7 @@ class _State:
         with self._lock:
             if bucket in self._exchanges:
                 return self._exchanges[bucket]
-        # What obtains credentials, and may ask for them, takes the lock itself.
+        # Obtaining credentials, which may ask the user, takes the lock itself.
         wires, target = self.wires(), self._connection.target(bucket)
         with self._lock:
             if bucket not in self._exchanges:
@@ -139,12 +139,12 @@ class _State:
         return self._mark
 
     def obtained(self) -> tuple[Credentials | None, ...]:
-        """Return the credentials, if they were obtained already."""
+        """Return the credentials, if they have been obtained."""
         with self._lock:
             return tuple(self._credentials)
 
     def close(self) -> None:
-        """Close the sockets that the package uses, and have let go what was kept of answers."""
+        """Close this package's sockets, and have everyone who keeps answers forget them."""
         let_go(self)
         for forget in self._keepers:
             forget(self._mark)
@@ -156,15 +156,15 @@ class _State:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What a probe found.
+    """The results of a probe.
 
     Attributes:
-        identity: ARN that STS named, or None where it did not say.
-        buckets: how many the account lists (its first page), or None where display filters were read instead.
+        identity: ARN from STS, or None if it gave none.
+        buckets: number of buckets on the first page, or None if display filters were read instead.
         more: whether there are more buckets than that.
         filters: the display filters that were read.
         regions: regions that the answers named.
-        reached: whether a request was answered at all; False for anonymous access with nothing named to look at.
+        reached: whether any request was answered; False for anonymous access without anything to look at.
     """
 
     identity: str | None = None
@@ -177,14 +177,14 @@ class Findings:
 
 @dataclass
 class Connection:
-    """A connection of the session, and the handle that Python code works with.
+    """A connection of the session, and its handle in Python.
 
     Attributes:
         name: as written when it was created.
-        created_at: UTC.
-        findings: what the last probe found, or None after VALIDATE = FALSE.
-        timeouts: those of this moment, for clients that are about to be made.
-        resolved: the effective configuration where another process resolved it, or None.
+        created_at: time of creation, UTC.
+        findings: results of the last probe, or None after VALIDATE = FALSE.
+        timeouts: returns the current timeouts, for new clients.
+        resolved: the effective configuration if another process resolved it, or None.
     """
 
     name: str
@@ -200,11 +200,11 @@ class Connection:
 
     @property
     def settings(self) -> Settings:
-        """The settings of this moment."""
+        """The current settings."""
         return self._state.settings
 
     def live_settings(self) -> Settings:
-        """Return the settings of this moment, for a request that is about to leave.
+        """Return the current settings, for a request about to be sent.
 
         Raises:
             ConnectionNotFoundError: the connection was dropped.
@@ -214,27 +214,27 @@ class Connection:
 
     @property
     def identity(self) -> str | None:
-        """ARN that STS named at the last probe."""
+        """ARN from STS at the last probe."""
         return self.findings.identity if self.findings else None
 
     def become(self, other: Connection) -> None:
-        """Take over the options and findings of another; clients that were handed out follow at their next request."""
+        """Take over another's options and findings; clients already handed out follow at their next request."""
         before = self._state
         self.options, self.findings = other.options, other.findings
-        # What the probe has obtained is not asked for again: it may have taken an AssumeRole, or a code from the user.
+        # Keep the credentials that the probe obtained, which may have taken an AssumeRole or a code from the user.
         self._state = _State(self, Settings(other.options), other._state.obtained())
         before.close()
 
     def drop(self) -> None:
-        """Refuse every further request, and keep no socket."""
+        """Refuse all further requests, and close the sockets."""
         self._dropped = True
         self._state.close()
 
     def credentials(self) -> Credentials | None:
-        """Return the credentials of this moment; None when anonymous.
+        """Return the current credentials; None if anonymous.
 
         Raises:
-            CredentialsError: there are none where the settings say.
+            CredentialsError: there are none where the settings look for them.
             ConnectionNotFoundError: the connection was dropped.
         """
         self._alive()
@@ -245,7 +245,7 @@ class Connection:
             raise
 
     def frozen_credentials(self) -> Any:
-        """Return one consistent triple of access key id, secret and token, refreshed if it had to be."""
+        """Return a consistent triple of access key id, secret and token, refreshed if necessary."""
         from s3conn_magic.connections.credentials import frozen
 
         credentials = self.credentials()
@@ -270,16 +270,16 @@ class Connection:
 
     @property
     def state_token(self) -> object:
-        """An object that is another one after each ALTER."""
+        """An object that is replaced at each ALTER."""
         return self._state
 
     @property
     def configuration(self) -> Configuration:
-        """Where requests go and how, resolved once.
+        """Where and how requests go; resolved once.
 
         Raises:
             CredentialsError: the profile is not in the AWS configuration files, or these cannot be read.
-            EndpointError: what they or the environment name is no endpoint, or no other setting that there is.
+            EndpointError: an endpoint or another setting in these or in the environment is invalid.
         """
         try:
             return self._state.configuration()
@@ -289,7 +289,7 @@ class Connection:
 
     @property
     def shown_configuration(self) -> Configuration:
-        """The same, or what the statement alone says where it cannot be resolved: for showing it."""
+        """The configuration to show: if it cannot be resolved, only what the statement says."""
         from s3conn_magic.connections.configuration import Configuration
 
         try:
@@ -303,18 +303,18 @@ class Connection:
         return self._state.regions()
 
     def arn(self, location: Location) -> str:
-        """Return the ARN of a location, of the partition of AWS that it is in as far as that is known."""
+        """Return the ARN of a location, with its partition of AWS if that is known."""
         return location.arn_in(self._state.regions().known(location.bucket) or self.configuration.region.value)
 
     @interruptible
     def client(self, service: str = "s3", *, region: str | None = None) -> Any:
-        """Return a boto3 client that signs with the connection's credentials as they are at each request.
+        """Return a boto3 client that signs each request with the connection's current credentials.
 
-        With ENDPOINT, other services are asked there, too. Of a READ_ONLY connection it reads, and refuses the rest.
+        With ENDPOINT, other services are asked there, too. For a READ_ONLY connection it refuses all but reads.
 
         Args:
             service: `s3` or another AWS service.
-            region: region to sign for, the connection's own by default.
+            region: region to sign for; the connection's by default.
 
         Raises:
             ConnectionNotFoundError: the connection was dropped.
@@ -323,7 +323,7 @@ class Connection:
         return self._state.clients().new_client(service, region=region)
 
     def internal_client(self, bucket: str | None = None, *, service: str = "s3", tries: int | None = None) -> Any:
-        """Return the shared client for a bucket's region, which follows no redirects; for this package only."""
+        """Return the shared client for a bucket's region, which follows no redirects; only for this package."""
         self._alive()
         regions = self.regions
         region = regions.of(bucket) if bucket else regions.everywhere if service == "s3" else None
@@ -331,9 +331,9 @@ class Connection:
 
     @interruptible
     def session(self) -> Session:
-        """Return a boto3 session whose clients and resources are as those of `client()`.
+        """Return a boto3 session whose clients and resources work as those from `client()`.
 
-        Of a READ_ONLY connection it gives out no credentials.
+        For a READ_ONLY connection it gives out no credentials.
 
         Raises:
             ConnectionNotFoundError: the connection was dropped.
@@ -342,14 +342,14 @@ class Connection:
         return self._state.clients().session()
 
     def target(self, bucket: str) -> BucketTarget:
-        """Return a bucket as the listing engine sees it."""
+        """Return a bucket for the listing engine."""
         from s3conn_magic.connections.bucket_target import BucketTarget
 
         self._ask_now()
         return BucketTarget(self, bucket)
 
     def _ask_now(self) -> None:
-        """Obtain credentials that take an answer of the user here: what runs beside a statement can ask nobody."""
+        """Obtain credentials that need an answer from the user now, as background threads cannot ask."""
         asking = ASKING.get()
         settings = self.settings
         if asking is None or asking[0] != threading.get_ident() or settings.access_key_id or settings.anonymous:
@@ -364,15 +364,15 @@ class Connection:
         return self._state.wires()
 
     def kept_by(self, forget: Callable[[object], None]) -> object:
-        """Return what stands for the connection as it is, for somebody who keeps what its requests gave.
+        """Return a token for the current state, for those who keep answers to its requests.
 
         Args:
-            forget: called with it at an ALTER, and when the connection is dropped.
+            forget: called with the token at an ALTER, and when the connection is dropped.
         """
         return self._state.kept_by(forget)
 
     def exchange(self, bucket: str) -> Exchange:
-        """Return what sends requests of a bucket's objects; its sockets stay open between statements.
+        """Return the exchange that sends requests for a bucket's objects; sockets stay open between statements.
 
         Raises:
             ConnectionNotFoundError: the connection was dropped.

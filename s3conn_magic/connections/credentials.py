@@ -1,7 +1,7 @@
-"""Where the credentials of a connection come from.
+"""The credentials of a connection, from keys, profile, role or the default chain.
 
-Explicit settings never fall through: a key pair is only itself, a profile is only what the profile says. The default
-chain, with the environment and the metadata services, is read only where no setting names credentials.
+Explicit settings never fall back: a key pair is used alone, a profile means only its own settings. The default chain,
+with environment and metadata services, is used only if no setting names credentials.
 """
 
 from __future__ import annotations
@@ -34,17 +34,17 @@ if TYPE_CHECKING:
 
     from s3conn_magic.language.options import Settings
 
-# A life as short as 900 s lies wholly inside botocore's advisory window: every use would ask STS again.
+# 900 s would lie wholly within botocore's advisory refresh window, so that every use would ask STS again.
 ROLE_SECONDS = 3600
 _ROLE_SESSION = "s3conn-magic"
 _LONGEST_ANSWER, _TRIES = 20, 3
-"""Seconds that a service of credentials may take to answer, and how often it is asked."""
+"""Seconds that a credentials service may take to answer, and how often it is asked."""
 DEFAULT_REGION = "us-east-1"
 _FILES = ("profile", "config_file", "credentials_file")
 
 
 def own_server(endpoint: str | None) -> Config:
-    """Return what keeps the environment and profiles from changing where a client with an endpoint goes."""
+    """Return a config that keeps environment and profiles from changing where a client with an endpoint goes."""
     if endpoint is None:
         return Config()
     s3 = {"use_accelerate_endpoint": False, "use_dualstack_endpoint": False}
@@ -52,19 +52,19 @@ def own_server(endpoint: str | None) -> Config:
 
 
 class _SourceSession(Session):  # type: ignore[misc] # botocore is not typed
-    """A session for obtaining credentials, whose roles are assumed at the connection's own STS."""
+    """A session for obtaining credentials, which assumes roles at the connection's own STS."""
 
     sts: str | None = None
 
     def create_client(self, service_name: str, *args: Any, **keys: Any) -> Any:
-        """Return a client, for STS at the connection's endpoint where it has one."""
+        """Return a client; for STS at the connection's endpoint if it has one."""
         if service_name == "sts" and self.sts is not None:
             keys |= {"endpoint_url": self.sts, "config": own_server(self.sts).merge(keys.get("config") or Config())}
         return super().create_client(service_name, *args, **keys)
 
 
 def bare_session(settings: Settings, kind: type[Session] = Session, *, alone: bool = False) -> Any:
-    """Return a botocore session for a connection's configuration; `alone`, it reads no configuration file."""
+    """Return a botocore session for a connection's configuration; with `alone`, it reads no configuration file."""
     session = (
         kind(session_vars=dict.fromkeys(_FILES, (None, None, None, None))) if alone else _new_session(settings, kind)
     )
@@ -72,15 +72,15 @@ def bare_session(settings: Settings, kind: type[Session] = Session, *, alone: bo
     session.set_config_variable("region", _region(settings, session))
     session.get_component("event_emitter").register_last("creating-client-class", _mask_its_logs)
     if settings.explicit and str(session.get_config_variable("defaults_mode")).lower() == "auto":
-        # Which defaults are the automatic ones, botocore would ask the metadata service.
+        # For the automatic defaults botocore would ask the metadata service.
         session.set_config_variable("defaults_mode", "standard")
     return session
 
 
 def _region(settings: Settings, session: Session) -> str:
-    """Return the region that a session's clients, those of STS among them, sign for where nothing else is said.
+    """Return the region for which a session's clients, including STS, sign by default.
 
-    AWS_REGION, which other tools read, counts where botocore finds none.
+    AWS_REGION, which other tools read, counts if botocore finds none.
     """
     return str(
         settings.region or session.get_config_variable("region") or os.environ.get("AWS_REGION") or DEFAULT_REGION
@@ -88,11 +88,11 @@ def _region(settings: Settings, session: Session) -> str:
 
 
 class _MaskedRequests:
-    """Goes before botocore's own class: what a client of ours does leaves no secret in a log, nor on the screen."""
+    """Base class before botocore's own client: its requests leave no secrets in logs or on the screen."""
 
     def __init__(self, *args: Any, **keys: Any) -> None:
         super().__init__(*args, **keys)
-        # `http.client.HTTPConnection.debuglevel = 1` would print each request's headers.
+        # `http.client.HTTPConnection.debuglevel = 1` would print the headers of each request.
         http: Any = self._endpoint.http_session  # type: ignore[attr-defined] # of botocore's class
         silent = {scheme: _silent(pool) for scheme, pool in http._pool_classes_by_scheme.items()}  # noqa: SLF001
         http._pool_classes_by_scheme = http._manager.pool_classes_by_scheme = silent  # noqa: SLF001
@@ -105,7 +105,7 @@ class _MaskedRequests:
 @cache
 def _silent(pool: Any) -> Any:
     def new_connection(self: Any) -> Any:
-        # Its class is looked up each time: a recorder of requests puts another in its place for a while.
+        # The class is looked up each time, since recorders of requests replace it for a while.
         connection = pool._new_conn(self)  # noqa: SLF001 - urllib3's own hook
         connection.set_debuglevel(0)
         return connection
@@ -134,10 +134,10 @@ def _new_session(settings: Settings, kind: type[Session]) -> Session:
         return kind(profile=settings.profile)
     session = kind()
     if (settings.access_key_id or settings.anonymous) and settings.endpoint and not _has_readable_files(session):
-        # Nothing that they could say would count.
+        # Nothing in the files would count.
         return kind(session_vars=_WITHOUT_FILES)
     if (settings.access_key_id or settings.anonymous) and session.profile not in {None, *session.available_profiles}:
-        # Its keys are not wanted, and what else it may say is not there.
+        # Its keys are not wanted, and its other settings do not exist.
         return kind(session_vars={"profile": (None, None, None, None)})
     return session
 
@@ -158,15 +158,15 @@ def _has_readable_files(session: Session) -> bool:
 
 @cache
 def _loader(data_path: str | None) -> Any:
-    """Return one loader for all sessions: each would read and parse the megabytes of JSON that describe S3 anew."""
+    """Return one loader for all sessions, as each would parse the megabytes of JSON that describe S3 anew."""
     return create_loader(data_path)
 
 
 def find_credentials(settings: Settings, timeouts: Callable[[], Timeouts] = Timeouts) -> Credentials | None:
-    """Return the credentials to sign with, refreshing themselves where they can; None for anonymous.
+    """Return the credentials to sign with, which refresh themselves if they can; None for anonymous.
 
     Raises:
-        CredentialsError: there are none where the settings say.
+        CredentialsError: there are none where the settings look for them.
     """
     if settings.anonymous:
         return None
@@ -198,13 +198,13 @@ def _source(settings: Settings, timeouts: Callable[[], Timeouts]) -> Credentials
 
 
 def config_files(session: Session) -> tuple[str, ...]:
-    """Return the paths of the AWS config file and of the credentials file, be they there or not."""
+    """Return the paths of the AWS config file and the credentials file, whether they exist or not."""
     named = (str(session.get_config_variable(name) or "") for name in ("config_file", "credentials_file"))
     return tuple(os.path.expanduser(os.path.expandvars(path)) for path in named)  # noqa: PTH111 - as botocore does
 
 
 def _patience(timeouts: Timeouts) -> Config:
-    """Return what bounds requests for credentials, which somebody waits for: they are short, and few."""
+    """Return a config for requests for credentials: few and short, since somebody waits for them."""
     read = min(timeouts.read, _LONGEST_ANSWER)
     retries = {"mode": "standard", "total_max_attempts": _TRIES}
     return Config(connect_timeout=timeouts.connect, read_timeout=read, retries=retries)
@@ -229,7 +229,7 @@ def _assumed(settings: Settings, source: Credentials, timeouts: Callable[[], Tim
 
     def fetch() -> Any:
         try:
-            # Here, where the role is known: what is sent when it is assumed is about something else.
+            # Translated here, where the role is known.
             return translated(fetcher.fetch_credentials, resource=settings.role or "")
         except AccessDeniedError as error:
             error.hint = f"{_OTHER_ID if settings.external_id else _NO_ID} {error.hint}"
@@ -241,7 +241,7 @@ def _assumed(settings: Settings, source: Credentials, timeouts: Callable[[], Tim
 
 
 class _RoleCredentials(DeferredRefreshableCredentials):  # type: ignore[misc] # botocore is not typed
-    """Credentials of a role, and those that assume it."""
+    """Credentials of a role, and the credentials that assume it."""
 
     def __init__(self, fetch: Callable[[], Any], source: Credentials) -> None:
         super().__init__(refresh_using=fetch, method="assume-role")
@@ -249,9 +249,9 @@ class _RoleCredentials(DeferredRefreshableCredentials):  # type: ignore[misc] # 
 
 
 class _Sts:
-    """Makes a client for each AssumeRole, and keeps no socket of the one before.
+    """Makes a client for each AssumeRole, and closes the previous one's sockets.
 
-    STS lives at the connection's own endpoint where one is set, as S3-compatible servers have it.
+    STS is at the connection's own endpoint if it has one, as on S3-compatible servers.
     """
 
     def __init__(self, settings: Settings, timeouts: Callable[[], Timeouts]) -> None:
@@ -261,20 +261,20 @@ class _Sts:
         self._made: list[Any] = []
 
     def create(self, service: str, **keys: Any) -> Any:
-        """Return a client, by the keys that are to assume the role."""
+        """Return a client with the keys that assume the role."""
         config = own_server(self._endpoint).merge(_patience(self._timeouts())).merge(keys.pop("config", Config()))
         client = self._session.create_client(service, endpoint_url=self._endpoint, config=config, **keys)
         self._made.append(client)
         return client
 
     def close(self) -> None:
-        """Close what was made."""
+        """Close the clients."""
         while self._made:
             self._made.pop().close()
 
 
 def renew_locks(credentials: Any) -> None:
-    """Free the locks of refreshes that were under way in the parent of a forked child."""
+    """Free locks in a forked child that refreshes in the parent were holding."""
     while credentials is not None:
         if hasattr(credentials, "_refresh_lock"):
             credentials._refresh_lock = threading.Lock()  # noqa: SLF001 - botocore has no way to say it
@@ -282,7 +282,7 @@ def renew_locks(credentials: Any) -> None:
 
 
 class Frozen(NamedTuple):
-    """A triple as botocore has it, but for its repr, which tells the access key id only."""
+    """A triple like botocore's, whose repr shows only the access key id."""
 
     access_key: str
     secret_key: str
@@ -294,15 +294,15 @@ class Frozen(NamedTuple):
 
 
 def frozen(credentials: Credentials) -> Any:
-    """Return one consistent triple of access key id, secret and token, refreshed if it had to be.
+    """Return a consistent triple of access key id, secret and token, refreshed if necessary.
 
     Raises:
-        CredentialsError: what was obtained has expired already.
+        CredentialsError: the credentials obtained have already expired.
     """
     try:
         return Frozen(*credentials.get_frozen_credentials()[:3])
     except RuntimeError as error:
-        # botocore has no class of its own for this.
+        # botocore raises a plain RuntimeError for this.
         if type(error) is not RuntimeError:
             raise
     raise CredentialsError(
@@ -312,9 +312,9 @@ def frozen(credentials: Credentials) -> Any:
 
 
 class LiveCredentials(Credentials):  # type: ignore[misc] # botocore is not typed
-    """Credentials that ask, at every request, what the connection's are now.
+    """Credentials that look up the connection's current ones at every request.
 
-    A client that was handed out before an ALTER signs its next request with the altered connection's credentials.
+    So a client handed out before an ALTER signs its next request with the new credentials.
     """
 
     method = "s3conn-magic"
@@ -331,30 +331,30 @@ class LiveCredentials(Credentials):  # type: ignore[misc] # botocore is not type
 
     @property
     def access_key(self) -> str:
-        """Access key id of this moment."""
+        """The current access key id."""
         return str(self._now().access_key)
 
     @property
     def secret_key(self) -> str:
-        """Secret access key of this moment."""
+        """The current secret access key."""
         return str(self._now().secret_key)
 
     @property
     def token(self) -> str | None:
-        """Session token of this moment."""
+        """The current session token."""
         return self._now().token  # type: ignore[no-any-return] # botocore is not typed
 
     def get_frozen_credentials(self) -> Any:
-        """Return one consistent triple."""
+        """Return a consistent triple."""
         return frozen(self._now())
 
 
 class HandedCredentials(LiveCredentials):
-    """Live credentials as a session gives them out: not at all while the connection is READ_ONLY.
+    """Live credentials as a session gives them out; not while the connection is READ_ONLY.
 
     Args:
-        live: what the connection's own clients sign with.
-        refuse: raises where they may not be taken.
+        live: the credentials that the connection's own clients sign with.
+        refuse: raises if they may not be taken.
     """
 
     def __init__(self, live: LiveCredentials, refuse: Callable[[], None]) -> None:
@@ -379,7 +379,7 @@ class _LiveProvider(CredentialProvider):  # type: ignore[misc] # botocore is not
 
 
 def live_session(settings: Settings, credentials: LiveCredentials, kind: type[Session], *, alone: bool = False) -> Any:
-    """Return a botocore session whose clients sign with these credentials and look nowhere else; `alone` as above."""
+    """Return a botocore session whose clients use only these credentials; `alone` as for `bare_session`."""
     session = bare_session(settings, kind, alone=alone)
     session.register_component("credential_provider", CredentialResolver([_LiveProvider(credentials)]))
     return session
@@ -389,7 +389,7 @@ _SESSION_SECONDS = 3600
 
 
 class SessionTriple(NamedTuple):
-    """Credentials of a session, and for how many seconds they hold."""
+    """Credentials of a session, and their lifetime in seconds."""
 
     access_key: str
     secret_key: str
@@ -400,7 +400,7 @@ class SessionTriple(NamedTuple):
 def session_triple(
     settings: Settings, pair: Any, timeouts: Callable[[], Timeouts] = Timeouts, *, seconds: int = _SESSION_SECONDS
 ) -> SessionTriple | None:
-    """Return credentials of a session that STS gives for a key pair; None where it gives none."""
+    """Return session credentials from STS for a key pair; None if it gives none."""
     sts = _Sts(settings, timeouts)
     keys = {"aws_access_key_id": pair.access_key, "aws_secret_access_key": pair.secret_key}
     try:

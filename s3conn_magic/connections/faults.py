@@ -1,7 +1,7 @@
-"""Errors of botocore and answers of servers → the errors of this package.
+"""Translate botocore's errors and servers' refusals into the errors of this package.
 
-Nothing that a library says is repeated, and of a server its error code and such words of its message as can be no
-secret: messages may quote headers, keys or tokens.
+Messages of libraries are never repeated, and of a server's only its error code and plain words, since messages may
+quote headers, keys or tokens.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from s3conn_magic.runtime.logs import OurRequest
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-# Where the name of the IAM action is not that of the operation.
+# Operations whose IAM action has another name.
 _ACTIONS = {
     "ListBuckets": "s3:ListAllMyBuckets",
     "ListObjectsV2": "s3:ListBucket",
@@ -84,7 +84,7 @@ _WRONG_CREDENTIALS = {
     "RequestExpired": "the request was signed too long ago: the clock of this machine may be wrong",
     "RequestTimeTooSkewed": "the clock of this machine differs too much from the server's",
 }
-# Refusals that a wrong clock leads to, also where the server names another reason.
+# Refusals that a wrong clock may cause, even if the server names another reason.
 _OF_THE_CLOCK = {
     "SignatureDoesNotMatch",
     "ExpiredToken",
@@ -105,7 +105,7 @@ REGIONS = {
     "301",
     "307",
 }
-"""Codes of a request that was signed or sent for another region than the bucket's."""
+"""Error codes for a request signed for, or sent to, a region other than the bucket's."""
 _CREDENTIALS_ERRORS = (
     boto.NoCredentialsError,
     boto.PartialCredentialsError,
@@ -139,12 +139,12 @@ _ENDPOINT_ERRORS = (
 )
 _ATTEMPTS = 5
 PARTITION, VERSIONED = "s3conn-partition", "s3conn-versioned"
-"""Where the metadata of an answer has the partition of AWS that it is of, and whether a version was asked for."""
+"""Keys in an answer's metadata for the partition of AWS, and for whether a version was asked for."""
 _Result = TypeVar("_Result")
 
 
 def action_of(operation: str) -> str:
-    """Return the IAM action that an S3 or STS operation needs."""
+    """Return the IAM action that an operation of S3 or STS needs."""
     service = "sts" if _OF_STS.fullmatch(operation) else "s3"
     return _ACTIONS.get(operation, f"{service}:{operation}")
 
@@ -156,24 +156,24 @@ def right_of(operation: str, resource: str, *, version: bool = False) -> tuple[s
     """Return the IAM action that an operation needs, and the ARN on which.
 
     Args:
-        operation: of S3 or STS.
-        resource: the ARN that it is asked of.
-        version: whether one version of the object is named.
+        operation: operation of S3 or STS.
+        resource: ARN that it acts on.
+        version: whether it names a version of the object.
     """
     if directory := _DIRECTORY_BUCKET.fullmatch(resource):
-        # Whatever is asked there, a session is what the identity needs the right to.
+        # Whatever the operation, the identity needs the right to create a session.
         return _ACTIONS["CreateSession"], f"{directory[1]}s3express:*:*:bucket/{directory[2]}"
     action = action_of(operation)
     return _OF_VERSIONS.get(action, action) if version else action, resource
 
 
 def translate(error: BaseException, *, resource: str = "", connection: str = "") -> errors.S3ConnError:
-    """Return the error of this package for one of botocore's, which begins with what it is about.
+    """Return this package's error for one of botocore's; its message begins with what it is about.
 
     Args:
-        error: what was raised; one of this package stays what it is.
-        resource: the ARN or URI that it was about.
-        connection: name of the connection that the request went through.
+        error: the error; one of this package is returned as it is.
+        resource: ARN or URI that it is about.
+        connection: name of the connection.
     """
     if isinstance(error, errors.S3ConnError):
         return error.of(_connection(connection))
@@ -199,7 +199,7 @@ def _connection(name: str) -> str:
 
 
 def _named(error: errors.S3ConnError, resource: str, connection: str) -> errors.S3ConnError:
-    """Return the error with what it is about: the connection for its credentials, else the bucket, object or role."""
+    """Return the error with what it is about: the connection for credentials, else the bucket, object or role."""
     where = visible(resource)
     if of_another := re.match(r"arn:(aws[a-z-]+):s3:", getattr(error, "resource", "")):
         where = with_partition(where, of_another[1])
@@ -213,21 +213,21 @@ def _named(error: errors.S3ConnError, resource: str, connection: str) -> errors.
 
 
 def from_answer(error: boto.ClientError, resource: str) -> errors.S3ConnError:
-    """Return the error for a refusal, not yet named; `resource` is what it was asked of."""
+    """Return the error for a refusal, without what it is about; `resource` is what the request acted on."""
     metadata: Mapping[str, Any] = error.response.get("ResponseMetadata", {})
     resource = with_partition(resource, metadata.get(PARTITION, "aws"))
     code, said = (str(error.response.get("Error", {}).get(name) or "") for name in ("Code", "Message"))
     if code.isdigit():
-        said = ""  # the phrase of the status, and no word of the server
+        said = ""  # it is the phrase of the status rather than words of the server
     status = int(metadata.get("HTTPStatusCode", 0))
-    # botocore makes a 500 of a web page, whatever its status; a HEAD has no body that could be one.
+    # botocore turns a web page into a 500, whatever its status; a HEAD has no body that could be one.
     is_page = OF_PAGES.search(str(metadata.get("HTTPHeaders", {}).get("content-type", ""))) or status in OF_NO_S3
     if code.isdigit() and is_page and not error.operation_name.startswith("Head"):
         return not_from_s3(status, str(metadata.get("HTTPHeaders", {}).get("server", "")))
     return _of_code(
         code,
         operation=error.operation_name,
-        # A profile's role may be assumed to sign a request for a bucket, which the refusal is not about.
+        # A profile's role may have been assumed to sign a request for a bucket, and the refusal is not about that.
         resource="" if error.operation_name.startswith("Assume") and ":iam:" not in resource else resource,
         attempts=int(metadata.get("RetryAttempts", 0)) + 1,
         status=status,
@@ -241,12 +241,12 @@ def from_answer(error: boto.ClientError, resource: str) -> errors.S3ConnError:
 
 
 def _key_action(message: str) -> str:
-    """Return the action on a KMS key that a refusal is about, in words of this package."""
+    """Return the action on a KMS key that a refusal is about, or an empty text."""
     return next((action for action in _KEY_ACTIONS if action in message), "")
 
 
 def translated(call: Callable[[], _Result], *, resource: str = "", connection: str = "") -> _Result:
-    """Return the result of a call into botocore, or raise an error of ours with nothing of botocore's chained."""
+    """Return the result of a call into botocore, or raise this package's error without botocore's chained to it."""
     try:
         with OurRequest():
             return call()
@@ -256,7 +256,7 @@ def translated(call: Callable[[], _Result], *, resource: str = "", connection: s
 
 
 def from_code(code: str, *, operation: str, resource: str, connection: str = "", **answer: Any) -> errors.S3ConnError:
-    """Return the error for a code of S3 or STS, which begins with what it is about; `answer` as of `_of_code`."""
+    """Return the error for an error code of S3 or STS, with what it is about; `answer` as for `_of_code`."""
     return _named(_of_code(code, operation=operation, resource=resource, **answer), resource, connection)
 
 
@@ -274,20 +274,20 @@ def _of_code(
     endpoint: str = "",
     version: bool = False,
 ) -> errors.S3ConnError:
-    """Return the error for an error code, not yet named.
+    """Return the error for an error code, without what it is about.
 
     Args:
-        code: the error's code.
-        operation: what was asked.
-        resource: the ARN or URI that it was asked of.
-        attempts: how often.
+        code: the error code.
+        operation: the operation.
+        resource: ARN or URI that it acted on.
+        attempts: number of tries.
         status: HTTP status of the answer.
-        date: the answer's header of that name.
-        key_action: the action on a KMS key that was refused, where it was that.
-        region: the one that the answer names.
+        date: the answer's Date header.
+        key_action: the action on a KMS key, if that was refused.
+        region: the region that the answer names.
         said: the server's message.
-        endpoint: the one that the answer names.
-        version: whether one version of the object was asked for.
+        endpoint: the endpoint that the answer names.
+        version: whether a version of the object was asked for.
     """
     if code in _WRONG_CREDENTIALS:
         return _wrong_credentials(code, date)
@@ -305,7 +305,7 @@ def _of_code(
 
 
 def _elsewhere(code: str, resource: str, region: str, endpoint: str, words: str) -> errors.RegionError:
-    """Return the error for what a server says is to be asked otherwise; arguments as above, `words` its own."""
+    """Return the error for a request sent or signed for the wrong place; arguments as above, `words` the server's."""
     bucket = resource.rpartition(":::")[2].partition("/")[0]
     host = host_named(endpoint, bucket)
     right = f"set REGION = {literal(visible(region))}" if region else "set REGION to the bucket's"
@@ -320,7 +320,7 @@ def _elsewhere(code: str, resource: str, region: str, endpoint: str, words: str)
 
 
 LEAVE_REGION_OUT = "Leave REGION out to have it found, or "
-"""How a hint begins where the statement says REGION."""
+"""The beginning of a hint if the statement sets REGION."""
 
 
 def _wrong_credentials(code: str, date: str) -> errors.CredentialsError:
@@ -333,7 +333,7 @@ def _wrong_credentials(code: str, date: str) -> errors.CredentialsError:
 
 
 def _clock_difference(date: str) -> str:
-    """Return how far the machine's clock is off an answer's date, such as `2 h 5 min ahead of`, or an empty text."""
+    """Return how far this machine's clock is off an answer's date, such as `2 h 5 min ahead of`, or an empty text."""
     try:
         there = parsedate_to_datetime(date)
     except ValueError:
@@ -364,7 +364,7 @@ def _denied_key(action: str, resource: str) -> errors.AccessDeniedError:
     )
 
 
-# What says no more than the code does.
+# Messages that say no more than the code.
 _NO_WORDS = re.compile(r"((access )?(is )?(denied|forbidden)|accessdenied)?\W*", re.IGNORECASE)
 
 
@@ -384,7 +384,7 @@ def _denied(operation: str, resource: str, said: str, *, version: bool = False) 
 
 
 def said_by(name: str, fallback: str) -> Callable[[Any], str]:
-    """Return what takes a name or the path of a file out of an error, and nothing that may be anything else."""
+    """Return a function that takes a name or a file's path from an error, and nothing that may be something else."""
 
     def said(error: Any) -> str:
         text = str(getattr(error, "kwargs", {}).get(name) or "")
@@ -395,7 +395,7 @@ def said_by(name: str, fallback: str) -> Callable[[Any], str]:
 
 
 def code_of(error: boto.ClientError) -> str:
-    """Return the code of a refusal, or nothing where it is none."""
+    """Return the error code of a refusal, or an empty text if it has none."""
     code = str(error.response.get("Error", {}).get("Code", ""))
     return code if re.fullmatch(_CODE_FORM, code) else ""
 
@@ -414,7 +414,7 @@ def _no_credentials(error: Any) -> errors.CredentialsError:
 
 
 def _aws_files(error: Any) -> str:
-    """Return the paths of the AWS configuration files, each with what keeps the profile from being read."""
+    """Return the paths of the AWS configuration files, each with what keeps the profile from being found."""
     name = said_by("profile", "")(error)
     paths = [
         Path(os.environ.get("AWS_CONFIG_FILE") or "~/.aws/config").expanduser(),
@@ -432,12 +432,12 @@ def _aws_files(error: Any) -> str:
     )
 
 
-# How the section of a profile is called in each file, and how in the other.
+# The name of a profile's section in each file, and its name in the other.
 _SECTIONS = ("[profile {}]", "[{}]"), ("[{}]", "[profile {}]")
 
 
 def _in_file(path: Path, called: tuple[str, str], name: str) -> str:
-    """Return what keeps the profile from being read in a file, which may call its section as in the other file."""
+    """Return what keeps a profile from being found in a file, such as a section named as in the other file."""
     if path.is_dir() or not os.access(path, os.R_OK):
         return " (a folder)" if path.is_dir() else " (may not be read)"
     right, wrong = (form.format(name) for form in called)
@@ -446,7 +446,7 @@ def _in_file(path: Path, called: tuple[str, str], name: str) -> str:
 
 
 def _unparsed(error: Any) -> str:
-    """Return what keeps a configuration file from being read, and its line; of its text no more than a section."""
+    """Return what is wrong in a configuration file, and in which line, quoting at most the name of a section."""
     inner = error.kwargs.get("error")
     try:
         beginning = Path(error.kwargs["path"]).read_bytes()[:3]
@@ -505,12 +505,12 @@ _CONFIGURATION: tuple[tuple[Any, Callable[[Any], str], str], ...] = (
 
 
 _NOT_HTTP = {"ClientResponseError", "ClientPayloadError", "BadStatusLine", "BadHttpMessage", "HttpProcessingError"}
-# How OpenSSL calls an answer in plain text.
+# OpenSSL's names for an answer in plain text.
 _NO_TLS = re.compile(r"WRONG_VERSION_NUMBER|RECORD_LAYER_FAILURE|HTTP_REQUEST|UNKNOWN_PROTOCOL")
 
 
 def unreachable(error: BaseException) -> errors.EndpointError:
-    """Return the error for a server that does not answer, naming the kind of failure only."""
+    """Return the error for a server that does not answer; it names only the kind of failure."""
     if "SSL" in type(error).__name__ and _NO_TLS.search(str(error)):
         return other_protocol()
     if isinstance(error, boto.SSLError):
@@ -548,7 +548,7 @@ def _no_request(error: BaseException) -> errors.EndpointError:
     )
 
 
-# The first that fits counts.
+# The first match counts.
 _KINDS: tuple[tuple[tuple[type[BaseException], ...], Callable[[Any], errors.S3ConnError]], ...] = (
     (_CREDENTIALS_ERRORS, _no_credentials),
     (_REGION_ERRORS, _no_region),
@@ -559,7 +559,7 @@ _KINDS: tuple[tuple[tuple[type[BaseException], ...], Callable[[Any], errors.S3Co
 
 
 def _time_or_none(text: Any) -> datetime | None:
-    """Return the time that a server sends, in whatever form; None where it is none, as in an empty CreationDate."""
+    """Return the time from a server, in any format; None if it is not a time, such as an empty CreationDate."""
     try:
         return cast("datetime", parse_timestamp(text))
     except (ValueError, TypeError, OverflowError):
@@ -568,4 +568,4 @@ def _time_or_none(text: Any) -> datetime | None:
 
 PARSERS = ResponseParserFactory()
 PARSERS.set_parser_defaults(timestamp_parser=_time_or_none)
-"""Read answers of S3, where a time that is none is missing and costs nothing else."""
+"""Parsers of S3's answers in which an invalid time is just missing."""

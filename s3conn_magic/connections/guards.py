@@ -1,7 +1,7 @@
-"""What every client of a connection does before a request leaves: refuse, pay, encrypt; and when it was answered.
+"""Guards of every client of a connection: refuse writes, add payer and encryption, check the answers.
 
-Events complete the parameters and refuse with the operation's name. What counts is looked at again where a request is
-signed and where it is sent: there its method and its host are what they will be, whichever hooks a client was given.
+Event handlers complete the parameters and refuse by the operation's name. The decisive check comes when a request is
+signed and sent, when method and host can no longer be changed by any hook.
 """
 
 from __future__ import annotations
@@ -40,17 +40,17 @@ if TYPE_CHECKING:
 S3 = "s3"
 _READING_METHODS = {"GET", "HEAD"}
 _READING_NAMES = ("Get", "Head", "List")
-# Elsewhere a POST may read, too: the method says nothing there, the name all.
+# In other services a POST may read, too, so only the name tells.
 _READING_NAMES_ELSEWHERE = (*_READING_NAMES, "Describe")
-# The first only filters what it reads; the second begins every read of a directory bucket.
+# The first only filters what it reads; the second begins each read of a directory bucket.
 _READING_OPERATIONS = {"SelectObjectContent", "CreateSession"}
-# What names itself Get and gives out credentials, or a link, by which something could be written past the guards; or
-# makes what it gets.
+# Operations called Get that give out credentials or links, with which one could write past the guards, or that create
+# what they return.
 _GIVES_A_WAY = re.compile(
     r"Get\w*(Credential|Token|Password|AccessKeys|DataAccess|OpenId|(Upload|Embed|Login|Signed)\w*(U[rR][lL]|Link))"
 )
 _MAKES = {("cognito-identity", "GetId"), ("waf", "GetChangeToken"), ("waf-regional", "GetChangeToken")}
-# Some servers and proxies take the method from here.
+# Headers from which some servers and proxies take the method.
 _OTHER_METHOD = {"x-http-method-override", "x-http-method", "x-method-override"}
 _SESSION_MODE = "x-amz-create-session-mode"
 _SELECT = {"select", "select-type", "x-id"}
@@ -72,7 +72,7 @@ def writes(operation: Any) -> bool:
 
 
 class Sent(NamedTuple):
-    """A request as it is signed or sent; header names are in lower case."""
+    """A request as it is signed or sent; its headers are in lower case."""
 
     method: str
     path: str
@@ -82,11 +82,11 @@ class Sent(NamedTuple):
 
     @classmethod
     def of(cls, request: Any, base: str = "") -> Sent:
-        """Read botocore's request, whether prepared or not.
+        """Read a request of botocore, prepared or not.
 
         Args:
             request: an AWSRequest or an AWSPreparedRequest.
-            base: path of the endpoint, before that of the operation.
+            base: path of the endpoint, which precedes the operation's.
         """
         prepared = request.prepare() if hasattr(request, "prepare") else request
         url = urlsplit(prepared.url)
@@ -96,7 +96,7 @@ class Sent(NamedTuple):
 
 
 def request_writes(service: Any, sent: Sent) -> bool:
-    """Whether a request could be one of a service's operations that write; one that fits no operation could.
+    """Whether a request could be one of a service's writing operations; one that fits no operation could.
 
     Args:
         service: botocore's model of the service.
@@ -113,7 +113,7 @@ def request_writes(service: Any, sent: Sent) -> bool:
 
 def _writes_to_s3(sent: Sent) -> bool:
     if sent.method in _READING_METHODS:
-        # A session that may write is one for a directory bucket, asked for by a GET.
+        # The session of a directory bucket, which may allow writing, is requested by a GET.
         return "session" in sent.query and sent.headers.get(_SESSION_MODE) != "ReadOnly"
     return sent.method != "POST" or not {"select", "select-type"} <= sent.query.keys() <= _SELECT
 
@@ -123,7 +123,7 @@ def _is_rest(service: Any) -> bool:
 
 
 def _by_name(sent: Sent) -> set[str]:
-    """Return every operation that the request names: in a header, in its query, its form or its path."""
+    """Return every operation named by a request: in a header, its query, form or path."""
     names = set(sent.query.get("Action", ()))
     if target := sent.headers.get("x-amz-target"):
         names.add(target.rpartition(".")[2])
@@ -151,14 +151,14 @@ def _routes(service: Any) -> tuple[_Route, ...]:
 def _route(name: str, method: str, uri: str) -> _Route:
     path, _, query = uri.partition("?")
     written = _LABEL.split(path.rstrip("/"))
-    # What was split off are the labels' pluses: such a label may hold slashes.
+    # The parts split off are the plus signs of labels, which then may contain slashes.
     pattern = "".join((".+" if part else "[^/]+") if at % 2 else re.escape(part) for at, part in enumerate(written))
     literal = len(_LABEL.sub("", uri))
     return _Route(name, method, re.compile(pattern + "/?"), frozenset(parse_qs(query, True)), literal)
 
 
 def _by_path(service: Any, sent: Sent) -> set[str]:
-    """Return the operations whose method and path fit best: those with the most written out, as servers choose."""
+    """Return the operations whose method and path fit best, with the most literal text, as servers choose them."""
     fits = [route for route in _routes(service) if _fits(route, sent)]
     most = max((route.literal for route in fits), default=0)
     return {route.name for route in fits if route.literal == most}
@@ -173,14 +173,14 @@ def _text(value: Any) -> str:
 
 
 def refusal(name: str, operation: str) -> ReadOnlyConnectionError:
-    """Return the error for a write through a READ_ONLY connection."""
+    """Return the error for a write over a READ_ONLY connection."""
     return ReadOnlyConnectionError(
         f"the connection {name} is READ_ONLY: {operation} was refused, nothing was sent",
         hint="Use a connection that was created without READ_ONLY = TRUE.",
     )
 
 
-# The first signs a policy, and the others may hand their work to another library: both pass the events by.
+# The first signs a policy, and the others may use another library: both bypass the events.
 _WRITING_METHODS = {
     "generate_presigned_post": "a presigned POST",
     "upload_file": "an upload",
@@ -193,11 +193,11 @@ _ENCRYPTION = ("ServerSideEncryption", "SSE")
 # It names the encryption of an object that it does not store.
 _NOT_STORED = {"WriteGetObjectResponse"}
 _ASKED = "s3conn_magic_encryption"
-"""What of a request's context says which encryption it asked for."""
+"""Key in a request's context for the encryption it asked for."""
 
 
 def no_link(name: str) -> CredentialsError:
-    """Return the error for a presigned request where the connection's encryption key must travel with every request."""
+    """Return the error for a presigned request if the encryption key must be sent with every request."""
     return CredentialsError(
         f"the connection {name} sends its encryption key with every request, which a link cannot do",
         hint="Download or upload the object instead.",
@@ -205,16 +205,16 @@ def no_link(name: str) -> CredentialsError:
 
 
 def refuse_another_place(name: str, made_for: Settings, now: Settings, *holds: str) -> None:
-    """Keep what was made before an ALTER from sending the credentials of now to the place of then.
+    """Refuse to send the current credentials to a place from before an ALTER.
 
     Args:
-        name: of the connection.
-        made_for: its settings of then.
-        now: its settings of now.
-        holds: the names of further options of which it would go on as they were.
+        name: name of the connection.
+        made_for: the settings then.
+        now: the current settings.
+        holds: names of further options that the object keeps as they were.
 
     Raises:
-        EndpointError: it would.
+        EndpointError: the place has changed.
     """
     before, after = made_for.place(*holds), now.place(*holds)
     if before != after:
@@ -227,12 +227,12 @@ def refuse_another_place(name: str, made_for: Settings, now: Settings, *holds: s
 
 
 class Guards:
-    """The guards of a connection's clients; they follow it: settings are asked for at every request.
+    """The guards of a connection's clients; they read the current settings at every request.
 
     Args:
-        name: of the connection.
-        settings: those of this moment.
-        made_for: those that the clients are made for.
+        name: returns the name of the connection.
+        settings: returns the current settings.
+        made_for: the settings that the clients are made for.
     """
 
     def __init__(self, name: Callable[[], str], settings: Callable[[], Settings], made_for: Settings) -> None:
@@ -242,9 +242,9 @@ class Guards:
         self._encrypted_by_caller: set[str] = set()
 
     def attach(self, session: Any) -> None:
-        """Let every client that is made of a botocore session complete its requests, and refuse some at once."""
+        """Guard every client made from a botocore session."""
         events = session.get_component("event_emitter")
-        # The guards come first: of the handlers that choose a signer, the first with an answer counts.
+        # Guards come first: among handlers that choose a signer, the first answer counts.
         events.register_first("provide-client-params", self.before)
         events.register_first("choose-signer.s3", self.choose_signer)
         events.register_last("before-call.s3", self.sent)
@@ -253,14 +253,14 @@ class Guards:
         events.register_last("after-call.s3", self.answered)
         events.register_first("before-call.s3-control", self.at_one_host)
         events.register_last("creating-client-class", self.without_crt)
-        # Boto3 puts its methods in first.
+        # boto3 adds its methods first.
         events.register_last("creating-client-class.s3", self.wrap)
 
     def hold(self, client: Any, *, has_own: bool) -> None:
-        """Look at what a client signs and sends when nothing can change it any more, whatever hooks it was given.
+        """Check what a client signs and sends after every hook.
 
         Args:
-            client: a new one.
+            client: a new client.
             has_own: whether its endpoint is the connection's own, which it must not leave.
         """
         signer, endpoint, service = client._request_signer, client._endpoint, client.meta.service_model  # noqa: SLF001
@@ -270,10 +270,10 @@ class Guards:
         endpoint.__class__, endpoint.look = _GuardedEndpoint, look
 
     def same_place(self) -> Settings:
-        """Return the settings of this moment, if what was made still fits them.
+        """Return the current settings, if clients made earlier still fit them.
 
         Raises:
-            EndpointError: what was made would send the credentials of this moment to the place of a former one.
+            EndpointError: they would send the current credentials to an earlier place.
             ConnectionNotFoundError: the connection was dropped.
         """
         now = self._settings()
@@ -281,11 +281,11 @@ class Guards:
         return now
 
     def keep_credentials(self) -> None:
-        """Keep the credentials of a READ_ONLY connection from being taken out of a session.
+        """Refuse to give out the credentials of a READ_ONLY connection.
 
         Raises:
             ReadOnlyConnectionError: it is READ_ONLY.
-            EndpointError: the connection was altered, and they are another place's.
+            EndpointError: the connection was altered, and they belong to another place.
         """
         if self.same_place().read_only:
             raise ReadOnlyConnectionError(
@@ -306,18 +306,18 @@ class Guards:
             raise refusal(self._name(), f"a {str(request.method).upper()} of {service.service_name}")
 
     def at_one_host(self, params: dict[str, Any], **_: Any) -> None:
-        """Leave the account out of the host where that is no AWS's: a header names it, too."""
+        """Remove the account from the host on servers other than AWS; a header names it, too."""
         url, own = params["url"], self._made_for.endpoint_of("s3control")
         if own is not None and _is_at(url, own):
             params["url"] = urlsplit(url)._replace(netloc=urlsplit(own).netloc).geturl()
 
     @staticmethod
     def without_crt(class_attributes: dict[str, Any], **_: Any) -> None:
-        """Keep boto3 from handing a client's credentials to the C runtime, which knows neither ENDPOINT nor guards."""
+        """Keep boto3 from passing credentials to the C runtime, which knows neither ENDPOINT nor guards."""
         class_attributes["_get_credentials"] = lambda _client: None
 
     def before(self, params: dict[str, Any], model: Any, context: Any, **_: Any) -> dict[str, Any] | None:
-        """Refuse, or complete the parameters: in place, but for those of a link, which are the caller's own."""
+        """Refuse an operation or complete its parameters: in place, except the parameters of a link."""
         now, service = self.same_place(), model.service_model.service_name
         if now.read_only and writes(model):
             raise refusal(self._name(), model.name if service == S3 else f"{model.name} of {service}")
@@ -332,7 +332,7 @@ class Guards:
     def _complete(self, params: dict[str, Any], model: Any, now: Settings, context: Any) -> None:
         members = model.input_shape.members if model.input_shape else {}
         for begins, defaults in _defaults(now):
-            # What the caller says of the encryption counts whole: half of it with half of ours is refused by S3.
+            # The caller's encryption counts as a whole: S3 refuses half of it mixed with half of ours.
             if begins is _ENCRYPTION and self._is_the_caller_s(params, model):
                 context["encrypted_by_caller"] = True
             elif not any(given.startswith(begins) for given in params):
@@ -341,7 +341,7 @@ class Guards:
                     raise no_link(self._name())
 
     def _is_the_caller_s(self, params: dict[str, Any], model: Any) -> bool:
-        """Whether the caller named the encryption: here, or where the upload began that this is a part of."""
+        """Whether the caller chose the encryption, either here or when the upload of this part began."""
         upload = params.get("UploadId")
         if upload in self._encrypted_by_caller:
             if model.name in {"CompleteMultipartUpload", "AbortMultipartUpload"}:
@@ -350,12 +350,12 @@ class Guards:
         return model.name in _NOT_STORED or any(given.startswith(_ENCRYPTION) for given in params)
 
     def begun(self, parsed: Any, context: Any, **_: Any) -> None:
-        """Remember an upload whose encryption the caller named: its parts do not name it again."""
+        """Remember an upload whose encryption the caller chose, as its parts do not name it again."""
         if context.get("encrypted_by_caller") and (upload := parsed.get("UploadId")):
             self._encrypted_by_caller.add(upload)
 
     def sent(self, params: dict[str, Any], model: Any, context: dict[str, Any], **_: Any) -> None:
-        """Note what the answer to a write must tell of the encryption."""
+        """Note which encryption the answer to a write must confirm."""
         if model.http.get("method") in _READING_METHODS:
             return
         kms_key = self._settings().kms_key
@@ -366,16 +366,16 @@ class Guards:
 
     @staticmethod
     def answered(http_response: Any, parsed: Any, model: Any, context: Any, **_: Any) -> None:
-        """Look whether the answer to a write tells of the encryption that was asked for."""
+        """Check that the answer to a write confirms the encryption."""
         if asked := context.get(_ASKED):
             check_answer(asked, http_response, parsed, model.name)
 
     def choose_signer(self, **_: Any) -> Any:
-        """Sign nothing where the connection is anonymous."""
+        """Leave requests unsigned if the connection is anonymous."""
         return UNSIGNED if self._settings().anonymous else None
 
     def wrap(self, class_attributes: dict[str, Any], base_classes: list[type], **_: Any) -> None:
-        """Put the methods in that pass the events by, and what undoes a write that an event refused."""
+        """Replace the methods that bypass the events, and add a class that undoes writes which an event refused."""
         base_classes.insert(0, _undoing(self._name))
         for method in _TRANSFERS:
             class_attributes[method] = _by_this_client(class_attributes[method])
@@ -409,23 +409,23 @@ class Guards:
 
 
 def _with_md5(params: dict[str, Any], model: Any, **_: Any) -> None:
-    """Have Content-MD5 in place of CRC32 where a checksum is demanded by a server that is no AWS's.
+    """Send Content-MD5 in place of CRC32 where a checksum is required and the server is not AWS.
 
-    Many know none of the later checksums, and some, such as Backblaze's, refuse them.
+    Many servers do not know the newer checksums, and some, such as Backblaze's, refuse them.
     """
     demanded, body = (model.http_checksum or {}).get("requestChecksumRequired"), params["body"]
     if demanded and isinstance(body, bytes) and not is_of_aws(params["url"]):
         digest = hashlib.md5(body, usedforsecurity=False).digest()
         params["headers"].setdefault("Content-MD5", base64.b64encode(digest).decode())
         checksum = params["context"].get("checksum", {})
-        # botocore takes CRC32 where nobody chose another.
+        # botocore uses CRC32 unless another is chosen.
         if (checksum.get("request_algorithm") or {}).get("algorithm") == "crc32":
             del checksum["request_algorithm"]
             params["headers"].pop("x-amz-sdk-checksum-algorithm", None)
 
 
 def _undoing(name: Callable[[], str]) -> type:
-    """Return a base class of a connection's clients that undoes what was written otherwise than it was asked for."""
+    """Return a base class for clients that undoes a write that was not encrypted as requested."""
 
     class Undoing:
         def _make_api_call(self, operation_name: str, api_params: Mapping[str, Any]) -> Any:
@@ -439,12 +439,12 @@ def _undoing(name: Callable[[], str]) -> type:
 
 
 class _GuardedSigner(RequestSigner):  # type: ignore[misc] # botocore is not typed
-    """Signs what the guard has looked at, after every hook."""
+    """Checks each request with the guard when it is signed, after every hook."""
 
     look: Callable[[Any], None]
 
     def get_auth_instance(self, *args: Any, **keys: Any) -> Any:
-        """Return what signs a request, a link or a POST, by the credentials that a session does not give out."""
+        """Return what signs a request, link or POST, using the credentials that a session does not give out."""
         call = _AUTH.bind(self, *args, **keys)
         if isinstance(self._credentials, HandedCredentials) and not call.arguments.get("request_credentials"):
             call.arguments["request_credentials"] = self._credentials.live
@@ -461,13 +461,13 @@ class _GuardedSigner(RequestSigner):  # type: ignore[misc] # botocore is not typ
     get_auth = get_auth_instance
 
     def sign(self, operation_name: str, request: Any, *args: Any, **keys: Any) -> None:
-        """Sign; and look once more, for an ALTER meanwhile, and for what needs no signature."""
+        """Sign, and check again: for an ALTER meanwhile, and for requests that need no signature."""
         super().sign(operation_name, request, *args, **keys)
         self.look(request)
 
 
 class _GuardedEndpoint(Endpoint):  # type: ignore[misc] # botocore is not typed
-    """Sends what the guard has looked at, after every hook."""
+    """Checks each request with the guard when it is sent, after every hook."""
 
     look: Callable[[Any], None]
 
@@ -480,7 +480,7 @@ _AUTH = inspect.signature(RequestSigner.get_auth_instance)
 
 
 def _is_at(url: str, endpoint: str) -> bool:
-    """Whether a URL is of an endpoint, or of a host below it, as that of a bucket is."""
+    """Whether a URL is at an endpoint or at a host below it, such as a bucket's."""
     there, own = urlsplit(url), urlsplit(endpoint)
     host, home = (there.hostname or ""), (own.hostname or "")
     return (there.scheme, there.port) == (own.scheme, own.port) and (host == home or host.endswith(f".{home}"))
@@ -505,7 +505,7 @@ def _by_this_client(transfer: Callable[..., Any]) -> Any:
 def presign_by_version_4(client: Any) -> None:
     """Keep botocore from presigning by version 2, which most other servers, newer regions and KMS keys refuse.
 
-    For a client that knows its region only: a signature of version 4 holds in no other.
+    Only for a client that knows its region, since a signature of version 4 is valid for just one.
     """
 
     def keep(signature_version: Any, **_: Any) -> Any:
@@ -515,9 +515,9 @@ def presign_by_version_4(client: Any) -> None:
 
 
 def _defaults(settings: Settings) -> list[tuple[tuple[str, ...], dict[str, Any]]]:
-    """Return parameters that this connection's requests carry wherever the operation has them.
+    """Return the parameters to add to every operation that has them.
 
-    Each group goes with the beginnings of those parameters that, given by the caller, replace it.
+    Each group comes with prefixes of parameter names; if the caller gives such a parameter, the group is not added.
     """
     defaults: list[tuple[tuple[str, ...], dict[str, Any]]] = []
     if settings.requester_pays:

@@ -1,4 +1,4 @@
-"""What a connection may do, tried: by CREATE and ALTER before it counts, by TEST CONNECTION one action at a time."""
+"""Try what a connection may do: the probe of CREATE and ALTER, and TEST CONNECTION action by action."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 _PAGE, _NOT_FOUND = 1000, 404
-# A person waits for the probe; a wrong endpoint should not take a minute to say so.
+# A user waits for the probe; a wrong endpoint should not take a minute.
 _TRIES = 2
 _HANDSHAKE_SECONDS = 2.0
 
 
 class ListedBucket(NamedTuple):
-    """A bucket as the server lists it."""
+    """A bucket in the server's list."""
 
     name: str
     region: str | None
@@ -51,10 +51,10 @@ class ListedBucket(NamedTuple):
 
 
 def probe(connection: Connection) -> Findings:
-    """Ask who the connection is, and list its buckets or each of its display filters: one page each.
+    """Ask STS for the identity, and list the first page of the buckets or of each display filter.
 
     Raises:
-        S3ConnError: what could not be reached or is not allowed, by the IAM action that is missing.
+        S3ConnError: something could not be reached or is not allowed; names the missing IAM action.
     """
     try:
         return _findings(connection)
@@ -64,9 +64,9 @@ def probe(connection: Connection) -> Findings:
 
 
 def explained(failure: S3ConnError, connections: Iterable[Connection]) -> S3ConnError:
-    """Return the error of a statement, or that a server of one of these connections expects the other protocol.
+    """Return the error of a statement, or the error that a connection's server expects the other protocol.
 
-    Only connections that were never probed are looked at.
+    Only connections that were never probed are checked.
     """
     if not isinstance(failure, EndpointError | IncompleteListingError | JobFailedError | QueryError):
         return failure
@@ -76,7 +76,7 @@ def explained(failure: S3ConnError, connections: Iterable[Connection]) -> S3Conn
 
 
 def _of_protocol(connection: Connection, altered: str = "") -> EndpointError | None:
-    """Return the error of a server that answers HTTP where TLS was spoken, or TLS where HTTP was; else None."""
+    """Return the error for a server that answers HTTP instead of TLS or TLS instead of HTTP; None if it does not."""
     url = urlsplit(connection.configuration.endpoint.value or "")
     if not url.hostname or connection.configuration.proxy.value:
         return None
@@ -93,7 +93,7 @@ def _of_protocol(connection: Connection, altered: str = "") -> EndpointError | N
 
 def _answers_tls(bare: socket.socket, host: str) -> bool:
     context = ssl.create_default_context()
-    # Nothing is sent: whose certificate it is, is looked at when something is.
+    # Nothing is sent, so the certificate need not be checked here.
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     with context.wrap_socket(bare, server_hostname=host) as wrapped:
         return wrapped.version() is not None
@@ -110,13 +110,13 @@ def _findings(connection: Connection) -> Findings:
     if filters:
         return Findings(identity, filters=_read_filters(connection, filters), regions=_regions(connection, filters))
     if connection.settings.anonymous and connection.configuration.is_aws:
-        # Nobody may list the buckets of AWS unsigned, so there is nothing to ask.
+        # AWS never lists buckets for unsigned requests.
         return Findings(reached=False)
     return _first_buckets(connection, identity)
 
 
 def find_identity(connection: Connection) -> str | None:
-    """Return the ARN that STS names, or None where it cannot say, as on servers without STS.
+    """Return the ARN from STS, or None if it gives none, as on servers without STS.
 
     Raises:
         CredentialsError: there are no credentials, or they could not be obtained.
@@ -139,7 +139,7 @@ def _first_buckets(connection: Connection, identity: str | None) -> Findings:
 
 
 def roots(connection: Connection) -> tuple[Location, ...]:
-    """Return locations where looking around begins: the display filters, or the buckets.
+    """Return the locations at the top: the display filters, or the buckets.
 
     Raises:
         AccessDeniedError: there are no filters, and `s3:ListAllMyBuckets` is missing.
@@ -165,14 +165,14 @@ def all_buckets(connection: Connection) -> Iterator[ListedBucket]:
 def bucket_page(
     connection: Connection, token: str | None, tries: int | None = None
 ) -> tuple[list[ListedBucket], str | None]:
-    """Return one page of buckets and the token of the next; the last ones of AWS are directory buckets.
+    """Return a page of buckets and the token of the next; on AWS, directory buckets come last.
 
     Raises:
         AccessDeniedError: `s3:ListAllMyBuckets` is missing.
     """
     if token and token.startswith(_DIRECTORY):
         return _directory_buckets(connection, token.removeprefix(_DIRECTORY))
-    # Only with a page size does AWS name the regions; other servers may not know the parameter.
+    # AWS names the regions only if a page size is given; other servers may not know the parameter.
     paging: dict[str, Any] = {"MaxBuckets": _PAGE} if connection.configuration.is_aws else {}
     if token:
         paging["ContinuationToken"] = token
@@ -188,17 +188,17 @@ def bucket_page(
 
 _OF_BUCKETS = frozenset({"Buckets", "Owner", "ContinuationToken"})
 _DIRECTORY, _OF_EXPRESS = "directory:", "--x-s3"
-# In regions without them, and in networks that lead to S3 alone, nothing answers.
+# In regions without directory buckets, and in networks that only lead to S3, nothing answers.
 _DIRECTORY_SECONDS = 2.0
 
 
 def has_directory_buckets(connection: Connection) -> bool:
-    """Whether there may be directory buckets, which are listed by a request of their own."""
+    """Whether there may be directory buckets, which take a request of their own to list."""
     return connection.configuration.is_aws and not connection.settings.anonymous
 
 
 def _directory_buckets(connection: Connection, token: str) -> tuple[list[ListedBucket], str | None]:
-    """Return a page of the directory buckets of the connection's region; none where that may not be asked."""
+    """Return a page of the directory buckets in the connection's region; empty if they may not be listed."""
     client = connection.internal_client(tries=1)
     region = str(client.meta.region_name)
     paging = {"ContinuationToken": token} if token else {}
@@ -229,7 +229,7 @@ def _read_filters(connection: Connection, filters: tuple[Location, ...]) -> tupl
 
 
 def _read(connection: Connection, location: Location) -> S3ConnError | None:
-    """Return one page of a display filter; never of the bucket's root when a prefix was given."""
+    """Read one page of a display filter, never of the bucket's root if a prefix was given; return the error."""
     try:
         client = connection.internal_client(location.bucket, tries=_TRIES)
         first_page(client, Bucket=location.bucket, Prefix=location.key, Delimiter="/", MaxKeys=1)
@@ -245,19 +245,19 @@ def _regions(connection: Connection, filters: tuple[Location, ...]) -> tuple[str
     return tuple(dict.fromkeys(region for place in filters if (region := connection.regions.of(place.bucket))))
 
 
-# More than one looks through, and each key takes botocore a tenth of a millisecond to read.
+# More than a user looks through, at a tenth of a millisecond per key in botocore.
 _MOST = 250
 
 
 class Below(NamedTuple):
-    """Names below a folder, those of folders with their `/`, and whether these are all that there are."""
+    """Names directly below a folder, those of folders with their `/`, and whether these are all."""
 
     names: tuple[str, ...]
     complete: bool
 
 
 def buckets(connection: Connection) -> tuple[str, ...]:
-    """Return locations of the buckets, as far as one page of them goes.
+    """Return the locations of the buckets on the first page.
 
     Raises:
         S3ConnError: they may not be listed, or cannot be.
@@ -267,7 +267,7 @@ def buckets(connection: Connection) -> tuple[str, ...]:
 
 
 def below(connection: Connection, folder: Location, beginning: str) -> Below:
-    """Return what lies directly below a folder and begins so, in one page. Its region may take a request.
+    """Return one page of names directly below a folder with this beginning; finding the region may take a request.
 
     Raises:
         S3ConnError, botocore's errors: it may not be listed, or cannot be.
@@ -283,23 +283,23 @@ def below(connection: Connection, folder: Location, beginning: str) -> Below:
 
 
 def profiles() -> tuple[str, ...]:
-    """Return profiles of the AWS configuration files."""
+    """Return the profiles in the AWS configuration files."""
     return tuple(boto3.session.Session().available_profiles)
 
 
 def regions() -> tuple[str, ...]:
-    """Return regions of every partition that botocore knows S3 in."""
+    """Return the regions of S3 in every partition that botocore knows."""
     session = boto3.session.Session()
     partitions = session.get_available_partitions()
     return tuple(sorted({region for name in partitions for region in session.get_available_regions("s3", name)}))
 
 
 _PATIENCE = 0.7
-"""Seconds that an interrupt waits for what was written to be gone."""
+"""Seconds that an interrupt waits for the written object to be deleted."""
 
 
 class Check(NamedTuple):
-    """One action: `allowed` is None where it was not tried; `ms` are milliseconds."""
+    """The result for one action: `allowed` is None if it was not tried; `ms` are milliseconds."""
 
     action: str
     allowed: bool | None
@@ -308,14 +308,14 @@ class Check(NamedTuple):
 
 
 class _NotTried(Exception):  # noqa: N818 - no error
-    """An action that there is no reason or no way to try; its text says why."""
+    """There is no reason or no way to try an action; the text says why."""
 
 
 def run_checks(connection: Connection, location: Location | None, *, with_write: bool) -> list[Check]:
     """Try every action.
 
     Args:
-        connection: whose permissions are tried.
+        connection: the connection to test.
         location: where to list, read and write; the first display filter by default.
         with_write: whether to write and delete one small object; never done on a READ_ONLY connection.
     """
@@ -387,7 +387,7 @@ class _Checks:
         try:
             client.get_object(Bucket=place.bucket, Key=place.key, Range="bytes=0-0")["Body"].close()
         except ClientError as error:
-            # An empty object has no first byte; being told so is being allowed.
+            # An empty object has no first byte, but the answer shows that reading is allowed.
             if error.response.get("Error", {}).get("Code") not in {"InvalidRange", "416"}:
                 raise
 
@@ -410,10 +410,10 @@ class _Checks:
 
 
 class _WriteChecks:
-    """Writes one small object, deletes it, and leaves nothing behind: no version and no delete marker either.
+    """Writes one small object and deletes it without leaving a version or a delete marker.
 
-    It does so in a thread of its own, which an interrupt does not reach: a write that is broken off may still arrive,
-    after the deletion that was to undo it.
+    This runs in a thread, which an interrupt does not reach: an interrupted write might arrive after the deletion that
+    should undo it.
     """
 
     def __init__(self, connection: Connection, probe: Location) -> None:
@@ -424,11 +424,11 @@ class _WriteChecks:
         self._unencrypted: EncryptionError | None = None
 
     def run(self) -> list[Check]:
-        """Try it.
+        """Write and delete the object.
 
-        An interrupt is raised as soon as the object is gone, or after `_PATIENCE`; the thread then goes on by itself.
+        An interrupt is raised once the object is gone, or after `_PATIENCE`; the thread then goes on by itself.
         """
-        # No daemon: a kernel that ends waits until the object is gone.
+        # Not a daemon, so that a kernel that ends waits until the object is gone.
         checks = run_in_background(self._checks, name="s3conn-check", daemon=False)
         try:
             return wait_for(checks)
@@ -441,7 +441,7 @@ class _WriteChecks:
         write = _check("write", self._write)
         delete = _check("delete", self._delete) if write.allowed else _untried("delete")
         if self._may_be_there:
-            # An answer that did not come may have left it.
+            # The object may exist although no answer came.
             _check("delete", self._delete)
         return [write, delete, self._encryption(write)]
 
@@ -465,7 +465,7 @@ class _WriteChecks:
         return visible(self._probe.uri)
 
     def _put(self) -> Any:
-        """Write it where nothing is; its name is a new one, so what is there after a lost answer is this object."""
+        """Write where nothing exists; the name is new, so whatever is there after a lost answer is this object."""
         where = self._probe
         client = self._connection.internal_client(where.bucket)
 
@@ -487,7 +487,7 @@ class _WriteChecks:
         return self._delete_versions(str(marker)) if marker else "cleaned up"
 
     def _delete_versions(self, marker: str) -> str:
-        """Return where deleting only marks, delete what was marked, and then the mark; never the mark alone."""
+        """If deleting only added a marker, delete the versions and then the marker; never the marker alone."""
         missing = "s3:ListBucketVersions"
         try:
             versions = self._written_versions()
@@ -499,7 +499,7 @@ class _WriteChecks:
         return "cleaned up"
 
     def _written_versions(self) -> list[str]:
-        """Return what was written: as the answer said, or, where none came or one got lost, as the server lists it."""
+        """Return the versions written: from the answer, or from the server's list if an answer was lost."""
         if self._versions is not None:
             return self._versions
         key = self._probe.key

@@ -1,7 +1,7 @@
-"""The providers of botocore's chain: asked one after the other, within a bound, each named where it fails.
+"""The credential providers of botocore's chain: bounded in time, and named in the error if they fail.
 
-A message names the provider, the profile, and the file or variables that tell it what to do. Of what a provider gives
-or a library says nothing is repeated: it may be a secret.
+An error names the provider, the profile, and the file or variables that configure it. Nothing that a provider or a
+library says is repeated, as it may be a secret.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
 _LONGEST_PROCESS = 120
-"""Seconds that a credential_process may take: who runs it may have to touch a key, or to log in."""
+"""Seconds for a credential_process, whose user may have to touch a security key or log in."""
 _LAST = 60
-"""Seconds before their end at which credentials that take an answer of the user are renewed."""
+"""Seconds before they expire at which credentials that take an answer from the user are renewed."""
 _ROLE, _WEB, _PROCESS, _CONTAINER, _MACHINE = (
     "assume-role",
     "assume-role-with-web-identity",
@@ -41,7 +41,7 @@ _ROLE, _WEB, _PROCESS, _CONTAINER, _MACHINE = (
     "iam-role",
 )
 _LOGINS = {"sso": "aws sso login", "login": "aws login"}
-# How providers are called in messages, what each is told by, and whether that is a profile.
+# Name of each provider in messages, what configures it, and whether that is in a profile.
 _NAMES: dict[str, tuple[str, str, bool]] = {
     "env": ("the environment", "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN", False),
     _ROLE: ("the role", "role_arn, source_profile and credential_source", True),
@@ -69,7 +69,7 @@ _NAMES: dict[str, tuple[str, str, bool]] = {
         False,
     ),
 }
-# What a value of a key pair is called where each provider is told it.
+# Name of each value of a key pair, in the environment, in files, and in answers of services.
 _VALUES = {
     "access_key": ("AWS_ACCESS_KEY_ID", "aws_access_key_id", "AccessKeyId"),
     "secret_key": ("AWS_SECRET_ACCESS_KEY", "aws_secret_access_key", "SecretAccessKey"),
@@ -83,14 +83,14 @@ _MFA_HINT = (
 
 
 class Lookup(NamedTuple):
-    """Where credentials are looked for.
+    """Where to look for credentials.
 
     Attributes:
-        profile: whose settings count.
-        profiles: settings of each profile.
-        files: paths of the AWS config file and of the credentials file.
-        sts: URL of the STS of the connection's own server, or None.
-        only_profile: whether nothing but the profile counts.
+        profile: the profile whose settings count.
+        profiles: settings by profile.
+        files: paths of the AWS config file and the credentials file.
+        sts: URL of STS on the connection's own server, or None.
+        only_profile: whether only the profile counts.
     """
 
     profile: str
@@ -101,18 +101,18 @@ class Lookup(NamedTuple):
 
     @property
     def role(self) -> str:
-        """ARN of the role that is assumed, or nothing."""
+        """ARN of the role to assume, or an empty text."""
         return str(self.profiles.get(self.profile, {}).get("role_arn") or os.environ.get("AWS_ROLE_ARN") or "")
 
     @property
     def token_file(self) -> str:
-        """Path of the file of a web identity's token, or nothing."""
+        """Path of the token file of a web identity, or an empty text."""
         of_profile = self.profiles.get(self.profile, {}).get("web_identity_token_file")
         return visible(str(of_profile or os.environ.get("AWS_WEB_IDENTITY_TOKEN_FILE") or ""))
 
     @property
     def chain(self) -> list[str]:
-        """The profile, and those whose credentials assume the role of the one before; the last has its own."""
+        """The profile, followed by its source profiles; the last one has credentials of its own."""
         seen = [self.profile]
         while (name := self.profiles.get(seen[-1], {}).get("source_profile")) and name not in seen:
             seen.append(str(name))
@@ -120,25 +120,25 @@ class Lookup(NamedTuple):
 
     @property
     def serial(self) -> str:
-        """The MFA device that one of them names, or nothing."""
+        """The MFA device named in one of these profiles, or an empty text."""
         return next(filter(None, (str(self.profiles.get(name, {}).get("mfa_serial", "")) for name in self.chain)), "")
 
     def looked_at(self, method: str) -> str:
-        """Return what tells a provider what to do, and where that stands."""
+        """Return what configures a provider, and in which files."""
         _, told_by, of_profile = _NAMES.get(method, ("", "the AWS configuration", False))
         files = [visible(path) for path in self.files if Path(path).is_file()] if of_profile else []
         return f"{told_by} in {' and '.join(files)}" if files else told_by
 
 
 class _Failure(Exception):  # noqa: N818 - never raised to a user
-    """Why a provider gave nothing, in words of this package."""
+    """Why a provider gave no credentials, in this package's words."""
 
 
 def first_of(providers: Iterable[Any], place: Lookup) -> Any:
-    """Return what the first provider has that has any.
+    """Return the credentials of the first provider that has any.
 
     Raises:
-        CredentialsError: one of them fails, or none has any.
+        CredentialsError: a provider failed, or none has any.
     """
     for provider in providers:
         if place.only_profile and not _NAMES.get(provider.METHOD, ("", "", True))[2]:
@@ -151,7 +151,7 @@ def first_of(providers: Iterable[Any], place: Lookup) -> Any:
 
 
 def _loader_of(provider: Any, place: Lookup) -> Callable[[], Any]:
-    """Return what loads a provider's credentials, within a bound, and names it where it fails, then or later."""
+    """Return a function that loads a provider's credentials in bounded time; errors name it, also at a refresh."""
     method = provider.METHOD
     _bound(provider, place)
     load = by_provider(provider.load, method, place)
@@ -161,7 +161,7 @@ def _loader_of(provider: Any, place: Lookup) -> Callable[[], Any]:
             return None
         _check_values(credentials, method, place)
         if (refresh := getattr(credentials, "_refresh_using", None)) is not None:
-            # What botocore puts around a role with MFA lets nobody be asked for a second code.
+            # botocore's wrapper for a role with MFA would not ask for a second code.
             refresh = getattr(refresh, "_refresh", refresh)
             credentials._refresh_using = by_provider(refresh, method, place)  # noqa: SLF001 - no public way
             credentials.get_frozen_credentials = by_provider(credentials.get_frozen_credentials, method, place)
@@ -174,7 +174,7 @@ def _loader_of(provider: Any, place: Lookup) -> Callable[[], Any]:
 
 
 def _bound(provider: Any, place: Lookup) -> None:
-    """Have a provider end, ask the user by PROMPT, and keep what it was answered; there is no public way."""
+    """Make a provider end in time, ask the user by PROMPT, and keep its answers; there is no public way."""
     if provider.METHOD == _PROCESS:
         provider._popen = _Command  # noqa: SLF001
     elif provider.METHOD == _MACHINE:
@@ -196,11 +196,11 @@ def _bound(provider: Any, place: Lookup) -> None:
 
 
 def _ask(text: str, place: Lookup) -> str:
-    """Return the code that the user types, where a statement runs in this thread and somebody can be asked.
+    """Return a code typed by the user, if a statement runs in this thread and somebody can be asked.
 
     Raises:
-        EOFError: nobody can.
-        RefreshWithMFAUnsupportedError: not from here.
+        EOFError: nobody can be asked.
+        RefreshWithMFAUnsupportedError: this thread cannot ask.
     """
     asking = ASKING.get()
     if asking is not None and asking[0] != threading.get_ident():
@@ -213,7 +213,7 @@ def _ask(text: str, place: Lookup) -> str:
 
 
 def _said_by_machine(provider: Any) -> str:
-    """Return why the metadata service gave no key pair, where it is one or was named; botocore passes it by."""
+    """Return why the metadata service gave no key pair, if there is one or it was named; botocore ignores that."""
     answer = provider.answers[-1] if provider.answers else None
     given: Any = None
     with suppress(ValueError):
@@ -231,7 +231,7 @@ def _said_by_machine(provider: Any) -> str:
 
 
 class _Command(subprocess.Popen[bytes]):
-    """A credential_process that is ended when it takes too long, or when nobody waits for it any more."""
+    """A credential_process that is killed if it takes too long or is no longer waited for."""
 
     def __init__(self, command: list[str], **keys: Any) -> None:
         if not command:
@@ -246,10 +246,10 @@ class _Command(subprocess.Popen[bytes]):
         raise _Failure(reason)
 
     def communicate(self, *args: Any, **keys: Any) -> tuple[bytes, bytes]:
-        """Return what it printed, which is a key pair.
+        """Return the output, a key pair.
 
         Raises:
-            _Failure: it does not end, fails, or prints none.
+            _Failure: it does not end, fails, or prints no key pair.
         """
         try:
             output, errors_said = super().communicate(*args, **{"timeout": _LONGEST_PROCESS, **keys})
@@ -268,7 +268,7 @@ class _Command(subprocess.Popen[bytes]):
     def _end(self) -> None:
         if self.returncode is None:
             self.kill()
-            # What it has started may hold the pipes open.
+            # Its child processes may hold the pipes open.
             for pipe in (self.stdout, self.stderr):
                 if pipe is not None:
                     pipe.close()
@@ -296,10 +296,10 @@ def _check_output(output: bytes) -> None:
 
 
 def _check_values(credentials: Any, method: str, place: Lookup) -> None:
-    """Refuse what can sign nothing: keys that are empty, no text, quoted, or with a line end.
+    """Refuse keys that cannot sign: empty, not text, quoted, or with a line end.
 
     Raises:
-        CredentialsError: they hold such.
+        CredentialsError: the credentials have such a key.
     """
     there = vars(credentials)
     for name, called in _VALUES.items():
@@ -324,11 +324,11 @@ def _wrong(value: Any, name: str) -> str:
 
 
 def of_provider(error: BaseException, method: str, place: Lookup) -> errors.S3ConnError:
-    """Return the error for a provider of credentials that failed.
+    """Return the error for a credential provider that failed.
 
     Args:
-        error: what it raised; one of this package stays what it is.
-        method: botocore's name of the provider.
+        error: the error; one of this package is returned as it is.
+        method: botocore's name for the provider.
         place: where it looks.
     """
     if isinstance(error, errors.S3ConnError):
@@ -344,7 +344,7 @@ def of_provider(error: BaseException, method: str, place: Lookup) -> errors.S3Co
 
 
 def by_provider(call: Callable[[], Any], method: str, place: Lookup) -> Callable[[], Any]:
-    """Return a call of a provider whose failures say which one it is."""
+    """Return a provider's call whose errors name the provider."""
 
     def attempt() -> Any:
         try:
@@ -356,7 +356,7 @@ def by_provider(call: Callable[[], Any], method: str, place: Lookup) -> Callable
     return attempt
 
 
-# What STS says of a role or a token: why, and what to do before one looks at what tells of it.
+# Refusals of STS about a role or token: the reason, and what to do first.
 _BY_STS = {
     "ExpiredTokenException": ("{} has expired", "Renew it where it is written."),
     "ExpiredToken": ("{} has expired", "Renew it where it is written."),
@@ -370,13 +370,13 @@ _OF_TOKENS = {code for code, (reason, _) in _BY_STS.items() if "{}" in reason}
 
 
 def refused_by_sts(error: boto.ClientError, what: str, place: Lookup, *, web: bool = False) -> errors.S3ConnError:
-    """Return the error for a role that was not assumed.
+    """Return the error for a role that could not be assumed.
 
     Args:
         error: the refusal.
-        what: the role or web identity, and whose it is.
+        what: the role or web identity, with its profile.
         place: where its settings are.
-        web: whether a token was to assume it, and no key pair.
+        web: whether it was to be assumed with a token rather than a key pair.
     """
     code, failure = code_of(error), from_answer(error, place.role)
     look = f"Look at {place.looked_at(_WEB if web else _ROLE)}."
@@ -405,7 +405,7 @@ def _line_end(path: str) -> str:
 
 
 def empty_profile(place: Lookup) -> errors.CredentialsError:
-    """Return the error for a profile that is there and says nothing of credentials."""
+    """Return the error for a profile without credentials."""
     named = place.profiles.get(place.profile, {})
     half = "" if "aws_secret_access_key" not in named else ": aws_access_key_id is missing"
     return errors.CredentialsError(
@@ -416,7 +416,7 @@ def empty_profile(place: Lookup) -> errors.CredentialsError:
 
 
 def _empty(place: Lookup) -> errors.S3ConnError | boto.NoCredentialsError:
-    """Return the error where no provider has credentials: of the one that was named, where one was."""
+    """Return the error if no provider has credentials; about a particular provider if one was named."""
     if place.only_profile:
         return empty_profile(place)
     if os.environ.get("AWS_SECRET_ACCESS_KEY"):
@@ -434,7 +434,7 @@ _POINTERS = (
 
 
 def _why_not(error: BaseException, method: str, place: Lookup) -> tuple[str, str]:
-    """Return why a provider failed, without a word that it repeats, and what to do."""
+    """Return why a provider failed, without quoting it, and what to do."""
     look = f"Look at {place.looked_at(method)}."
     login = method if method in _LOGINS else "sso" if isinstance(error, _OF_A_LOGIN) else ""
     if login and not isinstance(error, _NOT_OF_THE_LOGIN):
@@ -449,7 +449,7 @@ def _why_not(error: BaseException, method: str, place: Lookup) -> tuple[str, str
 
 
 _OF_A_LOGIN = (boto.SSOError, boto.TokenRetrievalError, boto.UnauthorizedSSOTokenError)
-# The configuration is at fault, the machine or the network, and not what a login has left.
+# Configuration, machine or network are at fault rather than the login.
 _NOT_OF_THE_LOGIN = (
     _Failure,
     boto.InvalidConfigError,
@@ -470,7 +470,7 @@ def _not_reached(error: Any) -> str:
 
 
 def _of_metadata(error: Any) -> str:
-    """Return why a container's or a machine's service gave nothing; its own words stay there."""
+    """Return why the metadata service of a container or machine gave no credentials, without quoting it."""
     text = str(getattr(error, "kwargs", {}).get("error_msg") or "")
     if "imeout" in text or "timed out" in text:
         return "it does not answer in time"
@@ -491,7 +491,7 @@ _IN_CONFIGURATION = (
 
 
 def _of_configuration(error: Any) -> str:
-    """Return what is wrong with a profile, as far as that is a name."""
+    """Return what is wrong in a profile, quoting at most a name."""
     text = str(getattr(error, "kwargs", {}).get("error_msg") or "")
     for pattern, reason in _IN_CONFIGURATION:
         if match := re.search(pattern, text):
@@ -501,7 +501,7 @@ def _of_configuration(error: Any) -> str:
 
 
 _NAMED = re.compile(r"[\w ,.@+=/-]{1,120}")
-# The first that fits counts; the method is empty where it does not matter.
+# The first match counts; an empty method matches all.
 _REASONS: tuple[tuple[str, Any, Callable[[Any], str], str], ...] = (
     ("", _Failure, str, ""),
     ("", boto.PartialCredentialsError, lambda error: f"{said_by('cred_var', 'a part of it')(error)} is missing", ""),

@@ -1,4 +1,4 @@
-"""What a server says that refuses: its code, words of it that can be no secret, which option to blame, what to do."""
+"""A server's refusal: its code, the safe words of its message, the option to blame, and what to do."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 THROTTLED = {"SlowDown", "Throttling", "ThrottlingException", "RequestLimitExceeded", "503", "429", "TooManyRequests"}
 UNAVAILABLE = {"InternalError", "ServiceUnavailable", "InternalFailure", "500", "502", "504"}
-"""Codes of a server that asks to slow down, and of one that fails."""
+"""Error codes of servers that are overloaded, and of those that fail."""
 NO_STS = (
     "Roles are assumed at the connection's ENDPOINT, and its server may have no STS: give a key pair, and no AWS_ROLE."
 )
@@ -34,18 +34,18 @@ _HOST = re.compile(r"[a-z0-9.-]+\.[a-z]{2,}(?::\d{1,5})?")
 
 
 def region_named(message: str) -> str:
-    """Return the region that a refusal's message says is the right one; empty where it says none."""
+    """Return the right region named in a refusal's message, or an empty text."""
     match = _REGION_NAMED.search(message)
     return next(filter(None, match.groups()), "") if match else ""
 
 
 def host_named(endpoint: str, bucket: str) -> str:
-    """Return the host that a redirect's document names, without the bucket; empty where it is none."""
+    """Return the host named in a redirect, without the bucket; empty if it is not a host."""
     host = endpoint.lower().partition("://")[2] or endpoint.lower()
     return host.removeprefix(f"{bucket}.") if _HOST.fullmatch(host) else ""
 
 
-# The first whose operation and code fit counts.
+# The first match of operation and code counts.
 _WAYS_ON = tuple(
     (re.compile(operation), re.compile(code, re.IGNORECASE), hint)
     for operation, code, hint in (
@@ -89,7 +89,7 @@ _WAYS_ON = tuple(
     )
 )
 _IDENTITY = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE", "AWS_ROLE", "ANONYMOUS")
-# The first whose error and cause fit counts, and of its options the first that the statement gives.
+# The first match of error and cause counts, and of its options the first that the statement has.
 TO_BLAME: tuple[tuple[type[errors.S3ConnError], re.Pattern[str], tuple[str, ...]], ...] = tuple(
     (kind, re.compile(cause), options)
     for kind, cause, options in (
@@ -113,7 +113,7 @@ TO_BLAME: tuple[tuple[type[errors.S3ConnError], re.Pattern[str], tuple[str, ...]
 
 
 def to_blame(error: errors.S3ConnError, given: Container[str]) -> str | None:
-    """Return which of the options that a statement gives, or which display filter, is to blame for a failed probe."""
+    """Return the option or display filter in a statement that is to blame for a failed probe, or None."""
     fits = (options for kind, cause, options in TO_BLAME if isinstance(error, kind) and cause.fullmatch(error.cause))
     options = next(fits, ())
     filters = error.filters if "PATH_DISPLAY_FILTERS" in options else ()
@@ -121,14 +121,14 @@ def to_blame(error: errors.S3ConnError, given: Container[str]) -> str | None:
 
 
 _LONGEST = 160
-# Letters, perhaps with a few digits behind them, and short numbers; joined by signs. Keys, tokens, signatures and ids
-# have digits among their letters, are long, or are all capitals.
+# Letters, perhaps followed by a few digits, and short numbers, joined by signs. Keys, tokens, signatures and ids have
+# digits among their letters, are long, or are all capitals.
 _PIECE = r"(?:[A-Za-z]{1,24}\d{0,4}|\d{1,10})"
 _PLAIN_WORD = re.compile(rf"(?![A-Z0-9]{{12}})\W{{0,3}}{_PIECE}(?:[-._/:='*]{_PIECE})*\W{{0,3}}|\W{{1,3}}", re.ASCII)
 
 
 def own_words(message: str) -> str:
-    """Return a server's message on one line, cut, with an ellipsis for each word that may be more than a word."""
+    """Return a server's message on one line, shortened, with an ellipsis for anything that may be a secret."""
     words = (word if _PLAIN_WORD.fullmatch(word) else "…" for word in visible(" ".join(message.split())).split())
     text = re.sub(r"…( …)+", "…", " ".join(words))
     if len(text) > _LONGEST:  # at a word's end
@@ -137,13 +137,13 @@ def own_words(message: str) -> str:
 
 
 def unusual(code: str, operation: str, resource: str, *, attempts: int, status: int, said: str) -> errors.S3ConnError:
-    """Return the error for a refusal that is about neither credentials, rights, buckets nor regions.
+    """Return the error for a refusal that is not about credentials, rights, buckets or regions.
 
     Args:
-        code: the error's code.
-        operation: what was asked.
-        resource: the ARN or URI that it was asked of.
-        attempts: how often.
+        code: the error code.
+        operation: the operation.
+        resource: ARN or URI that it acted on.
+        attempts: number of tries.
         status: HTTP status of the answer.
         said: the server's message.
     """
@@ -177,23 +177,23 @@ _WORDS = re.compile(r"[^A-Za-z0-9 .,:;()/-]+")
 
 
 def message_of(body: bytes, field: str = "Message") -> str:
-    """Return the message of an error's document, or another field of it; empty where it has none."""
+    """Return the message in an error document, or another field of it; empty if it has none."""
     match = re.search(rf"<{field}>([^<]{{1,1000}})</{field}>".encode(), body[:8192])
     return unescape(match[1].decode("utf-8", "replace")) if match else ""
 
 
 OF_PAGES = re.compile("html|json|text/plain", re.IGNORECASE)
-"""Types of content that S3 has for no answer but an object's."""
+"""Content types that S3 uses only for objects."""
 OF_NO_S3 = frozenset({204, 302, 303, 511})
-"""Statuses that S3 answers a listing and the reading of an object with never: those of logins and proxies."""
+"""Statuses that S3 never uses for listings or reads, but logins and proxies do."""
 
 
 def is_foreign(body: bytes, kind: str = "") -> bool:
-    """Whether a refusal is not one that S3 gives: a page of a proxy, a login, another kind of server.
+    """Whether a refusal is not from S3: a page of a proxy, a login, another kind of server.
 
     Args:
-        body: of the answer.
-        kind: its content type, as far as the server says one.
+        body: body of the answer.
+        kind: its content type, if known.
     """
     if "html" in kind.lower():
         return True
@@ -202,22 +202,22 @@ def is_foreign(body: bytes, kind: str = "") -> bool:
     return is_refused_plain(beginning) or (bool(beginning) and is_page)
 
 
-# What Go's servers, nginx, Apache and Jetty say to plain HTTP at a port of TLS.
+# Answers of Go servers, nginx, Apache and Jetty to plain HTTP at a TLS port.
 _OF_TLS = re.compile(rb"HTTP request (?:was sent )?to (?:an )?HTTPS|speaking plain HTTP to an SSL", re.IGNORECASE)
 
 
 def is_refused_plain(body: bytes) -> bool:
-    """Whether a server says that it wants TLS."""
+    """Whether a server answered that it wants TLS."""
     return _OF_TLS.search(body) is not None
 
 
 def other_protocol(url: str = "", *, secure: bool = False, altered: str = "") -> errors.EndpointError:
-    """Return the error for TLS spoken to a server of plain HTTP, or the other way around.
+    """Return the error for TLS sent to a server of plain HTTP, or the other way around.
 
     Args:
-        url: the endpoint as it is right, where that is known.
+        url: the right endpoint, if known.
         secure: whether the server wants TLS.
-        altered: the name of the connection, where it exists already.
+        altered: name of the connection, if it exists already.
     """
     message = "the server expects HTTPS, and the request was plain HTTP" if secure else "the server does not speak TLS"
     scheme = ("http://", "https://") if secure else ("https://", "http://")
@@ -228,7 +228,7 @@ def other_protocol(url: str = "", *, secure: bool = False, altered: str = "") ->
 
 
 def not_from_s3(status: int, server: str, body: bytes = b"") -> errors.EndpointError:
-    """Return the error for an answer that S3 does not give: its status, who gave it, and the title of its page."""
+    """Return the error for an answer that is not from S3: its status, server, and page title."""
     if is_refused_plain(body[:4096]):
         return other_protocol(secure=True)
     match = _TITLE.search(body[:4096])

@@ -1,4 +1,4 @@
-"""The session's connections, and what depends on them."""
+"""The connections of a session, and the tables and jobs that depend on them."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ def _in_path(names: Sequence[str], location: Location) -> str:
 
 
 class Registry:
-    """Connections by name without case, in the order of their making.
+    """Connections by name, ignoring case, in order of creation.
 
-    All members may be used from any thread. What was bound may be out of date when it is done: another thread may have
-    made, changed or dropped the connection meanwhile, so each change looks again, in one step with the change.
+    All members can be used from any thread. Another thread may have created, changed or dropped a connection since a
+    statement was bound, so each change checks again, in one step with the change.
 
     Args:
-        settings: DEFAULT_CONNECTION of these is the name of the default; it need not be there yet.
+        settings: their DEFAULT_CONNECTION names the default, which need not exist yet.
 
     Attributes:
-        offer: makes a connection of the default credentials chain, or None where that has none.
-        made_by_default: is called when it was taken.
-        chosen_by_age: is called with the name of the oldest, the first time that it is meant for no other reason.
+        offer: makes a connection from the default credentials chain, or returns None if that has no credentials.
+        made_by_default: called when such a connection was added.
+        chosen_by_age: called with the name of the oldest connection, when it is first chosen only for being the oldest.
     """
 
     def __init__(self, settings: SettingValues | None = None) -> None:
@@ -74,7 +74,7 @@ class Registry:
         """Return the connection of that name.
 
         Raises:
-            ConnectionNotFoundError: there is none; the message names the nearest.
+            ConnectionNotFoundError: there is none; the message names the most similar one.
         """
         connection = self._connections.get(name.casefold())
         if connection is None and name == DEFAULT_S3 and self.fallback():
@@ -84,7 +84,7 @@ class Registry:
         return connection
 
     def fallback(self) -> str | None:
-        """Return the connection that is made when one is needed and there is none, or None where it cannot be.
+        """Return the name of the connection made if there is none, or None if it cannot be made.
 
         Raises:
             CredentialsError: the default credentials chain is broken.
@@ -95,7 +95,7 @@ class Registry:
         return DEFAULT_S3 if self._offered is not None else None
 
     def _by_default(self) -> Connection:
-        """Return the connection of the default credentials chain, made now."""
+        """Make and return the connection from the default credentials chain."""
         offered, self._offered = self._offered, None
         if offered is None:
             return self.get(DEFAULT_S3)
@@ -105,13 +105,13 @@ class Registry:
 
     @whole
     def put(self, connection: Connection, *, replace: bool = True) -> tuple[Connection, bool]:
-        """Keep a connection; one of the same name becomes it, so that its handles and dependents go on.
+        """Add a connection; an existing one of its name takes it over, so that handles and dependents stay valid.
 
         Returns:
-            The connection that is there now, and whether it was before.
+            The connection now registered, and whether it existed before.
 
         Raises:
-            ConnectionExistsError: there is one of the name, and it is not to be replaced.
+            ConnectionExistsError: one of the name exists and must not be replaced.
         """
         with self._lock:
             old = self._connections.get(connection.name.casefold())
@@ -126,11 +126,11 @@ class Registry:
 
     @whole
     def change(self, name: str, before: object, candidate: Connection) -> Connection:
-        """Have a connection become another, if it still is in the state that the other was made from.
+        """Replace a connection's settings, if it is still in the state from which the candidate was made.
 
         Raises:
-            ConnectionNotFoundError: there is none of that name any more.
-            ConnectionExistsError: it is another one by now.
+            ConnectionNotFoundError: it no longer exists.
+            ConnectionExistsError: it has changed since.
         """
         with self._lock:
             connection = self.get(name)
@@ -141,14 +141,14 @@ class Registry:
 
     @whole
     def rename(self, name: str, new_name: str) -> None:
-        """Give a connection another name; it keeps its place, its dependents and its handles.
+        """Rename a connection; its place, dependents and handles stay.
 
         Raises:
-            ConnectionNotFoundError: there is none of that name any more.
+            ConnectionNotFoundError: it no longer exists.
             ConnectionExistsError: the new name is taken.
         """
         old, new = name.casefold(), new_name.casefold()
-        self.get(name)  # as of `use`
+        self.get(name)  # as in `use`
         with self._lock:
             connection = self.get(name)
             if old != new and new in self._connections:
@@ -160,11 +160,11 @@ class Registry:
                 self._settings["DEFAULT_CONNECTION"] = new_name
 
     def droppable(self, name: str, *, cascade: bool) -> tuple[Usage, ...]:
-        """Return what depends on a connection that is to be dropped.
+        """Return what depends on a connection about to be dropped.
 
         Raises:
-            ConnectionNotFoundError: there is none of that name.
-            ConnectionInUseError: something depends on it, and is not to be dropped.
+            ConnectionNotFoundError: it does not exist.
+            ConnectionInUseError: something depends on it, and `cascade` is False.
         """
         connection, usages = self.get(name), self.usages(name)
         if usages and not cascade:
@@ -173,11 +173,11 @@ class Registry:
 
     @whole
     def drop(self, name: str, *, cascade: bool = True) -> tuple[Usage, ...]:
-        """Forget a connection; the caller drops what depended on it, which is returned.
+        """Remove a connection; the caller drops its dependents, which are returned.
 
         Raises:
-            ConnectionNotFoundError: there is none of that name any more.
-            ConnectionInUseError: something depends on it, and is not to be dropped.
+            ConnectionNotFoundError: it no longer exists.
+            ConnectionInUseError: something depends on it, and `cascade` is False.
         """
         key = name.casefold()
         with self._lock:
@@ -192,7 +192,7 @@ class Registry:
 
     @whole
     def depend(self, name: str, usage: Usage) -> None:
-        """Record that a table or job depends on a connection, which may be yet to come."""
+        """Record that a table or job depends on a connection, which need not exist yet."""
         with self._lock:
             self._depend(name, usage)
 
@@ -203,7 +203,7 @@ class Registry:
 
     @whole
     def depend_only(self, names: Iterable[str], usage: Usage) -> None:
-        """Record that a table or job depends on these connections, and no others."""
+        """Record that a table or job depends on these connections and no others."""
         with self._lock:
             self._release(usage)
             for name in names:
@@ -221,27 +221,27 @@ class Registry:
             usages[:] = [each for each in usages if (each.kind, each.name.casefold()) != gone]
 
     def usages(self, name: str) -> tuple[Usage, ...]:
-        """Return what depends on a connection."""
+        """Return the tables and jobs that depend on a connection."""
         return tuple(self._usages.get(name.casefold(), ()))
 
     @property
     def default(self) -> str | None:
-        """The connection that USE CONNECTION set."""
+        """The connection set by USE CONNECTION."""
         connection = self._connections.get(self._default)
         return connection.name if connection is not None else None
 
     @whole
     def use(self, name: str) -> None:
         """Make a connection the default."""
-        self.get(name)  # which makes that of the chain, where that is meant
+        self.get(name)  # makes the default chain's connection, if that is meant
         with self._lock:
             self._settings["DEFAULT_CONNECTION"] = self.get(name).name
 
     def chosen(self, location: Location | None = None) -> Connection:
-        """Return the connection of a path that names none, or of a statement.
+        """Return the connection for a path without one, or for a statement.
 
         Raises:
-            ConnectionNotFoundError: there is none, or the display filters of several hold the location.
+            ConnectionNotFoundError: there is none, or the display filters of several contain the location.
         """
         if (connection := self._connections.get(self._default)) is not None:
             return connection
@@ -250,14 +250,14 @@ class Registry:
         return self.get(self.taken(meant(self.known(), location, _in_path)))
 
     def taken(self, choice: Meant) -> str:
-        """Return the name of a connection that is meant; where nothing but its age speaks for it, that is said once."""
+        """Return the name of the chosen connection; if only its age speaks for it, report that once."""
         if choice.by_age and not self._said_by_age:
             self._said_by_age = True
             self.chosen_by_age(choice.name)
         return choice.name
 
     def endpoints(self) -> dict[str, str | None]:
-        """Return the server of each connection by its name, whatever says so; None for AWS."""
+        """Return the server of each connection by name; None for AWS."""
         servers = {}
         for connection in self:
             with suppress(S3ConnError):
@@ -265,10 +265,10 @@ class Registry:
         return servers
 
     def pasted(self, text: str) -> Pasted:
-        """Read a location in any of its forms that no statement names a connection for.
+        """Read a location in any form, for a statement that names no connection.
 
         Raises:
-            NotALocationError: it is none, or a URL of another server than it would be read on.
+            NotALocationError: it is not a location, or a URL of another server than it would be read from.
         """
         servers = self.endpoints()
         place = pasted(text, filter(None, servers.values()))
@@ -279,10 +279,10 @@ class Registry:
 
     @whole
     def known(self) -> list[Known]:
-        """Return the connections as the binder sees them."""
+        """Return the connections for the binder."""
         with self._lock:
             return [Known(each.name, each.options, self.usages(each.name)) for each in self]
 
 
 of_process: Callable[[], Registry] | None = None
-"""Gives the connections of this process's session, for whom a name was given; None before there is a session."""
+"""Returns the registry of this process's session, for names given in Python; None before there is a session."""

@@ -1,8 +1,8 @@
-"""Requests as botocore makes them: a template once, a signature for each, and what answers in place of a server.
+"""Sign requests from templates that botocore makes once, and detect stand-ins for the server.
 
-Mocks, stubs and recorded answers are asked as botocore asks them, so that where it would send nothing a listing sends
-nothing either. What botocore asks before it sends answers with bytes, as a server does; where its call itself is
-replaced, the answer is written as the document that it stands for.
+Mocks, stubs and recorders are asked as botocore asks them, so that a listing sends nothing where botocore would send
+nothing. Handlers that botocore asks before sending answer with bytes, as a server does; if the call itself is
+replaced, its result is written as the document that a server would send.
 """
 
 from __future__ import annotations
@@ -51,10 +51,10 @@ _EMPTY_SHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b85
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A request as botocore made it: all but the query, and what its signature needs.
+    """A request as botocore made it, without its query, and what signing needs.
 
-    The `url` of a request for objects ends where their keys begin. `identity` gives the session credentials that a
-    directory bucket's requests are signed with, renewed as they expire; `auth_path` is what older signatures are over.
+    The `url` of a request for objects ends where the key begins. `identity` gives the session credentials for a
+    directory bucket, renewed as they expire; older signatures are over `auth_path`.
     """
 
     url: str
@@ -67,12 +67,12 @@ class Template:
     auth_path: str = ""
 
     def url_of(self, key: str, query: str) -> str:
-        """Return the URL for a key and a query, both percent-encoded, either of which may be empty."""
+        """Return the URL for a key and a query, both percent-encoded and possibly empty."""
         return f"{self.url}{key}?{query}" if query else f"{self.url}{key}"
 
 
 class _Kept(threading.local):
-    """What this thread is capturing."""
+    """The request being captured in this thread."""
 
     wanted = False
     signing: tuple[str, str, Any]
@@ -85,7 +85,7 @@ _kept = _Kept()
 
 
 class _Nothing:
-    """A body for the answer to a request that was not sent."""
+    """An empty body, for the answer to a request that was not sent."""
 
     def stream(self, *_: Any, **__: Any) -> list[bytes]:
         return [b'<ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"/>']
@@ -93,10 +93,10 @@ class _Nothing:
 
 def _before_sign(request: Any, signing_name: str, region_name: str, signature_version: Any, **_: Any) -> None:
     if _kept.wanted:
-        # What the endpoint asks for counts before what the client was made for: an ARN names its region and service.
+        # The endpoint's own region and service take precedence over the client's: an ARN names them.
         asked = request.context.get("signing", {})
         region, service = asked.get("region") or region_name, asked.get("signing_name") or signing_name
-        # A directory bucket's session is put in by botocore's own handler, which comes after this one.
+        # The session of a directory bucket is added later, by botocore's own handler.
         _kept.signing, _kept.asked = (region, service, signature_version), asked
         _kept.auth_path = request.auth_path or ""
 
@@ -109,14 +109,14 @@ def _before_send(request: Any, **_: Any) -> AWSResponse | None:
 
 
 def let_capture(client: Any) -> None:
-    """Prepare a new client. Done later, while other threads use it, botocore's cache of handlers may miss it."""
+    """Prepare a new client; once threads use it, botocore's cache of handlers may miss new ones."""
     for operation in CAPTURED:
         client.meta.events.register(f"before-sign.s3.{operation}", _before_sign)
         client.meta.events.register_first(f"before-send.s3.{operation}", _before_send)
 
 
 CAPTURED = ("ListObjectsV2", "GetObject", "HeadObject", "GetObjectTagging")
-"""Operations whose requests are made of a template."""
+"""Operations whose requests are made from templates."""
 _ANY_KEY = "any-key"
 
 
@@ -124,7 +124,7 @@ def capture(client: Any, bucket: str, operation: str = "ListObjectsV2") -> Templ
     """Return the request that a client would send for a bucket, or for an object in it.
 
     Raises:
-        S3ConnError: it cannot be made, for want of credentials or because the name fits no endpoint.
+        S3ConnError: it cannot be made, because there are no credentials or the name fits no endpoint.
     """
     _kept.wanted = True
     try:
@@ -156,7 +156,7 @@ def _identity(asked: Mapping[str, Any]) -> Callable[[], Any] | None:
 
 
 def _with_host_in_lower_case(url: str) -> str:
-    """Return the host as it is signed; not every HTTP library sends it so by itself."""
+    """Return the URL with its host as it is signed, since not every HTTP library lowers it."""
     scheme, _, rest = url.partition("://")
     host, slash, path = rest.partition("/")
     return f"{scheme}://{host.lower()}{slash}{path}"
@@ -177,7 +177,7 @@ _NONE: Mapping[str, str] = MappingProxyType({})
 
 
 class Signer:
-    """Signs requests of one template with one set of credentials.
+    """Signs requests from one template with one set of credentials.
 
     Args:
         template: the request without its query.
@@ -199,16 +199,16 @@ class Signer:
         self._path_at = len(scheme) + len("://") + len(rest.partition("/")[0])
 
     def made_for(self, template: Template, credentials: Any) -> bool:
-        """Whether it signs such requests with these credentials."""
+        """Whether it signs requests from this template with these credentials."""
         return template is self._template and credentials == self._credentials
 
     def sign(self, query: str = "", key: str = "", headers: Mapping[str, str] = _NONE) -> SignedRequest:
         """Sign a request.
 
         Args:
-            query: percent-encoded.
-            key: of the object, percent-encoded.
-            headers: beside those of the template.
+            query: query, percent-encoded.
+            key: key of the object, percent-encoded.
+            headers: headers in addition to the template's.
         """
         url = self._template.url_of(key, query)
         if self._names is None:
@@ -244,7 +244,7 @@ class Signer:
             self._names = ";".join(self._values)
 
     def _signature(self, url: str, stamp: str, headers: Mapping[str, str]) -> tuple[str, str]:
-        """The names of the headers that are signed, and the signature."""
+        """Return the names of the signed headers, and the signature."""
         names, headings = self._headings(tuple(headers))
         address, _, query = url.partition("?")
         own = {_DATE: stamp, **headers} if headers else {_DATE: stamp}
@@ -263,7 +263,7 @@ class Signer:
         return names, hmac.digest(self._signing_key(stamp[:8]), text.encode(), "sha256").hex()
 
     def _headings(self, own: tuple[str, ...]) -> tuple[str, list[tuple[str, str]]]:
-        """The names of all headers, and each line of them: whole, or up to the value of one of a request's own."""
+        """Return the names of all headers, and their lines: complete, or up to a value that varies by request."""
         if own not in self._of:
             mine = {name.lower(): name for name in own} | {_DATE: _DATE}
             names = sorted(self._values.keys() | mine.keys())
@@ -293,32 +293,32 @@ _PARAMETERS = {
     "key-marker": "KeyMarker",
     "version-id-marker": "VersionIdMarker",
 }
-# Texts of an answer that are keys, or parts of them: percent-encoded, since XML cannot hold every one.
+# Texts of an answer that are keys or parts of keys: percent-encoded, since XML cannot hold every key.
 _KEYS = {"Prefix", "Delimiter", "StartAfter", "Key", "KeyMarker", "NextKeyMarker"}
 
 
 def operation_of(query: Query) -> str:
-    """The name of the operation that a query of a bucket asks for."""
+    """Return the operation that a query of a bucket stands for."""
     return "ListObjectVersions" if any(name == "versions" for name, _ in query) else "ListObjectsV2"
 
 
 def replaces_calls(client: Any, operation: str = "ListObjectsV2") -> bool:
-    """Whether something answers calls of a client before a request is made: a patch, a Stubber, a recorder."""
+    """Whether a client's calls are answered before a request is made: by a patch, a Stubber, a recorder."""
     call = BaseClient._make_api_call  # noqa: SLF001 - what others replace
     return _replaced(call) or has_others(client, f"before-call.s3.{operation}")
 
 
 def stand_in_answer(client: Any, bucket: str, query: Query, sign: Callable[[], SignedRequest]) -> Response | None:
-    """The answer of what stands in for the server; None where there is nothing, and a socket will do.
+    """Return the answer of a stand-in for the server; None if there is none and the request goes by socket.
 
     Args:
-        client: what botocore would ask with.
+        client: the client that botocore would send with.
         bucket: its name, or an access point's ARN.
-        query: of the request.
-        sign: makes the request, where it is looked at.
+        query: query of the request.
+        sign: makes the request, if it is needed.
 
     Raises:
-        S3ConnError: what stands in failed as a server does not.
+        S3ConnError: the stand-in failed in a way that a server does not.
     """
     operation = operation_of(query)
     if replaces_calls(client, operation):
@@ -334,7 +334,7 @@ def stand_in_answer(client: Any, bucket: str, query: Query, sign: Callable[[], S
 
 
 def _asked_before(client: Any, event: str, signed: SignedRequest) -> tuple[Any, Any]:
-    """A request as botocore has it before it is sent, and what an event's handlers answer to it."""
+    """Return a request as botocore has it before sending, and the answer of an event's handlers to it."""
     request = AWSRequest(signed.method, signed.url, headers=dict(signed.headers)).prepare()
     return request, first_non_none_response(client.meta.events.emit(event, request=request))
 
@@ -345,7 +345,7 @@ def _plain_response(answer: Any) -> Response:
 
 
 def object_answer(client: Any, operation: str, sign: Callable[[], SignedRequest]) -> Response | None:
-    """The answer to a request of an object by what is asked before it is sent, such as a mock; None for none."""
+    """Return the answer to a request for an object by handlers asked before sending, such as a mock; None if none."""
     event = f"before-send.s3.{operation}"
     if not has_others(client, event):
         return None
@@ -354,19 +354,19 @@ def object_answer(client: Any, operation: str, sign: Callable[[], SignedRequest]
 
 
 def stands_in(client: Any, operation: str) -> bool:
-    """Whether something within this process may answer requests of an operation."""
+    """Whether something in this process may answer requests of an operation."""
     return has_others(client, f"before-send.s3.{operation}") or sends_otherwise(client, operation)
 
 
 def sends_otherwise(client: Any, operation: str) -> bool:
-    """Whether calls of a client, or what it sends them by, are another's."""
+    """Whether a client's calls, or the way it sends them, were replaced."""
     if replaces_calls(client, operation):
         return True
     return _replaced(type(client._endpoint.http_session).send) or _connects_elsewhere()  # noqa: SLF001
 
 
 def _replaced(function: Any) -> bool:
-    """Whether a function of botocore is another's now."""
+    """Whether a function of botocore was replaced."""
     code = getattr(function, "__code__", None)
     return code is None or not code.co_filename.startswith(_BOTOCORE)
 
@@ -380,10 +380,9 @@ _KNOWN = "_s3conn_magic_listeners"
 
 
 def has_others(client: Any, event: str) -> bool:
-    """Whether somebody else listens to an event of a client.
+    """Whether other handlers than botocore's listen to a client's event.
 
-    What is known is kept by the emitter itself, for as long as it has the same cache: each change of its handlers makes
-    another one.
+    Cached on the emitter as long as it keeps its own cache of handlers, which changes with each new handler.
     """
     emitter = getattr(client.meta.events, "_emitter", client.meta.events)
     stamp = getattr(emitter, "_lookup_cache", None)
@@ -404,7 +403,7 @@ def _listens(emitter: Any, event: str) -> bool:
 
 
 def _called(client: Any, operation: str, bucket: str, query: Query) -> Response:
-    """The answer of the client's own call, as a document."""
+    """Return the answer of the client's own call, as a document."""
     given: dict[str, Any] = {_PARAMETERS[name]: text for name, text in query if name in _PARAMETERS}
     given["MaxKeys"] = int(given["MaxKeys"])
     call = client.list_object_versions if operation == "ListObjectVersions" else client.list_objects_v2

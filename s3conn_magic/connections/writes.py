@@ -1,10 +1,10 @@
-"""What a write is held to: done only in place of what was seen, and encrypted as it was asked for.
+"""Conditions on writes: only in place of the expected object, and encrypted as requested.
 
-Servers differ: AWS keeps conditions; others refuse them, or pass them by without a word. So an object is looked at
-first wherever the server's own care is not sure. What remains then is the time between the look and the request.
+Servers differ: AWS honors conditions; others refuse or silently ignore them. So if the server's check is not certain,
+the object is looked at first; what remains is the time between the look and the request.
 
-S3 repeats the encryption in the answer to every request that begins or makes an object. A server that does not know
-the headers passes them by, and keeps what everybody can read: such a write fails, and what it wrote is deleted.
+S3 confirms the encryption in the answer to every request that begins or makes an object. A server that does not know
+the headers ignores them and stores readable data: such a write fails, and what it wrote is deleted.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from s3conn_magic.locations import Location, visible
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-# What a server says that does not know the header. Whatever else it may mean is said again without the header.
+# Codes of servers that do not know the header; whatever else they mean appears again without the header.
 LACKING = {
     "NotImplemented",
     "501",
@@ -44,22 +44,22 @@ Removed = Literal["deleted", "changed", "gone"]
 
 
 def code_of(error: ClientError) -> str:
-    """Return the code of a refusal; the status, where the answer has no body."""
+    """Return the code of a refusal; the status if the answer has no body."""
     return str(error.response.get("Error", {}).get("Code", ""))
 
 
 def is_unmet(error: ClientError) -> bool:
-    """Whether a request was refused since its condition does not hold."""
+    """Whether a request was refused because its condition does not hold."""
     return code_of(error) in UNMET
 
 
 def is_lacking(error: ClientError) -> bool:
-    """Whether a request was perhaps refused since the server does not know the condition."""
+    """Whether a request may have been refused because the server does not know the condition."""
     return code_of(error) in LACKING
 
 
 def etag_at(client: Any, bucket: str, key: str) -> str | None:
-    """Return the etag of what is there, without quotes, and empty where the server has none; None where nothing is.
+    """Return the etag of an object without quotes, empty if the server has none; None if there is no object.
 
     Raises:
         ClientError: the server refused to tell.
@@ -75,13 +75,13 @@ def etag_at(client: Any, bucket: str, key: str) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class WriteCondition:
-    """Where an object is to be written, and what must be there for it.
+    """Where to write an object, and what must be there.
 
     Attributes:
         client: a client for S3.
-        bucket: its name.
-        key: exact.
-        replaces: etag of the one object that may be there, without quotes; None where nothing may be.
+        bucket: name of the bucket.
+        key: the exact key.
+        replaces: etag, without quotes, of the only object that may be replaced; None if there must be none.
     """
 
     client: Any
@@ -90,14 +90,14 @@ class WriteCondition:
     replaces: str | None = None
 
     def write(self, operation: Callable[..., Any], **parameters: Any) -> tuple[Any, str]:
-        """Have an operation make the object.
+        """Write the object by an operation.
 
         Returns:
-            The answer, and the code by which the server refused the condition, or an empty text. It was done without
-            the condition then, after a look.
+            The answer, and the code with which the server refused the condition, or an empty text. After such a
+            refusal the object was looked at and written without the condition.
 
         Raises:
-            ClientError: the server refused; by `is_unmet`, since something else is there.
+            ClientError: the server refused; if `is_unmet`, another object is there.
         """
         named = {"Bucket": self.bucket, "Key": self.key, **parameters}
         if not self._is_met():
@@ -113,7 +113,7 @@ class WriteCondition:
         return operation(**named), refused
 
     def _conditions(self) -> Iterator[dict[str, str]]:
-        """Yield the condition, and how a server may know it that refuses the first: Ceph compares what is in quotes."""
+        """Yield the condition, then another form for servers that refuse it: Ceph compares what is in the quotes."""
         if self.replaces is None:
             yield {"IfNoneMatch": "*"}
             return
@@ -121,7 +121,7 @@ class WriteCondition:
         yield {"IfMatch": self.replaces}
 
     def _is_met(self, *, certainly: bool = False) -> bool:
-        """Whether what is there is what must be: as far as the identity may look, or `certainly`."""
+        """Whether the expected object is there; if the identity may not look, True unless `certainly`."""
         try:
             return etag_at(self.client, self.bucket, self.key) == self.replaces
         except ClientError as error:
@@ -132,14 +132,14 @@ class WriteCondition:
 
 @dataclass(slots=True)
 class Removal:
-    """Deletes objects of a server only as what was seen of them.
+    """Deletes objects only if they are still those that were seen.
 
-    Whether the server keeps the condition is tried at the first object, right after a look at it: by an etag that no
-    object has. Where it does, no other object needs a look.
+    Whether the server honors the condition is tried on the first object, right after looking at it, with an etag that
+    no object has. If it does, the other objects need no look.
 
     Attributes:
         client: a client for S3.
-        lacking: why there is a look at each object; empty while the server is not known to lack the condition.
+        lacking: why each object is looked at; empty while the server is not known to lack the condition.
     """
 
     client: Any
@@ -147,13 +147,13 @@ class Removal:
     _kept: bool = field(default=False, init=False)
 
     def remove(self, bucket: str, key: str, etag: str, version: str = "") -> Removed:
-        """Delete an object if it still is the one of this etag; or one version of it, which nobody can replace.
+        """Delete an object if it still has this etag, or one version of it, which cannot be replaced.
 
         Args:
-            bucket: its name.
-            key: exact.
-            etag: as the answer gave it that told of the object, with or without quotes.
-            version: its id. The one that is called null can be replaced, so its etag is looked at.
+            bucket: name of the bucket.
+            key: the exact key.
+            etag: etag from the answer about the object, with or without quotes.
+            version: version id. The version `null` can be replaced, so its etag is checked.
 
         Raises:
             ClientError: the server refused.
@@ -179,7 +179,7 @@ class Removal:
         return self._first(named, etag)
 
     def _first(self, named: Mapping[str, str], etag: str) -> Removed:
-        """Delete the first object, and learn what the server makes of the condition."""
+        """Delete the first object, and learn whether the server honors the condition."""
         try:
             self.client.delete_object(**named, IfMatch=_NO_ETAG)
         except ClientError as error:
@@ -214,7 +214,7 @@ class Removal:
         return "deleted"
 
     def _difference(self, named: Mapping[str, str], etag: str) -> Removed | None:
-        """Return what has become of an object that is not the one of this etag any more."""
+        """Return what happened to an object that no longer has this etag; None if it still has."""
         there = etag_at(self.client, named["Bucket"], named["Key"])
         if there is None:
             return "gone"
@@ -222,22 +222,22 @@ class Removal:
 
 
 ENCRYPTION_FIELD = "x-amz-server-side-encryption"
-"""The header of the algorithm; the others begin with it."""
+"""Header of the algorithm, and prefix of the others."""
 ENCRYPTION_METHODS = {"AES256": "SSE-S3", "aws:kms": "SSE-KMS", "aws:kms:dsse": "DSSE-KMS"}
-"""How the algorithms are called."""
+"""Names of the algorithms."""
 _PARTS = {"UploadPart", "UploadPartCopy"}
 _REFUSED = 300
 
 
 @dataclass(frozen=True, slots=True)
 class Encryption:
-    """The encryption that a request asks for, or that an answer tells of.
+    """The encryption requested, or confirmed in an answer.
 
     Attributes:
-        algorithm: of a key that the server has: AES256, aws:kms, …
-        kms_key: a key's ARN, id or alias.
-        customer_algorithm: of a customer's key.
-        customer_key_md5: base64 of that key's MD5.
+        algorithm: algorithm with a key on the server: AES256, aws:kms, …
+        kms_key: ARN, id or alias of the key.
+        customer_algorithm: algorithm with a customer's key.
+        customer_key_md5: MD5 of that key in Base64.
     """
 
     algorithm: str = ""
@@ -247,7 +247,7 @@ class Encryption:
 
     @classmethod
     def of(cls, headers: Mapping[str, Any]) -> Encryption:
-        """Return what headers say."""
+        """Return the encryption in headers."""
         given = {str(name).lower(): _text(value) for name, value in headers.items()}
         names = ("", "-aws-kms-key-id", "-customer-algorithm", "-customer-key-md5")
         return cls(*(given.get(f"{ENCRYPTION_FIELD}{name}", "") for name in names))
@@ -256,7 +256,7 @@ class Encryption:
         return bool(self.algorithm or self.customer_algorithm)
 
     def is_done_by(self, said: Encryption) -> bool:
-        """Whether an answer says that what this asks for was done."""
+        """Whether an answer confirms this encryption."""
         if self.customer_algorithm:
             ours = (self.customer_algorithm, self.customer_key_md5)
             return ours == (said.customer_algorithm, said.customer_key_md5)
@@ -276,7 +276,7 @@ def _text(value: Any) -> str:
 
 
 def _may_be_same_key(asked: str, said: str) -> bool:
-    """Whether two names may be of one KMS key: an alias tells nothing of the id, and a bare id nothing of the ARN."""
+    """Whether two names may mean the same KMS key: an alias tells nothing about the id, nor a bare id about the ARN."""
     if not asked or not said or asked == said:
         return True
     if ("alias/" in asked) != ("alias/" in said):
@@ -291,7 +291,7 @@ def _id_of(key: str) -> str:
 
 
 class NotEncrypted(Exception):  # noqa: N818 - what it becomes is an error
-    """An answer without the encryption that was asked for."""
+    """An answer does not confirm the encryption requested."""
 
     def __init__(self, asked: Encryption, said: Encryption, answer: Mapping[str, Any]) -> None:
         super().__init__()
@@ -299,18 +299,18 @@ class NotEncrypted(Exception):  # noqa: N818 - what it becomes is an error
 
 
 def asked_of(params: Mapping[str, Any], model: Any) -> Encryption | None:
-    """Return what the headers of a writing request ask for, where its answer can tell; whoever put them in."""
+    """Return the encryption that a writing request asks for, whoever set it, if the answer can confirm it."""
     can_tell = model.output_shape and "SSECustomerAlgorithm" in model.output_shape.members
     return Encryption.of(params["headers"]) or None if can_tell else None
 
 
 def asked_at_the_end(kms_key: str) -> Encryption:
-    """Return what the answer that completes an upload must not contradict: the request names no encryption."""
+    """Return what the answer completing an upload must not contradict, as the request names no encryption."""
     return Encryption(algorithm="aws:kms", kms_key=kms_key)
 
 
 def check_answer(asked: Encryption, answered: Any, parsed: Mapping[str, Any], operation: str) -> None:
-    """Refuse an answer that does not tell of the encryption that was asked for.
+    """Check that an answer confirms the encryption requested.
 
     Raises:
         NotEncrypted: it does not.
@@ -323,7 +323,7 @@ def check_answer(asked: Encryption, answered: Any, parsed: Mapping[str, Any], op
 
 
 def undone(client: Any, name: str, operation: str, params: Mapping[str, Any], failure: NotEncrypted) -> EncryptionError:
-    """Undo a write, and say what was asked, what the answer was, and what is there now."""
+    """Undo a write, and return the error with what was requested, what the answer was, and what is there now."""
     where = Location(str(params.get("Bucket", "")), str(params.get("Key", "")))
     asked, said = failure.asked, failure.said
     answer = f"the answer tells of {said}"
