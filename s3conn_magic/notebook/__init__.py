@@ -1,1 +1,1 @@
-"""The cell magic."""
+"""IPython integration: the magics, completion, colours, and redaction of the history."""

@@ -1,4 +1,4 @@
-"""What Tab offers of this kernel and this machine: names of variables, buckets and keys, and paths for `--file`."""
+"""Candidates for Tab from the kernel and the machine: variables, buckets, keys, and files for `--file`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _MOST = 1_000
 
 
 class FileGiven(NamedTuple):
-    """What follows `--file`: the rest of its line from the offset `start` on, which is the path, quoted or not."""
+    """The text after `--file`, up to the end of its line; `start` is its offset."""
 
     start: int
     written: str
@@ -38,10 +38,10 @@ class FileGiven(NamedTuple):
 
     @property
     def path(self) -> str:
-        """The path without the quotes around it.
+        """The path without quotes.
 
         Raises:
-            S3ConnError: there is none, or statements besides it.
+            S3ConnError: there is no path, or there are statements besides it.
         """
         if not self.alone:
             hint = f"%upsql {FLAG} setup.usql; other statements have their own cell."
@@ -55,9 +55,9 @@ class FileGiven(NamedTuple):
 
 
 def file_given(text: str) -> FileGiven | None:
-    """Return the file that a cell's statements are read from; None where they stand in the cell.
+    """Return the file that a cell runs, or None if it has statements of its own.
 
-    Below a cell's first line, `--file` is a comment like any other unless it is all there is.
+    After a cell's first line, `--file` is an ordinary comment, unless the cell has nothing else.
     """
     match = _FILE.fullmatch(text)
     if match is None:
@@ -67,13 +67,13 @@ def file_given(text: str) -> FileGiven | None:
 
 
 def flag_begun(text: str) -> str:
-    """Return the part of `--file` that a text without statements ends in; empty for none of it."""
+    """Return the beginning of `--file` that is the only text, or an empty text."""
     begun = text.strip()
     return begun if begun.startswith("-") and begun != FLAG and FLAG.startswith(begun) else ""
 
 
 class PathBegun(NamedTuple):
-    """A path up to the cursor: the quote it begins with, its folder with the last `/`, and the name after that."""
+    """A path up to the cursor: its opening quote, its folder with the last `/`, and the name after that."""
 
     quote: str
     folder: str
@@ -81,27 +81,27 @@ class PathBegun(NamedTuple):
 
     @classmethod
     def of(cls, written: str) -> PathBegun:
-        """Return the parts of what is written of it."""
+        """Split a path."""
         quote = written[:1] if written[:1] and written[:1] in _QUOTES else ""
         folder, slash, name = written[len(quote) :].rpartition("/")
         return cls(quote, folder + slash, name)
 
     @property
     def place(self) -> str:
-        """The folder as an absolute path, from the working directory or the home folder on."""
+        """The folder as an absolute path."""
         return os.path.abspath(Path(self.folder or ".").expanduser())  # noqa: PTH100 - `..` of a path as it is typed
 
     def found_in(self, names: tuple[str, ...]) -> Iterator[str]:
-        """Yield those of the folder's names that the path may go on with; hidden ones once a dot is typed."""
+        """Yield the names that complete the path; hidden ones only after a dot."""
         for name in names:
             if name.startswith(self.name) and (self.name or not name.startswith(".")):
                 yield name
 
 
 def names_in(place: str) -> tuple[str, ...]:
-    """Return files of statements in a folder, then the folders in it with their `/`; each by name, a thousand at most.
+    """Return the statement files in a folder, then its folders with a `/`, each by name, at most a thousand in all.
 
-    What a path could not be typed with, such as a name that begins with a space, is left out.
+    Names that a path cannot be typed with, such as one with a leading space, are left out.
     """
     with os.scandir(place) as entries:
         there = sorted((entry.is_dir(), entry.name) for entry in islice(entries, 100 * _MOST) if _is_wanted(entry))
@@ -115,12 +115,12 @@ def _is_wanted(entry: os.DirEntry[str]) -> bool:
 
 _OPTION_OF, _COLUMNS_OF = "option of ", "columns of "
 _FRAMES = {"pandas", "polars", "pyarrow", "s3conn_magic"}
-_MOST_KEPT = 500
-_MOST_UNDER_WAY = 8
+_ANSWERS_AT_MOST = 500
+_LOOKUPS_AT_MOST = 8
 
 
 class _Answer:
-    """One that is under way, or has come."""
+    """An answer that is being fetched, or has arrived."""
 
     def __init__(self) -> None:
         self.asked_at = time.monotonic()
@@ -139,12 +139,12 @@ class _Answer:
 
 
 class Soon:
-    """Runs work in daemon threads, and waits for each answer for a moment only.
+    """Runs look-ups in daemon threads, and waits only briefly for each answer.
 
     Args:
-        wait: seconds from the beginning of the work in which its answer is waited for.
-        keep: seconds an answer is good for.
-        keep_failure: seconds until work that failed is tried again.
+        wait: seconds to wait for an answer, from the start of its look-up.
+        keep: seconds that an answer stays valid.
+        keep_failure: seconds until a failed look-up is tried again.
     """
 
     def __init__(self, *, wait: float = 0.2, keep: float = 60.0, keep_failure: float = 10.0) -> None:
@@ -155,12 +155,12 @@ class Soon:
         self._lock = threading.Lock()
 
     def kept(self, key: Hashable) -> Any:
-        """Return the answer, if it is there already; else None."""
+        """Return the answer if it has arrived, else None."""
         answer = self._answers.get(key)
         return answer.value if answer and answer.come.is_set() and not self._is_old(answer) else None
 
     def ask(self, key: Hashable, work: Callable[[], Any]) -> Any:
-        """Return the answer, if it is there or comes in time; else None. Work on the same key is not begun twice."""
+        """Return the answer if it has arrived or arrives in time, else None. Never repeats a running look-up."""
         with self._lock:
             answer = self._answers.get(key)
             if answer is None or self._is_old(answer):
@@ -175,19 +175,19 @@ class Soon:
         return answer.came_at is not None and time.monotonic() > answer.came_at + keep
 
     def _begin(self, key: Hashable, work: Callable[[], Any]) -> _Answer | None:
-        """Begin the work, unless too much is under way."""
+        """Start the look-up, unless too many are running."""
         self._forget()
-        if sum(not answer.come.is_set() for answer in self._answers.values()) >= _MOST_UNDER_WAY:
+        if sum(not answer.come.is_set() for answer in self._answers.values()) >= _LOOKUPS_AT_MOST:
             return None
         answer = self._answers[key] = _Answer()
         threading.Thread(target=answer.find, args=(work,), name="s3conn_magic completion", daemon=True).start()
         return answer
 
     def _forget(self) -> None:
-        """Let go of what is old, and of the oldest of too many."""
+        """Drop expired answers, and the oldest if there are too many."""
         for key in [key for key, answer in self._answers.items() if self._is_old(answer)]:
             del self._answers[key]
-        for key in [*self._answers][: max(0, len(self._answers) - _MOST_KEPT)]:
+        for key in [*self._answers][: max(0, len(self._answers) - _ANSWERS_AT_MOST)]:
             del self._answers[key]
 
 
@@ -196,12 +196,12 @@ _VALUES = (str, int, list, tuple)
 
 
 def offered(text: str, at: int, around: KernelSurroundings) -> tuple[int, Iterable[tuple[str, str]]]:
-    """Return where the word before the cursor begins, and what may stand there, each with its kind.
+    """Return the start of the word before the cursor, and its candidates, each with its kind.
 
     Args:
         text: the statements of a cell.
         at: the cursor's offset.
-        around: the names of the kernel.
+        around: source of the kernel's names.
     """
     if paths := _file(text, at, around):
         return paths
@@ -211,7 +211,7 @@ def offered(text: str, at: int, around: KernelSurroundings) -> tuple[int, Iterab
 
 
 def _file(text: str, at: int, around: KernelSurroundings) -> tuple[int, list[tuple[str, str]]] | None:
-    """Return the last segment of the path that `--file` takes, and `--file` itself; None where statements stand."""
+    """Complete the path of `--file`, or `--file` itself; return None in a cell of statements."""
     given = file_given(text)
     if given is None or at < given.start:
         flag = flag_begun(text[:at]) if not text[at:].strip() else ""
@@ -224,30 +224,30 @@ def _file(text: str, at: int, around: KernelSurroundings) -> tuple[int, list[tup
 
 
 class KernelSurroundings:
-    """What completion offers besides words of the language; see `language.completion.Surroundings`.
+    """Names in the kernel and session for completion; see `language.completion.Surroundings`.
 
-    Names of a kind that is not known here are those of the session's attribute of that name in the plural, such as
-    `tables`: names, or things that have one.
+    For a kind not handled here, such as `job`, the names come from the session's attribute with the plural name: texts,
+    or objects with a `name`.
     """
 
     def __init__(self, shell: InteractiveShell, session: Callable[[], Session | None]) -> None:
         self._shell = shell
         self._session = session
         self._soon = Soon()
-        # A folder answers at once, but one on a network that is down; what is saved in it is to be seen.
+        # Folders answer at once, except on a dead network drive; and newly saved files must show up.
         self._folders = Soon(keep=_FOLDER_SECONDS, keep_failure=_FOLDER_SECONDS)
         self._kinds: dict[str, Callable[[], Iterable[str]]] = {
             "variable": self._variables,
             "environment variable": lambda: sorted(os.environ),
-            "profile": partial(self._configured, "profiles"),
-            "region": partial(self._configured, "regions"),
+            "profile": partial(self._configured_names, "profiles"),
+            "region": partial(self._configured_names, "regions"),
             "table": self._tables,
             "frame": self._frames,
             "function": self._functions,
         }
 
     def names(self, kind: str) -> Iterable[str]:
-        """Return names of a kind; none where they cannot be had."""
+        """Return the names of a kind; none if they cannot be looked up."""
         if kind in self._kinds:
             return self._kinds[kind]()
         if kind.startswith(_OPTION_OF):
@@ -275,7 +275,7 @@ class KernelSurroundings:
         return [name for name, value in [*names.items()] if _is_frame(value) and name not in hidden and name[:1] != "_"]
 
     def _columns(self, source: str) -> list[str]:
-        """Return the columns of a frame of that name, else of a table or a path, as far as they are known here."""
+        """Return the columns of a frame, or else of a table or path, as far as they are known without a request."""
         value = self._shell.user_ns.get(source)
         if _is_frame(value):
             names: Iterable[object] = getattr(value, "column_names" if hasattr(value, "column_names") else "columns")
@@ -286,7 +286,7 @@ class KernelSurroundings:
         return self._folders.ask(("columns", source), lambda: session.queries.columns_of(source)) or []
 
     def _variables(self) -> list[str]:
-        """Return variables of the user that may be a value of a statement."""
+        """Return the user's variables that can be values in a statement."""
         hidden, names = self._shell.user_ns_hidden, self._shell.user_ns
         return [
             name
@@ -294,7 +294,7 @@ class KernelSurroundings:
             if isinstance(value, _VALUES) and name not in hidden and name.isidentifier() and not name.startswith("_")
         ]
 
-    def _configured(self, kind: str) -> tuple[str, ...]:
+    def _configured_names(self, kind: str) -> tuple[str, ...]:
         def work() -> tuple[str, ...]:
             from s3conn_magic.connections import probe
 
@@ -304,12 +304,12 @@ class KernelSurroundings:
         return self._soon.ask(kind, work) or ()
 
     def names_in(self, place: str) -> tuple[str, ...]:
-        """Return files of statements and folders in a folder of this machine."""
+        """Return the statement files and folders in a local folder."""
         names: tuple[str, ...] | None = self._folders.ask(place, partial(names_in, place))
         return names or ()
 
     def below(self, connection: str | None, place: Location | None, beginning: str) -> Iterable[str]:
-        """Return what there is below a place, within the display filters."""
+        """Return what lies below a location, within the display filters."""
         chosen = self._connection(connection)
         if chosen is None:
             return ()
@@ -318,11 +318,11 @@ class KernelSurroundings:
             return [location.uri for location in filters] if filters else self._buckets(chosen)
         wanted = type(place)(place.bucket, place.key + beginning)
         if filters and not any(location.covers(wanted) for location in filters):
-            return sorted(set(_towards(filters, wanted, place)))
+            return sorted(set(_segments_towards(filters, wanted, place)))
         return self._below(chosen, place, beginning)
 
     def _connection(self, name: str | None) -> Connection | None:
-        """Return the connection of that name; without one the default, or the one that was made first."""
+        """Return the connection of that name; without a name the default one, or the oldest."""
         session = self._session()
         if session is None:
             return None
@@ -341,7 +341,7 @@ class KernelSurroundings:
         return self._soon.ask((connection.state_token, ""), work) or ()
 
     def _below(self, connection: Connection, place: Location, beginning: str) -> Iterable[str]:
-        """Return names from the kept answer to a shorter beginning, if that was complete; else by a request."""
+        """Filter a complete earlier answer for a shorter beginning if there is one, else look it up."""
         state = connection.state_token
         for length in range(len(beginning)):
             kept = self._soon.kept((state, place, beginning[:length]))
@@ -358,13 +358,13 @@ class KernelSurroundings:
 
 
 def _is_frame(value: object) -> bool:
-    """Whether a variable is one that queries read by its name; properties of other classes are not asked for."""
+    """Whether queries can read a variable by name; checks only the class, and no properties of unknown classes."""
     kind = type(value)
     return kind.__module__.partition(".")[0] in _FRAMES and (hasattr(kind, "columns") or hasattr(kind, "column_names"))
 
 
-def _towards(filters: Iterable[Location], wanted: Location, place: Location) -> Iterator[str]:
-    """Yield the next segments on the way to the display filters."""
+def _segments_towards(filters: Iterable[Location], wanted: Location, place: Location) -> Iterator[str]:
+    """Yield the next segments of paths to the display filters."""
     for location in filters:
         if wanted.covers(location):
             segment, slash, _ = location.key[len(place.key) :].partition("/")

@@ -1,9 +1,8 @@
-"""A cell without the secrets of the statements in it, as typed or as IPython made it Python.
+"""Mask the secrets of statements in a cell, as typed or as IPython transformed it to Python.
 
-It is read once, in time that is linear in its length; one that is longer than anybody types is kept as it is, or, where
-it could hold a secret, not at all. In a line or cell of our magic all is masked that may be a secret; everywhere else,
-in other magics, strings and comments, a statement is known by its shape, and masked where a secret is given to an
-option in it.
+A cell is read once, in time linear in its length. A cell longer than anybody types is kept as it is or, if it might
+hold a secret, not at all. In the lines and cells of our magic everything that may be a secret is masked. Elsewhere (in
+other magics, strings and comments) a statement is recognised by its form, and masked if it sets a secret option.
 """
 
 from __future__ import annotations
@@ -20,16 +19,16 @@ from s3conn_magic.secrets import MASK
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-_LONGEST = 32_768
-# A cell in a call in a cell in a call; each is shorter than what it stands in.
-_DEEPEST = 4
-# So many lines of statements nobody writes among Python either.
-_MOST_STATEMENTS = 500
+_MAX_LENGTH = 32_768
+# A cell in a call in a cell in a call; each is shorter than its container.
+_MAX_DEPTH = 4
+# Nobody writes more lines of statements among Python.
+_MAX_STATEMENTS = 500
 
-# `upsql`, and what is typed for it by mistake.
+# `upsql` and its likely misspellings.
 _NAME = r"\w{0,2}upsql\w{0,2}(?!\w)"
 _INTO = r"(?:[^\S\n]*+[a-z_]\w*+[^\S\n]*+<<)?+"
-_OURS = rf"""
+_MAGICS = rf"""
     (?P<body>^[^\S\n]*+%%{_NAME}{_INTO})
   | (?P<late>\brun_line_magic\(\s*['"]%{_NAME}['"][^\n]*+)
   | (?P<within>(?<![^\s=(,;:])%{{1,2}}{_NAME}{_INTO})
@@ -38,26 +37,26 @@ _OURS = rf"""
 _CALL = re.compile(r"\brun_(?:cell|line)_magic\(\s*(['\"])%?(?P<name>\w+)\1")
 
 
-def _shape(gap: str, start: str = r"\b") -> str:
-    """Return an expression for the beginning of a statement that makes or alters a connection, words `gap` apart."""
+def _statement_regex(gap: str, start: str = r"\b") -> str:
+    """Return a regex for the beginning of a CREATE or ALTER CONNECTION, its words separated by `gap`."""
     verb = rf"{start}(?:CREATE|ALTER){gap}(?:OR{gap}REPLACE{gap})?+"
     return rf"(?:{verb}(?:S3\b(?:{gap}CONNECTION\b)?|(?:\w++{gap})?CONNECTION\b)|{start}S3{gap}CONNECTION\b)"
 
 
-_REMARK = r"--[^\n]{0,80}\n|/\*[^*]{0,80}\*/"
-_SHAPE = _shape(rf"(?:\s|{_REMARK})++")
-_WHOLE_SHAPE = re.compile(r"\b(?:CREATE|ALTER)\b.*\bS3\b.*\bCONNECTION\Z", re.IGNORECASE | re.ASCII | re.DOTALL)
-_BEGIN = re.compile(rf"{_SHAPE}|{SECRET_GIVEN.pattern}", re.IGNORECASE | re.ASCII)
-_SHAPED = re.compile(_SHAPE, re.IGNORECASE | re.ASCII)
-_TOKENS = tokens_and(f"{_OURS}|(?P<shape>{_SHAPE})")
+_COMMENT = r"--[^\n]{0,80}\n|/\*[^*]{0,80}\*/"
+_STATEMENT = _statement_regex(rf"(?:\s|{_COMMENT})++")
+_EXACT_STATEMENT = re.compile(r"\b(?:CREATE|ALTER)\b.*\bS3\b.*\bCONNECTION\Z", re.IGNORECASE | re.ASCII | re.DOTALL)
+_BEGIN = re.compile(rf"{_STATEMENT}|{SECRET_GIVEN.pattern}", re.IGNORECASE | re.ASCII)
+_STATEMENT_REGEX = re.compile(_STATEMENT, re.IGNORECASE | re.ASCII)
+_TOKENS = tokens_and(f"{_MAGICS}|(?P<shape>{_STATEMENT})")
 _EMPTY_LINE = re.compile(r"\n[^\S\n]*+\n")
 _ASSIGNED = re.compile(r"\w\s*+=\s*+['\"]")
 
-# Of what is not read yet, or never: words may also stand in strings that are joined, and lines end by escapes.
-# Backslashes are taken all at once: one by one, each would look to the end of them.
-_FAR = rf"(?:\\++[nrt]?+|{_REMARK}|[^\w\\])++"
+# For text that is not parsed: words may also be in strings that are joined, and lines end with escapes.
+# Backslashes are matched all at once; one by one, each would scan to the end of them.
+_FAR = rf"(?:\\++[nrt]?+|{_COMMENT}|[^\w\\])++"
 _FAR_START = r"(?:\b|(?<=\\[nrt]))"
-_FAR_SHAPE = re.compile(_shape(_FAR, _FAR_START), re.IGNORECASE | re.ASCII)
+_FAR_SHAPE = re.compile(_statement_regex(_FAR, _FAR_START), re.IGNORECASE | re.ASCII)
 _FAR_WHOLE = re.compile(
     rf"{_FAR_START}(?:CREATE|ALTER){_FAR}(?:OR{_FAR}REPLACE{_FAR})?+S3{_FAR}CONNECTION\b", re.IGNORECASE | re.ASCII
 )
@@ -66,7 +65,7 @@ _FAR_ASSIGNED = re.compile(r"\w(?:\\++[nrt]?+|\s)*+=(?:\\++[nrt]?+|\s)*+['\"$]")
 
 
 class _TooMuchError(Exception):
-    """A cell that is not worth the time."""
+    """The cell has too many statements to be worth the time."""
 
 
 class _Change(NamedTuple):
@@ -77,9 +76,9 @@ class _Change(NamedTuple):
 
 
 def redacted(cell: str) -> str:
-    """Return a cell, as typed or as IPython made it Python, with every secret of its statements masked.
+    """Return a cell, as typed or as IPython transformed it, with the secrets of its statements masked.
 
-    A statement that cannot be read is masked whole. Lines stay as many as they were.
+    A statement that cannot be parsed is masked completely. The number of lines stays the same.
     """
     pieces, at = [], 0
     for start, end, text, _ in _changes(cell):
@@ -89,7 +88,7 @@ def redacted(cell: str) -> str:
 
 
 def keeps_secret(cell: str) -> bool:
-    """Whether a literal of a secret option is typed in a statement of a cell, be it right or not."""
+    """Whether a statement in a cell, valid or not, has a literal for a secret option."""
     return any(change.noted for change in _changes(cell))
 
 
@@ -98,22 +97,22 @@ def _changes(cell: str) -> list[_Change]:
         return []
     # Storing a cell must never fail; in doubt it is not kept.
     with contextlib.suppress(Exception):
-        if len(cell) <= _LONGEST:
-            return _apart(_Cell(cell).changes)
+        if len(cell) <= _MAX_LENGTH:
+            return _without_nested(_Cell(cell).changes)
     return [_Change(0, len(cell), f"# {MASK}" + "\n" * cell.count("\n"))] if _could_hold(cell) else []
 
 
 def _names_ours(cell: str) -> bool:
-    """Whether a cell names our magic, or has something of the shape of a statement that can hold a secret."""
+    """Whether a cell names our magic, or has text that looks like a statement with a secret."""
     lowered = cell.lower()
     if "upsql" in lowered:
         return True
     if "s3" not in lowered and "connection" not in lowered:
         return False
-    return _is_whole(cell, lowered) or _gives_secret(cell, lowered)
+    return _has_statement(cell, lowered) or _gives_secret(cell, lowered)
 
 
-def _is_whole(cell: str, lowered: str) -> bool:
+def _has_statement(cell: str, lowered: str) -> bool:
     return "connection" in lowered and "s3" in lowered and _FAR_WHOLE.search(cell) is not None
 
 
@@ -123,13 +122,13 @@ def _gives_secret(cell: str, lowered: str) -> bool:
 
 
 def _could_hold(cell: str) -> bool:
-    """Whether a secret of ours may stand in a cell that is not read."""
+    """Whether an unparsed cell may hold one of our secrets."""
     lowered = cell.lower()
-    begun = ("upsql" in lowered and _FAR_OURS.search(lowered)) or _is_whole(cell, lowered)
+    begun = ("upsql" in lowered and _FAR_OURS.search(lowered)) or _has_statement(cell, lowered)
     return _gives_secret(cell, lowered) or (bool(begun) and _FAR_ASSIGNED.search(cell) is not None)
 
 
-def _apart(changes: Iterable[_Change]) -> list[_Change]:
+def _without_nested(changes: Iterable[_Change]) -> list[_Change]:
     """Return the changes in order, without those inside others."""
     apart: list[_Change] = []
     for change in sorted(changes, key=lambda change: (change.start, -change.end)):
@@ -141,10 +140,10 @@ def _apart(changes: Iterable[_Change]) -> list[_Change]:
 
 
 class _Cell:
-    """Goes through a cell: what stands between the statements that are not in strings is Python, or as good as.
+    """Finds what to mask in a cell: in statements, and in the strings and comments of the Python between them.
 
     Attributes:
-        changes: what is to be masked, in no order.
+        changes: what to mask, unordered.
     """
 
     def __init__(self, code: str, depth: int = 0) -> None:
@@ -164,16 +163,14 @@ class _Cell:
             if read.stopped is None:
                 break
             at = self._read_stopped(read.stopped)
-        if self._shaped or any(_SHAPED.search(text.value) for text in self._texts):
+        if self._shaped or any(_STATEMENT_REGEX.search(text.value) for text in self._texts):
             for text in self._texts:
                 self._read_text(text)
 
-    # Statements that are not in strings
-
     def _read_stopped(self, match: re.Match[str]) -> int:
-        """Read the statements from here on, and say where they end."""
+        """Mask the statements from here on; return where they end."""
         self._statements += 1
-        if self._statements > _MOST_STATEMENTS:
+        if self._statements > _MAX_STATEMENTS:
             raise _TooMuchError
         self._shaped = True
         start, end = match.end(), len(self._code)
@@ -190,7 +187,7 @@ class _Cell:
         return end
 
     def _logical_end(self, at: int) -> int:
-        """Return the end of a line, with those that backslashes join to it."""
+        """Return the end of a line, including continuation lines."""
         while (end := self._code.find("\n", at)) >= 0:
             if not self._code[at:end].rstrip().endswith("\\"):
                 return end
@@ -206,8 +203,6 @@ class _Cell:
     def _change_text(self, text: Text, span: Span, instead: str, *, noted: bool) -> None:
         self.changes += [_Change(*change, noted) for change in text.in_code(self._code, span, instead)]
 
-    # Strings
-
     def _read_line(self, start: int, end: int, texts: list[Text]) -> None:
         call = _CALL.search(self._code, start, end)
         for text in texts:
@@ -219,12 +214,12 @@ class _Cell:
                 self._read_cell(text)
 
     def _read_cell(self, text: Text) -> None:
-        """Mask a cell in a call, as IPython makes it of `%%time` and its like."""
-        if self._depth == _DEEPEST and _could_hold(text.value):
+        """Mask a cell passed to a call, as IPython makes of `%%time` and the like."""
+        if self._depth == _MAX_DEPTH and _could_hold(text.value):
             self._change_text(text, Span(0, len(text.value)), MASK, noted=False)
-        elif self._depth < _DEEPEST and _names_ours(text.value):
+        elif self._depth < _MAX_DEPTH and _names_ours(text.value):
             inner = _Cell(text.value, self._depth + 1)
-            for start, end, instead, noted in _apart(inner.changes):
+            for start, end, instead, noted in _without_nested(inner.changes):
                 self._change_text(text, Span(start, end), instead, noted=noted)
 
     def _read_text(self, text: Text) -> None:
@@ -235,7 +230,7 @@ class _Cell:
         if all(piece.whole for piece in text.pieces):
             self._mask(text, _statements(value, template=True))
         else:
-            # No string of Python, or one that never ends: where it seems to end, the statement may go on.
+            # Not a Python string, or one that never ends: after its apparent end the statement may continue.
             start = text.place(begun.start())
             if start < self._lost:
                 self._lost = start
@@ -247,7 +242,7 @@ class _Cell:
 
 
 def _statements(text: str, *, template: bool = False) -> Iterator[Redaction]:
-    """Yield what is to be masked in the statements of a text that have the shape of ours and hold a secret."""
+    """Yield what to mask in those of a text's statements that look like ours and hold a secret."""
     at, empty = 0, -1
     while match := _BEGIN.search(text, at):
         start = match.start()
@@ -257,18 +252,18 @@ def _statements(text: str, *, template: bool = False) -> Iterator[Redaction]:
         at = max(match.end(), next(statement_ends(text, start, empty), empty))
         statement = text[start:at]
         masked = redactions(statement, template=template)
-        if _holds(statement, masked, whole=_WHOLE_SHAPE.match(match[0]) is not None):
+        if _holds_secret(statement, masked, whole=_EXACT_STATEMENT.match(match[0]) is not None):
             for redaction in masked:
                 yield redaction._replace(span=Span(start + redaction.span.start, start + redaction.span.end))
 
 
-def _holds(statement: str, masked: list[Redaction], *, whole: bool) -> bool:
-    """Whether something that is masked is a secret, and not only a word that is none of the language.
+def _holds_secret(statement: str, masked: list[Redaction], *, whole: bool) -> bool:
+    """Whether a masked part is a secret, rather than just a word unknown to the language.
 
     Args:
-        statement: what may be one.
+        statement: the text that may be a statement.
         masked: what is masked in it.
-        whole: whether it begins as a statement of ours does, and not only alike.
+        whole: whether it begins exactly like our statements, rather than similarly.
     """
     if any(redaction.of_secret_option for redaction in masked):
         return True

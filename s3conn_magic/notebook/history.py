@@ -1,7 +1,7 @@
-"""What IPython keeps of a cell, without the secrets of statements.
+"""Keep the secrets of statements out of what IPython stores of a cell.
 
-Every cell of the kernel comes by here. One that names nothing of ours costs a search for a few words; what reads the
-others, `notebook/cells.py`, is loaded at the first of them.
+Every cell of the kernel passes through here. A cell without our words costs only a search for them; the module that
+parses the others, `notebook/cells.py`, is loaded for the first of them.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ NOTICE = (
     "Note: the notebook's own source keeps the secret that is typed in this cell. "
     "ENV 'NAME', PROMPT, KEYRING 'service' 'user' or AWS_PROFILE = 'name' instead would keep it out."
 )
-# An interrupt in the magic's own steps is raised by what makes it interruptible.
-_RAISES = frozenset({"s3conn_magic.notebook.magic", "s3conn_magic.runtime.interrupts"})
+# Interrupts during the magic's own steps are raised by `runtime.interrupts`.
+_RAISING_MODULES = frozenset({"s3conn_magic.notebook.magic", "s3conn_magic.runtime.interrupts"})
 _PLAIN = "unredacted"
 _CELLS = ("raw_cell", "transformed_cell")
-# Every option that holds a secret has one of these in its name.
+# Every secret option has one of these in its name.
 SECRET_PARTS = ("_key", "_token")
 
 
 def redacted_cell(cell: str) -> str:
-    """Return a cell, as typed or as IPython made it Python, with every secret of its statements masked.
+    """Return a cell, as typed or as IPython transformed it, with the secrets of its statements masked.
 
-    A statement that cannot be read is masked whole. Lines stay as many as they were.
+    A statement that cannot be parsed is masked completely. The number of lines stays the same.
     """
     if not _may_name_ours(cell):
         return cell
@@ -47,7 +47,7 @@ def redacted_cell(cell: str) -> str:
 
 
 def _may_name_ours(cell: str) -> bool:
-    """Whether a cell has the words without which it names nothing of ours."""
+    """Whether a cell has any of the words that our statements have."""
     lowered = cell.lower()
     if "upsql" in lowered:
         return True
@@ -56,45 +56,42 @@ def _may_name_ours(cell: str) -> bool:
 
 
 def keep_secrets_out(shell: InteractiveShell) -> None:
-    """Have the kernel keep every cell without its secrets, and redact what it has kept in this session."""
+    """Make the kernel store cells without secrets, and redact what it has stored in this session."""
     manager = shell.history_manager
-    # Only a notebook keeps the source of its cells.
+    # Only notebooks store the source of their cells.
     if getattr(shell, "kernel", None) is not None and _note not in shell.events.callbacks["pre_run_cell"]:
         shell.events.register("pre_run_cell", _note)
         if manager is not None and manager.input_hist_raw:
-            _note_of(manager.input_hist_raw[-1])
-    shell.events.register("pre_run_cell", _forget_source)
+            _warn_about(manager.input_hist_raw[-1])
+    shell.events.register("pre_run_cell", _redact_info)
     if manager is not None:
-        _give_instead(manager, "store_inputs", _storing)
-        _redact_kept(shell, manager)
-    _give_instead(shell.logger, "log", _logging)
-    _give_instead(shell.compile, "cache", _caching)
-    _give_instead(shell, "showtraceback", _showing)
-    shell.events.register("post_execute", _forget_frames)
-    shell.events.register("post_run_cell", _forget_cell)
+        _replace(manager, "store_inputs", _redacting_store)
+        _redact_stored(shell, manager)
+    _replace(shell.logger, "log", _redacting_log)
+    _replace(shell.compile, "cache", _redacting_cache)
+    _replace(shell, "showtraceback", _dropping_frames)
+    shell.events.register("post_execute", _drop_last_frames)
+    shell.events.register("post_run_cell", _redact_result)
     _redact_lines()
 
 
-def _give_instead(owner: Any, name: str, made: Callable[[Any], Any]) -> None:
-    """Put what `made` makes of a method in its place; of one that an earlier load has put there, of the original."""
+def _replace(owner: Any, name: str, made: Callable[[Any], Any]) -> None:
+    """Replace a method by `made(method)`; if an earlier load has replaced it, the original is replaced anew."""
     plain = getattr(getattr(owner, name), _PLAIN, getattr(owner, name))
     instead = made(plain)
     setattr(instead, _PLAIN, plain)
     setattr(owner, name, instead)
 
 
-# Before a cell runs
-
-
 @postponed
 def _note(info: Any) -> None:
-    """Say what this package cannot redact: the notebook's own source of the cell that is about to run."""
+    """Warn about what this package cannot redact: the notebook's own source of the cell about to run."""
     text = getattr(info, "raw_cell", None)
     if isinstance(text, str):
-        _note_of(text)
+        _warn_about(text)
 
 
-def _note_of(cell: str) -> None:
+def _warn_about(cell: str) -> None:
     if not _may_name_ours(cell):
         return
     from s3conn_magic.notebook.cells import keeps_secret
@@ -104,8 +101,8 @@ def _note_of(cell: str) -> None:
 
 
 @postponed
-def _forget_source(info: Any) -> bool:
-    """Redact what the shell tells others of a cell, and return whether there was anything to redact."""
+def _redact_info(info: Any) -> bool:
+    """Redact the cell in what the shell passes to others; return whether that changed anything."""
     changed = False
     for name in _CELLS:
         text = getattr(info, name, None)
@@ -115,7 +112,7 @@ def _forget_source(info: Any) -> bool:
     return changed
 
 
-def _storing(store: Any) -> Any:
+def _redacting_store(store: Any) -> Any:
     @interruptible
     @whole
     def store_inputs(line_num: int, source: str, source_raw: str | None = None) -> None:
@@ -124,7 +121,7 @@ def _storing(store: Any) -> Any:
     return store_inputs
 
 
-def _logging(log: Any) -> Any:
+def _redacting_log(log: Any) -> Any:
     @interruptible
     @whole
     def log_cell(line_mod: str, line_ori: str) -> None:
@@ -133,7 +130,7 @@ def _logging(log: Any) -> Any:
     return log_cell
 
 
-def _caching(cache: Any) -> Any:
+def _redacting_cache(cache: Any) -> Any:
     @interruptible
     @whole
     def cache_cell(transformed_code: str, number: int = 0, raw_code: str | None = None) -> str:
@@ -145,29 +142,26 @@ def _caching(cache: Any) -> Any:
 
 
 def _quote_redacted(name: str, code: str) -> None:
-    """Let tracebacks, which read the lines of a cell from here, quote it without its secrets."""
+    """Make tracebacks, which read a cell's lines from `linecache`, quote it without secrets."""
     kept = redacted_cell(code)
     if kept != code:
         linecache.cache[name] = (len(kept), None, kept.splitlines(keepends=True), name)
 
 
-# After it has run
-
-
-# What they raise, IPython would print with the cell.
+# IPython would print an exception of these callbacks together with the cell.
 
 
 @undisturbed
-def _forget_cell(result: Any) -> None:
-    """Redact the result that the shell keeps, and a syntax error of Python, which quotes its line."""
+def _redact_result(result: Any) -> None:
+    """Redact the result that the shell keeps, and a Python syntax error, which quotes its line."""
     if result is None:
         return
-    _forget_source(result.info)
+    _redact_info(result.info)
     if isinstance(result.error_before_exec, SyntaxError):
-        _forget_line(result.error_before_exec)
+        _redact_syntax_error(result.error_before_exec)
 
 
-def _forget_line(error: SyntaxError) -> None:
+def _redact_syntax_error(error: SyntaxError) -> None:
     from s3conn_magic.secrets import MASK
 
     line = linecache.getline(error.filename or "", error.lineno or 0)
@@ -178,13 +172,13 @@ def _forget_line(error: SyntaxError) -> None:
         error.args = (error.args[0], (error.filename, error.lineno, error.offset, error.text))
 
 
-def _showing(show: Any) -> Any:
+def _dropping_frames(show: Any) -> Any:
     def showtraceback(exc_tuple: Any = None, *given: Any, **options: Any) -> None:
         error = sys.exc_info()[1] if exc_tuple is None else exc_tuple[1]
-        if _forget_frames_of(error) and exc_tuple is not None:
+        if _drop_frames(error) and exc_tuple is not None:
             exc_tuple = (exc_tuple[0], error, exc_tuple[1].__traceback__)
         if isinstance(error, S3ConnError):
-            _shown(show, exc_tuple, *given, **options)
+            _show_undisturbed(show, exc_tuple, *given, **options)
         else:
             show(exc_tuple, *given, **options)
 
@@ -192,29 +186,29 @@ def _showing(show: Any) -> Any:
 
 
 @undisturbed
-def _shown(show: Any, *given: Any, **options: Any) -> None:
+def _show_undisturbed(show: Any, *given: Any, **options: Any) -> None:
     show(*given, **options)
 
 
 @undisturbed
-def _forget_frames() -> None:
+def _drop_last_frames() -> None:
     error: BaseException | None = getattr(sys, "last_value", None)
-    if error is not None and _forget_frames_of(error):
+    if error is not None and _drop_frames(error):
         sys.last_traceback = error.__traceback__
 
 
-def _forget_frames_of(error: BaseException | None) -> bool:
-    """Let go of the frames of a failed statement: variables of the shell's hold the cell, and debuggers show them."""
+def _drop_frames(error: BaseException | None) -> bool:
+    """Drop the frames of a failed statement: the shell's variables in them hold the cell, and debuggers show them."""
     changed = False
-    for failure in _chain(error):
+    for failure in _with_causes(error):
         if isinstance(failure, S3ConnError) and _from_magic(failure.__traceback__):
             failure.__traceback__ = _NO_FRAMES
             changed = True
     return changed
 
 
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """Yield an error and what led to it."""
+def _with_causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error and its causes."""
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))
@@ -224,14 +218,14 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 def _from_magic(trace: TracebackType | None) -> bool:
     while trace is not None:
-        if trace.tb_frame.f_globals.get("__name__") in _RAISES:
+        if trace.tb_frame.f_globals.get("__name__") in _RAISING_MODULES:
             return True
         trace = trace.tb_next
     return False
 
 
 def _frames_are_not_kept() -> TracebackType:
-    """Return a traceback for debuggers, which cannot do without; made at import, when no cell of ours runs."""
+    """Return a placeholder traceback for debuggers, which need one; made at import, while no cell runs."""
     frame = sys._getframe()  # noqa: SLF001 - Python has no other way to one
     return TracebackType(None, frame, frame.f_lasti, frame.f_lineno)
 
@@ -239,10 +233,7 @@ def _frames_are_not_kept() -> TracebackType:
 _NO_FRAMES = _frames_are_not_kept()
 
 
-# What was kept before
-
-
-def _redact_kept(shell: InteractiveShell, manager: HistoryManager) -> None:
+def _redact_stored(shell: InteractiveShell, manager: HistoryManager) -> None:
     for kept in (manager.input_hist_parsed, manager.input_hist_raw):
         kept[:] = map(redacted_cell, kept)
     with manager.db_input_cache_lock:
@@ -254,13 +245,13 @@ def _redact_kept(shell: InteractiveShell, manager: HistoryManager) -> None:
     for name, value in shell.user_ns.items():
         if name.startswith("_i") and isinstance(value, str) and (name.strip("_i") or "0").isdecimal():
             shell.user_ns[name] = redacted_cell(value)
-    # A database that is locked, or none at all, is no reason not to load.
+    # The extension must load even if the database is locked or missing.
     with contextlib.suppress(sqlite3.Error):
         _redact_rows(manager)
 
 
 def _redact_rows(manager: HistoryManager) -> None:
-    """Redact the rows of this session; secure_delete overwrites what they had in the file."""
+    """Redact this session's rows; secure_delete overwrites the old values in the file."""
     if not manager.enabled:
         return
     session, database = manager.session_number, manager.db
@@ -276,7 +267,7 @@ def _redact_rows(manager: HistoryManager) -> None:
             database.executemany(
                 "UPDATE history SET source = ?, source_raw = ? WHERE session = ? AND line = ?", changed
             )
-        # Where a log is written ahead of the file, it held them too.
+        # A write-ahead log would still hold them.
         database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 

@@ -1,7 +1,7 @@
-"""What each piece of a text is, for those who colour it: Pygments' lexer, the terminal's prompt, and JupyterLab.
+"""Split statements into kinds of tokens for colouring: Pygments, the terminal's prompt, and JupyterLab.
 
 `python -m s3conn_magic.notebook.lexer > labextension/keywords.json` writes the words for JupyterLab, whose
-`labextension/src/language.js` reads a text by the same rules. None of them needs a text that is right, or whole.
+`labextension/src/language.js` follows the same rules. The text need be neither valid nor complete.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ KINDS = (
     *("space", "magic", "target", "keyword", "option", "constant", "function", "name", "quoted", "string", "variable"),
     *("number", "operator", "punctuation", "comment"),
 )
-"""What a piece can be: `target` is the variable of `name <<`, `quoted` a name in double quotes, `variable` a `$x`."""
+"""Kinds of pieces: `target` is the variable in `name <<`, `quoted` a name in double quotes, `variable` a `$x`."""
 
 _SOURCES = frozenset({"ENV", "PROMPT", "KEYRING"})
 _CONSTANTS = frozenset({"TRUE", "FALSE", "NULL"})
 _BEGIN_QUERY = frozenset({"SELECT", "WITH", "FROM"})
-# The words of SQL queries, which are the engine's language and in no table of ours.
+# Words of SQL queries, which DuckDB parses and no table of ours has.
 _QUERY = """
 ALL AND ANTI ANY AS ASC ASOF BETWEEN BY CASE CAST COLLATE CROSS CUBE CURRENT DESC DISTINCT ELSE END ESCAPE EXCEPT
 EXCLUDE EXISTS FILTER FIRST FOLLOWING FROM FULL GROUP GROUPING HAVING ILIKE IN INNER INTERSECT INTERVAL IS JOIN LAST
@@ -48,21 +48,21 @@ _REST = {"'": "string", '"': "quoted", "/*": "comment"}
 
 
 class Piece(NamedTuple):
-    """A part of a text; `kind` is one of `KINDS`. The pieces of a text, put together, are the text."""
+    """Part of a text, of a kind in `KINDS`. The pieces joined give the text."""
 
     kind: str
     text: str
 
 
 def pieces(text: str) -> list[Piece]:
-    """Return a cell or file of statements in pieces. Never fails: what is unknown is a name or an operator."""
+    """Split a cell or file of statements into pieces. Never fails: unknown text becomes a name or an operator."""
     head = _HEAD.match(text)
     begun = [Piece(kind, part) for kind, part in zip(_HEAD_KINDS, head.groups(), strict=True) if part] if head else []
-    return begun + list(_Reading().read(text[head.end() if head else 0 :]))
+    return begun + list(_Scanner().read(text[head.end() if head else 0 :]))
 
 
 def words() -> dict[str, list[str]]:
-    """Return the words that JupyterLab's language knows, by what they are."""
+    """Return the words of the language for JupyterLab, by kind."""
     return {
         "keywords": sorted(KEYWORDS - _SOURCES - _CONSTANTS),
         "options": sorted({*OPTION_NAMES, *SETTING_NAMES} - KEYWORDS),
@@ -74,8 +74,8 @@ def words() -> dict[str, list[str]]:
     }
 
 
-class _Reading:
-    """Where in a statement one is: at its first word, where a name must come, inside a query."""
+class _Scanner:
+    """Tracks the position in a statement: at its first word, where a name must follow, or inside a query."""
 
     def __init__(self) -> None:
         self._first = True
@@ -96,9 +96,9 @@ class _Reading:
         if token.kind in {"space", "comment"}:
             yield Piece(token.kind, token.text)
         elif token.kind == "word":
-            yield from self._parts(token, text, after_dollar=after_dollar)
+            yield from self._word_pieces(token, text, after_dollar=after_dollar)
         else:
-            self._pass(token.text)
+            self._note_mark(token.text)
             yield Piece(self._kind_of_mark(token, text), token.text)
 
     @staticmethod
@@ -107,10 +107,10 @@ class _Reading:
             return "variable" if _LETTER.match(text, token.span.end) else "operator"
         return "operator" if token.text == "=" else "punctuation" if token.kind == "mark" else token.kind
 
-    def _parts(self, token: Token, text: str, *, after_dollar: bool) -> Iterator[Piece]:
+    def _word_pieces(self, token: Token, text: str, *, after_dollar: bool) -> Iterator[Piece]:
         for part in _PART.finditer(token.text):
             if part.lastgroup != "word":
-                self._pass(part[0])
+                self._note_mark(part[0])
                 yield Piece(str(part.lastgroup), part[0])
             elif after_dollar and part.start() == 0:
                 yield Piece("variable", part[0])
@@ -118,8 +118,8 @@ class _Reading:
                 called = _CALL.match(text, token.span.start + part.end()) is not None
                 yield Piece(self._kind_of_word(part[0].upper(), called=called), part[0])
 
-    def _pass(self, mark: str) -> None:
-        """Note a piece that is no word: no name follows it, and `;` ends the statement."""
+    def _note_mark(self, mark: str) -> None:
+        """Note a piece that is not a word: no name follows it, and `;` ends the statement."""
         self._name_next = self._first = False
         if mark == ";":
             self._first, self._query = True, False
@@ -168,7 +168,7 @@ _TOKENS = dict(
 
 
 class UpsqlLexer(Lexer):
-    """Tokens of the kinds that Pygments' styles colour; `pieces` says what is what."""
+    """The Pygments lexer; `pieces` decides the kinds."""
 
     name = "Upsolver SQL for S3 connections"
     aliases: ClassVar = ["upsql"]

@@ -1,8 +1,8 @@
-"""The texts in Python code, strings and comments, each with its places in the code.
+"""Find the strings and comments in Python code, each with the offset of every character.
 
-The code need not be right, nor of the Python that runs: it is read once, from left to right, by what opens and closes
-a string, so the time is linear in its length whatever stands in it. Strings that follow each other, or that `+` joins,
-are one text. A field of an f-string or t-string is `{}` in it, and the strings inside the field are texts of their own.
+The code may be invalid, or of another Python version: it is scanned once from left to right, only for what opens and
+closes strings, so the time is always linear. Adjacent strings, and those joined by `+`, form one text. In an f-string
+or t-string a field becomes `{}`, and the strings inside the field are texts of their own.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ _PARTS = r"""
 """
 _PREFIXES = {"r", "u", "b", "br", "rb", "f", "fr", "rf", "t", "tr", "rt"}
 # Deeper ones, which nobody writes, are read as plain strings.
-_DEEPEST = 8
-_JOINED = re.compile(r"(?:[\s\\()+]|#[^\r\n]*+)*+")
-_PUT_BETWEEN = re.compile(r"\s*+\+.*\+\s*", re.DOTALL)
+_MAX_DEPTH = 8
+_JOINT = re.compile(r"(?:[\s\\()+]|#[^\r\n]*+)*+")
+_CONCATENATION = re.compile(r"\s*+\+.*\+\s*", re.DOTALL)
 _FIELD = "{}"
-# A field that holds a string, which may be what it puts in.
+# A field that contains a string, which may be its value.
 _FIELD_OF_TEXT = "{~}"
-# Behind a string of Python no word goes on.
-_GOES_ON = re.compile(r"[\w/$@]")
+# A Python string is never directly followed by such a character.
+_CONTINUES = re.compile(r"[\w/$@]")
 _ESCAPE = re.compile(
     r"\\(?:\r\n|[0-7]{1,3}|x[0-9A-Fa-f]{2}|u[0-9A-Fa-f]{4}|U[0-9A-Fa-f]{8}|[\s\S])",
 )
@@ -46,7 +46,7 @@ _MEANING = {**dict(zip("abfnrtv\\'\"", "\a\b\f\n\r\t\v\\'\"", strict=True)), "\r
 
 
 def _bodies(quote: str) -> tuple[re.Pattern[str], re.Pattern[str], re.Pattern[str]]:
-    """Return what may stand between quotes: of a plain string, of a string with fields, and of a field's format."""
+    """Return regexes for the text between quotes: of a plain string, of one with fields, and of a field's format."""
     mark = quote[0]
     short = len(quote) == 1
     ends = r"\r\n" if short else ""
@@ -63,11 +63,11 @@ class PythonLiteral(NamedTuple):
     """One string or comment of a text.
 
     Attributes:
-        at: where it begins in the text.
-        value: what it says.
-        offsets: where each of its characters stands in the code, and where the last ends.
-        quote: what it stands in; empty for a comment.
-        whole: whether it ends as it should, with nothing that goes on right behind it.
+        at: offset in the text.
+        value: its text.
+        offsets: offset of each character in the code, and of the end.
+        quote: its quotes; empty for a comment.
+        whole: whether it is terminated, and nothing directly follows it.
     """
 
     at: int
@@ -78,10 +78,10 @@ class PythonLiteral(NamedTuple):
 
 
 class Text:
-    """A string or comment, or several that are one.
+    """A string or comment, or several joined.
 
     Attributes:
-        pieces: what it is made of.
+        pieces: the strings or comments.
     """
 
     def __init__(self) -> None:
@@ -90,28 +90,28 @@ class Text:
         self._length = 0
 
     def add(self, between: str, piece: PythonLiteral) -> None:
-        """Go on with a piece."""
+        """Append a piece."""
         self.pieces.append(piece._replace(at=self._length + len(between)))
         self._parts += [between, piece.value]
         self._length += len(between) + len(piece.value)
 
     @cached_property
     def value(self) -> str:
-        """All that they say, with `{}` for what a program puts between them."""
+        """The joined text, with `{}` for the code between pieces."""
         return "".join(self._parts)
 
     @property
     def start(self) -> int:
-        """Where its first piece says something in the code."""
+        """Offset of the first piece's content in the code."""
         return self.pieces[0].offsets[0]
 
     def place(self, offset: int) -> int:
-        """Return the place in the code of a character of the value, or of the piece before it."""
+        """Return the offset in the code of a character of the value; for joints, the end of the piece before."""
         piece = self.pieces[bisect_right(self.pieces, offset, key=lambda piece: piece.at) - 1]
         return piece.offsets[min(offset - piece.at, len(piece.value))]
 
     def in_code(self, code: str, span: Span, instead: str) -> Iterator[tuple[int, int, str]]:
-        """Yield a change of the value as changes of the code, in which lines stay as many and strings whole."""
+        """Yield a change of the value as changes of the code that keep lines and quotes intact."""
         first = max(0, bisect_right(self.pieces, span.start, key=lambda piece: piece.at) - 1)
         for index in range(first, bisect_left(self.pieces, span.end, key=lambda piece: piece.at)):
             piece = self.pieces[index]
@@ -128,23 +128,23 @@ def _written(text: str, quote: str, lines: int) -> str:
 
 
 class PythonStatement(NamedTuple):
-    """A statement of Python, from its start to its end, and the strings in it."""
+    """A Python statement: its start and end, and the strings in it."""
 
     start: int
     end: int
     texts: list[Text]
 
 
-class _Strings:
-    """Where strings may follow each other: in code, or in a field of a string."""
+class _Level:
+    """State where strings may be joined: at the level of code, or in a field."""
 
     def __init__(self) -> None:
         self.text: Text | None = None
         self.end = 0
 
 
-class _WithFields(_Strings):
-    """A string with fields that has begun; `depth` counts the brackets that are open in the field that is read."""
+class _OpenString(_Level):
+    """An f-string or t-string being read; `depth` counts open brackets in the current field."""
 
     def __init__(self, start: int, prefix: str, quote: str) -> None:
         super().__init__()
@@ -159,12 +159,12 @@ class _WithFields(_Strings):
 
 
 class Literals:
-    """The lines and comments of code, up to what `stop` finds outside of them.
+    """The strings and comments in code, up to a match of `stop` outside of them.
 
     Attributes:
-        lines: those that hold a string.
-        comments: those that follow each other are one text.
-        stopped: what was found, or None.
+        lines: statements that contain strings.
+        comments: adjacent ones are one text.
+        stopped: the match of `stop`, or None.
     """
 
     def __init__(self, code: str, start: int, token: re.Pattern[str]) -> None:
@@ -175,9 +175,9 @@ class Literals:
         self._line = start
         self._depth = 0
         self._texts: list[Text] = []
-        self._here = _Strings()
-        self._remarks = _Strings()
-        self._open: list[_WithFields] = []
+        self._here = _Level()
+        self._remarks = _Level()
+        self._open: list[_OpenString] = []
         at = start
         while match := token.search(code, at):
             kind = str(match.lastgroup)
@@ -203,20 +203,20 @@ class Literals:
         prefix, quote = (match["prefix"] or "").lower(), match["quote"]
         if prefix not in _PREFIXES:
             prefix = ""
-        if {"f", "t"}.intersection(prefix) and len(self._open) < _DEEPEST:
-            self._open.append(_WithFields(match.start(), prefix, quote))
+        if {"f", "t"}.intersection(prefix) and len(self._open) < _MAX_DEPTH:
+            self._open.append(_OpenString(match.start(), prefix, quote))
             return self._go_on(match.end())
         start = match.end()
-        end = _BODIES[quote][0].match(self._code, start).end()  # type: ignore[union-attr] # it matches nothing, too
+        end = _BODIES[quote][0].match(self._code, start).end()  # it also matches nothing
         whole = self._code.startswith(quote, end)
         after = end + len(quote) if whole else end
         value, offsets = _decoded(self._code, start, end, None if "r" in prefix else _ESCAPE)
-        whole = whole and not _GOES_ON.match(self._code, after)
+        whole = whole and not _CONTINUES.match(self._code, after)
         self._add(PythonLiteral(0, value, offsets, quote, whole), match.start(), after)
         return after
 
     def _go_on(self, at: int) -> int:
-        """Read on in the innermost string with fields, up to its end or the next field."""
+        """Continue in the innermost f-string, up to its end or the next field."""
         top = self._open[-1]
         body = _BODIES[top.quote][1]
         while True:
@@ -238,7 +238,7 @@ class Literals:
     def _close(self, end: int, *, whole: bool) -> int:
         top = self._open.pop()
         after = end + len(top.quote) if whole else end
-        whole = whole and not _GOES_ON.match(self._code, after)
+        whole = whole and not _CONTINUES.match(self._code, after)
         self._add(PythonLiteral(0, "".join(top.values), [*top.offsets, end], top.quote, whole), top.start, after)
         return after
 
@@ -297,19 +297,19 @@ class Literals:
 
 
 def tokens_and(stop: str) -> re.Pattern[str]:
-    """Return what `Literals` looks for, after `stop`: a verbose expression whose case does not matter."""
+    """Return the regex for `Literals`; `stop` is a verbose, case-insensitive one."""
     return re.compile(rf"(?P<stop>{stop}) | {_PARTS}", re.VERBOSE | re.IGNORECASE | re.MULTILINE | re.ASCII)
 
 
 def _joint(between: str) -> str | None:
-    """Return what stands for the code between two strings in a text of both; None where they are not joined."""
-    if _JOINED.fullmatch(between):
+    """Return the text for the code between two strings that are joined, or None if they are not."""
+    if _JOINT.fullmatch(between):
         return ""
-    return _FIELD if _PUT_BETWEEN.fullmatch(between) else None
+    return _FIELD if _CONCATENATION.fullmatch(between) else None
 
 
 def _decoded(code: str, start: int, end: int, escape: re.Pattern[str] | None) -> tuple[str, Sequence[int]]:
-    """Return what a part of a string says, and the place of each character."""
+    """Return the value of part of a string, and the offset of each character."""
     first = None if escape is None else escape.search(code, start, end)
     if escape is None or first is None:
         return code[start:end], range(start, end + 1)
@@ -317,15 +317,15 @@ def _decoded(code: str, start: int, end: int, escape: re.Pattern[str] | None) ->
     offsets: list[int] = []
     at = start
     for match in escape.finditer(code, start, end):
-        value = _meaning(match[0])
+        value = _unescaped(match[0])
         values += [code[at : match.start()], value]
         offsets += [*range(at, match.start()), *[match.start()] * len(value)]
         at = match.end()
     return "".join([*values, code[at:end]]), [*offsets, *range(at, end + 1)]
 
 
-def _meaning(written: str) -> str:
-    """Return what an escape stands for; one that is wrong, for itself."""
+def _unescaped(written: str) -> str:
+    """Return the value of an escape; an invalid one unchanged."""
     mark = written[1]
     if written[0] in "{}":
         return mark

@@ -1,6 +1,6 @@
-"""`%%upsql` and `%upsql`, and their settings in `%config`.
+"""The magics `%%upsql` and `%upsql`, and their settings in `%config`.
 
-A trait keeps no value. It reads and changes the same table that `SET` does.
+A trait stores no value; it reads and changes the settings that SET changes.
 """
 
 from __future__ import annotations
@@ -52,10 +52,10 @@ class SettingTrait(TraitType[Any, Any]):
         return _values_of(obj)[self._setting.name]
 
     def set(self, obj: HasTraits, value: Any) -> None:
-        """Read a value and keep it.
+        """Read and store a value.
 
         Raises:
-            TraitError: it is none that the setting takes.
+            TraitError: the setting does not take it.
         """
         values, name = _values_of(obj), self._setting.name
         before, after = values[name], self.read(value)
@@ -64,15 +64,15 @@ class SettingTrait(TraitType[Any, Any]):
             obj._notify_trait(str(self.name), before, after)  # noqa: SLF001 - as traitlets' own traits do
 
     def read(self, value: Any) -> Any:
-        """Return a value as it is kept; a text that is a number or a boolean, as of a command line, is that."""
+        """Return a value as it is stored; texts of numbers and booleans, as on a command line, are converted."""
         try:
-            return self._setting.read(_WORDS.get(value, value) if isinstance(value, str) else value)
+            return self._setting.read(_BOOLEANS.get(value, value) if isinstance(value, str) else value)
         except ValueError as error:
             reason = str(error)
         raise TraitError(f"{_SECTION}.{self._setting.name.lower()} takes {self._setting.takes}: {reason}")
 
 
-_WORDS: dict[str, Any] = {"True": True, "False": False, "TRUE": True, "FALSE": False}
+_BOOLEANS: dict[str, Any] = {"True": True, "False": False, "TRUE": True, "FALSE": False}
 
 
 def _values_of(obj: HasTraits) -> SettingValues:
@@ -88,10 +88,10 @@ class _Configured(Configurable):
         super().__init__()
 
     def update_config(self, config: Config) -> None:
-        """Change what `%config` or a configuration file gives: all of it, or nothing.
+        """Apply `%config` or a configuration file, completely or not at all.
 
         Raises:
-            TraitError: a name is unknown, or a value is none that its setting takes.
+            TraitError: a name is unknown, or a setting does not take its value.
         """
         given = config.get(_SECTION, {})
         for trait, value in [(self._known(name), value) for name, value in given.items()]:
@@ -113,17 +113,17 @@ class _Configured(Configurable):
 
 _TRAITS = {setting.name.lower(): SettingTrait(setting) for setting in SETTINGS}
 UpsqlMagic: type[_Configured] = type(_SECTION, (_Configured,), {"__doc__": _Configured.__doc__, **_TRAITS})
-"""What `%config` shows and changes; a trait for each setting, by its name in lower case."""
+"""The object that `%config` shows and changes, with a trait for each setting."""
 
 
 def configured(shell: InteractiveShell) -> SettingValues:
-    """Return the settings of a new session, which `%config UpsqlMagic` changes from here on.
+    """Return the settings of a new session, and let `%config UpsqlMagic` change them.
 
-    What IPython's configuration files say of them is read one by one; what is wrong there is told and left out.
+    Those in IPython's configuration files are applied one by one; invalid ones are reported and skipped.
     """
     values = SettingValues()
     made = UpsqlMagic(values)
-    # IPython says that the list holds shells; it holds all that is configurable.
+    # Typed as shells, but it holds everything configurable.
     there: list[Any] = shell.configurables
     there[:] = [configurable for configurable in there if type(configurable).__name__ != _SECTION] + [made]
     for name, value in shell.config.get(_SECTION, {}).items():
@@ -145,18 +145,18 @@ def _overview() -> str:
 
 
 class _Showing(threading.local):
-    """Whether results are shown of the statements that a thread runs: those that `execute` runs in others are not."""
+    """Whether to show results of the current thread's statements; not for threads that call `execute`."""
 
     shown = False
 
 
 @magics_class
 class UpsqlMagics(Magics):
-    """Holds the session of a kernel.
+    """The magics, with the kernel's session.
 
     Args:
-        shell: the kernel's.
-        make_session: makes the session from it, from what shows a chart beside a result, and from the settings.
+        shell: the kernel's shell.
+        make_session: creates the session from the shell, a function that shows charts, and the settings.
     """
 
     def __init__(
@@ -172,7 +172,7 @@ class UpsqlMagics(Magics):
 
     @property
     def session(self) -> Session:
-        """The kernel's session, made at first use."""
+        """The kernel's session, created at first use."""
         with self._making:
             if self._session is None:
                 self._session = self._make_session(self._kernel, self._show_beside, self._settings)
@@ -180,13 +180,13 @@ class UpsqlMagics(Magics):
 
     @property
     def session_so_far(self) -> Session | None:
-        """The kernel's session, if it was used already."""
+        """The kernel's session, or None before its first use."""
         return self._session
 
     def load_connections(self) -> None:
-        """Create the connections of the files that the settings ask for; what is wrong with one is told, and no more.
+        """Create the connections of the files named in the settings; errors are only reported.
 
-        A project's come first, so that they win over the user's of the same name.
+        The project's file comes first, so that its connections win over the user's with the same names.
         """
         for name in ("LOAD_PROJECT_CONNECTIONS", "LOAD_USER_CONNECTIONS"):
             if self._settings[name]:
@@ -209,7 +209,7 @@ class UpsqlMagics(Magics):
         result into the variable `name` and shows nothing. `%upsql --file setup.usql` runs those of a file.
         """
         into, text = _destination(line, cell)
-        if (refused := _flag(line)) is not None:
+        if (refused := _unknown_flag(line)) is not None:
             del line, cell, text
             raise refused
         results, failure = self._run(text, shown=into is None)
@@ -222,11 +222,11 @@ class UpsqlMagics(Magics):
         self._namespace[into] = results
         return None
 
-    # What `%upsql?` shows: IPython asks an object for this before it looks at its docstring.
+    # `%upsql?` asks for this before the docstring.
     upsql.getdoc = _overview  # type: ignore[union-attr]
 
     def _run(self, text: str, *, shown: bool) -> tuple[Any, S3ConnError | None]:
-        """Return the last result, or what went wrong; results before it are displayed. Every error leaves by here."""
+        """Run statements; display all results but the last. Return the last or the error; all errors pass here."""
         self._own.shown = shown
         try:
             return outcome(self._show_all_but_last, text, shown, kept=self._keep_rows)
@@ -240,7 +240,7 @@ class UpsqlMagics(Magics):
             failure.hint = f"The rows so far are in _, labelled as partial. {failure.hint}".rstrip()
 
     def _show_beside(self, make: Callable[[], Any]) -> None:
-        """Display what `make` makes while a statement of a cell runs whose results are shown."""
+        """Display what `make` creates, but only while a cell's statement runs whose results are shown."""
         if self._own.shown:
             _display(make())
 
@@ -253,12 +253,12 @@ class UpsqlMagics(Magics):
         return steps[-1]() if steps else None
 
 
-# The flag of a command in the first line, without the blank that a comment has; `--file` is the only one of ours.
+# A flag on the first line, without the blank of a comment; `--file` is our only one.
 _FLAG = re.compile(r"\s*(?:\w+\s*<<\s*)?--?(?!file\b)([A-Za-z][\w-]*)")
 
 
-def _flag(line: str) -> S3ConnError | None:
-    """Return the error for a flag that the magic does not have, which would be a comment otherwise."""
+def _unknown_flag(line: str) -> S3ConnError | None:
+    """Return the error for an unknown flag, which would otherwise be a comment."""
     match = _FLAG.match(line)
     if match is None or not match[1].strip("-"):
         return None
@@ -274,7 +274,7 @@ def _flag(line: str) -> S3ConnError | None:
 
 
 def _script(text: str) -> Source | None:
-    """Return the file of `--file path`."""
+    """Return the file of `--file path`, or None."""
     from s3conn_magic.notebook.candidates import file_given
 
     given = file_given(text)
@@ -292,7 +292,7 @@ def _display(result: Any) -> None:
 
 
 def _destination(line: str, cell: str | None) -> tuple[str | None, str]:
-    """Return the variable of `name <<`, and the text, padded so that places are those of the cell."""
+    """Return the variable in `name <<` and the text, padded so that positions match the cell."""
     match = re.fullmatch(_INTO, line, re.DOTALL)
     into, rest = (match[1], match[2]) if match else (None, line)
     if cell is None:

@@ -1,4 +1,4 @@
-"""While a cell is typed: Tab, Shift-Tab, and the colours of the terminal's prompt."""
+"""Editing a cell: completion (Tab), inspection (Shift-Tab), and colours in the terminal."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
     from s3conn_magic.notebook.candidates import KernelSurroundings
     from s3conn_magic.session.session import Session
 
-# Possessive, so that a line of blanks takes no more time than one of words.
+# Possessive, so that lines of blanks take no longer than lines of words.
 _INTO = r"(?:[ \t]*+[A-Za-z_]\w*+[ \t]*+<<)?"
 _CELL = rf"\s*+%%upsql(?!\w){_INTO}"
 _LINE = rf"[ \t]*+(?:[^%'\"#\n]*=[ \t]*+)?%upsql(?!\w){_INTO}"
 
 
 def statements_at(cell: str, cursor: int) -> str | None:
-    """Return the cell with all but its statements as blanks, so that places are the same; None where there are none.
+    """Return the cell with everything but its statements blanked out (offsets stay), or None if it has no statements.
 
     Args:
         cell: its text, as typed.
-        cursor: offset into it.
+        cursor: offset in it.
     """
     start, end = 0, len(cell)
     match = re.match(_CELL, cell)
@@ -46,14 +46,14 @@ def _blank(text: str) -> str:
     return "\n".join(" " * len(line) for line in text.split("\n"))
 
 
-_PLAIN = "s3conn_magic_plain"
-_NAME = "do_inspect"
+_ORIGINAL = "s3conn_magic_plain"
+_METHOD = "do_inspect"
 
 
 def add_inspection(shell: InteractiveShell) -> None:
-    """Answer a kernel's inspection requests in cells of statements; all others go where they went before."""
+    """Answer a kernel's inspection requests in cells of statements, and pass all others on."""
     kernel: Any = getattr(shell, "kernel", None)
-    if not hasattr(kernel, _NAME):
+    if not hasattr(kernel, _METHOD):
         return
     remove_inspection(shell)
     plain = kernel.do_inspect
@@ -62,19 +62,19 @@ def add_inspection(shell: InteractiveShell) -> None:
         text = statements_at(code, cursor_pos)
         return plain(code, cursor_pos, *args, **options) if text is None else _answer(text, cursor_pos)
 
-    setattr(do_inspect, _PLAIN, plain)
-    setattr(kernel, _NAME, do_inspect)
+    setattr(do_inspect, _ORIGINAL, plain)
+    setattr(kernel, _METHOD, do_inspect)
 
 
 def remove_inspection(shell: InteractiveShell) -> None:
-    """Let the kernel answer all of them, unless somebody else has put an answer before ours."""
+    """Undo `add_inspection`, unless somebody else has replaced the method since."""
     kernel: Any = getattr(shell, "kernel", None)
-    plain = getattr(getattr(kernel, _NAME, None), _PLAIN, None)
+    plain = getattr(getattr(kernel, _METHOD, None), _ORIGINAL, None)
     if plain is None:
         return
-    delattr(kernel, _NAME)
+    delattr(kernel, _METHOD)
     if kernel.do_inspect != plain:
-        setattr(kernel, _NAME, plain)
+        setattr(kernel, _METHOD, plain)
 
 
 @interruptible
@@ -85,13 +85,13 @@ def _answer(text: str, at: int) -> dict[str, Any]:
 
 
 MATCHER = "s3conn_magic.upsql_matcher"
-"""Its identifier, for `%config IPCompleter.disable_matchers`."""
-# Before every matcher of IPython, so that none of these runs in vain.
+"""The matcher's identifier, for `%config IPCompleter.disable_matchers`."""
+# Ahead of IPython's own matchers, so that none of them runs in vain.
 _PRIORITY = 10_000
 
 
 class _Nothing:
-    """No completions, and none of other matchers either: a result without any cannot suppress those."""
+    """No completions, not even from other matchers: an empty result cannot suppress those."""
 
     def __len__(self) -> int:
         return 1
@@ -101,11 +101,11 @@ class _Nothing:
 
 
 def add_completion(shell: InteractiveShell, session: Callable[[], Session | None]) -> None:
-    """Append the matcher to those of the shell's completer, in place of one of an earlier load.
+    """Add the matcher to the shell's completer, replacing that of an earlier load.
 
     Args:
-        shell: the kernel's.
-        session: gives its session, or None while there is none.
+        shell: the kernel's shell.
+        session: returns its session, or None if there is none yet.
     """
     remove_completion(shell)
 
@@ -117,7 +117,7 @@ def add_completion(shell: InteractiveShell, session: Callable[[], Session | None
 
     @context_matcher(identifier=MATCHER, priority=_PRIORITY)  # type: ignore[untyped-decorator] # IPython's
     def upsql_matcher(context: CompletionContext) -> SimpleMatcherResult:
-        # What goes wrong would be printed into the notebook by IPython.
+        # IPython would print an exception into the notebook.
         try:
             with Deferring():
                 return _completions(context, around)
@@ -128,7 +128,7 @@ def add_completion(shell: InteractiveShell, session: Callable[[], Session | None
 
 
 def remove_completion(shell: InteractiveShell) -> None:
-    """Take the matcher away; those of others stay."""
+    """Remove the matcher; those of others stay."""
     matchers: list[Any] = shell.Completer.custom_matchers
     matchers[:] = [matcher for matcher in matchers if getattr(matcher, "matcher_identifier", None) != MATCHER]
 
@@ -148,33 +148,33 @@ def _completions(context: CompletionContext, around: Callable[[], KernelSurround
 
 
 def _offset(context: CompletionContext) -> int:
-    """Return the cursor's offset in the cell; the context has its line and its place in that."""
+    """Return the cursor's offset in the cell, from its line and column."""
     lines = context.full_text.split("\n")
     return sum(len(line) + 1 for line in lines[: context.cursor_line]) + context.cursor_position
 
 
-_OPTIONS = "_extra_prompt_options"
+_PROMPT_OPTIONS = "_extra_prompt_options"
 _MAGIC = "upsql"
 
 
 def colour_prompt(shell: InteractiveShell) -> None:
-    """Lex what is typed after `%%upsql` as our language; nothing where the shell is no terminal's."""
-    if not hasattr(shell, _OPTIONS) or _OPTIONS in vars(shell):
+    """Colour what is typed after `%%upsql`; does nothing unless the shell is a terminal's."""
+    if not hasattr(shell, _PROMPT_OPTIONS) or _PROMPT_OPTIONS in vars(shell):
         return
-    plain = getattr(shell, _OPTIONS)
+    plain = getattr(shell, _PROMPT_OPTIONS)
 
-    # IPython makes a new lexer for every prompt, and has no place to register one.
+    # IPython makes a new lexer for every prompt, and has no way to register one.
     def options() -> dict[str, Any]:
         given: dict[str, Any] = plain()
         getattr(given.get("lexer"), "magic_lexers", {})[_MAGIC] = _Lexer
         return given
 
-    setattr(shell, _OPTIONS, options)
+    setattr(shell, _PROMPT_OPTIONS, options)
 
 
 def restore_prompt(shell: InteractiveShell) -> None:
     """Undo `colour_prompt`."""
-    vars(shell).pop(_OPTIONS, None)
+    vars(shell).pop(_PROMPT_OPTIONS, None)
 
 
 class _Lexer:
@@ -182,7 +182,7 @@ class _Lexer:
 
     @staticmethod
     def lex_document(document: Any) -> Any:
-        """Return a function from a line's number to its fragments, as prompt_toolkit wants it."""
+        """Return a function from line number to fragments, for prompt_toolkit."""
         return _loaded().lex_document(document)
 
 
@@ -192,5 +192,5 @@ def _loaded() -> Any:
 
     from s3conn_magic.notebook.lexer import UpsqlLexer
 
-    # Every line is lexed from the first: a literal may have begun there.
+    # Lex every line from the top: a literal may have begun there.
     return PygmentsLexer(UpsqlLexer, sync_from_start=True)
