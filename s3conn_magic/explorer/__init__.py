@@ -1,6 +1,6 @@
-"""The tree explorer: `widget.Explorer` shows what a `model.ChildrenOf` lists.
+"""The explorer: `widget.Explorer` shows the tree that a `model.ChildrenOf` lists.
 
-The widget never sees a connection. One way through the folder: `model` (what is asked for) → `columns` (the loaded
-rows of one folder) → `tree` (the open folders as one list of lines) → `messages` (lines as messages of bounded size)
-→ `widget` (the kernel's end) → `front/` (the browser's end, by the messages of `front/protocol.json`).
+The widget never sees a connection. Data flow: `model` (requests and answers) → `tree` (rows of the open folders, in
+columns, as one list of lines) → `messages` (lines as messages of limited size) → `widget` (the kernel's side) →
+`front/` (the browser's side, with the messages of `front/protocol.json`).
 """

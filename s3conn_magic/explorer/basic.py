@@ -1,7 +1,7 @@
-"""The explorer without its widget: plain ipywidgets where a script cannot load, and the snapshot that a notebook keeps.
+"""The explorer without JavaScript: plain ipywidgets where scripts cannot load, and the snapshot kept in a notebook.
 
-It takes 17 widget models, whatever it shows. What is listed is the state of an ipywidgets `Select`, so a notebook that
-saves its widgets' state saves the keys that are shown.
+It uses 17 widget models, whatever it shows. The rows are the state of an ipywidgets `Select`, so a notebook saved with
+its widgets' state contains the keys shown.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _HEADINGS = ("Name", "Size", "Modified (UTC)", "Storage class")
 
 
 def _cells(line: TreeLine) -> tuple[str, str, str, str]:
-    """Return name, size, date and storage class as shown; a line at a folder's end has only a text."""
+    """Return name, size, date and storage class as shown; a line at a folder's end only has a text."""
     if line.row < 0:
         text, hint = tail_text(line)
         return (f"{text} {hint}".strip(), "", "", "")
@@ -51,27 +51,27 @@ def _cells(line: TreeLine) -> tuple[str, str, str, str]:
 
 
 def _lines(tree: FolderTree) -> tuple[list[TreeLine], str]:
-    """Return the first lines, and what is said about the rest."""
+    """Return the first lines, and a note on the rest."""
     lines = [line for line in islice(tree.lines(0, LINES_AT_MOST), LINES_AT_MOST) if line.kind != "pad"]
     rest = len(tree) - LINES_AT_MOST
     return lines, f"{rest:,} more lines are not in this snapshot" if rest > 0 else ""
 
 
 def heading(title: str, tree: FolderTree) -> str:
-    """Return the title and where the tree begins."""
+    """Return the title and the root's location."""
     where = f" · {tree.root.location.uri}" if tree.root.location else ""
     return visible(f"{title}{where}{tree.root.starting_with}")
 
 
 def text_tree(title: str, tree: FolderTree) -> str:
-    """Return the lines as a tree of text."""
+    """Return the lines as a text tree."""
     lines, rest = _lines(tree)
     drawn = [f"{'│  ' * line.folder.depth}├─ {'  '.join(filter(None, _cells(line)))}" for line in lines]
     return "\n".join([heading(title, tree), *(drawn or ["├─ (not listed yet)"]), *([f"└─ {rest}"] if rest else [])])
 
 
 def html_table(title: str, tree: FolderTree) -> str:
-    """Return the lines as a table in `<details>`: no script, every text escaped."""
+    """Return the lines as an HTML table inside `<details>`, without scripts and with every text escaped."""
     lines, rest = _lines(tree)
     return snapshot_table(heading(title, tree), _HEADINGS, map(_html_row, lines), rest, numbers={1})
 
@@ -82,7 +82,7 @@ def _html_row(line: TreeLine) -> tuple[str, ...]:
 
 
 def frame(tree: FolderTree) -> pd.DataFrame:
-    """Return every loaded row of every open folder, in the order in which they are shown.
+    """Return all loaded rows of all open folders, in display order.
 
     Returns:
         bucket, key (exact), size (bytes, Int64), last_modified (UTC), etag, storage_class, is_prefix.
@@ -113,7 +113,7 @@ _TEXT_AT_MOST = 4_000
 
 
 class ForPython:
-    """What Python code can ask of an explorer, whichever shows it."""
+    """The Python interface of both explorers."""
 
     location: Any
     _title: str
@@ -122,10 +122,10 @@ class ForPython:
     _is_aside = False
 
     def show_aside(self, title: str) -> Self:
-        """Show it beside the notebook, in JupyterLab; where it is shown next, as by its cell, a word stands.
+        """Show the explorer beside the notebook, in JupyterLab; its cell then shows only a note.
 
         Raises:
-            S3ConnError: the library for it is not installed.
+            S3ConnError: the sidecar library is not installed.
         """
         try:
             from sidecar import Sidecar
@@ -140,7 +140,7 @@ class ForPython:
         return self
 
     def _snapshot(self) -> dict[str, Any] | None:
-        """Return what a cell shows in place of what is shown beside the notebook, once."""
+        """Return, once, the note that the cell shows for an explorer beside the notebook; otherwise None."""
         if not self._is_aside:
             return None
         self._is_aside = False
@@ -151,16 +151,16 @@ class ForPython:
 
     @property
     def frame(self) -> pd.DataFrame:
-        """What is shown, as a frame.
+        """The rows shown, as a frame.
 
-        Every loaded row of every open folder, with the columns bucket, key (exact), size (bytes), last_modified (UTC),
+        All loaded rows of all open folders, with the columns bucket, key (exact), size (bytes), last_modified (UTC),
         etag, storage_class and is_prefix.
         """
         with self._navigator.lock:
             return frame(self._navigator.tree)
 
     def to_frame(self, *, recursive: bool = False) -> pd.DataFrame:
-        """List `location` now, whole, as LIST does; with `recursive` every object below it.
+        """List `location` completely, as LIST does; with `recursive`, every object below it.
 
         Returns:
             The columns of `frame`.
@@ -174,14 +174,14 @@ class ForPython:
         return self._objects.frame(self.location, recursive=recursive)
 
     def refresh(self) -> None:
-        """List every open folder afresh, in the background."""
+        """List all open folders again, in the background."""
         self._navigator.refresh()
 
     def go(self, location: str | Location) -> None:
-        """Begin the tree at a location, in the background; what follows its last `/` is the beginning of a name.
+        """Show the tree from a location, in the background; text after the last `/` filters by the beginning of names.
 
         Raises:
-            BindError: it is no location.
+            BindError: it is not a location.
         """
         text = location.uri if isinstance(location, Location) else location
         if "://" not in text and not text.startswith("arn:"):
@@ -194,21 +194,21 @@ class ForPython:
 
     def _ipython_display_(self) -> None:
         if self._is_aside:
-            raise NotImplementedError  # what the cell shows is no widget
+            raise NotImplementedError  # the cell shows no widget
         with self._navigator.lock:
             title = heading(self._title, self._navigator.tree)
         show_with_snapshot(self._repr_mimebundle_, title)  # type: ignore[attr-defined] # every widget has it
 
 
 class BasicExplorer(ForPython, ipywidgets.VBox):  # type: ignore[misc] # ipywidgets has no types
-    """A breadcrumb, a list and buttons.
+    """The explorer made of breadcrumbs, a list and buttons.
 
     Args:
         children: lists the children of a location; called in background threads.
-        title: what stands before the buckets, such as the connection's name.
-        location: where it begins; None for the roots.
-        first: the first page of that, where the caller has listed it already.
-        objects: looks at single objects; without it, only folders can be looked into.
+        title: shown before the buckets, such as the connection's name.
+        location: the root; None for the buckets.
+        first: the first page of the root, if already listed.
+        objects: looks at single objects; without it only folders can be opened.
     """
 
     def __init__(
@@ -227,7 +227,7 @@ class BasicExplorer(ForPython, ipywidgets.VBox):  # type: ignore[misc] # ipywidg
         self._shown: tuple[Folder | None, dict[int, str]] = (None, {})
         self._navigator = Navigator(children, self._show, location, first)
         self._build()
-        super().__init__([self._crumbs, self._bar, self._rows, self._acts, self._about], layout=self._wide)
+        super().__init__([self._crumbs, self._bar, self._rows, self._buttons, self._about], layout=self._wide)
         self.add_class("s3x-told")
         self._navigator.begin()
 
@@ -248,33 +248,29 @@ class BasicExplorer(ForPython, ipywidgets.VBox):  # type: ignore[misc] # ipywidg
         self._more = button("Load more", lambda: self._navigator.more(self._navigator.tree.root.number))
         bar = [button("Up", lambda: self._navigator.up(stay_open=False)), self._find, button("Refresh", self.refresh)]
         self._bar = ipywidgets.HBox(bar, layout=self._wide)
-        self._acts = ipywidgets.HBox([button("Open", self._open), self._more], layout=self._wide)
+        self._buttons = ipywidgets.HBox([button("Open", self._open), self._more], layout=self._wide)
         self._find.observe(lambda change: self._navigator.go(change["new"]), "value")
-
-    # For Python
 
     @property
     def location(self) -> Location | None:
-        """The folder that is shown."""
+        """The folder shown."""
         return self._navigator.tree.root.location
 
     @property
     def selection(self) -> tuple[str, ...]:
-        """The `s3://` URI of the chosen row, exact."""
+        """The exact `s3://` URI of the selected row."""
         with self._navigator.lock:
             row, root = self._rows.value, self._navigator.tree.root
             chosen = [] if row is None or row >= len(root.rows) else [root.rows.location(row)]
         return tuple(each.uri for each in chosen if each.bucket)
 
     def close(self) -> None:
-        """Stop every listing and take the explorer off the page."""
+        """Stop all listings and remove the explorer from the page."""
         self._navigator.stop()
         super().close()
 
-    # For the browser
-
     def _show(self) -> None:
-        """Show the folder as it is now; called in whatever thread has changed it."""
+        """Show the current folder; called in any thread that has changed it."""
         with self._showing, self._navigator.lock:
             root = self._navigator.tree.root
             most = min(len(root.rows), _ROWS_AT_MOST)
@@ -282,15 +278,15 @@ class BasicExplorer(ForPython, ipywidgets.VBox):  # type: ignore[misc] # ipywidg
             options = [(_label(root, row), row) for row in rows]
             names = {row: root.rows.names[row] for row in rows}
             if (root, names) != self._shown:
-                chosen = self._still_chosen(root, names)
+                chosen = self._selected_row(root, names)
                 self._shown = root, names
                 self._rows.options = options
                 self._rows.value = chosen
             self._crumbs.value = self._heading()
             self._more.disabled = root.busy or (root.token is None and root.error is None)
 
-    def _still_chosen(self, root: Folder, names: dict[int, str]) -> int | None:
-        """Return the row that was chosen, wherever it is now, and no other in its place; else the first."""
+    def _selected_row(self, root: Folder, names: dict[int, str]) -> int | None:
+        """Return the current row of the selected name, or None if it is gone; initially the first row."""
         before, old = self._shown
         if before is not root or not old:
             return next(iter(names), None)
@@ -308,18 +304,18 @@ class BasicExplorer(ForPython, ipywidgets.VBox):  # type: ignore[misc] # ipywidg
         return _html([("b", path), ("div", said + cut)]) + _HIDING
 
     def _open(self) -> None:
-        """Open the chosen folder, or tell of the chosen object."""
+        """Open the selected folder, or describe the selected object."""
         with self._navigator.lock:
             row, root = self._rows.value, self._navigator.tree.root
             if row is None or row >= len(root.rows):
                 return
             if not root.rows.is_prefix(row):
-                self._tell_of(root.rows.location(row))
+                self._describe(root.rows.location(row))
                 return
         self._about.value = ""
         self._navigator.root((root.number, row))
 
-    def _tell_of(self, location: Location) -> None:
+    def _describe(self, location: Location) -> None:
         objects = self._objects
         if objects is None:
             return
@@ -350,7 +346,7 @@ def _label(folder: Any, row: int) -> str:
 
 
 def _about(objects: ObjectAccess, location: Location) -> str:
-    """Return what an object is, and the beginning of what is in it."""
+    """Return what an object is, and the beginning of its content."""
     description = objects.describe(location, None)
     preview = objects.preview(location, description, None)
     facts, content = description_values(description), preview_values(preview)

@@ -1,4 +1,4 @@
-"""Connections as the explorer sees them: folders, single objects, and what may be done with them."""
+"""Connect the explorer to connections: list folders, and read, write and delete objects."""
 
 from __future__ import annotations
 
@@ -60,24 +60,24 @@ if TYPE_CHECKING:
     from s3conn_magic.transport import Target
 
 _DEPTHS = 30
-"""Folders with a single one in them that are gone through, a request each."""
+"""Limit of nested folders that are each the only child; each costs a request."""
 
 _NOWHERE = partial(Place, 1, 1)
-"""Where the statement stands that would do what the explorer does."""
+"""Placeholder for the position of a statement."""
 
 
 class ConnectionObjects:
-    """Single objects, through the connection that leads to each; see `explorer.model.ObjectAccess`.
+    """Access to objects through the connection of each location; see `explorer.model.ObjectAccess`.
 
     Args:
-        connection_of: the connection of a location.
+        connection_of: returns the connection of a location.
     """
 
     def __init__(self, connection_of: Callable[[Location | None], Connection]) -> None:
         self._of = connection_of
 
     def refuses_writes(self, location: Location | None) -> str:
-        """Return the reason where the connection is READ_ONLY."""
+        """Return a reason if the connection is READ_ONLY."""
         if location is None or not location.bucket:
             return "Open a bucket first"
         try:
@@ -87,7 +87,7 @@ class ConnectionObjects:
         return f"The connection {connection.name} is READ_ONLY" if connection.settings.read_only else ""
 
     def arn(self, location: Location) -> str:
-        """Return the ARN, of the partition of the connection's regions."""
+        """Return the ARN, in the partition of the connection's region."""
         try:
             return self._of(location).arn(location)
         except S3ConnError:
@@ -105,18 +105,18 @@ class ConnectionObjects:
             return []
 
     def cells(self, location: Location, *, is_prefix: bool) -> Mapping[str, str]:
-        """Return cells of statements about it."""
+        """Return cells with statements about it."""
         try:
             return cells(CodeSubject(self._of(location).name, location, ending="" if is_prefix else None))
         except ConnectionNotFoundError:
             return {}
 
     def describe(self, location: Location, version_id: str | None) -> Description:
-        """HeadObject, tags and versions."""
+        """Send HeadObject, and requests for tags and versions."""
         return describe(self._of(location), location, version_id=version_id)
 
     def describe_deleted(self, location: Location, version_id: str | None) -> Description:
-        """ListObjectVersions."""
+        """Send ListObjectVersions."""
         del version_id
         return describe_deleted(self._of(location), location)
 
@@ -127,17 +127,17 @@ class ConnectionObjects:
         return preview(self._of(location), location, rows=rows, version_id=version_id, description=description)
 
     def ending(self, location: Location, cancelled: Callable[[], bool]) -> str:
-        """Look at the first page of all that is below."""
+        """Return the usual ending of names on the first page of all objects below."""
         target = self._of(location).target(location.bucket)
         page = fetch_page(target, prefix=location.key, delimiter="", every=ending(cancelled))
         return usual_ending(page.objects["key"].to_pylist())
 
     def bucket(self, location: Location) -> Mapping[str, str]:
-        """Six requests about a bucket, and what each one says."""
+        """Return the properties of a bucket, from six requests."""
         return bucket_properties(self._of(location), location.bucket)
 
     def thaws(self, description: Description) -> Sequence[Thaw]:
-        """Return them by list prices."""
+        """Return the restore options with list prices."""
         return thaws(description)
 
     def restore(
@@ -147,14 +147,14 @@ class ConnectionObjects:
         copied: Callable[[int, int], None],
         cancelled: Callable[[], bool],
     ) -> None:
-        """CopyObject, or a copy in parts; DeleteObject of the markers."""
+        """Send CopyObject, or a multipart copy; for a deleted object, DeleteObject of its markers."""
         if version_id is None:
             undelete(self._of(location), location)
         else:
             copy_version(self._of(location), location, version_id, copied=copied, cancelled=cancelled)
 
     def thaw(self, location: Location, description: Description, tier: str) -> None:
-        """RestoreObject."""
+        """Send RestoreObject."""
         thaw(self._of(location), location, description, tier)
 
     def presign(self, location: Location, seconds: int, version_id: str | None) -> Link:
@@ -162,11 +162,11 @@ class ConnectionObjects:
         return presign(self._of(location), location, seconds, version_id=version_id)
 
     def download(self, location: Location, version_id: str | None, etag: str | None) -> Download:
-        """GetObject, as a stream."""
+        """Send GetObject, and return its stream."""
         return Download(self._of(location), location, version_id=version_id, etag=etag)
 
     def look(self, location: Location) -> Description | None:
-        """HeadObject."""
+        """Send HeadObject; return None for a missing object."""
         try:
             return head(self._of(location), location)
         except ObjectNotFoundError:
@@ -175,32 +175,32 @@ class ConnectionObjects:
     def upload(
         self, location: Location, size: int, content_type: str, *, overwrite: bool, replaces: str | None
     ) -> uploads.Upload:
-        """PutObject, or a multipart upload."""
+        """Begin a PutObject or multipart upload."""
         return uploads.Upload(
             self._of(location), location, size, content_type=content_type, overwrite=overwrite, replaces=replaces
         )
 
     def find(self, chosen: Sequence[Chosen], most: int, cancelled: Callable[[], bool]) -> SeenObjects:
-        """Recursive listings of the prefixes; of one connection at a time."""
-        return objects_of(self._leading_to(chosen), chosen, most=most, cancelled=cancelled)
+        """List the prefixes recursively; all must be of one connection."""
+        return objects_of(self._common_connection(chosen), chosen, most=most, cancelled=cancelled)
 
     def below(self, chosen: Sequence[Chosen], most: int, cancelled: Callable[[], bool]) -> SeenObjects:
-        """The same, where nothing is to be deleted."""
-        return objects_below(self._leading_to(chosen), chosen, most=most, cancelled=cancelled)
+        """Do the same, but not for a deletion."""
+        return objects_below(self._common_connection(chosen), chosen, most=most, cancelled=cancelled)
 
-    def _leading_to(self, chosen: Sequence[Chosen]) -> Connection:
+    def _common_connection(self, chosen: Sequence[Chosen]) -> Connection:
         connections = {id(connection): connection for connection in (self._of(each.location) for each in chosen)}
         if len(connections) != 1:
             raise S3ConnError("these are in several connections", hint="Choose the objects of one.")
         return next(iter(connections.values()))
 
     def delete(self, objects: SeenObjects, near: Location, cancelled: Callable[[], bool]) -> Iterator[Deleted]:
-        """DeleteObjects, bucket by bucket, of what is as it was seen."""
+        """Send DeleteObjects, bucket by bucket, for objects that are unchanged."""
         for bucket, seen in objects.keys.items():
             yield from delete_as_seen(self._of(near), bucket, seen, cancelled=cancelled)
 
     def versioning(self, location: Location) -> str | None:
-        """GetBucketVersioning."""
+        """Send GetBucketVersioning."""
         return versioning(self._of(location), location.bucket)
 
     def frame(self, location: Location | None, *, recursive: bool) -> pd.DataFrame:
@@ -224,19 +224,19 @@ class ConnectionObjects:
     def analyze(
         self, location: Location, report: Callable[[int, int], None], cancelled: Callable[[], bool]
     ) -> Mapping[str, object]:
-        """Return objects and bytes by folder and object, from where there is more than one of them."""
+        """Return objects and bytes by folder and object, starting where there is more than one."""
         from s3conn_magic.results.charts import chart_data
         from s3conn_magic.results.listings import analysis_frame
 
-        tell = _telling(report, cancelled)
+        tell = _progress_callback(report, cancelled)
         connection = self._of(location)
         target = connection.target(location.bucket)
-        place = _descended(target, location.key, ending(cancelled))
+        place = _only_folder_below(target, location.key, ending(cancelled))
         at_place = Location(location.bucket, place)
         plan = Analyze(place=_NOWHERE, name=connection.name, location=at_place, by="PREFIX", depth=1)
         frame = analysis_frame(target, plan, connections=CONNECTIONS, report=tell, named=True)
         if len(frame) == MOST_GROUPS:
-            frame.loc[len(frame) - 1, "group"] = ""  # all the others, which no name leads to
+            frame.loc[len(frame) - 1, "group"] = ""  # all others, which have no common name
         below = place[len(location.key) :]
         data = chart_data(frame, by="PREFIX", title=visible(at_place.uri))
         shown = {"label": "folder or object", "below": below, "shown_below": visible(below)}
@@ -256,13 +256,13 @@ class ConnectionObjects:
         def named(place: Location) -> str:
             return place.uri.replace("s3://", f"s3://{connection.name}@", 1)
 
-        options = ListOptions(None, CONNECTIONS, _telling(report, cancelled))
+        options = ListOptions(None, CONNECTIONS, _progress_callback(report, cancelled))
         discovery, note = datasets_of(connection, plan, plain, options, named)
         return {"found": [dataset_lines(each) for each in discovery.datasets], "notes": [note] if note else []}
 
 
-def _telling(report: Callable[[int, int], None], cancelled: Callable[[], bool]) -> Callable[[Progress], None]:
-    """Return what hears how far a listing is, and ends it when nobody waits any more."""
+def _progress_callback(report: Callable[[int, int], None], cancelled: Callable[[], bool]) -> Callable[[Progress], None]:
+    """Return a progress callback that reports, and raises StatementInterrupted once cancelled."""
 
     def tell(progress: Progress) -> None:
         if cancelled():
@@ -273,7 +273,7 @@ def _telling(report: Callable[[int, int], None], cancelled: Callable[[], bool]) 
 
 
 def ending(cancelled: Callable[[], bool]) -> Callable[[], None]:
-    """Return what ends a wait when nobody waits any more, and with it the requests."""
+    """Return a function that raises StatementInterrupted once cancelled, and so ends a wait and its requests."""
 
     def look() -> None:
         if cancelled():
@@ -282,8 +282,8 @@ def ending(cancelled: Callable[[], bool]) -> Callable[[], None]:
     return look
 
 
-def _descended(target: Target, key: str, every: Callable[[], None]) -> str:
-    """Return the folder that a prefix leads down to while there is one single folder in it and nothing else."""
+def _only_folder_below(target: Target, key: str, every: Callable[[], None]) -> str:
+    """Follow a prefix down while it has a single folder and nothing else; return the last one."""
     for _ in range(_DEPTHS):
         page = fetch_page(target, prefix=key, delimiter="/", every=every)
         if len(page.prefixes) != 1 or page.next_token or any(each != key for each in page.objects["key"].to_pylist()):
@@ -308,15 +308,15 @@ ALL = "All connections"
 def open_explorer(
     connections: Registry, name: str, location: Location | None, *, ui: str = "auto", aside: bool = False
 ) -> Any:
-    """Return an explorer whose first page is listed now, so that what is wrong with it is this statement's error.
+    """Return an explorer. Its first page is listed here, so that a failure is an error of the statement.
 
     Args:
-        connections: those of the session. Each request goes by the one that has the name then, so that an explorer
-            goes on when its connection was dropped and made again.
-        name: of the connection to list through.
-        location: where the tree begins; None for the display filters or buckets.
+        connections: of the session. Each request looks up the connection by name, so the explorer survives when its
+            connection is dropped and created again.
+        name: of the connection.
+        location: the root; None for the display filters or buckets.
         ui: `auto` for the widget, `basic` for plain ipywidgets.
-        aside: whether it is shown beside the notebook.
+        aside: whether to show it beside the notebook.
     """
     title = connections.get(name).name
     children = ConnectionChildren(partial(connections.get, title))
@@ -327,10 +327,10 @@ def open_explorer(
 
 
 def open_all(connections: Registry, *, ui: str = "auto", aside: bool = False) -> Any:
-    """Return an explorer whose roots are the session's connections, as they are at each request."""
+    """Return an explorer whose roots are the session's connections, looked up at each request."""
     children = AllChildren(connections)
     first = children(None, None, cancelled=lambda: False)
-    objects = ConnectionObjects(lambda location: connections.get(_through(location)))
+    objects = ConnectionObjects(lambda location: connections.get(_connection_name(location)))
     explorer = _kind(ui)(children, title=ALL, first=first, objects=objects)
     return explorer.show_aside(ALL) if aside else explorer
 
@@ -345,7 +345,7 @@ def _kind(ui: str) -> Any:
     return Explorer
 
 
-def _through(location: Location | None) -> str:
+def _connection_name(location: Location | None) -> str:
     return location.connection if isinstance(location, Through) else ""
 
 
@@ -353,17 +353,17 @@ class ConnectionChildren:
     """Lists the children of a location.
 
     Args:
-        connection: the one that is asked, at each request.
+        connection: returns the connection to use; called for each request.
     """
 
     def __init__(self, connection: Callable[[], Connection]) -> None:
         self._connection = connection
 
     def pasted(self, text: str, near: Location | None) -> Location:
-        """Return the location that a text is, in any of its forms.
+        """Parse a location in any of its forms.
 
         Raises:
-            NotALocationError: it is none, or a URL of another server than the connection's.
+            NotALocationError: it is not one, or is a URL of another server.
         """
         del near
         connection = self._connection()
@@ -402,7 +402,7 @@ class ConnectionChildren:
     def everything(
         self, location: Location, *, starting_with: str = "", matching: str = "", cancelled: Callable[[], bool]
     ) -> Iterator[Children]:
-        """Yield all pages, or all hits; see `explorer.model.Everything`."""
+        """Yield all pages or all matches; see `explorer.model.Everything`."""
         glob = Glob.compile(matching) if matching else None
         listing = Listing(
             self._connection().target(location.bucket),
@@ -410,7 +410,7 @@ class ConnectionChildren:
             delimiter=None if glob else "/",
             matching=glob,
         )
-        # Hits are shown as they come, and so cannot be taken back.
+        # Matches are shown as they arrive, so the listing cannot start again.
         for page in listing.pages(keep=not glob, every=ending(cancelled), again=not glob):
             columns = _columns(location, page.objects, page.prefixes) if glob else None
             yield Children([], seen=listing.progress.keys, columns=columns if columns and columns.keys else None)
@@ -422,7 +422,7 @@ class ConnectionChildren:
 def _with_deleted(
     connection: Connection, location: Location, token: str | None, starting_with: str, cancelled: Callable[[], bool]
 ) -> Children:
-    """Return one page of a listing of versions: the newest of each object, deleted or not."""
+    """Return one page of a version listing, with the newest version of each object, deleted or not."""
     query = PageQuery(location.key + starting_with, "/", token, versions=True)
     (page,) = fetch_pages(connection.target(location.bucket), [query], every=ending(cancelled))
     if isinstance(page, S3ConnError):
@@ -432,12 +432,12 @@ def _with_deleted(
 
 
 def _columns(parent: Location, objects: pa.RecordBatch | pa.Table, prefixes: Sequence[str] = ()) -> EntryColumns:
-    """Return folders and objects in columns; the marker of the folder itself is not its child.
+    """Return folders and objects in columns, without the folder's own marker.
 
     Args:
         parent: the folder.
-        objects: of a page, or all rows of a listing, the folders among them by `is_prefix`.
-        prefixes: the folders of a page.
+        objects: of a page, or all rows of a listing, with folders marked in `is_prefix`.
+        prefixes: folders of a page.
     """
     rows = objects.filter(pc.not_equal(objects["key"], parent.key)) if parent.key.endswith("/") else objects
     count = len(prefixes)
@@ -448,20 +448,20 @@ def _columns(parent: Location, objects: pa.RecordBatch | pa.Table, prefixes: Seq
         np.concatenate([np.full(count, NO_SIZE), pc.fill_null(rows["size"], NO_SIZE).to_numpy(zero_copy_only=False)]),
         np.concatenate([np.full(count, NO_TIME), times.to_numpy(zero_copy_only=False)]),
         [None] * count + rows["etag"].to_pylist(),
-        # As texts: each row of a dictionary takes a microsecond.
+        # As texts: a row of a dictionary array takes a microsecond.
         [None] * count + rows["storage_class"].cast(pa.string()).to_pylist(),
         bytes([1]) * count + (bytes(folders) if isinstance(folders, int) else folders.astype(np.uint8).tobytes()),
     )
 
 
 def _badge(connection: Connection, location: Location, page: Page, *, whole: bool) -> str:
-    """What lake table a folder is, where a page shows the folder that tells; empty where it is none.
+    """Return format and version if a page shows that the folder is a lake table, else an empty text.
 
     Args:
-        connection: asks.
+        connection: used for requests.
         location: the folder.
         page: of its listing.
-        whole: whether the page is the first of all that is in it.
+        whole: whether the page is the first of an unfiltered listing.
     """
     from s3conn_magic.results.listings import badge
 
@@ -485,7 +485,7 @@ def _roots(connection: Connection, token: str | None, starting_with: str) -> Chi
 
 
 class AllChildren:
-    """Lists the session's connections, and the children of a location through the connection that leads to it."""
+    """Lists the session's connections, and the children of a location through its connection."""
 
     def __init__(self, connections: Registry) -> None:
         self._connections = connections
@@ -500,34 +500,34 @@ class AllChildren:
         deleted: bool = False,
     ) -> Children:
         """Return one page; see `explorer.model.ChildrenOf`."""
-        name = _through(location)
+        name = _connection_name(location)
         if not name:
             names = [connection.name for connection in self._connections if connection.name.startswith(starting_with)]
             return Children([TreeEntry(Through("", connection=each), is_prefix=True) for each in names])
         inside = location if location and location.bucket else None
         children = ConnectionChildren(partial(self._connections.get, name))
         page = children(inside, token, starting_with=starting_with, cancelled=cancelled, deleted=deleted)
-        return _through_all(page, name)
+        return _with_connection(page, name)
 
     def everything(
         self, location: Location, *, starting_with: str = "", matching: str = "", cancelled: Callable[[], bool]
     ) -> Iterator[Children]:
-        """Yield all pages, or all hits; see `explorer.model.Everything`."""
-        name = _through(location)
+        """Yield all pages or all matches; see `explorer.model.Everything`."""
+        name = _connection_name(location)
         children = ConnectionChildren(partial(self._connections.get, name))
         for page in children.everything(location, starting_with=starting_with, matching=matching, cancelled=cancelled):
-            yield _through_all(page, name)
+            yield _with_connection(page, name)
 
     def pasted(self, text: str, near: Location | None) -> Location:
-        """Return the location that a text is; see `ConnectionChildren.pasted`."""
-        name = _through(near)
+        """Parse a location; see `ConnectionChildren.pasted`."""
+        name = _connection_name(near)
         if name not in self._connections:
             return pasted(text).location
         return ConnectionChildren(partial(self._connections.get, name)).pasted(text, near)
 
 
-def _through_all(page: Children, name: str) -> Children:
-    """Return a page whose entries are reached through a connection."""
+def _with_connection(page: Children, name: str) -> Children:
+    """Return the page with the connection added to each entry's location."""
     entries = [
         replace(entry, location=Through(entry.location.bucket, entry.location.key, name)) for entry in page.entries
     ]
@@ -535,7 +535,7 @@ def _through_all(page: Children, name: str) -> Children:
 
 
 def _entries(parent: Location, page: Page) -> Iterator[TreeEntry]:
-    """Yield folders and objects of a page in key order; the marker of the folder itself is not its child."""
+    """Yield a page's folders and objects in key order, without the folder's own marker."""
     folders = (TreeEntry(Location(parent.bucket, prefix), is_prefix=True) for prefix in page.prefixes)
     entries = [*folders, *_objects(parent, page)]
     yield from sorted((each for each in entries if each.location.key != parent.key), key=lambda each: each.location.key)

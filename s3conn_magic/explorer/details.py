@@ -1,4 +1,4 @@
-"""What the panel shows of an object, bounded and every text in its visible form; and code that reads it."""
+"""What the panel shows of an object (limited, all texts visible), and code snippets that read it."""
 
 from __future__ import annotations
 
@@ -29,14 +29,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class CodeSubject:
-    """What is to be read.
+    """What a snippet reads.
 
     Attributes:
         connection: its name.
         location: an object, a folder or a bucket.
-        version_id: of the object; None for the current one.
-        ending: of a folder or bucket, how the names of its objects end, empty where that is not known; None for an
-            object.
+        version_id: of the object; None for the current version.
+        ending: the usual ending of object names in a folder or bucket, empty if unknown; None for an object.
     """
 
     connection: str
@@ -51,31 +50,31 @@ class CodeSubject:
 
     @property
     def form(self) -> str:
-        """The format that the name promises; empty for none that is read here."""
+        """The format that the name suggests, or an empty text if no library here reads it."""
         said = by_name(f"x{self.ending}" if self.is_prefix else self.location.key).format
         return said.name if said and said.name in _READERS else ""
 
     @property
     def compression(self) -> str:
-        """What the name says that it is packed by; empty for nothing."""
+        """The compression that the name suggests, or an empty text."""
         return by_name(f"x{self.ending}" if self.is_prefix else self.location.key).compression or ""
 
     @property
     def is_plain(self) -> bool:
-        """Whether its URI means the same to everybody."""
+        """Whether every library reads the same location from its URI."""
         uri = self.location.uri
         return uri.isprintable() and uri.isascii() and not set("*?[]{}@#%+\\'\"& ") & set(uri) and "::" not in uri
 
     @property
     def pattern(self) -> str:
-        """Bucket and key, of a folder with the pattern of its objects."""
+        """Bucket and key; for a folder, with a glob for its objects."""
         below = f"**/*{self.ending or ''}" if self.is_prefix else ""
         return f"{self.location.bucket}/{self.location.key}{below}"
 
 
 @dataclass(frozen=True, slots=True)
 class _Reader:
-    """How one format is read by each library; empty where a library does not read it."""
+    """How each library reads a format; empty if it cannot."""
 
     pandas: str
     polars: str
@@ -97,7 +96,7 @@ _OF_DUCKDB = {"gzip", "zstd"}
 
 
 def usual_ending(keys: Iterable[str]) -> str:
-    """Return how most of some names end, of those that say what they hold; empty where none does."""
+    """Return the commonest ending of names whose format is known, or an empty text."""
     counts = Counter[str]()
     for key in keys:
         name = by_name(key)
@@ -107,29 +106,28 @@ def usual_ending(keys: Iterable[str]) -> str:
 
 
 def snippets(what: CodeSubject, *, read_only: bool = False) -> list[Snippet]:
-    """Return a query, and code for pandas, polars, DuckDB and boto3, as far as each of them can read it.
+    """Return a query, and code for pandas, polars, DuckDB and boto3, for those that can read it.
 
-    Nothing reads an object whole into memory before it is parsed, where the library can do without.
+    The code does not load a whole object into memory before parsing it, unless the library has to.
 
     Args:
-        what: is read.
-        read_only: whether the connection is, and gives no credentials to libraries.
+        what: the object, folder or bucket.
+        read_only: whether the connection is READ_ONLY, and so gives no credentials to libraries.
     """
     statements = cells(what)
     query = "query" if what.form or not what.is_prefix else "list"
     queries = [Snippet("%%upsql", statements[query])] if query in statements and not what.version_id else []
     tables = [*_pandas(what), *_polars(what, read_only=read_only), *_duckdb(what)] if what.form else []
-    plain = _below(what) if what.is_prefix else _whole(what)
-    # What may be no table is read as it is in the first place.
+    plain = _list_folder(what) if what.is_prefix else _read_object(what)
+    # For what may not be a table, plain reading comes first.
     return [*queries, *tables, plain] if what.form or what.is_prefix else [plain, *queries]
 
 
 def cells(what: CodeSubject) -> dict[str, str]:
-    """Return cells of `%%upsql` by what they do with a location, as far as they can.
+    """Return `%%upsql` cells about a location by name: `query`, and for folders `list`, `analyze` and `discover`.
 
-    They are `query`, and of a folder `list`, `analyze` and `discover`.
-
-    A name that is no printable text can't stand in a statement, and the pattern characters of a key mean others there.
+    Cells are left out if the name is unprintable, which no statement can hold, or contains pattern characters, which a
+    query would take as a pattern.
     """
     location = what.location
     if not location.uri.isprintable():
@@ -154,8 +152,8 @@ def _code(what: CodeSubject, imports: Iterable[str], *lines: str) -> str:
     return "\n".join([named, "", f"lake = s3conn_magic.connection({what.connection!a})", *lines])
 
 
-def _opened(what: CodeSubject) -> str:
-    """The object as a file of the connection's, which takes every key and version as it is."""
+def _open_call(what: CodeSubject) -> str:
+    """Return the expression that opens the object through the connection, which takes any key and version."""
     version = f"?versionId={what.version_id}" if what.version_id else ""
     return f"lake.fsspec().open({what.pattern + version!a})"
 
@@ -179,7 +177,7 @@ def _pandas(what: CodeSubject) -> list[Snippet]:
     elif what.is_plain and not what.version_id and what.form not in {"Arrow", "ORC"}:
         lines = [f"df = {call(f'{what.location.uri!a}, {options}')}"]
     else:
-        lines = [f"with {_opened(what)} as file:", f"    df = {call('file')}"]
+        lines = [f"with {_open_call(what)} as file:", f"    df = {call('file')}"]
     return [Snippet("pandas", _code(what, ["pandas as pd"], *lines))]
 
 
@@ -214,14 +212,14 @@ def _duckdb(what: CodeSubject) -> list[Snippet]:
     return [Snippet("DuckDB", _code(what, ["duckdb"], *lines))]
 
 
-def _whole(what: CodeSubject) -> Snippet:
+def _read_object(what: CodeSubject) -> Snippet:
     version = f", VersionId={what.version_id!a}" if what.version_id else ""
     where = f"Bucket={what.location.bucket!a}, Key={what.location.key!a}{version}"
     lines = ['s3 = lake.client("s3")', f'data = s3.get_object({where})["Body"].read()']
     return Snippet("boto3", _code(what, [], *lines))
 
 
-def _below(what: CodeSubject) -> Snippet:
+def _list_folder(what: CodeSubject) -> Snippet:
     where = f"Bucket={what.location.bucket!a}, Prefix={what.location.key!a}"
     lines = [
         's3 = lake.client("s3")',
@@ -237,22 +235,22 @@ _KEPT = {"\n": "\n", "\t": "\t"}
 
 
 def moment_text(moment: datetime | None) -> str:
-    """Return a time in UTC to the second, as versions of one minute are told apart by it; empty for none."""
+    """Return a time in UTC, to the second because that can distinguish versions, or an empty text."""
     return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC" if moment else ""
 
 
 def exact_size(size: int) -> str:
-    """Return a size in decimal units, and in bytes where that says more."""
+    """Return a size in decimal units, from 1 kB on also in bytes."""
     return size_text(size) if size < 1_000 else f"{size_text(size)} ({size:,} bytes)"  # noqa: PLR2004
 
 
 def error_values(error: S3ConnError) -> dict[str, str]:
-    """Return what is said of an error instead."""
+    """Return message and hint of an error."""
     return {"message": visible(error.message), "hint": visible(" ".join([*error.notes, error.hint]).strip())}
 
 
 def description_values(description: Description, thaws: Sequence[Thaw] = ()) -> dict[str, Any]:
-    """Return the facts of an object, its metadata, tags, versions, and ways out of the archive."""
+    """Return facts, metadata, tags, versions and restore options of an object."""
     return {
         "facts": [[label, visible(value)] for label, value in _facts(description) if value],
         "metadata": _pairs(description.metadata),
@@ -280,7 +278,7 @@ def _facts(description: Description) -> list[tuple[str, str]]:
 
 
 def archive_text(description: Description) -> str:
-    """Return how an archived object stands; empty for one that can be read at any time."""
+    """Return the archive state of an object, or an empty text if it can always be read."""
     if not (description.archived or description.restore):
         return ""
     tier = f" ({description.archive_status})" if description.archive_status else ""
@@ -305,7 +303,7 @@ def _version(version: Version) -> dict[str, Any]:
 
 
 def preview_values(preview: Preview, table: PreviewTable | None = None) -> dict[str, Any]:
-    """Return what is shown of an object's content; an image's bytes travel apart, and later rows of a table."""
+    """Return what is shown of an object's content; image bytes and further rows are sent separately."""
     table = table or (None if preview.frame is None else PreviewTable(preview))
     return {
         "kind": preview.kind,
@@ -337,7 +335,7 @@ def _image(preview: Preview) -> dict[str, Any] | None:
 
 
 def _text(preview: Preview) -> dict[str, Any]:
-    """Return the text or hex dump, cut with a word."""
+    """Return the text or hex dump, with a note if it is cut."""
     text = preview.hex_dump if preview.text is None else preview.layout or preview.text
     if text is None:
         return {"text": None, "cut": ""}
@@ -347,12 +345,12 @@ def _text(preview: Preview) -> dict[str, Any]:
 
 
 def bucket_facts(properties: Mapping[str, str]) -> list[list[str]]:
-    """Return the properties of a bucket as the panel shows them."""
+    """Return a bucket's properties as the panel shows them."""
     return [[name, visible(value)] for name, value in properties.items()]
 
 
 def thaw_text(thaw: Thaw, description: Description) -> str:
-    """Return what a restore out of the archive takes and costs, in words."""
+    """Return time and cost of restoring an object from the archive, in words."""
     size = size_text(description.size)
     if description.archive_status:
         return f"{size}, {thaw.takes}. It costs nothing, and the object comes back for good."

@@ -1,14 +1,14 @@
-"""What the page and the kernel say to each other: the one table of messages, and lines and state as messages.
+"""Messages between page and kernel: checked against their table, and built within size limits.
 
-The kernel's end takes nothing that is not in the table, `front/protocol.json`. The page's end is written against
-`front/protocol.d.ts`, which is made of it. `actions` change the tree, the focus or the choice and carry a number,
-`requests` do not, and `answers` are the kernel's. A field with `?` may be left out; its type is written as TypeScript
-does. No message with lines is larger than 256 kB.
+The kernel accepts only messages of the table, `front/protocol.json`; the page is typed by `front/protocol.d.ts`, which
+is generated from it. `actions` change the tree, focus or selection and have a number, `requests` do not, and `answers`
+come from the kernel. A field with `?` is optional; types are written as in TypeScript. Messages with lines have at most
+256 kB.
 
 A message is one text of ASCII JSON: a lone surrogate in a key would break the channel as raw text.
 
-A Jupyter server drops what a kernel sends beyond 1 MB/s, averaged over three seconds
-(`ServerApp.iopub_data_rate_limit`, `ServerApp.rate_limit_window`), and with it the output of cells.
+A Jupyter server drops a kernel's messages beyond 1 MB/s, averaged over three seconds
+(`ServerApp.iopub_data_rate_limit`, `ServerApp.rate_limit_window`), including the output of cells.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from s3conn_magic.locations import Location
 
 FRONT = Path(__file__).parent / "front"
-"""The sources of the browser's end."""
+"""The sources of the browser's side."""
 _TABLE: Mapping[str, Mapping[str, Mapping[str, str]]] = json.loads((FRONT / "protocol.json").read_text("utf-8"))
 ACTIONS = _TABLE["actions"]
 REQUESTS = _TABLE["requests"]
@@ -52,7 +52,7 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
 
 
 def fault(fields: Mapping[str, Any], table: Mapping[str, str]) -> str:
-    """Return what is wrong with a message's fields by one row of the table; empty for nothing."""
+    """Return what is wrong with a message's fields according to the table, or an empty text."""
     known = {name.removesuffix("?"): kind for name, kind in table.items()}
     if unknown := fields.keys() - known.keys():
         return f"it has {', '.join(sorted(unknown))}"
@@ -77,10 +77,10 @@ def _fits(value: Any, kind: str) -> bool:
 
 
 def taken(content: Mapping[str, Any]) -> tuple[str, int, str, dict[str, Any]]:
-    """Return a page's message: its type, its number, its page and its fields.
+    """Return type, number, page and fields of a page's message.
 
     Raises:
-        ValueError: the table has no such message, or one with other fields. A page of another version may send it.
+        ValueError: the table has no such message, or other fields; a page of another version may send it.
     """
     fields = dict(content)
     kind, seq, page = fields.pop("type", ""), fields.pop("seq", 0), fields.pop("page", "")
@@ -98,7 +98,7 @@ _SEGMENT = re.compile(r"[^/]*/|[^/]+")
 
 
 def shown_name(folder: Folder, row: int) -> str:
-    """Return the visible form of a row's name; a bucket without its slash."""
+    """Return the visible form of a row's name; of a bucket without its slash."""
     name = folder.rows.names[row]
     if folder.rows.rooted and name.count("/") == 1 and name.endswith("/"):
         name = name[:-1]
@@ -106,13 +106,13 @@ def shown_name(folder: Folder, row: int) -> str:
 
 
 def more_text(folder: Folder) -> str:
-    """Return how much of a folder is shown, when that is not all."""
+    """Return how many rows of an incomplete folder are shown."""
     loaded = len(folder.rows)
     return f"{loaded:,} of more than {loaded:,} shown"
 
 
 def empty_text(folder: Folder) -> str:
-    """Return what stands in place of rows when there are none."""
+    """Return the text shown in an empty folder."""
     if folder.matching:
         return f"Nothing below here matches “{visible(folder.sought)}”: {folder.seen:,} keys were looked at"
     if folder.starting_with:
@@ -176,32 +176,32 @@ def _folder_record(folder: Folder) -> list[Any]:
     return [folder.rows.base, folder.rows.largest, len(folder.rows), complete]
 
 
-def _cost(text: str) -> int:
-    """Return how many bytes a text takes inside a JSON string."""
+def _json_size(text: str) -> int:
+    """Return the size of a text inside a JSON string, in bytes."""
     return len(text) + text.count('"') + text.count("\\")
 
 
 def row_messages(lines: Iterable[TreeLine], start: int, version: int, page: str = "") -> Iterator[dict[str, str]]:
-    """Yield lines as messages to a page; the last one says so."""
+    """Yield messages with lines for a page; the last one is marked as such."""
     records: list[str] = []
     folders: dict[int, str] = {}
     room = MESSAGE_AT_MOST - _ENVELOPE
     for line in lines:
         record = json.dumps(_record(line), separators=(",", ":"))
         folder = json.dumps(_folder_record(line.folder), separators=(",", ":"))
-        cost = _cost(record) + 1 + (0 if line.folder.number in folders else _cost(folder) + 20)
+        cost = _json_size(record) + 1 + (0 if line.folder.number in folders else _json_size(folder) + 20)
         if cost > room and records:
-            yield _rows(records, folders, start, version, page, done=False)
+            yield _rows_message(records, folders, start, version, page, done=False)
             start, records, folders = start + len(records), [], {}
             room = MESSAGE_AT_MOST - _ENVELOPE
-            cost = _cost(record) + _cost(folder) + 21
+            cost = _json_size(record) + _json_size(folder) + 21
         room -= cost
         records.append(record)
         folders[line.folder.number] = folder
-    yield _rows(records, folders, start, version, page, done=True)
+    yield _rows_message(records, folders, start, version, page, done=True)
 
 
-def _rows(
+def _rows_message(
     records: list[str], folders: dict[int, str], start: int, version: int, page: str, *, done: bool
 ) -> dict[str, str]:
     below = ",".join(f'"{number}":{folder}' for number, folder in folders.items())
@@ -210,7 +210,7 @@ def _rows(
 
 
 def crumbs(location: Location | None) -> list[list[str]]:
-    """Return the bucket and the folders of a location: what is shown, and the exact text that it adds to the URI."""
+    """Return bucket and folders of a location, each as shown and as it appears in the URI."""
     if location is None:
         return []
     through = [[visible(location.connection), ""]] if isinstance(location, Through) else []
@@ -220,7 +220,7 @@ def crumbs(location: Location | None) -> list[list[str]]:
 
 
 def ancestors(location: Location | None) -> list[Location]:
-    """Return the places that the crumbs stand for."""
+    """Return the locations of the breadcrumbs."""
     if location is None:
         return []
     through = [Through("", connection=location.connection)] if isinstance(location, Through) else []
@@ -231,13 +231,13 @@ def ancestors(location: Location | None) -> list[Location]:
 
 
 def summary(cursor: PageCursor) -> str:
-    """Return the loaded rows of the folder that has the focus, in a sentence."""
+    """Return a sentence about the loaded rows of the focused folder."""
     child = cursor.folder.children.get(cursor.row)
     folder = child if child and child.open and child.listed else cursor.folder
     if not folder.listed:
         return ""
     folders = folder.rows.prefix_count
-    parts = [part for part in (folder.badge, counted(folders, _kind(folder)) if folders else "") if part]
+    parts = [part for part in (folder.badge, counted(folders, _folder_kind(folder)) if folders else "") if part]
     objects = len(folder.rows) - folders
     if objects or not folders:
         parts.append(f"{counted(objects, 'object')}, {size_text(folder.rows.bytes)}")
@@ -255,9 +255,9 @@ def summary(cursor: PageCursor) -> str:
 
 
 def _chosen_text(cursor: PageCursor) -> str:
-    """Return how many rows are chosen and, of objects alone, their size."""
+    """Return the number of selected rows, and the size of selected objects."""
     rows = [row for row in map(cursor.tree.row_at, cursor.selected) if row]
-    if len(rows) < 2:  # noqa: PLR2004 - what has the focus is chosen, as a rule
+    if len(rows) < 2:  # noqa: PLR2004 - the focused row is usually selected
         return ""
     objects = [folder.rows.sizes[row] for folder, row in rows if not folder.rows.is_prefix(row)]
     size = size_text(sum(each for each in objects if each != NO_SIZE))
@@ -266,14 +266,14 @@ def _chosen_text(cursor: PageCursor) -> str:
     return f"{len(rows):,} selected" + (f" · {size}{more}" if objects else "")
 
 
-def _kind(folder: Folder) -> str:
+def _folder_kind(folder: Folder) -> str:
     if folder.rows.prefix_count and folder.rows.is_connection(0):
         return "connection"
     return "bucket" if folder.rows.rooted and not folder.starting_with else "folder"
 
 
 def where(location: Location | None) -> str:
-    """Return a location and the connection that leads to it, for a page to name where it acts."""
+    """Return a location and its connection, by which a page names where it acts."""
     through = location.connection if isinstance(location, Through) else ""
     return f"{through} {location.uri}" if location else ""
 
@@ -300,23 +300,23 @@ def state_message(tree: FolderTree, cursor: PageCursor, **more: Any) -> dict[str
 
 _WINDOW = 3.2
 _BYTES = 2_400_000
-"""In any window; the rest of what the server lets through is left to everything else."""
+"""Bytes in any window; the rest that the server allows is for other output."""
 
 
 class SendRate:
-    """Holds back senders so that any window of seconds sees a bounded number of bytes."""
+    """Makes senders wait, so that they send a limited number of bytes in any window of time."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._sent: deque[tuple[float, int]] = deque()
 
     def wait(self, size: int, sleep: Callable[[float], bool]) -> None:
-        """Return when `size` bytes may be sent, or at once when `sleep` says that nobody wants them any more."""
-        while (seconds := self._take(size)) and not sleep(seconds):
+        """Wait until `size` bytes may be sent, or `sleep` returns true because nobody wants them any more."""
+        while (seconds := self._reserve(size)) and not sleep(seconds):
             pass
 
-    def _take(self, size: int) -> float:
-        """Return the seconds to wait; 0 when there was room, which then is taken."""
+    def _reserve(self, size: int) -> float:
+        """Return the seconds to wait, or 0 after reserving the bytes."""
         with self._lock:
             now = time.monotonic()
             while self._sent and self._sent[0][0] <= now - _WINDOW:
@@ -327,5 +327,5 @@ class SendRate:
             return 0.0
 
 
-# The limit is the kernel's, whatever number of explorers it has.
+# The limit is per kernel, however many explorers it has.
 SEND_RATE = SendRate()

@@ -1,7 +1,7 @@
-"""What the explorer asks for, and what it is given.
+"""The explorer's interface to storage: a function that lists children, and a protocol for single objects.
 
-A plain function lists the children of a location (`ChildrenOf`). A second, small protocol looks at single objects,
-moves their bytes and deletes them (`ObjectAccess`). The explorer never sees a connection.
+A function lists the children of a location (`ChildrenOf`). A small protocol looks at single objects, transfers and
+deletes them (`ObjectAccess`). The explorer never sees a connection.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ if TYPE_CHECKING:
     from s3conn_magic.preview import Preview
 
 
-_LOOK = 0.1
-"""Seconds between two looks whether a listing was cancelled."""
+_CHECK_SECONDS = 0.1
+"""Seconds between checks whether a listing was cancelled."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Through(Location):
-    """A location and the connection that leads to it; without a bucket, the connection itself."""
+    """A location with the connection to it; without a bucket, the connection itself."""
 
     connection: str = ""
 
     @property
     def uri(self) -> str:
-        """The exact `s3://` form; a connection is none of its own."""
+        """The exact `s3://` form; a connection alone has no location."""
         return Location(self.bucket, self.key).uri if self.bucket else "s3://"
 
 
@@ -51,13 +51,13 @@ class TreeEntry:
     """One row.
 
     Attributes:
-        location: the exact place.
-        is_prefix: a bucket or a folder, which can be opened.
-        size: bytes, or None where there is none.
+        location: bucket and exact key.
+        is_prefix: whether it is a bucket or folder, which can be opened.
+        size: bytes, or None.
         last_modified: with a time zone; one without is taken as UTC.
         etag: as the server gave it.
         storage_class: such as `STANDARD`.
-        deleted: an object that is there no more, whose versions are.
+        deleted: whether it is a deleted object that still has versions.
     """
 
     location: Location
@@ -70,10 +70,10 @@ class TreeEntry:
 
 
 class EntryColumns(NamedTuple):
-    """Entries of one folder as columns, for the many that everything at once brings.
+    """Entries of one folder as columns, for large numbers of them.
 
     Attributes:
-        keys: exact and whole.
+        keys: exact and complete.
         sizes: bytes; -1 for none.
         times: milliseconds since 1970; `tree.NO_TIME` for none.
         etags: as the server gave them.
@@ -91,10 +91,10 @@ class EntryColumns(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Children:
-    """One page of entries, and the token of the next page: None when there is no more.
+    """One page of entries, and the token of the next page, or None.
 
-    `badge` is what the folder is where that is more than a folder, such as `Delta, version 12`; `seen` is how many
-    keys a search has looked at so far. `columns` holds entries, too, in place of `entries`.
+    `badge` says what the folder is besides a folder, such as `Delta, version 12`; `seen` is the number of keys that a
+    search has looked at so far. `columns` holds entries instead of `entries`.
     """
 
     entries: Sequence[TreeEntry]
@@ -105,61 +105,60 @@ class Children:
 
 
 class ChildrenOf(Protocol):
-    """Lists one page of what lies directly below a location."""
+    """Lists one page of the direct children of a location."""
 
     def __call__(
         self, location: Location | None, token: str | None, *, starting_with: str = "", cancelled: Callable[[], bool]
     ) -> Children:
         """List one page.
 
-        Called in background threads, for several locations at once.
+        Called in background threads, for several locations at once, and with `deleted=True` if the user asked for
+        deleted objects.
 
         Args:
-            location: a bucket or a key prefix (with or without a trailing `/`: the key is the request's prefix as it
-                is); None asks for the roots, which are the display filters or the buckets.
-            token: None for the first page, else the token of the page before.
-            starting_with: text that follows the location's key in every entry's key; for the roots, the beginning
-                of the bucket's name. The server looks for it, and the delimiter counts only behind it.
-            cancelled: true as soon as nobody waits for the answer; looked at between requests.
-
-        Where the user asks for what was deleted, it is called with `deleted=True` as well.
+            location: a bucket or key prefix (its key is the request's prefix, with or without a trailing `/`); None for
+                the roots, which are the display filters or the buckets.
+            token: None for the first page, else the token from the page before.
+            starting_with: text that follows the location's key in every entry's key; for the roots, the beginning of
+                the bucket's name. The server searches for it, and the delimiter only counts after it.
+            cancelled: returns true once nobody waits for the answer; checked between requests.
 
         Returns:
             Entries whose key begins with the location's key and `starting_with`.
 
         Raises:
-            S3ConnError: shown in place, with its hint. Anything else is shown as a defect, without its values.
+            S3ConnError: shown in place, with its hint. Any other exception is shown as a defect, without its values.
         """
 
 
 class Everything(Protocol):
-    """What a `ChildrenOf` may have beside: `everything`, a whole folder by many requests at once, or a search below."""
+    """An optional method of a `ChildrenOf`: lists a whole folder with concurrent requests, or searches below it."""
 
     def __call__(
         self, location: Location, *, starting_with: str = "", matching: str = "", cancelled: Callable[[], bool]
     ) -> Iterator[Children]:
-        """Yield pages as they come, in any order.
+        """Yield pages as they arrive, in any order.
 
         Args:
-            location: as above.
-            starting_with: as above.
-            matching: a glob for what follows the location's key; with it, objects at any depth are listed.
-            cancelled: true as soon as nobody waits; then it ends, and its requests with it.
+            location: as for `ChildrenOf`.
+            starting_with: as for `ChildrenOf`.
+            matching: a glob for the rest of the key; if given, objects at any depth are listed.
+            cancelled: returns true once nobody waits; the listing and its requests then end.
         """
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What is to be listed.
+    """What to list.
 
     Attributes:
         location: of the folder.
-        token: where to begin.
-        starting_with: what the names begin with.
-        matching: a glob; what matches is looked for at any depth.
-        every: go on to the last page.
-        at_least: go on until there are so many rows.
-        deleted: show what was deleted, too.
+        token: of the page to begin with.
+        starting_with: beginning of the names.
+        matching: a glob; matches are searched at any depth.
+        every: whether to list all pages.
+        at_least: number of rows to list at least.
+        deleted: whether to include deleted objects.
     """
 
     location: Location | None
@@ -172,17 +171,17 @@ class Wanted:
 
 
 class FolderListing(Work[None]):
-    """One listing of a folder. Cancelled, it ends at once and leaves its slot to others, whatever its request does.
+    """One listing of a folder. When cancelled it ends and frees its slot at once, even if its request goes on.
 
     Args:
-        children: lists a page, or with `everything` all of them.
+        children: lists one page, or all with `everything`.
         wanted: what to list.
-        slots: it begins when one is free.
-        arrived: is given this object and each page, in the thread.
+        slots: limits the listings at once.
+        arrived: called with this object and each page, in the listing's thread.
 
     Attributes:
-        is_whole: all of it is listed by many requests at once.
-        is_over: the page that arrives is the last one.
+        is_whole: whether everything is listed with concurrent requests.
+        is_over: whether the page passed to `arrived` is the last.
     """
 
     def __init__(
@@ -203,12 +202,14 @@ class FolderListing(Work[None]):
         self._arrived = arrived
 
     def _list(self) -> None:
-        while not self._slots.acquire(timeout=_LOOK):
+        while not self._slots.acquire(timeout=_CHECK_SECONDS):
             if self.cancelled():
                 return
         try:
-            # In a thread of its own, which is left alone when the user cancels: a server may never answer.
-            future = run_in_background(self._all_at_once if self.is_whole else self._by_page, name="s3conn-listing")
+            # In a separate thread, abandoned when the user cancels: a server may never answer.
+            future = run_in_background(
+                self._list_everything if self.is_whole else self._list_pages, name="s3conn-listing"
+            )
             while not (self.cancelled() or _is_done(future)):
                 pass
             if not self.cancelled():
@@ -216,7 +217,7 @@ class FolderListing(Work[None]):
         finally:
             self._slots.release()
 
-    def _all_at_once(self) -> None:
+    def _list_everything(self) -> None:
         wanted = self.wanted
         everything: Everything = self._children.everything  # type: ignore[attr-defined]
         pages = everything(
@@ -230,9 +231,9 @@ class FolderListing(Work[None]):
                 return
             self._arrived(self, page)
 
-    def _by_page(self) -> None:
+    def _list_pages(self) -> None:
         wanted, token, rows = self.wanted, self.wanted.token, 0
-        # A plain function needs to know nothing of it.
+        # Only passed if needed: a plain function need not know it.
         more: dict[str, Any] = {"deleted": True} if wanted.deleted else {}
         while not self.cancelled():
             page = self._children(
@@ -250,19 +251,19 @@ class FolderListing(Work[None]):
 
 
 def _is_done(future: Future[None]) -> bool:
-    """Wait a moment, and return whether it is over."""
+    """Wait a moment, and return whether it is done."""
     with suppress(TimeoutError):
-        future.exception(_LOOK)
+        future.exception(_CHECK_SECONDS)
     return future.done()
 
 
 @dataclass(frozen=True, slots=True)
 class Snippet:
-    """Code that reads a location, to paste into a cell; it holds no secret.
+    """Code that reads a location, to paste into a cell; without secrets.
 
     Attributes:
         label: the library, such as `pandas`.
-        code: Python, in ASCII whatever the key.
+        code: Python in ASCII, whatever the key.
     """
 
     label: str
@@ -277,86 +278,86 @@ class Outgoing(Protocol):
     last_modified: datetime | None
 
     def pieces(self) -> Iterator[bytes]:
-        """Return its bytes in order, at most 1 MiB at once."""
+        """Yield its bytes in order, at most 1 MiB at a time."""
 
     def close(self) -> None:
-        """Let go of it."""
+        """Close it."""
 
 
 class Incoming(Protocol):
-    """An object that is being written, whole or not at all; see `objects.writing.Upload`."""
+    """An object that is being written, completely or not at all; see `objects.uploads.Upload`."""
 
     def write(self, data: bytes) -> None:
-        """Take the next bytes."""
+        """Write the next bytes."""
 
     def finish(self) -> None:
-        """Put the object in place."""
+        """Complete the object."""
 
     def abort(self) -> None:
-        """Leave nothing behind."""
+        """Abort, and leave nothing behind."""
 
 
 class ObjectAccess(Protocol):
-    """What can be done with single objects. All members are called in background threads but the first four.
+    """Access to single objects. All methods but the first five are called in background threads.
 
-    Every method but these raises `S3ConnError`, shown in place with its hint; anything else is shown as a defect, and
-    without its values.
+    Those may raise `S3ConnError`, shown in place with its hint; any other exception is shown as a defect, without its
+    values.
     """
 
     def refuses_writes(self, location: Location | None) -> str:
-        """Return why nothing may be written at a location; empty where it may be tried."""
+        """Return why writing to a location is refused, or an empty text if it may be tried."""
 
     def snippets(
         self, location: Location, version_id: str | None, *, is_prefix: bool, ending: str = ""
     ) -> Sequence[Snippet]:
-        """Return code that reads an object, or the objects below a prefix whose names end so."""
+        """Return code that reads an object, or the objects below a prefix with this ending."""
 
     def thaws(self, description: Description) -> Sequence[Thaw]:
-        """Return the ways to have an object out of the archive."""
+        """Return the options to restore an object from the archive."""
 
     def arn(self, location: Location) -> str:
-        """Return the ARN of an object, a prefix or a bucket."""
+        """Return the ARN of an object, prefix or bucket."""
 
     def cells(self, location: Location, *, is_prefix: bool) -> Mapping[str, str]:
-        """Return cells that query, analyze or discover it, as far as they can."""
+        """Return cells that query, analyze or discover it, if they can."""
 
     def describe(self, location: Location, version_id: str | None) -> Description:
-        """Return what an object is."""
+        """Return an object's metadata, tags and versions."""
 
     def describe_deleted(self, location: Location, version_id: str | None) -> Description:
-        """Return what is left of an object that was deleted."""
+        """Return the versions of a deleted object."""
 
     def preview(self, location: Location, description: Description, version_id: str | None, rows: int = 100) -> Preview:
-        """Return what is in it, by reading its beginning only."""
+        """Return the beginning of its content."""
 
     def ending(self, location: Location, cancelled: Callable[[], bool]) -> str:
-        """Return how the names of most objects below a prefix end; empty where none says what is in it."""
+        """Return the usual ending of object names below a prefix, or an empty text."""
 
     def bucket(self, location: Location) -> Mapping[str, str]:
-        """Return how a bucket is set up, each property or why it cannot be seen."""
+        """Return a bucket's properties, or why each cannot be read."""
 
     def presign(self, location: Location, seconds: int, version_id: str | None) -> Link:
-        """Return a link to it that lasts so long."""
+        """Return a link to it, valid for this many seconds."""
 
     def download(self, location: Location, version_id: str | None, etag: str | None) -> Outgoing:
-        """Begin to read it, if it still is the one of this etag."""
+        """Start reading it, if it still has this etag."""
 
     def look(self, location: Location) -> Description | None:
-        """Return what is there now; None where there is no object. An `AccessDeniedError` where nobody may know."""
+        """Return what is there now, or None; raise `AccessDeniedError` if that may not be looked up."""
 
     def upload(
         self, location: Location, size: int, content_type: str, *, overwrite: bool, replaces: str | None
     ) -> Incoming:
-        """Begin to write an object of `size` bytes; `replaces` is the etag of the one that it may replace."""
+        """Start writing an object of `size` bytes; `replaces` is the etag of the object that it may replace."""
 
     def find(self, chosen: Sequence[Chosen], most: int, cancelled: Callable[[], bool]) -> SeenObjects:
-        """Return every object that a deletion of these would delete, up to `most` and one page."""
+        """Return the objects that a deletion would delete, up to `most` and one page."""
 
     def delete(self, objects: SeenObjects, near: Location, cancelled: Callable[[], bool]) -> Iterator[Deleted]:
-        """Delete exactly these keys as they were found, batch by batch, through the connection that leads to `near`."""
+        """Delete these keys if unchanged, batch by batch, through the connection of `near`."""
 
     def below(self, chosen: Sequence[Chosen], most: int, cancelled: Callable[[], bool]) -> SeenObjects:
-        """Return every object that these stand for, up to `most` and one page."""
+        """Return the objects selected, directly or in folders, up to `most` and one page."""
 
     def restore(
         self,
@@ -365,27 +366,27 @@ class ObjectAccess(Protocol):
         copied: Callable[[int, int], None],
         cancelled: Callable[[], bool],
     ) -> None:
-        """Make a version the current one; None takes the object's deletion back."""
+        """Make a version the current one; None undoes the object's deletion."""
 
     def thaw(self, location: Location, description: Description, tier: str) -> None:
-        """Ask for a copy of an object out of the archive."""
+        """Request a temporary copy of an object from the archive."""
 
     def versioning(self, location: Location) -> str | None:
-        """`Enabled`, `Suspended`, or empty where the bucket never kept versions; None where nobody may know."""
+        """Return `Enabled`, `Suspended`, or an empty text if never enabled; None if it may not be read."""
 
     def frame(self, location: Location | None, *, recursive: bool) -> pd.DataFrame:
-        """Return the frame of LIST at a location; None stands for the roots."""
+        """Return the frame of LIST at a location; None for the roots."""
 
     def analyze(
         self, location: Location, report: Callable[[int, int], None], cancelled: Callable[[], bool]
     ) -> Mapping[str, object]:
-        """Return what lies below a location as `data`, and bytes by the exact URI of a folder as `sizes`.
+        """Return the contents below a location as `data`, and the bytes of folders by URI as `sizes`.
 
-        `data` is as `treemap.js` draws it; in it, `below` is the way down to where there is more than one folder or
-        object, and `shown_below` its visible form. `report` gets the objects and bytes so far.
+        `data` is in the form that `treemap.js` draws; its `below` is the path down to where there is more than one
+        folder or object, and `shown_below` its visible form. `report` is called with the objects and bytes so far.
         """
 
     def discover(
         self, location: Location, report: Callable[[int, int], None], cancelled: Callable[[], bool]
     ) -> Mapping[str, object]:
-        """Return the datasets below a location as `found`, and `notes`; `report` as above."""
+        """Return the datasets below a location as `found`, and `notes`; `report` as for `analyze`."""

@@ -1,4 +1,4 @@
-"""What a user can do with the tree, one method each, safe from any thread."""
+"""The user's actions on the tree: one method each, all safe to call from any thread."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ if TYPE_CHECKING:
 _P = ParamSpec("_P")
 OPENED_AT_ONCE = 50
 AT_ONCE = 4
-"""Listings that run at once."""
+"""Concurrent listings."""
 NEWS_EVERY = 0.2
-"""Seconds between two reports of a listing that loads everything."""
+"""Seconds between reports of a listing that loads everything."""
 HITS_AT_MOST = 10_000
-"""Objects that a search finds before it ends."""
+"""Matches after which a search ends."""
 _PAGE = 1_000
 _LETTERS_AT_MOST = 60
 PAGES_AT_MOST = 8
-"""Pages that are told what is shown; of those that were closed or loaded again nobody says so."""
+"""Pages that get updates; closed or reloaded pages never sign off."""
 
 
 _WILDCARDS = frozenset("*?[{")
 
 
 def sought(text: str) -> str:
-    """Return the glob that a search below a folder looks for: any text but one as contained, in whatever case."""
+    """Return the glob for a search below a folder: anything but a pattern matches as a substring, ignoring case."""
     if _WILDCARDS & set(text):
         return text if "/" in text else f"**/{text}"
     letters = (f"[{each.lower()}{each.upper()}]" if each.isascii() and each.isalpha() else each for each in text)
@@ -49,8 +49,8 @@ def sought(text: str) -> str:
     return f"**{text if exact else ''.join(letters)}**"
 
 
-def _restructuring(method: Callable[Concatenate[Navigator, _P], None]) -> Callable[Concatenate[Navigator, _P], None]:
-    """Have a method change the tree under the lock, and every page told of it after that."""
+def _changes_lines(method: Callable[Concatenate[Navigator, _P], None]) -> Callable[Concatenate[Navigator, _P], None]:
+    """Make a method change the tree under the lock, and notify all pages afterwards."""
 
     @wraps(method)
     def called(self: Navigator, /, *args: _P.args, **keys: _P.kwargs) -> None:
@@ -61,18 +61,18 @@ def _restructuring(method: Callable[Concatenate[Navigator, _P], None]) -> Callab
     return called
 
 
-def _way(location: Location | None) -> str:
-    """Return the name of the connection that leads to a location, where there are several."""
+def _connection_name(location: Location | None) -> str:
+    """Return the name of a location's connection, or an empty text if there is only one connection."""
     return location.connection if isinstance(location, Through) else ""
 
 
 class Navigator:
-    """The tree, and for each page that shows it the line that has the focus and the chosen rows.
+    """The tree, and the focus and selection of each page that shows it.
 
     Attributes:
-        version: grows with every change of the lines.
-        shows_deleted: whether folders show what was deleted, too.
-        cursors: by page, the one whose user acted last at the end.
+        version: incremented with every change of the lines.
+        shows_deleted: whether folders include deleted objects.
+        cursors: by page; last the page whose user acted last.
     """
 
     def __init__(
@@ -90,24 +90,22 @@ class Navigator:
             root.add(first)
         self.tree = FolderTree(root)
         self.cursors = {"": PageCursor(self.tree)}
-        # The tree before a search, with the line that had the focus in each page; and one that a step up leaves open.
+        # The tree before a search, with each page's focused line; and the folder left by a step up, which stays open.
         self._before: tuple[FolderTree, dict[str, tuple[Folder, int]]] | None = None
-        self._left: Folder | None = None
-
-    # Who acts
+        self._left_folder: Folder | None = None
 
     @property
     def cursor(self) -> PageCursor:
-        """Focus and choice of the page whose user acted last."""
+        """Focus and selection of the page whose user acted last."""
         return next(reversed(self.cursors.values()))
 
     @property
     def said(self) -> tuple[int, str]:
-        """How many messages were said to that page's user so far, and the last one."""
+        """Number of messages shown to that page's user so far, and the last one."""
         return self.cursor.said
 
     def turn(self, page: str) -> PageCursor:
-        """Let a page act; one that is new has the focus where the last one has it, and nothing chosen."""
+        """Make a page the acting one; a new page takes over the last one's focus, without its selection."""
         with self.lock:
             cursor = self.cursors.get(page)
             if cursor is None:
@@ -117,33 +115,29 @@ class Navigator:
             self.cursors = dict([*others[1 - PAGES_AT_MOST :], (page, cursor)])
             return cursor
 
-    # What is shown
-
     @property
     def busy(self) -> bool:
-        """Whether any listing runs."""
+        """Whether a listing is running."""
         return any(folder.busy for folder in self.tree.root.family())
 
-    # Opening and closing
-
-    @_restructuring
+    @_changes_lines
     def begin(self) -> None:
-        """Note that a page has opened: list the root if nothing was listed yet, and send everything."""
+        """Handle a newly opened page: list the root unless that was done, and send everything."""
         root = self.tree.root
         if not (root.listed or root.busy or root.stopped or root.error):
             self._list(root)
 
-    @_restructuring
+    @_changes_lines
     def toggle(self, place: Place) -> None:
-        """Open a closed folder, close an open one."""
+        """Open a closed folder, or close an open one."""
         if line := self._row(place):
             child = line[0].child(line[1])
             self.cursor.move(*line)
             (self._close if child.open else self._open)(child)
 
-    @_restructuring
+    @_changes_lines
     def right(self, place: Place) -> None:
-        """Open the folder, or step into an open one."""
+        """Open the folder, or move into an open one."""
         line = self._row(place)
         child = line[0].child(line[1]) if line else None
         if child and child.open:
@@ -152,9 +146,9 @@ class Navigator:
         elif child:
             self._open(child)
 
-    @_restructuring
+    @_changes_lines
     def left(self, place: Place) -> None:
-        """Close the folder, or step out to the one that holds the line."""
+        """Close the folder, or move to the enclosing one."""
         folder, row = self.tree.folder(place[0]), place[1]
         child = folder.children.get(row) if folder else None
         if child and child.open:
@@ -163,9 +157,9 @@ class Navigator:
             self.cursor.move(folder.parent, folder.row)
             self.cursor.choose("one")
 
-    @_restructuring
+    @_changes_lines
     def siblings(self, place: Place) -> None:
-        """Open every folder beside this line, up to a limit that is said."""
+        """Open all folders in the folder of this line, up to a limit."""
         if folder := self.tree.folder(place[0]):
             rows = [row for row in range(len(folder.rows)) if folder.rows.is_prefix(row)]
             for row in rows[:OPENED_AT_ONCE]:
@@ -183,44 +177,42 @@ class Navigator:
             self._cancel(each)
         folder.open = False
 
-    # Listing
-
-    @_restructuring
+    @_changes_lines
     def more(self, number: int, every: bool = False) -> None:
-        """List the folder's next page, or `every` page that is left; after an error, the page that failed."""
+        """List the folder's next page, or with `every` all remaining ones; after an error, the failed page again."""
         folder = self.tree.folder(number)
         if folder and not folder.busy:
             self._list(folder, every=every)
 
-    @_restructuring
+    @_changes_lines
     def cancel(self, number: int) -> None:
-        """Stop the listing of one folder; what has arrived stays."""
+        """Stop the listing of a folder; rows that have arrived stay."""
         if folder := self.tree.folder(number):
             self._cancel(folder)
 
-    @_restructuring
+    @_changes_lines
     def stop(self) -> None:
-        """Stop every listing."""
+        """Stop all listings."""
         for folder in self.tree.root.family():
             self._cancel(folder)
 
-    @_restructuring
+    @_changes_lines
     def refresh(self) -> None:
-        """List every open folder afresh; the old rows stay until the new ones are there."""
+        """List all open folders again; old rows stay until the new ones are complete."""
         self._refresh(list(self.tree.root.family()))
 
-    @_restructuring
+    @_changes_lines
     def deleted(self, shown: bool) -> None:
-        """Show what was deleted in every open folder, or show it no more."""
+        """Show or hide deleted objects in all open folders."""
         if shown != self.shows_deleted:
             self.shows_deleted = shown
             for folder in self.tree.root.everything():
                 folder.token, folder.listed = None, folder.listed and folder.open
             self._refresh(list(self.tree.root.family()))
 
-    @_restructuring
+    @_changes_lines
     def relist(self, locations: Collection[Location | None]) -> None:
-        """List these folders afresh, as far as they are open."""
+        """List those of these folders that are open again."""
         self._refresh([each for each in self.tree.root.family() if each.location in locations])
 
     def _refresh(self, folders: list[Folder]) -> None:
@@ -244,7 +236,7 @@ class Navigator:
             self._children, wanted, self._slots, lambda which, page: self._arrived(folder, which, page)
         )
         folder.listing = listing
-        # What was shown stays until everything that takes its place is there.
+        # The rows shown stay until all that replace them are there.
         collects = folder.replacing or (listing.is_whole and not folder.matching)
         folder.collected = Rows(folder.location) if collects else None
         listing.start(lambda _: self._ended(folder, listing, None), lambda error: self._ended(folder, listing, error))
@@ -263,7 +255,7 @@ class Navigator:
                 folder.token_at_end, folder.badge = page.token, page.badge or folder.badge
             elif page.entries or page.columns or not folder.matching:
                 take(self.cursors.values(), folder, page)
-                self._attach(folder)
+                self._reattach(folder)
                 if listing.is_over:
                     folder.listing = None
             folder.seen = page.seen
@@ -279,7 +271,7 @@ class Navigator:
     def _ended(self, folder: Folder, listing: FolderListing, error: S3ConnError | None) -> None:
         collected = folder.collected
         if collected is not None and error is None:
-            collected.order(*self.tree.sort)  # not under the lock: a million names take a while
+            collected.order(*self.tree.sort)  # without the lock: a million names take a while
         with self.lock:
             if folder.listing is not listing:
                 return
@@ -287,32 +279,30 @@ class Navigator:
                 swap(self.cursors.values(), folder, collected)
                 folder.token = folder.token_at_end
                 folder.show_badge()
-                self._attach(folder)
+                self._reattach(folder)
             folder.listing, folder.error, folder.collected, folder.replacing = None, error, None, False
             folder.listed = folder.listed or error is None
         self.restructured()
 
-    def _attach(self, folder: Folder) -> None:
-        """Open the folder that a step up came from, with what was open in it, as soon as its row is there."""
-        left = self._left
+    def _reattach(self, folder: Folder) -> None:
+        """Reattach the folder that a step up came from, with its open folders, once its row is listed."""
+        left = self._left_folder
         if left is None or left.location is None or folder is not self.tree.root:
             return
         name = left.location.uri.removeprefix(folder.rows.base)
         row = folder.rows.find({name}).get(name)
         if row is None or not folder.rows.is_prefix(row):
             return
-        self._left = None
+        self._left_folder = None
         left.parent, left.row, left.open = folder, row, True
         folder.children[row] = left
         for cursor in self.cursors.values():
             if cursor.folder is folder:
                 cursor.move(folder, row)
 
-    # What was done to objects
-
-    @_restructuring
+    @_changes_lines
     def drop(self, keys: Mapping[str, Collection[str]]) -> None:
-        """Take the rows of these keys of these buckets away, wherever they are loaded."""
+        """Remove the rows of these keys by bucket, wherever they are loaded."""
         for bucket, gone_there in keys.items():
             self._forget_sizes(bucket, gone_there)
         for folder in self.tree.root.everything():
@@ -323,9 +313,9 @@ class Navigator:
                 if folder.rows.find(gone):
                     swap(self.cursors.values(), folder, folder.rows.changed(gone))
 
-    @_restructuring
+    @_changes_lines
     def put(self, folder: Location, entry: TreeEntry) -> None:
-        """Have a row for an object that was written into a folder, unless it stands among those not loaded yet."""
+        """Add or update the row of an object written to a folder, unless it belongs to pages not loaded yet."""
         self._forget_sizes(folder.bucket, [entry.location.key])
         for each in self.tree.root.everything():
             if each.location != folder or not each.listed or each.matching:
@@ -335,27 +325,25 @@ class Navigator:
             if is_loaded and name.startswith(each.starting_with):
                 swap(self.cursors.values(), each, each.rows.changed([], [entry]))
 
-    @_restructuring
+    @_changes_lines
     def sized(self, at: Location, sizes: Mapping[str, int]) -> None:
-        """Show the bytes of folders by their URIs, wherever they are loaded through the connection that leads there."""
+        """Set the sizes of folders by URI, wherever they are loaded through the same connection."""
         for folder in self.tree.root.everything():
             base = folder.rows.base
-            if _way(folder.location) == _way(at) and not folder.matching:
+            if _connection_name(folder.location) == _connection_name(at) and not folder.matching:
                 folder.rows.fill({uri[len(base) :]: size for uri, size in sizes.items() if uri.startswith(base)})
 
     def _forget_sizes(self, bucket: str, keys: Collection[str]) -> None:
-        """Show no size of folders in which something was changed."""
+        """Remove the sizes of all folders that contain changed keys."""
         uris = {Location(bucket, key[:end]).uri for key in keys for end, each in enumerate(f"/{key}") if each == "/"}
         for folder in self.tree.root.everything():
             base = folder.rows.base
             folder.rows.fill({uri[len(base) :]: NO_SIZE for uri in uris if uri.startswith(base)})
 
-    # Going elsewhere
-
     def go(self, text: str) -> None:
-        """Begin the tree at an `s3://` location; show what begins with any other text in the current folder.
+        """Show the tree from an `s3://` location; any other text filters the current folder by the beginning of names.
 
-        An empty text asks for the roots.
+        An empty text shows the roots.
         """
         try:
             location, starting_with = self._target(text)
@@ -365,33 +353,33 @@ class Navigator:
         return self.visit(location, starting_with)
 
     def crumb(self, index: int) -> None:
-        """Show the place that a crumb stands for; the first one stands for the roots."""
+        """Show the location of a breadcrumb; the first one shows the roots."""
         places = [None, *ancestors(self.cursor.location)]
         if 0 <= index < len(places):
             self.visit(places[index])
 
-    @_restructuring
+    @_changes_lines
     def visit(self, location: Location | None, starting_with: str = "") -> None:
-        """Give an open folder the focus, or begin the tree at one that is not; None stands for the roots."""
+        """Focus a folder that is open, or else show the tree from it; None for the roots."""
         shown = None if starting_with else self.tree.find(location) if location else None
         if shown:
             self.cursor.move(*((shown.parent, shown.row) if shown.parent else (shown, self.tree.at_rank(shown, 0))))
         else:
             if starting_with and location == self.cursor.location:
-                self._keep()
-            self._plant(location, starting_with)
+                self._remember()
+            self._show_root(location, starting_with)
 
     def _target(self, text: str) -> tuple[Location | None, str]:
         if "://" not in text:
             return (self.cursor.location, text) if text else (None, "")
-        # Those who list may know of which server a URL must be.
+        # The listing function may know which server a URL must belong to.
         read = getattr(self._children, "pasted", lambda text, _: pasted(text).location)
-        location = self._here(read(text, self.cursor.location))
+        location = self._with_connection(read(text, self.cursor.location))
         head, slash, tail = location.key.rpartition("/")
         return replace(location, key=head + slash), tail
 
-    def _here(self, location: Location) -> Location:
-        """Return a typed location, reached through the connection that has the focus where there are several."""
+    def _with_connection(self, location: Location) -> Location:
+        """Return a typed location with the focused connection, if there are several."""
         place, root = self.cursor.location, self.tree.root
         if place is None and len(root.rows) and root.rows.is_connection(0):
             place = root.rows.location(self.cursor.row) if self.cursor.folder is root and self.cursor.row >= 0 else None
@@ -400,9 +388,9 @@ class Navigator:
         return Through(location.bucket, location.key, place.connection) if isinstance(place, Through) else location
 
     def search(self, text: str) -> None:
-        """Go to an `s3://` location; look below the current folder for what contains any other text, or matches a glob.
+        """Go to an `s3://` location; search any other text, or a glob, below the current folder.
 
-        Where that cannot be done, show what begins with the text.
+        If searching is impossible, filter by the beginning of names.
         """
         here = self.cursor.location
         if "://" in text or not text or here is None or not here.bucket or not hasattr(self._children, "everything"):
@@ -413,31 +401,31 @@ class Navigator:
             return self.say(f"This is not a pattern: {error}")
         return self._search(here, text, glob)
 
-    @_restructuring
+    @_changes_lines
     def filter(self, text: str) -> None:
-        """Show only loaded rows that have a text in their names, in whatever case; all of them for an empty one."""
+        """Show only loaded rows whose name contains a text, ignoring case; all rows if it is empty."""
         self.tree.filter = text.casefold()
 
-    @_restructuring
+    @_changes_lines
     def _search(self, here: Location, text: str, glob: str) -> None:
         self.tree.filter = ""
-        self._keep()
-        self._plant(here, matching=glob)
+        self._remember()
+        self._show_root(here, matching=glob)
         self.tree.root.sought = text
 
-    def _keep(self) -> None:
-        """Note the tree as it is before a search; of a search after another one, that before the first."""
+    def _remember(self) -> None:
+        """Remember the tree before a search; for successive searches, that before the first."""
         root = self.tree.root
         if not (root.matching or root.starting_with):
             self._before = self.tree, {page: (each.folder, each.row) for page, each in self.cursors.items()}
 
-    @_restructuring
+    @_changes_lines
     def clear(self) -> None:
-        """Show the tree as it was before the search, with what was open in it."""
+        """Restore the tree from before the search, with its open folders."""
         before, self._before, self.tree.filter = self._before, None, ""
         root = self.tree.root
         if before is None:
-            return self._plant(root.location) if root.matching or root.starting_with else None
+            return self._show_root(root.location) if root.matching or root.starting_with else None
         self._cancel(self.tree.root)
         self.tree, focused = before
         for page, cursor in self.cursors.items():
@@ -445,44 +433,42 @@ class Navigator:
             cursor.move(*focused.get(page, (self.tree.root, self.tree.at_rank(self.tree.root, 0))))
         return None
 
-    @_restructuring
+    @_changes_lines
     def root(self, place: Place) -> None:
-        """Begin the tree at this folder."""
+        """Show the tree from this folder."""
         if line := self._row(place):
-            self._plant(line[0].rows.location(line[1]))
+            self._show_root(line[0].rows.location(line[1]))
 
-    @_restructuring
+    @_changes_lines
     def up(self, *, stay_open: bool = True) -> None:
-        """Begin the tree one folder further up, with what was open in it unless that is not wanted."""
+        """Show the tree from the parent folder; by default the folders open now stay open."""
         root = self.tree.root
         if root.location:
             key = root.location.key if root.starting_with else root.location.key[:-1]
             head, slash, _ = key.rpartition("/")
             above = replace(root.location, key=head + slash) if root.location.key else None
             left = root if stay_open and not (root.starting_with or root.matching) else None
-            self._plant(above or next(iter(ancestors(root.location)[-2:-1]), None))
-            self._left = left
+            self._show_root(above or next(iter(ancestors(root.location)[-2:-1]), None))
+            self._left_folder = left
 
-    def _plant(self, location: Location | None, starting_with: str = "", matching: str = "") -> None:
+    def _show_root(self, location: Location | None, starting_with: str = "", matching: str = "") -> None:
         for folder in self.tree.root.family():
             self._cancel(folder)
         if not (starting_with or matching):
             self._before = None
-        self._left = None
+        self._left_folder = None
         self.tree = FolderTree(Folder(location, starting_with, matching=matching), self.tree.sort)
         self._list(self.tree.root, every=bool(matching))
         for cursor in self.cursors.values():
             cursor.plant(self.tree)
 
-    # Order, focus, choice
-
-    @_restructuring
+    @_changes_lines
     def order(self, by: SortKey, descending: bool) -> None:
-        """Order the loaded rows of every folder."""
+        """Set the order of rows in all folders."""
         self.tree.sort = Sort(by, descending)
 
     def at(self, place: Place, mode: Mode = "one") -> None:
-        """Give a line the focus; choose it alone, not at all, as well or not any more, or all up to it."""
+        """Focus a line, and change the selection according to the mode."""
         with self.lock:
             folder = self.tree.folder(place[0])
             if folder and -1 <= place[1] < len(folder.rows):
@@ -490,32 +476,30 @@ class Navigator:
         self._changed()
 
     def select(self, uris: Collection[str]) -> None:
-        """Choose the shown rows of these URIs alone, and give the first of them the focus."""
+        """Select exactly the shown rows with these URIs, and focus the first."""
         with self.lock:
             self.cursor.select(uris)
         self.restructured()
 
     def all(self) -> None:
-        """Choose every row that is shown, up to a number that is said."""
+        """Select all rows shown, up to a limit."""
         with self.lock:
             self.cursor.say(self.cursor.choose_all())
         self._changed()
 
     def typed(self, text: str) -> None:
-        """Give the focus to the next row whose name begins with the text."""
+        """Focus the next row whose name begins with the text."""
         with self.lock:
             self.cursor.say(self.cursor.typed(text))
         self._changed()
 
     def say(self, text: str) -> None:
-        """Say something to the user of the page that acts."""
+        """Show a message to the user of the acting page."""
         self.cursor.say(text)
         self._changed()
 
-    # Common steps
-
     def restructured(self) -> None:
-        """Note that the lines have changed, and tell."""
+        """Record that the lines have changed, and notify."""
         with self.lock:
             self.version += 1
             for cursor in self.cursors.values():
@@ -523,6 +507,6 @@ class Navigator:
         self._changed()
 
     def _row(self, place: Place) -> tuple[Folder, int] | None:
-        """Return the folder and row of a place that can be opened and is shown."""
+        """Return folder and row of a place, if it is shown and can be opened."""
         row = self.tree.row_at(place)
         return row if row and row[0].rows.is_prefix(row[1]) else None

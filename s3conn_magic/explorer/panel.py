@@ -1,4 +1,4 @@
-"""What the panel beside the tree shows: one object, a version of it, or a folder."""
+"""The panel beside the tree: details, preview and analyses of one object, version or folder."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _IMAGE_PIECE = 512 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What is shown."""
+    """The object, version or folder shown."""
 
     location: Location
     is_prefix: bool = False
@@ -39,12 +39,12 @@ class Subject:
 
 
 class Panel:
-    """The panel's content, told to the browser whenever it changes.
+    """The panel's content, sent to the browser whenever it changes.
 
     Args:
-        objects: looks at single objects.
-        send: sends a message, and buffers with it.
-        summed: told of the bytes of folders, by their URIs, when the one that is shown was summed up.
+        objects: access to single objects.
+        send: sends a message, optionally with buffers.
+        summed: called with the sizes of folders by URI after the shown folder was analyzed.
 
     Attributes:
         subject: what is shown, or None while the panel is closed.
@@ -60,14 +60,14 @@ class Panel:
         self._lock = threading.RLock()
         self._serial = 0
         self._work: Work[None] | None = None
-        self._beside: dict[str, Work[dict[str, Any]]] = {}
+        self._running: dict[str, Work[dict[str, Any]]] = {}
         self._description: Description | None = None
         self._preview: Preview | None = None
         self._table: PreviewTable | None = None
         self._parts: dict[str, dict[str, Any]] = {}
 
     def shown(self, serial: int) -> Subject | None:
-        """Return what a page means by this number of what it was shown; None when something else is shown by now."""
+        """Return what a page means by the serial number of its panel, or None if something else is shown by now."""
         with self._lock:
             if self.subject is None or serial != self._serial:
                 return None
@@ -76,18 +76,16 @@ class Panel:
 
     @property
     def description(self) -> Description | None:
-        """What is known of the object that is shown."""
+        """The description of the object shown."""
         return self._description
 
     def known(self, version_id: str) -> Version | None:
-        """Return a version of the object that is shown."""
+        """Return a version of the object shown."""
         versions = self._description.versions if self._description else ()
         return next((each for each in versions if each.version_id == version_id), None)
 
-    # What the user does
-
     def show(self, subject: Subject) -> None:
-        """Show an object or a folder, unless it is shown already."""
+        """Show an object or folder, unless it is already shown."""
         with self._lock:
             if subject == self.subject:
                 return
@@ -100,13 +98,13 @@ class Panel:
                 self._begin(Subject(now.location, version_id=version_id, deleted=now.deleted))
 
     def retry(self) -> None:
-        """Ask again for what failed."""
+        """Load the panel again after an error."""
         with self._lock:
             if self.subject:
                 self._begin(self.subject)
 
     def halt(self) -> None:
-        """Stop looking; what was found stays."""
+        """Stop loading; parts that have arrived stay."""
         with self._lock:
             self._cancel()
             stopped = {"error": {"message": "Stopped", "hint": ""}}
@@ -114,11 +112,11 @@ class Panel:
                 self._put(name, stopped)
 
     def hide(self) -> None:
-        """Close the panel and stop what it waits for."""
+        """Close the panel and stop loading."""
         with self._lock:
             self._stop()
             self.subject = None
-            self._tell_head()
+            self._send_head()
 
     def forget(self, location: Location) -> None:
         """Close the panel if it shows this location."""
@@ -127,33 +125,33 @@ class Panel:
                 self.hide()
 
     def replaced(self, location: Location) -> None:
-        """Look again if this object is shown as it was before it was replaced."""
+        """Load the panel again if it shows the current version of this object."""
         with self._lock:
             subject = self.subject
             if subject and subject.location == location and not subject.version_id:
                 self._begin(Subject(location))
 
     def analyze(self) -> None:
-        """Sum up the folder that is shown, in the background."""
-        self._of_folder("analysis", self._objects.analyze, {"objects": 0, "bytes": 0})
+        """Analyze the folder shown, in the background."""
+        self._look_below("analysis", self._objects.analyze, {"objects": 0, "bytes": 0})
 
     def discover(self) -> None:
-        """Find the datasets in the folder that is shown, in the background."""
-        self._of_folder("datasets", self._objects.discover, {"objects": 0, "bytes": 0})
+        """Find the datasets in the folder shown, in the background."""
+        self._look_below("datasets", self._objects.discover, {"objects": 0, "bytes": 0})
 
     def properties(self) -> None:
-        """Look how the bucket that is shown is set up, in the background."""
+        """Read the properties of the bucket shown, in the background."""
         subject = self.subject
         if subject is not None and not subject.location.key:
             self._do("properties", {}, lambda _: {"facts": bucket_facts(self._objects.bucket(subject.location))})
 
     def code(self) -> None:
-        """Look what is in the folder that is shown, for code that reads it, in the background."""
+        """Find out what the folder shown contains, for code that reads it, in the background."""
         subject = self.subject
         if subject is not None and subject.is_prefix:
             self._do("code", {}, lambda work: self._code(subject, work.cancelled))
 
-    def _of_folder(self, name: str, look: Callable[..., Mapping[str, Any]], first: dict[str, Any]) -> None:
+    def _look_below(self, name: str, look: Callable[..., Mapping[str, Any]], first: dict[str, Any]) -> None:
         subject = self.subject
         if subject is None or not subject.is_prefix:
             return
@@ -161,7 +159,7 @@ class Panel:
         def do(work: Work[dict[str, Any]]) -> dict[str, Any]:
             def report(objects: int, size: int) -> None:
                 with self._lock:
-                    if self._beside.get(name) is work:
+                    if self._running.get(name) is work:
                         self._put(name, {"busy": True, "objects": objects, "bytes": size})
 
             values = dict(look(subject.location, report, work.cancelled))
@@ -173,15 +171,17 @@ class Panel:
 
     def _code(self, subject: Subject, cancelled: Callable[[], bool]) -> dict[str, Any]:
         ending = self._objects.ending(subject.location, cancelled)
-        return {"snippets": _listed(self._objects.snippets(subject.location, None, is_prefix=True, ending=ending))}
+        return {
+            "snippets": _snippet_values(self._objects.snippets(subject.location, None, is_prefix=True, ending=ending))
+        }
 
     def _do(self, name: str, first: dict[str, Any], do: Callable[[Work[dict[str, Any]]], dict[str, Any]]) -> None:
-        """Do something about what is shown in the background, once at a time, and tell what came of it."""
+        """Do some work about the subject in the background, unless it is already running, and send the result."""
         with self._lock:
-            if name in self._beside:
+            if name in self._running:
                 return
             self._put(name, {"busy": True, **first})
-            work = self._beside[name] = Work[dict[str, Any]](do)
+            work = self._running[name] = Work[dict[str, Any]](do)
         work.start(
             lambda values: self._done(name, work, values),
             lambda error: self._done(name, work, {"error": error_values(error)}),
@@ -189,20 +189,18 @@ class Panel:
 
     def _done(self, name: str, work: Work[dict[str, Any]], values: dict[str, Any]) -> None:
         with self._lock:
-            if self._beside.get(name) is work:
-                del self._beside[name]
+            if self._running.get(name) is work:
+                del self._running[name]
                 self._put(name, values)
 
-    # Rows of the preview
-
     def further(self) -> None:
-        """Read more rows of the table that is shown, in the background."""
+        """Read more rows of the table shown, in the background."""
         with self._lock:
             table, subject, described = self._table, self.subject, self._description
         if table and subject and described and table.further:
-            self._do("loaded", table.loaded(), lambda _: self._read_on(table, subject, described))
+            self._do("loaded", table.loaded(), lambda _: self._load_more(table, subject, described))
 
-    def _read_on(self, table: PreviewTable, subject: Subject, described: Description) -> dict[str, Any]:
+    def _load_more(self, table: PreviewTable, subject: Subject, described: Description) -> dict[str, Any]:
         try:
             seen = self._objects.preview(subject.location, described, subject.version_id, table.further)
         except S3ConnError as error:
@@ -218,11 +216,11 @@ class Panel:
         return longer.loaded()
 
     def records(self, page: str, id: str, start: int, stop: int, order: RowOrder) -> None:  # noqa: A002 - the message's own name
-        """Send rows of the table that is shown to the page that asks for them."""
+        """Send rows of the table shown to the page that asked."""
         self._answer("records", page, id, lambda table: table.part(order, start, stop))
 
     def column(self, page: str, id: str, at: int) -> None:  # noqa: A002 - as above
-        """Send what stands in a column to the page that asks for it."""
+        """Send statistics of a column to the page that asked."""
         self._answer("column", page, id, lambda table: table.statistics(at))
 
     def _answer(self, kind: str, page: str, id: str, say: Callable[[PreviewTable], dict[str, Any]]) -> None:  # noqa: A002 - as above
@@ -235,21 +233,19 @@ class Panel:
             )
 
     def again(self) -> None:
-        """Tell a page that has just opened everything, the image too."""
+        """Send everything, with the image, to a newly opened page."""
         with self._lock:
-            self._tell_head()
+            self._send_head()
             for name, values in self._parts.items():
-                self._tell(name, values)
+                self._send_part(name, values)
             preview, serial = self._preview, self._serial
         if preview and preview.image:
             Work[None](lambda work: self._send_image(work, preview, serial)).start(_nothing, _nothing)
 
-    # Looking
-
     def _begin(self, subject: Subject) -> None:
         self._stop()
         self.subject = subject
-        self._tell_head()
+        self._send_head()
         if subject.is_prefix:
             return
         self._put("details", {"busy": True})
@@ -261,10 +257,10 @@ class Panel:
         work.start(_nothing, lambda error: self._failed(work, error))
 
     def _cancel(self) -> None:
-        for work in [self._work, *self._beside.values()]:
+        for work in [self._work, *self._running.values()]:
             if work:
                 work.cancel()
-        self._work, self._beside = None, {}
+        self._work, self._running = None, {}
 
     def _stop(self) -> None:
         self._cancel()
@@ -273,7 +269,7 @@ class Panel:
         self._parts = {}
 
     def _look(self, work: Work[None], subject: Subject) -> None:
-        # Who leafs through rows waits for none of those passed by.
+        # Moving quickly through rows should not wait for those passed by.
         if work.sleep(0.05):
             return
         gone = subject.deleted and not subject.version_id
@@ -291,7 +287,7 @@ class Panel:
     def _keep(
         self, work: Work[None], *, description: Description | None = None, preview: Preview | None = None
     ) -> bool:
-        """Keep and tell what was found, if it is still wanted."""
+        """Keep and send what was loaded, unless something else is shown by now."""
         with self._lock:
             if work is not self._work:
                 return False
@@ -325,18 +321,16 @@ class Panel:
                 {"type": "image", "serial": serial, "at": at, "total": len(image), "mime": preview.mime}, [piece]
             )
 
-    # Telling
-
     def _put(self, name: str, values: dict[str, Any]) -> None:
         self._parts[name] = values
-        self._tell(name, values)
+        self._send_part(name, values)
 
-    def _tell(self, name: str, values: Mapping[str, Any]) -> None:
+    def _send_part(self, name: str, values: Mapping[str, Any]) -> None:
         self._send({"type": name, "serial": self._serial, **values})
 
-    def _tell_head(self) -> None:
+    def _send_head(self) -> None:
         subject = self.subject
-        self._tell("panel", self._head(subject) if subject else {"open": False})
+        self._send_part("panel", self._head(subject) if subject else {"open": False})
 
     def _head(self, subject: Subject) -> dict[str, Any]:
         where = subject.location
@@ -351,29 +345,27 @@ class Panel:
             "bucket": not where.key,
             "version": subject.version_id,
             "links": LINK_SECONDS,
-            "snippets": _listed(snippets),
+            "snippets": _snippet_values(snippets),
         }
 
-    # Links
-
     def link(self, id: str, subject: Subject, seconds: int) -> None:  # noqa: A002 - the message's own name
-        """Make a link; it is sent once and kept nowhere."""
+        """Create a link; it is sent once and stored nowhere."""
         if subject.is_prefix or seconds not in LINK_SECONDS:
             return
-        work = Work[dict[str, Any]](lambda _: self._linked(subject, seconds))
+        work = Work[dict[str, Any]](lambda _: self._link_values(subject, seconds))
         work.start(
             lambda link: self._send({"type": "link", "id": id, **link}),
             lambda error: self._send({"type": "link", "id": id, "error": error_values(error)}),
         )
 
-    def _linked(self, subject: Subject, seconds: int) -> dict[str, Any]:
+    def _link_values(self, subject: Subject, seconds: int) -> dict[str, Any]:
         link = self._objects.presign(subject.location, seconds, subject.version_id)
         return {"url": link.url, "ends": moment_text(link.ends), "note": link.note}
 
 
-def _listed(snippets: Sequence[Snippet]) -> list[list[str]]:
+def _snippet_values(snippets: Sequence[Snippet]) -> list[list[str]]:
     return [[each.label, each.code] for each in snippets]
 
 
 def _nothing(_: object) -> None:
-    """Do nothing: the result has been shown already."""
+    """Ignore a result that has already been shown."""

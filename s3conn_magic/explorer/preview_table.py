@@ -1,4 +1,4 @@
-"""The table of a preview: its rows in any order, those that hold a text, and what stands in a column."""
+"""The table of a preview: sort and filter its rows, and describe a column."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ CELL_AT_MOST = 200
 ROWS_AT_FIRST = 100
 _ROWS_IN_PART = 500
 _PART_AT_MOST = 150_000
-"""Characters of one message's rows, but for one long row."""
+"""Characters of rows in one message, unless a single row is longer."""
 _STEP = 10
 _LABELS = {
     "min": "Least",
@@ -46,7 +46,7 @@ _Rows = npt.NDArray[np.int64]
 
 
 class RowOrder(NamedTuple):
-    """How rows are shown: by which column, -1 for as they came, and what text each of them holds."""
+    """Order and filter: a column index (-1 for the original order), and a text that rows must contain."""
 
     by: int = -1
     descending: bool = False
@@ -55,11 +55,11 @@ class RowOrder(NamedTuple):
 
 @dataclass(slots=True)
 class PreviewTable:
-    """The rows of a preview that are here.
+    """The loaded rows of a preview.
 
     Attributes:
         preview: of a table.
-        asked: how many rows it was asked for.
+        asked: the number of rows requested for it.
     """
 
     preview: Preview
@@ -70,19 +70,19 @@ class PreviewTable:
 
     @property
     def frame(self) -> pd.DataFrame:
-        """The rows, Arrow types."""
+        """The rows, with Arrow types."""
         assert self.preview.frame is not None  # noqa: S101 - it is of a table
         return self.preview.frame
 
     @property
     def further(self) -> int:
-        """How many rows to ask for next; 0 where there are no more, or no more are read here."""
+        """The number of rows to request next; 0 if there are no more, or no more can be loaded."""
         total, wanted = self.preview.total_rows, min(self.asked * _STEP, ROWS_AT_MOST)
         ended = not self.preview.truncated or (total is not None and len(self.frame) >= total)
         return 0 if ended or wanted <= self.asked else wanted
 
     def loaded(self) -> dict[str, Any]:
-        """Return how many rows are here, and whether more can be had."""
+        """Return the number of loaded rows, and whether more can be loaded."""
         return {"loaded": len(self.frame), "said": self._said(), "more": bool(self.further)}
 
     def _said(self) -> str:
@@ -98,7 +98,7 @@ class PreviewTable:
         return said if self.further else f"{said}: a query reads the others"
 
     def values(self) -> dict[str, Any]:
-        """Return the columns and the first rows, and what is left out."""
+        """Return the columns and first rows, and a note on columns left out."""
         columns = self.frame.columns[:COLUMNS_AT_MOST]
         more = len(self.frame.columns) - len(columns)
         return {
@@ -110,7 +110,7 @@ class PreviewTable:
         }
 
     def part(self, order: RowOrder, start: int, stop: int) -> dict[str, Any]:
-        """Return rows, as many of these as fit, and how many there are in this order."""
+        """Return as many of these rows as fit into a message, and the total in this order."""
         rows = self._rows(order)
         start = max(start, 0)
         chosen = rows[start : min(stop, start + _ROWS_IN_PART)]
@@ -128,29 +128,29 @@ class PreviewTable:
         with self._lock:
             if self._last is None or self._last[0] != order:
                 rows = self._sorted(order.by, descending=order.descending)
-                self._last = order, rows[self._holding(order.filter.casefold())[rows]] if order.filter else rows
+                self._last = order, rows[self._contains(order.filter.casefold())[rows]] if order.filter else rows
             return self._last[1]
 
     def _sorted(self, by: int, *, descending: bool) -> _Rows:
-        """Rows by a column, those without a value last; a stable order."""
+        """Return the rows sorted by a column (stable), those without a value last."""
         if not 0 <= by < min(self.frame.shape[1], COLUMNS_AT_MOST):
             return np.arange(len(self.frame))
         keys = [("column", "descending" if descending else "ascending")]
         try:
             order = pc.sort_indices(pa.table({"column": _arrow(self.frame, by)}), sort_keys=keys)
-        except (pa.ArrowException, NotImplementedError):  # of structures: by their texts
+        except (pa.ArrowException, NotImplementedError):  # structs are sorted as texts
             texts = pa.array([cell(value) for value in self.frame.iloc[:, by]], pa.string())
             order = pc.sort_indices(pa.table({"column": texts}), sort_keys=keys)
         return np.asarray(order, dtype=np.int64)
 
-    def _holding(self, text: str) -> npt.NDArray[np.bool_]:
+    def _contains(self, text: str) -> npt.NDArray[np.bool_]:
         if self._texts is None:
             shown = self.frame.iloc[:, :COLUMNS_AT_MOST].itertuples(index=False, name=None)
             self._texts = ["\n".join(visible(str(value)) for value in values).casefold() for values in shown]
         return np.array([text in each for each in self._texts], dtype=np.bool_)
 
     def statistics(self, at: int) -> dict[str, Any]:
-        """Return what stands in a column, by the rows that are here."""
+        """Return statistics of a column over the loaded rows."""
         if not 0 <= at < self.frame.shape[1]:
             return {"facts": [], "said": ""}
         summary = column_summary(_arrow(self.frame, at))
@@ -181,7 +181,7 @@ def _fact(name: str, value: Any) -> str:
 
 
 def cell(value: Any) -> str | None:
-    """Return a value as text; None for a missing one."""
+    """Return a value as text, or None if it is missing."""
     if value is None or (isinstance(value, float) and value != value) or str(value) in {"<NA>", "NaT"}:  # noqa: PLR0124 - NaN is not itself
         return None
     return _cut(visible(str(value)), CELL_AT_MOST)

@@ -1,6 +1,6 @@
-"""What is under way beside the tree: transfers, deletions and restores, each with a line of its own below the rows.
+"""Tasks beside the tree (transfers, deletions, restores), each with a line below the rows.
 
-What one of them asks, it asks the page that began it, and only that page can answer; every page sees what is done.
+Every page sees a task's progress, but only the page that started it can answer its questions.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 
 
 class Restores:
-    """Restores under way.
+    """Restores under way: of older versions, deleted objects, and archived objects.
 
     Args:
-        objects: does them.
-        tasks: where they are shown and confirmed.
-        restored: told of an object that is there again, as it is seen now.
+        objects: access to single objects.
+        tasks: shows and confirms them.
+        restored: called with a restored object, as it is then.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class Restores:
         self._restored = restored
 
     def version(self, page: str, id: str, subject: Subject, version: Version) -> None:  # noqa: A002 - the message's own name
-        """Make a version the current one, after a question."""
+        """Make a version the current one, after confirmation."""
         size = f", {size_text(version.size)}" if version.size is not None else ""
         question = (
             f"Restore the version of {moment_text(version.last_modified)}{size}, of {visible(subject.location.uri)}? A"
@@ -57,7 +57,7 @@ class Restores:
         return f"Restored the version of {moment_text(version.last_modified)}"
 
     def undelete(self, page: str, id: str, subject: Subject) -> None:  # noqa: A002 - as above
-        """Take a deletion back, after a question."""
+        """Undo a deletion, after confirmation."""
         question = (
             f"Bring {visible(subject.location.uri)} back? The marker of its deletion is deleted, and its newest version"
             " is the current one again."
@@ -75,7 +75,7 @@ class Restores:
         self._objects.restore(subject.location, version_id, copied, task.stop.is_set)
 
     def thaw(self, page: str, id: str, subject: Subject, description: Description, tier: str) -> None:  # noqa: A002 - as above
-        """Ask for a copy out of the archive, after a question with its price."""
+        """Request a copy from the archive, after confirmation of its price."""
         thaw = next((each for each in self._objects.thaws(description) if each.tier == tier), None)
         if thaw is None:
             return
@@ -86,7 +86,7 @@ class Restores:
             work.start(lambda _: None, lambda error: self._tasks.fail(task, error))
 
     def _thaw(self, task: Task, subject: Subject, description: Description, thaw: Thaw, question: str) -> None:
-        if self._may(task, subject) and self._tasks.ask(task, question, "Restore"):
+        if self._writable(task, subject) and self._tasks.ask(task, question, "Restore"):
             self._objects.thaw(subject.location, description, thaw.tier)
             there = self._objects.describe(subject.location, description.version_id)
             text = f"Asked for: it can be read in {thaw.takes.removeprefix('up to ')} at the latest"
@@ -109,14 +109,14 @@ class Restores:
             work.start(lambda _: None, lambda error: self._tasks.fail(task, error))
 
     def _run(self, task: Task, subject: Subject, asked: tuple[str, str], do: Callable[[Task], str]) -> None:
-        if self._may(task, subject) and self._tasks.ask(task, *asked):
+        if self._writable(task, subject) and self._tasks.ask(task, *asked):
             text = do(task)
-            # What is said was seen.
+            # Report what is there, not what was requested.
             there = self._objects.describe(subject.location, None)
             self._tasks.change(task, state="done", text=f"{text}, {size_text(there.size)}")
             self._restored(subject.location, there)
 
-    def _may(self, task: Task, subject: Subject) -> bool:
+    def _writable(self, task: Task, subject: Subject) -> bool:
         reason = self._objects.refuses_writes(subject.location)
         if reason:
             self._tasks.change(task, state="failed", text=reason)
@@ -126,16 +126,16 @@ class Restores:
 State = Literal["working", "asking", "done", "failed", "stopped"]
 _ENDED = ("done", "failed", "stopped")
 _VALUES = tuple("id kind name page state text hint confirm question done total credit".split())  # noqa: SIM905
-_NEWS_EVERY = 0.1
-"""Seconds between two reports of mere progress."""
+_REPORT_EVERY = 0.1
+"""Seconds between reports of mere progress."""
 _KEPT = 30
-"""Lines of tasks that have ended, the oldest of which go first."""
+"""Ended tasks that keep their line; the oldest are removed first."""
 DONE_FOR = 10.0
-"""Seconds that the line of a task that has succeeded stays."""
+"""Seconds that the line of a successful task stays."""
 ASKED_FOR = 600.0
-"""Seconds after which a question is taken for answered with no: its page may be gone."""
+"""Seconds until a question counts as declined: its page may be gone."""
 _NAMES_IN_MESSAGE = 100_000
-"""Characters of names in one message, but for one long name."""
+"""Characters of names in one message, unless a single name is longer."""
 
 
 @dataclass(eq=False)
@@ -144,15 +144,15 @@ class Task:
 
     Attributes:
         id: given by the browser.
-        kind: `upload`, `download` or `delete`.
-        name: of what, in its visible form.
-        page: where it was begun.
-        text: how it stands, or what is asked.
-        confirm: the label of the button that answers what is asked.
-        question: names what is asked, so that no answer is taken for one to another question.
-        asked: everything that the question is about, each in its visible form.
+        kind: `upload`, `download`, `delete` or `restore`.
+        name: what it is about, in its visible form.
+        page: the page that started it.
+        text: its status, or the question.
+        confirm: label of the button that answers the question with yes.
+        question: id of the question, so that an answer to an earlier one does not count.
+        asked: everything that the question is about, in visible form.
         done: bytes or objects so far, of `total`.
-        credit: pieces that the browser may have sent so far.
+        credit: number of pieces that the browser may have sent so far.
     """
 
     id: str
@@ -173,17 +173,17 @@ class Task:
     answered: threading.Event = field(default_factory=threading.Event)
 
     def values(self) -> dict[str, Any]:
-        """Return what the browser is told."""
+        """Return the values sent to the browser."""
         return {"count": len(self.asked), **{name: getattr(self, name) for name in _VALUES}}
 
     @property
     def ended(self) -> bool:
-        """Whether nothing more will happen."""
+        """Whether it has ended."""
         return self.state in _ENDED
 
 
 class TaskList:
-    """All lines, told to the browser whenever one changes.
+    """All lines, sent to the browser whenever one changes.
 
     Args:
         send: sends a message.
@@ -196,7 +196,7 @@ class TaskList:
         self._sent_at = 0.0
 
     def begin(self, page: str, id: str, kind: str, name: str, **values: Any) -> Task | None:  # noqa: A002 - the message's own name
-        """Begin a new line, and return it; None when there is one of that id."""
+        """Add a new line and return it, or None if the id exists."""
         with self._lock:
             if id in self._all:
                 return None
@@ -215,11 +215,11 @@ class TaskList:
             for name, value in values.items():
                 setattr(task, name, value)
             task.ended_at = time.monotonic()
-            if values.keys() - {"done"} or time.monotonic() - self._sent_at > _NEWS_EVERY:
+            if values.keys() - {"done"} or time.monotonic() - self._sent_at > _REPORT_EVERY:
                 self.tell()
 
     def fail(self, task: Task, error: S3ConnError) -> None:
-        """End a line with an error; take it away when the user's stop is why."""
+        """End a line with an error; remove it if the user stopped it."""
         if task.stop.is_set():
             self.call_off(task)
         else:
@@ -227,17 +227,17 @@ class TaskList:
             self.change(task, state="failed", text=said["message"], hint=said["hint"], confirm="")
 
     def call_off(self, task: Task) -> None:
-        """Take away the line of what was not done."""
+        """Remove the line of a task that was not carried out."""
         with self._lock:
             self._all.pop(task.id, None)
             self.tell()
 
     def ask(self, task: Task, text: str, confirm: str, asked: Sequence[str] = ()) -> bool:
-        """Ask the user about these, and wait for the answer; no also when none comes, or the explorer is closed."""
+        """Ask the user and wait for the answer; a timeout or a closed explorer counts as no."""
         with self._lock:
             task.answered.clear()
             task.question, task.asked = secrets.token_hex(8), tuple(asked)
-        self._name(task)
+        self._send_names(task)
         self.change(task, state="asking", text=text, confirm=confirm)
         yes = not task.stop.is_set() and task.answered.wait(ASKED_FOR) and not task.stop.is_set()
         with self._lock:
@@ -248,8 +248,8 @@ class TaskList:
                 self.call_off(task)
         return yes
 
-    def _name(self, task: Task) -> None:
-        """Tell everything that a question is about."""
+    def _send_names(self, task: Task) -> None:
+        """Send everything that a question is about, in parts."""
         start = 0
         while start < len(task.asked):
             stop, room = start, _NAMES_IN_MESSAGE
@@ -261,10 +261,8 @@ class TaskList:
             self._send({"type": "asked", "page": task.page, "question": task.question, "from": start, "names": names})
             start = stop
 
-    # What the user does
-
     def confirm(self, page: str, id: str, question: str) -> bool:  # noqa: A002 - the message's own name
-        """Say yes to what a line asks this page; False where it asks that no more."""
+        """Answer a question of this page with yes; return False if it is no longer open."""
         with self._lock:
             task = self._all.get(id)
             asks = task is not None and task.state == "asking" and (task.page, task.question) == (page, question)
@@ -273,7 +271,7 @@ class TaskList:
             return asks
 
     def stop(self, page: str, id: str) -> None:  # noqa: A002 - the message's own name
-        """Stop a line, say no to what it asks this page, or take one that has ended away."""
+        """Stop a task, answer its question with no, or remove its line if it has ended."""
         with self._lock:
             task = self._all.get(id)
             if task is None or (task.state == "asking" and task.page != page):
@@ -285,14 +283,14 @@ class TaskList:
             self.tell()
 
     def stop_all(self) -> None:
-        """Stop everything."""
+        """Stop all tasks."""
         for id in list(self._all):  # noqa: A001 - as above
             task = self._all[id]
             task.stop.set()
             task.answered.set()
 
     def tell(self) -> None:
-        """Tell the browser."""
+        """Send all lines to the browser."""
         with self._lock:
             self._sent_at = time.monotonic()
             over = [
@@ -306,10 +304,10 @@ class TaskList:
 
 
 class Deleting(Protocol):
-    """Told of a deletion that has ended."""
+    """Callback after a deletion."""
 
     def __call__(self, chosen: Sequence[Chosen], objects: SeenObjects, *, whole: bool) -> None:
-        """Take note of it: `whole` is true when every one of the objects is gone, not when some may be."""
+        """Handle it; `whole` is true if all objects are gone, false if some may remain."""
 
 
 DELETE_AT_MOST = 10_000
@@ -321,9 +319,9 @@ class Deletions:
     """Deletions under way.
 
     Args:
-        objects: finds and deletes.
-        tasks: where they are shown and confirmed.
-        deleted: told of each that has ended.
+        objects: access to single objects.
+        tasks: shows and confirms them.
+        deleted: called after each deletion.
     """
 
     def __init__(self, objects: ObjectAccess, tasks: TaskList, deleted: Deleting) -> None:
@@ -332,7 +330,7 @@ class Deletions:
         self._deleted = deleted
 
     def begin(self, page: str, id: str, chosen: Sequence[Chosen]) -> None:  # noqa: A002 - the message's own name
-        """Count what these stand for, ask, and delete it."""
+        """Count the selected objects, ask for confirmation, and delete them."""
         task = self._tasks.begin(page, id, "delete", _names(chosen), text="Counting…")
         if task:
             work = Work[None](lambda _: self._run(task, chosen))
@@ -357,7 +355,7 @@ class Deletions:
     def _ask(self, task: Task, chosen: Sequence[Chosen], objects: SeenObjects) -> bool:
         kept = {self._objects.versioning(replace(chosen[0].location, bucket=bucket)) for bucket in objects.keys}
         uris = [Location(bucket, key).uri for bucket, keys in objects.keys.items() for key in keys]
-        text = f"{_question(chosen, objects)} {_meaning(kept, len(objects))}"
+        text = f"{_question(chosen, objects)} {_consequences(kept, len(objects))}"
         return self._tasks.ask(task, text, f"Delete {counted(len(objects), 'object')}", [visible(uri) for uri in uris])
 
     def _refusal(self, chosen: Sequence[Chosen]) -> str:
@@ -406,8 +404,8 @@ def _question(chosen: Sequence[Chosen], objects: SeenObjects) -> str:
     return f"Delete {counted(len(objects), 'object')}{size}{inside}?"
 
 
-def _meaning(versioning: set[str | None], count: int) -> str:
-    """Return what it means to delete in buckets that keep versions like this."""
+def _consequences(versioning: set[str | None], count: int) -> str:
+    """Return the consequences of deleting in buckets with these versioning states."""
     them, each = ("it", "it gets") if count == 1 else ("them", "each gets")
     if versioning == {"Enabled"}:
         return f"The bucket keeps versions: {each} a delete marker, and can be brought back."

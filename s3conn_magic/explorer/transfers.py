@@ -1,4 +1,4 @@
-"""Uploads and downloads: bytes between the browser and the bucket, in pieces, through the kernel."""
+"""Uploads and downloads between browser and bucket, in pieces, through the kernel."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ if TYPE_CHECKING:
 
 
 DOWNLOAD_AT_MOST = 100_000_000
-"""Bytes that a kernel sends to a page; the channel brings less than a MB/s."""
+"""Bytes that a kernel sends to a page; the channel carries less than 1 MB/s."""
 ZIP_AT_MOST = 10_000
 TAKEN_WITHIN = 20.0
-"""Seconds in which a page says that it has all of a file."""
+"""Seconds within which a page must confirm that it has a whole file."""
 _PIECE = 512 * 1024
 _NAME_AT_MOST = 150
 _NOT_IN_NAMES = re.compile(r'[<>:"/\\|?*\x00-\x1f]')
@@ -42,7 +42,7 @@ _OLDEST = (1980, 1, 1, 0, 0, 0)
 
 
 class _File(NamedTuple):
-    """What is delivered: its name, type, bytes as far as known before, and pieces."""
+    """A file to deliver: its name, type, size if known, and pieces."""
 
     name: str
     mime: str
@@ -51,29 +51,29 @@ class _File(NamedTuple):
 
 
 class Downloads:
-    """Objects on their way to the browser, or beside the notebook."""
+    """Downloads to the browser or into the notebook's folder."""
 
     def __init__(self, objects: ObjectAccess, tasks: TaskList, send: Callable[..., None]) -> None:
         self._objects = objects
         self._tasks = tasks
         self._send = send
-        self._taken: dict[str, tuple[str, int, threading.Event]] = {}
+        self._receipts: dict[str, tuple[str, int, threading.Event]] = {}
 
     def one(self, page: str, id: str, subject: Subject, *, save: bool) -> None:  # noqa: A002 - the message's own name
-        """Deliver an object, as it was shown."""
+        """Deliver an object in the version shown."""
         name = visible(subject.location.name)
         self._begin(page, id, name, lambda task: self._read(task, subject, save=save))
 
     def several(self, page: str, id: str, chosen: Sequence[Chosen], *, save: bool) -> None:  # noqa: A002 - as above
-        """Deliver objects, and all that is in folders, as one ZIP file."""
+        """Deliver objects, and everything in folders, as a ZIP file."""
         if chosen:
             first = visible(chosen[0].location.name)
             name = first if len(chosen) == 1 else f"{first} and {len(chosen) - 1:,} more"
             self._begin(page, id, name, lambda task: self._pack(task, chosen, save=save))
 
     def taken(self, page: str, id: str, size: int) -> None:  # noqa: A002 - as above
-        """Note that a page has all of a file."""
-        waiting = self._taken.get(id)
+        """Record that a page has received a whole file."""
+        waiting = self._receipts.get(id)
         if waiting and waiting[:2] == (page, size):
             waiting[2].set()
 
@@ -101,10 +101,10 @@ class Downloads:
         members = member_names(counted)
         place = chosen[0].location
         name = f"{place.name.rstrip('/') or place.bucket}.zip" if len(chosen) == 1 else "objects.zip"
-        with closing(self._packed(members, counted)) as pieces:
+        with closing(self._zip_pieces(members, counted)) as pieces:
             self._deliver(task, _File(name, "application/zip", counted.bytes, pieces), save=save)
 
-    def _packed(self, members: dict[Location, str], counted: SeenObjects) -> Generator[bytes]:
+    def _zip_pieces(self, members: dict[Location, str], counted: SeenObjects) -> Generator[bytes]:
         sink = _Sink()
         with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:  # type: ignore[call-overload]
             for location, name in members.items():
@@ -131,7 +131,7 @@ class Downloads:
         (self._save if save else self._send_all)(task, file)
 
     def _send_all(self, task: Task, file: _File) -> None:
-        """Send it to the page that asked; that it was downloaded is said when the page says that it has it."""
+        """Send the file to its page; report success only once the page confirms that it has all of it."""
         event, head = threading.Event(), {"type": "piece", "id": task.id, "name": visible(file.name), "mime": file.mime}
         at = 0
         for piece in file.pieces:
@@ -141,12 +141,12 @@ class Downloads:
             self._send({**head, "at": at, "done": False}, [piece])
             at += len(piece)
             self._tasks.change(task, done=min(at, task.total) or at)
-        self._taken[task.id] = task.page, at, event
+        self._receipts[task.id] = task.page, at, event
         try:
             self._send({**head, "at": at, "done": True}, [b""])
             self._wait(task, event)
         finally:
-            del self._taken[task.id]
+            del self._receipts[task.id]
         return self._tasks.change(task, state="done", text=f"Downloaded {size_text(at)}")
 
     def _wait(self, task: Task, event: threading.Event) -> None:
@@ -166,7 +166,7 @@ class Downloads:
 
 
 class _Sink:
-    """What a ZIP file is written to, and taken from in pieces."""
+    """The output of `ZipFile`, from which pieces are taken."""
 
     def __init__(self) -> None:
         self._parts: list[bytes] = []
@@ -178,7 +178,7 @@ class _Sink:
         return len(data)
 
     def flush(self) -> None:
-        """Nothing waits elsewhere."""
+        """Do nothing: there is no other buffer."""
 
     def full(self) -> Iterator[bytes]:
         if self._size >= _PIECE:
@@ -190,13 +190,13 @@ class _Sink:
 
 
 def _date(moment: datetime | None) -> tuple[int, int, int, int, int, int]:
-    """What ZIP can say of a time, in UTC."""
+    """Return a time as ZIP stores it, in UTC."""
     at = (moment or datetime.now(UTC)).astimezone(UTC)
     return (at.year, at.month, at.day, at.hour, at.minute, at.second) if at.year >= _OLDEST[0] else _OLDEST
 
 
 def member_names(counted: SeenObjects) -> dict[Location, str]:
-    """Names of objects within a ZIP file: below the folder that they share, none outside it, and none twice."""
+    """Return the names of objects in a ZIP file: relative to their common folder, without duplicates."""
     places = [Location(bucket, key) for bucket, keys in counted.keys.items() for key in keys]
     first, last = min(place.uri for place in places), max(place.uri for place in places)
     same = next((at for at, (mine, other) in enumerate(zip(first, last, strict=False)) if mine != other), len(first))
@@ -204,7 +204,7 @@ def member_names(counted: SeenObjects) -> dict[Location, str]:
     names: dict[Location, str] = {}
     used: set[str] = set()
     for place in places:
-        if place.key.endswith("/"):  # the marker of a folder
+        if place.key.endswith("/"):  # a folder's marker
             continue
         parts = [_safe(part) for part in place.uri[cut:].split("/")]
         name, number = "/".join(parts), 1
@@ -217,7 +217,7 @@ def member_names(counted: SeenObjects) -> dict[Location, str]:
 
 
 def _safe(name: str) -> str:
-    """A name that is one of a file on every system."""
+    """Return a name that is valid for files on every system."""
     made = _NOT_IN_NAMES.sub("_", visible(name)).rstrip(". ")
     return made if made.strip(".") else "_"
 
@@ -228,7 +228,7 @@ def _numbered(name: str, number: int) -> str:
 
 
 def free_name(folder: Path, name: str) -> Path:
-    """The path that a file of this name has in a folder, with a number where there is one already."""
+    """Return an unused path for a file of this name, with a number added if needed."""
     made, number = _safe(name), 1
     stem, dot, ending = made.rpartition(".")
     made = f"{stem[:_NAME_AT_MOST]}{dot}{ending}"[-_NAME_AT_MOST:] if stem else made[:_NAME_AT_MOST]
@@ -240,7 +240,7 @@ def free_name(folder: Path, name: str) -> Path:
 
 
 def saved(file: _File, folder: Path, report: Callable[[int], None], stopped: Callable[[], bool]) -> Path | None:
-    """Write a file into a folder, whole or not at all and in place of no other; None where it was stopped."""
+    """Save a file in a folder, completely or not at all, without replacing another; None if it was stopped."""
     handle, temporary = tempfile.mkstemp(prefix=".s3conn-", suffix=".part", dir=folder)
     try:
         with os.fdopen(handle, "wb") as out:
@@ -249,7 +249,7 @@ def saved(file: _File, folder: Path, report: Callable[[int], None], stopped: Cal
                     return None
                 out.write(piece)
                 report(out.tell())
-        return _placed(Path(temporary), folder, file.name)
+        return _move_into(Path(temporary), folder, file.name)
     except OSError as error:
         if isinstance(error, S3ConnError):
             raise
@@ -260,14 +260,14 @@ def saved(file: _File, folder: Path, report: Callable[[int], None], stopped: Cal
             Path(temporary).unlink()
 
 
-def _placed(temporary: Path, folder: Path, name: str) -> Path:
+def _move_into(temporary: Path, folder: Path, name: str) -> Path:
     while True:
         path = free_name(folder, name)
         try:
             os.link(temporary, path)
-        except FileExistsError:  # since a moment ago
+        except FileExistsError:  # created since we looked
             continue
-        except OSError:  # a disk without links
+        except OSError:  # a file system without hard links
             with path.open("xb"):
                 pass
             temporary.replace(path)
@@ -275,22 +275,21 @@ def _placed(temporary: Path, folder: Path, name: str) -> Path:
 
 
 PIECE = 1024 * 1024
-"""Bytes of a piece of an upload; the last one is shorter."""
-_AHEAD = 4
-"""Pieces of an upload that may be under way."""
+"""Bytes of each piece of an upload but the last."""
+_PIECES_AHEAD = 4
+"""Pieces of an upload that may be in flight."""
 _AT_ONCE = 3
 _SILENCE = 60.0
-"""Seconds after which a page that sends nothing is taken to be gone."""
+"""Seconds of silence after which a page counts as gone."""
 
 
 class Uploads:
-    """Files on their way from the browser.
+    """Uploads from the browser.
 
     Args:
-        objects: writes them.
-        tasks: where they are shown.
-        written: called after each object that was written, with the folder, the object's location, and what is seen
-            there.
+        objects: access to single objects.
+        tasks: shows them.
+        written: called after each upload with the folder, the object's location, and its description.
     """
 
     def __init__(
@@ -300,23 +299,23 @@ class Uploads:
         self._tasks = tasks
         self._written = written
         self._slots = threading.BoundedSemaphore(_AT_ONCE)
-        self._coming: dict[str, queue.SimpleQueue[bytes]] = {}
+        self._queues: dict[str, queue.SimpleQueue[bytes]] = {}
 
     def begin(self, page: str, id: str, folder: Location, name: str, *, size: int, mime: str) -> None:  # noqa: A002
-        """Take a file that the browser announces, into a folder."""
+        """Start the upload of a file that the browser announces, into a folder."""
         head, slash, _ = folder.key.rpartition("/")
         location = replace(folder, key=head + slash + name)
         task = self._tasks.begin(page, id, "upload", visible(location.name), total=size, text="Waiting")
         if task:
-            self._coming[id] = queue.SimpleQueue()
+            self._queues[id] = queue.SimpleQueue()
             work = Work[None](lambda _: self._run(task, folder, location, size, mime))
             work.start(lambda _: self._ended(task), lambda error: self._failed(task, error))
 
     def chunk(self, id: str, at: int, buffers: Sequence[Any]) -> None:  # noqa: A002
-        """Take the next piece, which begins at byte `at` of the file."""
-        del at  # pieces of one comm come in the order in which they were sent
-        if id in self._coming and buffers:
-            self._coming[id].put(bytes(buffers[0]))
+        """Take the next piece, which begins at byte `at`."""
+        del at  # the pieces of one comm arrive in order
+        if id in self._queues and buffers:
+            self._queues[id].put(bytes(buffers[0]))
 
     def _run(self, task: Task, folder: Location, location: Location, size: int, mime: str) -> None:
         if reason := self._objects.refuses_writes(location):
@@ -337,7 +336,7 @@ class Uploads:
             self._tasks.call_off(task)
 
     def _look(self, task: Task, folder: Location, location: Location) -> None:
-        """Say that it is there when it was seen there; where nobody may look, that it was sent."""
+        """Report what is there after the upload; if that may not be read, only that it was sent."""
         try:
             there = self._objects.look(location)
         except AccessDeniedError:
@@ -352,7 +351,7 @@ class Uploads:
 
     def _write(self, task: Task, incoming: Incoming, size: int, look: Callable[[], None]) -> None:
         try:
-            whole = self._take(task, incoming, size)
+            whole = self._write_pieces(task, incoming, size)
             if whole:
                 incoming.finish()
         except BaseException:
@@ -363,9 +362,9 @@ class Uploads:
         else:
             look()
 
-    def _take(self, task: Task, incoming: Incoming, size: int) -> bool:
-        """Hand the pieces on as they come; False when the user stops it."""
-        taken, credit = 0, _AHEAD
+    def _write_pieces(self, task: Task, incoming: Incoming, size: int) -> bool:
+        """Write the pieces as they arrive; return False if the user stopped it."""
+        taken, credit = 0, _PIECES_AHEAD
         self._tasks.change(task, credit=credit, text="")
         while taken < size:
             piece = self._next(task)
@@ -380,7 +379,7 @@ class Uploads:
         waited, step = 0.0, 0.25
         while not task.stop.is_set():
             try:
-                return self._coming[task.id].get(timeout=step)
+                return self._queues[task.id].get(timeout=step)
             except queue.Empty:
                 waited += step
             if waited > _SILENCE:
@@ -388,10 +387,10 @@ class Uploads:
         return None
 
     def _ended(self, task: Task) -> None:
-        self._coming.pop(task.id, None)
+        self._queues.pop(task.id, None)
 
     def _failed(self, task: Task, error: S3ConnError) -> None:
-        self._coming.pop(task.id, None)
+        self._queues.pop(task.id, None)
         self._tasks.fail(task, error)
 
 
@@ -403,7 +402,7 @@ def _question(location: Location, there: Description | None) -> str:
 
 
 def _abort(incoming: Incoming) -> None:
-    """Leave nothing behind, whatever the server says: the first failure is the one to show."""
+    """Abort, and ignore errors: the first failure is the one to show."""
     try:
         incoming.abort()
     except S3ConnError:

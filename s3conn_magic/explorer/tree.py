@@ -1,4 +1,4 @@
-"""The open folders and their rows, in columns, so that a million of them fit."""
+"""The open folders and their rows, stored in columns so that millions fit."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SortKey = Literal["name", "size", "date"]
 
 
 def milliseconds(moment: datetime | None) -> int:
-    """Return the milliseconds since 1970 in UTC, `NO_TIME` for none."""
+    """Return milliseconds since 1970 (UTC), or `NO_TIME`."""
     if moment is None:
         return NO_TIME
     aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
@@ -39,12 +39,12 @@ def milliseconds(moment: datetime | None) -> int:
 
 
 def is_connection(location: Location | None) -> bool:
-    """Whether a location is a connection and nothing in it."""
+    """Whether a location is a connection itself."""
     return isinstance(location, Through) and not location.bucket
 
 
 class FolderColumns(NamedTuple):
-    """Rows of one folder, a column each."""
+    """Rows of one folder, as columns."""
 
     buckets: list[str]
     keys: list[str]
@@ -60,15 +60,15 @@ def _root_name(location: Location) -> str:
 
 
 class Rows:
-    """Rows in the order in which they came; a row is named by its place in it.
+    """A folder's rows in order of arrival; a row's index there identifies it.
 
-    A row's URI is `base` and its name, exactly: `s3://lake/logs/` and `2024/`.
+    A row's URI is exactly `base` plus its name, such as `s3://lake/logs/` and `2024/`.
 
     Attributes:
         rooted: whether the rows are buckets, display filters or connections.
-        names: what follows `base` in a row's URI.
-        sizes: bytes, `NO_SIZE` for none.
-        times: milliseconds since 1970, `NO_TIME` for none.
+        names: the rest of each row's URI after `base`.
+        sizes: bytes, or `NO_SIZE`.
+        times: milliseconds since 1970, or `NO_TIME`.
     """
 
     def __init__(self, location: Location | None) -> None:
@@ -87,16 +87,16 @@ class Rows:
         self._deleted: set[str] = set()
         self._ascending = True
         self._orders: dict[tuple[SortKey, bool], Order | None] = {}
-        self._contained: tuple[str, npt.NDArray[np.bool_]] | None = None
+        self._filter_cache: tuple[str, npt.NDArray[np.bool_]] | None = None
 
     def __len__(self) -> int:
         return len(self.names)
 
     def extend(self, entries: Iterable[TreeEntry]) -> None:
-        """Add a page's entries.
+        """Add entries.
 
         Raises:
-            ValueError: an entry does not lie below this location.
+            ValueError: an entry is not below this location.
         """
         page = list(entries)
         names = self._names([entry.location for entry in page])
@@ -104,7 +104,7 @@ class Rows:
         joined = [*self.names[-1:], *names]
         self._ascending = self._ascending and all(map(le, joined, joined[1:]))
         self._orders.clear()
-        self._contained = None
+        self._filter_cache = None
         self.names += names
         self.sizes.extend(sizes)
         self.times.extend([milliseconds(entry.last_modified) for entry in page])
@@ -116,10 +116,10 @@ class Rows:
         self.bytes += sum(size for size in sizes if size > 0)
 
     def take(self, page: Children) -> None:
-        """Add a page's entries, however it has them.
+        """Add a page, whether it has entries or columns.
 
         Raises:
-            ValueError: as `extend`.
+            ValueError: an entry is not below this location.
         """
         columns = page.columns
         if columns is None:
@@ -137,7 +137,7 @@ class Rows:
         self.largest = max(self.largest, int(columns.sizes.max(initial=0)))
         self.bytes += int(columns.sizes[columns.sizes > 0].sum())
         self._orders.clear()
-        self._contained = None
+        self._filter_cache = None
         return None
 
     def _names(self, locations: list[Location]) -> list[str]:
@@ -155,16 +155,16 @@ class Rows:
         return bool(self._prefixes[row])
 
     def is_deleted(self, row: int) -> bool:
-        """Whether the row is an object that was deleted, whose versions are there."""
+        """Whether the row is a deleted object that still has versions."""
         return self.names[row] in self._deleted
 
     @property
     def prefix_count(self) -> int:
-        """How many of the rows can be opened."""
+        """Number of rows that can be opened."""
         return self._prefixes.count(1)
 
     def location(self, row: int) -> Location:
-        """Return the exact place of a row."""
+        """Return the exact location of a row."""
         if self._location is None or self.rooted:
             return self._roots[row]
         return replace(self._location, key=self._location.key + self.names[row])
@@ -174,7 +174,7 @@ class Rows:
         return self.rooted and is_connection(self._roots[row])
 
     def order(self, by: SortKey, descending: bool) -> Order | None:
-        """Return rows in the order in which they are shown, folders first; None where they came in that order."""
+        """Return the rows in display order, folders first, or None if that is the order of arrival."""
         if (by, descending) not in self._orders:
             self._orders[by, descending] = self._sorted(by, descending)
         return self._orders[by, descending]
@@ -182,7 +182,7 @@ class Rows:
     def _sorted(self, by: SortKey, descending: bool) -> Order | None:
         if by == "name" and not descending and self._ascending and self.prefix_count in {0, len(self)}:
             return None
-        named = self._named()
+        named = self._by_name()
         if by != "name":
             values = np.array(self.sizes if by == "size" else self.times, dtype=np.int64)[named]
             named = named[np.argsort(-values if descending else values, kind="stable")]
@@ -193,13 +193,13 @@ class Rows:
         order = np.concatenate([first, then])
         return None if np.array_equal(order, np.arange(len(order))) else order
 
-    def _named(self) -> Order:
+    def _by_name(self) -> Order:
         if self._ascending:
             return np.arange(len(self))
         return np.array(sorted(range(len(self)), key=self.names.__getitem__), dtype=np.int64)
 
     def changed(self, gone: Collection[str], put: Sequence[TreeEntry] = ()) -> Rows:
-        """Return these rows without some, and with others in place of those of their names."""
+        """Return a copy without the rows of these names, and with new or replaced entries."""
         rows = Rows(self._location)
         names = {*gone, *rows._names([entry.location for entry in put])}
         kept = [row for row, name in enumerate(self.names) if name not in names]
@@ -217,7 +217,7 @@ class Rows:
         return rows
 
     def fill(self, sizes: Mapping[str, int]) -> None:
-        """Have these sizes, by the names of folders; `NO_SIZE` for one that is not known any more."""
+        """Set the sizes of folders by name; `NO_SIZE` clears one."""
         named = self.find({name for name in sizes if name}) if sizes else {}
         rows = {row: sizes[name] for name, row in named.items() if self.is_prefix(row)}
         if not rows:
@@ -228,17 +228,17 @@ class Rows:
         self._orders.clear()
 
     def find(self, names: set[str]) -> dict[str, int]:
-        """Return the rows that have these names."""
+        """Return the rows by name, of the names found."""
         return {name: row for row, name in enumerate(self.names) if name in names}
 
     def containing(self, text: str) -> npt.NDArray[np.bool_]:
-        """Return which rows have a text in their names, in whatever case; the last answer is kept."""
-        if self._contained is None or self._contained[0] != text or len(self._contained[1]) != len(self):
-            self._contained = text, np.array([text in name.casefold() for name in self.names], dtype=np.bool_)
-        return self._contained[1]
+        """Return a mask of rows whose names contain a casefolded text; the last result is cached."""
+        if self._filter_cache is None or self._filter_cache[0] != text or len(self._filter_cache[1]) != len(self):
+            self._filter_cache = text, np.array([text in name.casefold() for name in self.names], dtype=np.bool_)
+        return self._filter_cache[1]
 
     def columns(self, rows: Order) -> FolderColumns:
-        """Return these rows, a column each; `NO_SIZE` and `NO_TIME` stand for none."""
+        """Return these rows as columns, with `NO_SIZE` and `NO_TIME` for missing values."""
         chosen = rows.tolist()
         at = self._location
         bucket, prefix = (at.bucket, at.key) if at else ("", "")
@@ -255,13 +255,13 @@ class Rows:
 
 Kind = Literal["row", "loading", "error", "pad", "more", "cut", "empty", "stopped", "filtered"]
 Place = tuple[int, int]
-"""A line by its folder's number and its row; the folder's end has the row -1."""
+"""A line: folder number and row, or -1 for the folder's end."""
 ERROR_LINES: tuple[Kind, ...] = ("error", "pad", "pad")
 _numbers = count(1)
 
 
 class TreeLine(NamedTuple):
-    """One line: its folder, the row in it (-1 at the end), its kind, and how many rows stand before it."""
+    """One line: folder, row (-1 at the folder's end), kind, and rank (number of rows before it)."""
 
     folder: Folder
     row: int
@@ -270,12 +270,12 @@ class TreeLine(NamedTuple):
 
     @property
     def place(self) -> Place:
-        """What names the line for as long as the folder is not listed afresh."""
+        """Identifies the line until the folder is listed again."""
         return (self.folder.number, self.row)
 
 
 class Sort(NamedTuple):
-    """How rows are ordered."""
+    """Order of rows."""
 
     by: SortKey = "name"
     descending: bool = False
@@ -283,21 +283,21 @@ class Sort(NamedTuple):
 
 @dataclass(eq=False)
 class Folder:
-    """A location that was opened: its loaded rows, its open folders, and how its listing stands.
+    """A folder that was opened: its rows, subfolders, and the state of its listing.
 
     Attributes:
-        token: of the next page; None when the listing is complete or has not begun.
-        listed: at least one page has arrived.
-        stopped: the user stopped the listing.
-        cut: a search ended before its end: it had found too much.
-        collected: what a listing has brought that takes the place of all rows when it has ended.
-        matching: a glob; the rows are the objects below that match.
-        sought: what the user typed for it.
-        seen: keys that a search has looked at.
-        token_at_end: that of what is collected.
-        children: folders by their row, open or closed.
-        number: names the folder in messages; another one when its rows are replaced.
-        badge: what it is, where that is more than a folder.
+        token: of the next page; None if the listing is complete or has not begun.
+        listed: whether a page has arrived.
+        stopped: whether the user stopped the listing.
+        cut: whether a search ended early because it found too much.
+        collected: new rows that will replace all present ones when the listing ends.
+        matching: a glob; the rows are the matching objects at any depth.
+        sought: the text that the user typed for it.
+        seen: number of keys that a search has looked at.
+        token_at_end: the token that belongs to `collected`.
+        children: opened folders by row, whether now open or closed.
+        number: identifies the folder in messages; changes when its rows are replaced.
+        badge: what it is besides a folder, such as a lake table.
     """
 
     location: Location | None
@@ -326,16 +326,16 @@ class Folder:
 
     @property
     def depth(self) -> int:
-        """0 for the folder whose rows are at the left edge."""
+        """Nesting level, from 0 at the root."""
         return self.parent.depth + 1 if self.parent else 0
 
     @property
     def busy(self) -> bool:
-        """Whether a listing runs."""
+        """Whether a listing is running."""
         return self.listing is not None
 
     def add(self, page: Children) -> None:
-        """Take a page in."""
+        """Add a page."""
         self.rows.take(page)
         self.badge = page.badge or self.badge
         self.show_badge()
@@ -343,15 +343,15 @@ class Folder:
         self.seen = page.seen
 
     def show_badge(self) -> None:
-        """Have the badge in the folder's own row, where that of an object has its storage class."""
-        # A folder that is gone from the one above it has no row any more; what stands there now is another's.
+        """Show the badge in the folder's own row, in the column of storage classes."""
+        # After a folder has disappeared from its parent, its row number belongs to another row.
         if self.parent is not None and not self.parent.rows.rooted and self.parent.children.get(self.row) is self:
             self.parent.rows.classes[self.row] = self.badge or None
 
     def swap(self, rows: Rows) -> None:
-        """Have other rows; folders below stay as they are where their rows are still there."""
+        """Replace the rows; subfolders whose rows still exist stay as they are."""
         names = {self.rows.names[row]: child for row, child in self.children.items()}
-        # What a page says of the rows that it still shows must not be taken for these.
+        # A new number, so that messages about the old rows are not taken for these.
         self.number = next(_numbers)
         self.rows = rows
         self.children = {}
@@ -360,13 +360,13 @@ class Folder:
             names[name].row = row
 
     def child(self, row: int) -> Folder:
-        """Return the folder of a row, made closed when it was never opened."""
+        """Return the folder of a row, created closed if it was never opened."""
         if row not in self.children:
             self.children[row] = Folder(self.rows.location(row), parent=self, row=row, open=False)
         return self.children[row]
 
     def tail(self) -> tuple[Kind, ...]:
-        """Return the lines at the folder's end."""
+        """Return the kinds of lines at the folder's end."""
         if self.error:
             return ERROR_LINES
         if self.busy and not (self.replacing and len(self.rows)):
@@ -380,24 +380,24 @@ class Folder:
         return () if len(self.rows) else ("empty",)
 
     def family(self) -> Iterator[Folder]:
-        """This folder and every open one below it, in no order that matters."""
+        """Yield this folder and all open ones below it, unordered."""
         yield self
         for child in self.children.values():
             if child.open:
                 yield from child.family()
 
     def everything(self) -> Iterator[Folder]:
-        """This folder and every one below it that was ever opened."""
+        """Yield this folder and all below it that were ever opened."""
         yield self
         for child in self.children.values():
             yield from child.everything()
 
 
 class FolderTree:
-    """The root folder and the order of its lines.
+    """The root folder, and the order of all lines.
 
     Attributes:
-        filter: casefolded; rows without it in their names are not shown, but for open folders that hold one with it.
+        filter: casefolded text; rows whose names do not contain it are hidden, except open folders with matching rows.
     """
 
     def __init__(self, root: Folder, sort: Sort | None = None) -> None:
@@ -409,62 +409,62 @@ class FolderTree:
         return self.height(self.root)
 
     def folder(self, number: int) -> Folder | None:
-        """Return the open folder of that number."""
+        """Return the open folder with this number."""
         return next((folder for folder in self.root.family() if folder.number == number), None)
 
     def row_at(self, place: Place) -> tuple[Folder, int] | None:
-        """Return the folder and row of a place that is shown; None where there is no such row."""
+        """Return folder and row of a place, or None if it is not shown."""
         folder = self.folder(place[0])
         if folder is None or not 0 <= place[1] < len(folder.rows) or not self.shows(folder, place[1]):
             return None
         return folder, place[1]
 
     def shows(self, folder: Folder, row: int) -> bool:
-        """Whether a row of an open folder is not filtered out."""
-        return not self.filter or bool(self._mask(folder)[row])
+        """Whether a row of an open folder passes the filter."""
+        return not self.filter or bool(self._filter_mask(folder)[row])
 
-    def _mask(self, folder: Folder) -> npt.NDArray[np.bool_]:
+    def _filter_mask(self, folder: Folder) -> npt.NDArray[np.bool_]:
         mask = folder.rows.containing(self.filter).copy()
         for row, child in folder.children.items():
-            mask[row] |= child.open and bool(self._mask(child).any())
+            mask[row] |= child.open and bool(self._filter_mask(child).any())
         return mask
 
     def count(self, folder: Folder) -> int:
-        """Return how many rows of a folder are shown."""
-        return int(self._mask(folder).sum()) if self.filter else len(folder.rows)
+        """Return the number of rows of a folder that are shown."""
+        return int(self._filter_mask(folder).sum()) if self.filter else len(folder.rows)
 
     def order(self, folder: Folder) -> Order | None:
-        """Return the shown rows of a folder in their order; None where all are shown as they came."""
+        """Return a folder's rows in display order, or None if all are shown in order of arrival."""
         order = folder.rows.order(*self.sort)
         if not self.filter:
             return order
         whole = np.arange(len(folder.rows)) if order is None else order
-        return whole[self._mask(folder)[whole]]
+        return whole[self._filter_mask(folder)[whole]]
 
     def tail(self, folder: Folder) -> tuple[Kind, ...]:
-        """Return the lines at a folder's end."""
+        """Return the kinds of lines at a folder's end."""
         tail = folder.tail()
         return tail or (("filtered",) if self.filter and folder is self.root and not self.count(folder) else ())
 
     def height(self, folder: Folder) -> int:
-        """Return how many lines the folder's content takes."""
-        inner = sum(height for _, height, _ in self._opened(folder))
+        """Return the number of lines of a folder's content."""
+        inner = sum(height for _, height, _ in self._open_subfolders(folder))
         return self.count(folder) + inner + len(self.tail(folder))
 
     def rank(self, folder: Folder, row: int) -> int:
-        """Return how many of the folder's rows stand before this one."""
+        """Return the number of the folder's rows shown before this one."""
         order = self.order(folder)
         return row if order is None else int((order == row).argmax())
 
     def at_rank(self, folder: Folder, rank: int) -> int:
-        """Return the folder's row that stands at this rank; -1, the folder's end, where there is none."""
+        """Return the folder's row at a rank, or -1 (the folder's end) if there is none."""
         order = self.order(folder)
         if not 0 <= rank < (len(folder.rows) if order is None else len(order)):
             return -1
         return rank if order is None else int(order[rank])
 
-    def _opened(self, folder: Folder) -> list[tuple[int, int, Folder]]:
-        """Return the open folders directly below: rank of their row, their height, themselves; in order."""
+    def _open_subfolders(self, folder: Folder) -> list[tuple[int, int, Folder]]:
+        """Return rank, height and folder of each open subfolder, in order."""
         opened: list[tuple[int, int, Folder]] = []
         for row, child in folder.children.items():
             if child.open and self.shows(folder, row):
@@ -472,16 +472,16 @@ class FolderTree:
         return opened
 
     def lines(self, start: int, stop: int) -> Iterator[TreeLine]:
-        """Yield the lines from `start` up to `stop`, counted from the top."""
-        yield from self._lines(self.root, start, stop)
+        """Yield the lines from index `start` up to `stop`."""
+        yield from self._lines_below(self.root, start, stop)
 
-    def _lines(self, folder: Folder, start: int, stop: int) -> Iterator[TreeLine]:
+    def _lines_below(self, folder: Folder, start: int, stop: int) -> Iterator[TreeLine]:
         at, rank = 0, 0
-        for last, height, child in self._opened(folder):
+        for last, height, child in self._open_subfolders(folder):
             yield from self._run(folder, rank, last + 1, start - at, stop - at)
             at, rank = at + last + 1 - rank, last + 1
             if at < stop and at + height > start:
-                yield from self._lines(child, start - at, stop - at)
+                yield from self._lines_below(child, start - at, stop - at)
             at += height
         count = self.count(folder)
         yield from self._run(folder, rank, count, start - at, stop - at)
@@ -491,32 +491,32 @@ class FolderTree:
             yield TreeLine(folder, -1, kind, count)
 
     def _run(self, folder: Folder, first: int, end: int, start: int, stop: int) -> Iterator[TreeLine]:
-        """Yield neighbouring rows without an open folder in between; `start` and `stop` count from `first`."""
+        """Yield consecutive rows without an open folder in between; `start` and `stop` count from `first`."""
         order = self.order(folder)
         for rank in range(first + max(start, 0), min(first + max(stop, 0), end)):
             yield TreeLine(folder, rank if order is None else int(order[rank]), "row", rank)
 
     def runs(self, folder: Folder | None = None) -> Iterator[tuple[Folder, Order]]:
-        """Yield the rows of every open folder as runs of neighbours, in the order of the lines."""
+        """Yield the rows of all open folders in consecutive runs, in display order."""
         folder = folder or self.root
         order, rank = self.order(folder), 0
         order = np.arange(len(folder.rows)) if order is None else order
-        for last, _, child in self._opened(folder):
+        for last, _, child in self._open_subfolders(folder):
             yield folder, order[rank : last + 1]
             yield from self.runs(child)
             rank = last + 1
         yield folder, order[rank:]
 
     def position(self, folder: Folder, row: int) -> int:
-        """Return which line, counted from the top, a row of an open folder is; or the folder's end with the row -1."""
+        """Return the line index of a row in an open folder, or of the folder's end (row -1)."""
         top = self.position(folder.parent, folder.row) + 1 if folder.parent else 0
         if row < 0:
             return top + max(self.height(folder) - max(len(self.tail(folder)), 1), 0)
         rank = self.rank(folder, row)
-        before = sum(height for above, height, _ in self._opened(folder) if above < rank)
+        before = sum(height for above, height, _ in self._open_subfolders(folder) if above < rank)
         return top + rank + before
 
     def find(self, location: Location) -> Folder | None:
-        """Return the open folder of a location."""
+        """Return the open folder at a location."""
         same = (each for each in self.root.family() if each.location == location and not each.starting_with)
         return next(same, None)

@@ -1,4 +1,4 @@
-"""The widget: messages of a page to what they mean, for the tree, the panel and the lines below the rows."""
+"""The explorer's widget: dispatches the messages of pages to the tree, the panel and the tasks."""
 
 from __future__ import annotations
 
@@ -42,18 +42,18 @@ _LINES_IN_MESSAGE = 100
 
 
 class ObjectActions:
-    """The panel and the lines of what is under way.
+    """The actions on the panel and the tasks.
 
-    Called with the page whose user acts, while the navigator is locked and that page's turn is.
+    Called with the acting page, while the navigator is locked and that page has the turn.
 
     Args:
-        navigator: knows which rows are meant.
-        objects: does it.
-        send: sends a message, and buffers with it.
+        navigator: knows the rows.
+        objects: access to single objects.
+        send: sends a message, optionally with buffers.
 
     Attributes:
         panel: shows one object or folder.
-        tasks: uploads, downloads and deletions.
+        tasks: uploads, downloads, deletions and restores.
     """
 
     def __init__(self, navigator: Navigator, objects: ObjectAccess, send: Callable[..., None]) -> None:
@@ -68,24 +68,22 @@ class ObjectActions:
         self._deletions = Deletions(objects, self.tasks, self._deleted)
 
     def again(self, page: str) -> None:
-        """Tell a page that has just opened everything."""
-        del page  # the panel and the lines are the same in every page
+        """Send everything to a newly opened page."""
+        del page  # panel and tasks are the same on all pages
         self.panel.again()
         self.tasks.tell()
 
     def close(self) -> None:
-        """Stop everything; nothing that was half written stays."""
+        """Stop everything; nothing half-written remains."""
         self.panel.hide()
         self.tasks.stop_all()
 
     def locked(self, location: Location | None) -> str:
-        """Return why nothing may be written at a location; empty where it may be tried."""
+        """Return why writing to a location is refused, or an empty text if it may be tried."""
         return self._objects.refuses_writes(location)
 
-    # The panel
-
     def show(self, page: str, place: Place) -> None:
-        """Show an object or a folder in the panel."""
+        """Show an object or folder in the panel."""
         del page
         row = self._navigator.tree.row_at(place)
         if row and row[0].rows.location(row[1]).bucket:
@@ -100,58 +98,58 @@ class ObjectActions:
 
     def version(self, page: str, id: str | None, serial: int) -> None:  # noqa: A002 - the message's own name
         """Show a version of the same object."""
-        if self._meant(page, serial):
+        if self._current_subject(page, serial):
             self.panel.version(id)
 
     def retry(self, page: str) -> None:
-        """Ask again for what the panel could not show."""
+        """Load the panel again after an error."""
         del page
         self.panel.retry()
 
     def link(self, page: str, id: str, seconds: int, serial: int) -> None:  # noqa: A002
-        """Make a link to the object in the panel."""
-        if subject := self._meant(page, serial):
+        """Create a link to the object in the panel."""
+        if subject := self._current_subject(page, serial):
             self.panel.link(id, subject, seconds)
 
     def analyze(self, page: str, serial: int) -> None:
-        """Sum up the folder in the panel."""
-        if self._meant(page, serial):
+        """Analyze the folder in the panel."""
+        if self._current_subject(page, serial):
             self.panel.analyze()
 
     def discover(self, page: str, serial: int) -> None:
         """Find the datasets of the folder in the panel."""
-        if self._meant(page, serial):
+        if self._current_subject(page, serial):
             self.panel.discover()
 
     def properties(self, page: str, serial: int) -> None:
-        """Look how the bucket in the panel is set up."""
-        if self._meant(page, serial):
+        """Read the properties of the bucket in the panel."""
+        if self._current_subject(page, serial):
             self.panel.properties()
 
     def code(self, page: str, serial: int) -> None:
-        """Look for code that reads the folder in the panel."""
-        if self._meant(page, serial):
+        """Find code that reads the folder in the panel."""
+        if self._current_subject(page, serial):
             self.panel.code()
 
     def further(self, page: str, serial: int) -> None:
         """Read more rows of the preview in the panel."""
-        if self._meant(page, serial):
+        if self._current_subject(page, serial):
             self.panel.further()
 
     def records(self, page: str, serial: int, id: str, **wanted: Any) -> None:  # noqa: A002
         """Send rows of the preview in the panel."""
-        if self._meant(page, serial):
+        if self._current_subject(page, serial):
             order = RowOrder(wanted["by"], wanted["descending"], wanted["filter"])
             self.panel.records(page, id, wanted["from"], wanted["to"], order)
 
     def column(self, page: str, serial: int, id: str, at: int) -> None:  # noqa: A002
-        """Send what stands in a column of the preview in the panel."""
-        if self._meant(page, serial):
+        """Send statistics of a column of the preview in the panel."""
+        if self._current_subject(page, serial):
             self.panel.column(page, id, at)
 
     def descend(self, page: str, name: str, serial: int) -> None:
-        """Begin the tree at a folder below the one in the panel, or show an object; `name` follows in its key."""
-        subject = self._meant(page, serial)
+        """Show the tree from a folder below the one in the panel, or show an object; `name` is its key below that."""
+        subject = self._current_subject(page, serial)
         if subject and subject.is_prefix:
             below = replace(subject.location, key=subject.location.key + name)
             if name.endswith("/"):
@@ -159,8 +157,8 @@ class ObjectActions:
             else:
                 self.panel.show(Subject(below))
 
-    def _meant(self, page: str, serial: int) -> Subject | None:
-        """Return what the panel of a page shows; where that is something else by now, do nothing and say so."""
+    def _current_subject(self, page: str, serial: int) -> Subject | None:
+        """Return the panel's subject; if it has changed since the page's request, return None and say so."""
         del page
         subject = self.panel.shown(serial)
         if subject is None:
@@ -168,40 +166,38 @@ class ObjectActions:
         return subject
 
     def text(self, page: str, id: str, what: str, place: Place | None = None) -> None:  # noqa: A002
-        """Send a text to copy: of the row at a place, else of every chosen row, a line each; in parts."""
+        """Send texts to copy, in parts: of the row at a place, or of every selected row."""
         tree = self._navigator.tree
         places = [place] if place else list(self._navigator.cursor.selected)
         rows = [_chosen(*row) for row in map(tree.row_at, places) if row]
-        lines = [line for line in (self._line(each, what) for each in rows if each.location.bucket) if line]
+        lines = [line for line in (self._text_of(each, what) for each in rows if each.location.bucket) if line]
         for start in range(0, max(len(lines), 1), _LINES_IN_MESSAGE):
             stop = start + _LINES_IN_MESSAGE
             part = {"id": id, "from": start, "done": stop >= len(lines), "lines": lines[start:stop]}
             self._send({"type": "text", "page": page, **part})
 
-    def _line(self, chosen: Chosen, what: str) -> str:
+    def _text_of(self, chosen: Chosen, what: str) -> str:
         if what in {"uris", "arns"}:
             return chosen.location.uri if what == "uris" else self._objects.arn(chosen.location)
         return self._objects.cells(chosen.location, is_prefix=chosen.is_prefix).get(what, "")
 
-    # Bytes
-
     def download(self, page: str, id: str, serial: int, *, save: bool) -> None:  # noqa: A002
-        """Send the object in the panel to the browser, or save it beside the notebook."""
-        subject = self._meant(page, serial)
+        """Send the object in the panel to the browser, or save it in the notebook's folder."""
+        subject = self._current_subject(page, serial)
         if subject and not subject.is_prefix:
             self._downloads.one(page, id, subject, save=save)
 
     def zip(self, page: str, id: str, *, save: bool) -> None:  # noqa: A002
-        """Send what is chosen in the page as one file, or save it beside the notebook."""
+        """Send the page's selection as one file, or save it in the notebook's folder."""
         self._downloads.several(page, id, self._selected(), save=save)
 
     def taken(self, page: str, id: str, size: int) -> None:  # noqa: A002
-        """Note that a page has all of a file."""
+        """Record that a page has received a whole file."""
         self._downloads.taken(page, id, size)
 
     def restore(self, page: str, id: str, serial: int, version: str | None) -> None:  # noqa: A002
-        """Make a version of the object in the panel the current one; without one, take its deletion back."""
-        subject = self._meant(page, serial)
+        """Make a version of the object in the panel the current one; without one, undo its deletion."""
+        subject = self._current_subject(page, serial)
         if subject is None:
             return
         if version is None:
@@ -210,13 +206,13 @@ class ObjectActions:
             self._restores.version(page, id, subject, known)
 
     def thaw(self, page: str, id: str, serial: int, tier: str) -> None:  # noqa: A002
-        """Ask for a copy of the object in the panel out of the archive."""
-        subject = self._meant(page, serial)
+        """Request a copy of the object in the panel from the archive."""
+        subject = self._current_subject(page, serial)
         if subject and (description := self.panel.description):
             self._restores.thaw(page, id, subject, description, tier)
 
     def upload(self, page: str, id: str, *, name: str, size: int, mime: str, here: str) -> None:  # noqa: A002
-        """Take a file into the folder that has the focus, which the page calls `here`."""
+        """Upload a file into the focused folder, which must be the page's `here`."""
         folder = self._navigator.cursor.location
         if folder is None or not folder.bucket or not name:
             self._navigator.say("Open a bucket or a folder first")
@@ -226,26 +222,26 @@ class ObjectActions:
             self._uploads.begin(page, id, folder, name, size=size, mime=mime)
 
     def chunk(self, id: str, at: int, buffers: Sequence[Any]) -> None:  # noqa: A002
-        """Take the next piece of a file."""
+        """Take the next piece of an upload."""
         self._uploads.chunk(id, at, buffers)
 
     def delete(self, page: str, id: str) -> None:  # noqa: A002
-        """Delete what is chosen in the page, after a question."""
+        """Delete the page's selection, after confirmation."""
         self._deletions.begin(page, id, self._selected())
 
     def _selected(self) -> list[Chosen]:
-        """Return what is chosen in the page, but for what was deleted already."""
+        """Return the page's selection, without deleted objects."""
         places = map(self._navigator.tree.row_at, self._navigator.cursor.selected)
         chosen = [_chosen(*row) for row in places if row and not row[0].rows.is_deleted(row[1])]
         return [each for each in chosen if each.location.bucket]
 
     def confirm(self, page: str, id: str, question: str) -> None:  # noqa: A002
-        """Say yes to what a line asks."""
+        """Answer a question with yes."""
         if not self.tasks.confirm(page, id, question):
             self._navigator.say("That question is no longer open: nothing was done")
 
     def halt(self, page: str, id: str) -> None:  # noqa: A002
-        """Stop a line, say no to what it asks, or take it away; without an id, stop what the panel waits for."""
+        """Stop a task, answer its question with no, or remove its line; without an id, stop loading the panel."""
         if id:
             self.tasks.stop(page, id)
         else:
@@ -267,7 +263,7 @@ class ObjectActions:
         self._navigator.put(folder, entry)
 
     def _deleted(self, chosen: Sequence[Chosen], objects: SeenObjects, *, whole: bool) -> None:
-        """Take the rows of what is gone away, where they are; where that is not certain, look again."""
+        """Remove the rows of deleted objects; list the folders again if some may remain."""
         navigator = self._navigator
         subject = self.panel.subject
         if subject and subject.location.key in objects.keys.get(subject.location.bucket, ()):
@@ -284,7 +280,7 @@ class ObjectActions:
         return navigator.relist(touched)
 
     def _is_empty(self, chosen: Chosen) -> bool:
-        """Look whether nothing is left in a folder; what came into it meanwhile stays."""
+        """Whether a folder is empty; objects added meanwhile stay."""
         with suppress(S3ConnError):
             return not len(self._objects.find([chosen], 1, lambda: False))
         return False
@@ -296,7 +292,7 @@ def _chosen(folder: Folder, row: int) -> Chosen:
 
 
 def _holds(location: Location, objects: SeenObjects) -> bool:
-    """Whether any of the keys lies below a location."""
+    """Whether any of the keys is below a location."""
     return any(key.startswith(location.key) for key in objects.keys.get(location.bucket, ()))
 
 
@@ -309,20 +305,20 @@ _LOG = logging.getLogger(__name__)
 class Explorer(ForPython, anywidget.AnyWidget):
     """A tree of buckets, folders and objects.
 
-    Several pages may show it. What is open, how it is ordered and what the panel shows is one for all of them; focus,
-    choice and what is asked belong to a page, which names itself in its messages.
+    Several pages may show it. Open folders, order and panel are shared by all; focus, selection and questions belong to
+    a page, which names itself in its messages.
 
     Args:
         children: lists the children of a location; called in background threads.
-        title: what stands before the buckets, such as the connection's name.
-        location: where the tree begins; None for the roots.
-        first: the first page of that, where the caller has listed it already; otherwise it is listed when shown.
-        objects: looks at single objects and moves their bytes; without it, the tree is all there is.
+        title: shown before the buckets, such as the connection's name.
+        location: the root; None for the buckets.
+        first: the first page of the root, if already listed; otherwise it is listed when shown.
+        objects: access to single objects; without it there is only the tree.
 
     Attributes:
-        location: the open folder that has the focus, or the folder that holds the row that has it, in the page whose
-            user acted last; observable.
-        selection: the `s3://` URIs of the rows that are chosen in that page, all of which are shown; observable.
+        location: the open folder that has the focus, or the folder of the focused row, on the page whose user acted
+            last; observable.
+        selection: the `s3://` URIs of the rows selected on that page; observable.
     """
 
     _esm = joined_scripts(FRONT / "explorer.js")
@@ -342,29 +338,27 @@ class Explorer(ForPython, anywidget.AnyWidget):
         self._title = title
         self._navigator = Navigator(children, self._publish, location, first)
         self._objects = objects
-        self._object_actions = ObjectActions(self._navigator, objects, self._tell) if objects else None
+        self._object_actions = ObjectActions(self._navigator, objects, self._send_json) if objects else None
         super().__init__()
         self.set_trait("location", location)
         self.on_msg(self._receive)
 
     def select(self, uris: Iterable[str]) -> tuple[str, ...]:
-        """Choose the rows of these `s3://` URIs, as far as they are shown, and nothing else.
+        """Select exactly the shown rows with these `s3://` URIs.
 
         Returns:
-            What is chosen now, as `selection` has it.
+            The new selection.
         """
         with self._navigator.lock:
             self._navigator.select(set(uris))
             return self._navigator.cursor.uris
 
     def close(self) -> None:
-        """Stop everything that is under way and take the explorer off the page."""
+        """Stop everything and remove the explorer from the page."""
         self._navigator.stop()
         if self._object_actions:
             self._object_actions.close()
         super().close()
-
-    # For the browser
 
     def _receive(self, _widget: object, content: dict[str, Any], buffers: Any) -> None:
         try:
@@ -378,30 +372,30 @@ class Explorer(ForPython, anywidget.AnyWidget):
         elif kind == "chunk" and actions:
             actions.chunk(**message, buffers=buffers)
         elif kind == "halt" and actions:
-            # A page sends it of itself, too, so it is no sign of who acts.
+            # Pages also send it on their own, so it does not show who acts.
             actions.halt(page, **message)
         elif kind in ACTIONS:
-            # Under the lock: no report of a listing may say that this message was seen before it has had its effect.
+            # Under the lock: no update may mark this message as seen before it has taken effect.
             with navigator.lock:
-                self._page(page).seen = seq
+                self._acting_page(page).seen = seq
                 getattr(navigator, kind)(**message)
             if kind == "begin" and actions:
                 actions.again(page)
             elif kind == "refresh" and actions:
-                actions.panel.retry()  # what the panel says was looked at, too
+                actions.panel.retry()  # the panel's content is refreshed, too
         elif actions:
             with navigator.lock:
-                self._page(page)
+                self._acting_page(page)
                 getattr(actions, kind)(page, **message)
 
-    def _page(self, name: str) -> PageCursor:
-        """Return what a page has of its own; it acts, and is told of what is shown from now on."""
+    def _acting_page(self, name: str) -> PageCursor:
+        """Make a page the acting one; it gets updates from now on."""
         cursor = self._navigator.turn(name)
         cursor.window = cursor.window or _FIRST_ROWS
         return cursor
 
-    def _tell(self, message: dict[str, Any], buffers: Any = None) -> None:
-        """Send a message; as one text of ASCII, since a lone surrogate in a key would break the channel."""
+    def _send_json(self, message: dict[str, Any], buffers: Any = None) -> None:
+        """Send a message as ASCII text, since a lone surrogate in a key would break the channel."""
         self.send({"json": json.dumps(message, separators=(",", ":"))}, buffers)
 
     def _send_rows(self, page: str, start: int, stop: int) -> None:
@@ -414,7 +408,7 @@ class Explorer(ForPython, anywidget.AnyWidget):
                 self.send(message)
 
     def _publish(self) -> None:
-        """Tell every page and Python what is now; to the page that acts, rows follow when they have changed."""
+        """Send the state to all pages and to Python; the acting page also gets rows if they changed."""
         navigator = self._navigator
         with navigator.lock:
             acting = navigator.cursor
@@ -429,7 +423,7 @@ class Explorer(ForPython, anywidget.AnyWidget):
         for name, value in traits.items():
             try:
                 self.set_trait(name, value)
-            except Exception:  # noqa: BLE001 - what observers raise is theirs, and must not end a listing
+            except Exception:  # noqa: BLE001 - exceptions of observers must not end a listing
                 _LOG.exception("an observer of %s failed", name)
 
     def _state(self, page: str, cursor: PageCursor, *, follow: bool) -> dict[str, str]:
