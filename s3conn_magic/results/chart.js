@@ -1,4 +1,4 @@
-// The browser's end of ANALYZE's chart.
+// The browser's side of the chart of ANALYZE.
 
 import { Treemap } from "../explorer/front/treemap.js";
 

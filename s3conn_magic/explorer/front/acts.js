@@ -1,4 +1,4 @@
-// What can be done with objects, where the kernel's end can do it: buttons in the bar.
+// Buttons in the bar for actions on objects, if the kernel supports them.
 
 import { button, make } from "./elements.js";
 import { freshId } from "./transfers.js";
@@ -24,7 +24,7 @@ export class Acts {
       this.here = undefined;
       this.picker.value = "";
     });
-    // Files go where the user was when choosing them began.
+    // Files go to the folder that was open when the user began to choose them.
     this.upload = this.writing("Upload files here", "upload", () => {
       this.here = this.store.state.here;
       this.picker.click();
@@ -34,7 +34,7 @@ export class Acts {
     this.nodes = [this.info, this.upload, this.remove, this.deleted, this.picker];
   }
 
-  /** A button that writes; where nothing may be written it stays readable and says why. */
+  /** A button for writing; if writing is refused it stays readable and says why. */
   writing(label, drawn, act) {
     const node = button("s3x-icon-button", label, () => {
       if (node.getAttribute("aria-disabled") === "true") this.view.say(node.title);

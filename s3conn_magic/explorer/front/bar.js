@@ -1,8 +1,8 @@
-// Where we are, and the way elsewhere: path, search, refresh.
+// The bar: location, search, refresh.
 
 import { button, draw, icon, make } from "./elements.js";
 
-const TYPING = 150; // ms without a key after which the rows are filtered
+const TYPING = 150; // ms after the last key until the rows are filtered
 
 /** The bar of one view. */
 export class Bar {
@@ -19,7 +19,7 @@ export class Bar {
     this.root.append(this.up, this.crumbs, this.buildFind(), this.refresh, ...view.acts.nodes, button("s3x-icon-button", "Keys", () => view.menu.showKeys(), "keys"));
   }
 
-  /** Go elsewhere in the tree, which is seen. */
+  /** Change the tree, with the tree in view. */
   actOn(type, what) {
     this.view.uncover();
     this.store.act(type, what);
@@ -54,7 +54,7 @@ export class Bar {
     return form;
   }
 
-  /** Show what is loaded and has the text in its name, while it is typed; a pattern or a place is for Enter. */
+  /** Filter the loaded rows by name while the user types; patterns and locations wait for Enter. */
   filterSoon() {
     clearTimeout(this.typing);
     this.typing = setTimeout(() => {

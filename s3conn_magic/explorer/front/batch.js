@@ -1,10 +1,10 @@
-// Many uploads as one line with one question; each of them can be shown.
+// Many uploads in one line with one question; each can also be shown.
 
 import { button, make } from "./elements.js";
 
-const MANY = 4; // uploads from which on they are one line
+const MANY = 4; // from this many uploads on they share a line
 
-/** The line of one view that stands for many. */
+/** The shared line of one view. */
 export class Batch {
   constructor(view, list) {
     this.store = view.store;
@@ -23,9 +23,9 @@ export class Batch {
   }
 
   /**
-   * Show how these stand, and what they ask.
+   * Show the status of the tasks, and their questions.
    * @param {import("./protocol.js").Task[]} tasks
-   * @param {() => void} again draws the lines again
+   * @param {() => void} again redraws the lines
    * @returns {(task: import("./protocol.js").Task) => boolean} whether a task needs no line of its own
    */
   paint(tasks, again) {
@@ -52,7 +52,7 @@ export class Batch {
     return `${uploads.length}: ${counts.filter(([count]) => count).map(([count, word]) => `${count} ${word}`).join(", ")}`;
   }
 
-  /** What is agreed to is what is listed: these questions, and none that come later. */
+  /** The answer covers exactly the questions listed, and none that come later. */
   paintAsked(asking, again) {
     const had = this.tools.contains(document.activeElement);
     this.asked.hidden = !asking.length;

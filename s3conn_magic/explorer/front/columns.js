@@ -1,4 +1,4 @@
-// The headings of the columns, which order the rows.
+// The column headings, which sort the rows.
 
 import { button, make } from "./elements.js";
 

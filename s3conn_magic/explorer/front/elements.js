@@ -1,4 +1,4 @@
-// Elements of the page and what is written in them. Data reaches the page as text nodes only.
+// Create elements and icons. Data reaches the page only as text nodes.
 
 export const ICONS = {
   bucket: "M2.2 4.2c0-1.2 2.6-2 5.8-2s5.8.8 5.8 2-2.6 2-5.8 2-5.8-.8-5.8-2Zm0 0L3.6 12c.2 1.1 2 1.8 4.4 1.8s4.2-.7 4.4-1.8l1.4-7.8",
@@ -60,7 +60,7 @@ export function button(name, label, act, drawn) {
   return node;
 }
 
-/** Put a text on the clipboard: through its API, or as the answer to a copy event; both keep every byte. */
+/** Put a text on the clipboard, through its API or in a copy event; both keep every byte. */
 export async function copyText(text) {
   try {
     await navigator.clipboard.writeText(text);

@@ -1,4 +1,4 @@
-// The browser's end of the explorer: one store for each model and page, and a view for each place where it is shown.
+// The browser's side of the explorer: one store per model and page, and a view for each place that shows it.
 
 import { Acts } from "./acts.js";
 import { Bar } from "./bar.js";
@@ -12,12 +12,12 @@ import { Pointer } from "./pointer.js";
 import { Rows } from "./rows.js";
 import { Store } from "./store.js";
 
-/** One place on the page where the tree is shown: what its parts have in common, and who is told when. */
+/** One place on the page that shows the tree: holds its parts together, and updates them. */
 class View {
   constructor(store, el) {
     this.store = store;
     store.views += 1;
-    this.uid = `s3x-${store.page}-${store.views}`; // other explorers of the page have other ids
+    this.uid = `s3x-${store.page}-${store.views}`; // ids differ from those of other explorers on the page
     this.said = 0;
     this.root = make("div", "s3x tex2jax_ignore mathjax_ignore");
     this.tree = make("div", "s3x-tree");
@@ -34,7 +34,7 @@ class View {
     this.holdFocus();
     this.changed = () => this.update();
     this.store.addEventListener("change", this.changed);
-    // What is typed on a button here is not a shortcut of the notebook.
+    // Keys typed on a button must not trigger the notebook's shortcuts.
     this.root.addEventListener("keydown", (event) => {
       if (event.target.closest("button") && event.key !== "Tab") event.stopPropagation();
     });
@@ -56,14 +56,14 @@ class View {
     this.summary = make("span", "s3x-summary", "Waiting for the kernel…");
     this.live = make("span", "s3x-live");
     this.live.setAttribute("role", "status");
-    // What is seen by the eye, for the ear: how much there is, and what failed.
+    // For screen readers: how much there is, and what failed.
     this.heard = make("span", "s3x-heard");
     this.heard.setAttribute("role", "status");
     foot.append(this.summary, this.live, this.heard);
     return foot;
   }
 
-  /** Where what has the keyboard is drawn anew, or goes, the panel's content or the rows have it; nobody is left nowhere. */
+  /** If the focused element is redrawn or removed, focus the panel's content or the rows instead. */
   holdFocus() {
     /** @type {any} */
     let held = null;
@@ -96,7 +96,7 @@ class View {
     this.root.remove();
   }
 
-  /** Where there is no room beside the tree the panel lies over it: what is under it has neither focus nor voice. */
+  /** If the panel lies over the tree for lack of room, take the tree out of focus order and from screen readers. */
   cover() {
     const { tree, panel } = this;
     if (!panel) return;
@@ -106,12 +106,12 @@ class View {
     if (covers && within) panel.focus();
   }
 
-  /** Show the tree again where the panel lies over it. */
+  /** Show the tree again if the panel lies over it. */
   uncover() {
     if (this.tree.inert) this.panel.hide();
   }
 
-  /** Show what the kernel has said. */
+  /** Show the kernel's new state. */
   update() {
     const { state, focus } = this.store;
     if (!state) return;
@@ -130,7 +130,7 @@ class View {
     this.keys.update();
   }
 
-  /** What failed at the row that has the focus, or just below it. */
+  /** The error at the focused row, or just below it. */
   failure(at) {
     const near = [at, at + 1].map((each) => this.store.rows.get(each)).find((row) => row?.kind === "error");
     return near ? `${near.name} ${near.hint ?? ""}` : "";

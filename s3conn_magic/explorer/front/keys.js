@@ -1,4 +1,4 @@
-// What keys do in the rows.
+// Keyboard control of the rows.
 
 import { ROW } from "./mapping.js";
 import { CONNECTION, PREFIX, idOf } from "./store.js";
@@ -13,11 +13,11 @@ export const MOVES = {
   End: (_at, _page, last) => last,
 };
 const TYPING = 700; // ms between two letters of one name
-// Keys that mean the row with the focus, which may be on its way.
+// Keys that act on the focused row, which may not have arrived yet.
 const OF_ROW = new Set(["ArrowLeft", "ArrowRight", "Enter", " ", "*"]);
 const SINGLE = new Set(["ArrowLeft", "ArrowRight", "Enter", "Backspace", "Delete", "ContextMenu", "F10"]);
 
-/** The keyboard of one view. A key that comes before the last answer waits for it, as it means what is there then. */
+/** The keyboard of one view. A key pressed before the last answer waits for it, since it refers to what that shows. */
 export class Keys {
   constructor(view) {
     this.view = view;
@@ -29,7 +29,7 @@ export class Keys {
     this.rows.body.addEventListener("keydown", (event) => this.onKey(event));
   }
 
-  /** Do what waited for an answer. */
+  /** Handle the keys that waited for an answer. */
   update() {
     while (this.queue.length && !this.waits(this.queue[0])) this.takeKey(this.queue.shift());
   }
@@ -54,7 +54,7 @@ export class Keys {
     return this.rows.follow || mode !== "" || (OF_ROW.has(key) && focus.at < this.rows.total && !rows.get(focus.at));
   }
 
-  /** Do what a key says; one that comes before the last answer waits for it, as it means what will be there then. */
+  /** Handle a key. */
   takeKey(keyed) {
     const row = this.store.rows.get(this.store.focus.at);
     const named = this.named(keyed);
@@ -63,7 +63,7 @@ export class Keys {
     return this.moveByKey(keyed) || (!keyed.control && (this.actByKey(keyed, row) || this.typeAhead(keyed)));
   }
 
-  /** What a key does that is no step and no letter to look for. */
+  /** The action of a key other than moves and letters. */
   named({ key, control, shiftKey, time }) {
     if (control) return { a: this.all, c: this.copyChosen }[key];
     if (time - this.typedAt > TYPING) this.typed = "";
@@ -76,7 +76,7 @@ export class Keys {
     return this.actOn("all", {});
   }
 
-  /** Copy the URIs of all rows that are chosen; where that is one, of the row that has the focus. */
+  /** Copy the URIs of all selected rows, or of the focused row if only one is selected. */
   copyChosen(row) {
     if (this.store.selected.size > 1) this.view.menu.copy("uris", null);
     else if (row?.kind === "row") this.view.copy(row);
@@ -103,7 +103,7 @@ export class Keys {
     return true;
   }
 
-  /** Space shows a row and hides it again; with Control it chooses the row as well, or not any more. */
+  /** Space shows or hides a row's details; with Control it toggles the row's selection. */
   spaceOn(row, control) {
     const shows = this.store.state.acts && row.kind === "row" && !(row.flags & CONNECTION);
     if (control || !shows) return this.actOn("at", { place: [row.folder, row.row], mode: "toggle" });
@@ -122,7 +122,7 @@ export class Keys {
     return true;
   }
 
-  /** An error takes three lines and is one step. */
+  /** An error takes three lines but is one step. */
   skipPads(to, down) {
     const isPad = (at) => this.store.rows.get(at)?.kind === "pad";
     let at = to;

@@ -1,4 +1,4 @@
-// Uploads, downloads and deletions: a line for each below the rows.
+// The lines below the rows: uploads, downloads, deletions and restores.
 
 import { Batch } from "./batch.js";
 import { button, icon, make } from "./elements.js";
@@ -66,7 +66,7 @@ export class Lines {
     else if (had) this.view.rows.focus();
   }
 
-  /** Everything that a question is about, each with its place, to scroll through. */
+  /** Everything that a question is about, in a list to scroll through. */
   paintAsked({ asked }, { state, question, count }) {
     const names = state === "asking" ? (this.store.transfers.names.get(question) ?? []) : [];
     asked.hidden = !names.length;
@@ -106,7 +106,7 @@ export class Lines {
     if (state === "working") return [button("s3x-act", "Stop", stop)];
     if (state !== "asking") return [button("s3x-small", "Dismiss", stop, "clear")];
     const yes = button(kind === "delete" || kind === "upload" ? "s3x-act s3x-danger" : "s3x-act s3x-yes", confirm, () => this.store.send("confirm", { id, question }));
-    // What could not be read is not agreed to.
+    // Do not accept an answer before the user could read everything it is about.
     yes.disabled = (this.store.transfers.names.get(question)?.length ?? 0) !== count;
     return [yes, button("s3x-act", "Cancel", stop)];
   }

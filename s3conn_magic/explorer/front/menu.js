@@ -1,4 +1,4 @@
-// What can be done with a row, as a menu; and all keys, as a list.
+// A row's context menu, and the list of keys.
 
 import { button, make } from "./elements.js";
 import { CONNECTION, DELETED, PREFIX, idOf } from "./store.js";
@@ -65,7 +65,7 @@ export class Menu {
     this.view.rows.focus();
   }
 
-  /** What can be done: each a label, what it does, and whether it can be done here. */
+  /** The menu's items: label, action, and whether it applies. */
   items(row) {
     const { store, view } = this;
     const { selected, state } = store;
@@ -113,7 +113,7 @@ export class Menu {
     ];
   }
 
-  /** Ways to have what is there: an object, or several and all that is in folders as one file. */
+  /** Download an object, or several objects and folders as one file. */
   downloads(row, packed, counted, holds) {
     const { store, view } = this;
     const one = (save) => () => view.panel.show(row, { then: () => store.transfers.download(save) });
@@ -124,13 +124,13 @@ export class Menu {
     ];
   }
 
-  /** Show a folder in the panel, and have the kernel look into it. */
+  /** Show a folder in the panel, and let the kernel analyze it. */
   inPanel(row, tab, type) {
     const { store, view } = this;
     view.panel.show(row, { enter: true, tab, then: () => { if (!store.subject[tab]) store.subject.send(type, {}); } });
   }
 
-  /** Copy a text that the kernel knows, of one row or of all that are chosen. */
+  /** Copy a text from the kernel, about one row or all selected ones. */
   async copy(what, row) {
     const lines = await this.store.text(what, row && [row.folder, row.row]);
     if (!lines.length) return this.view.say("This name cannot stand in a statement");
@@ -138,7 +138,7 @@ export class Menu {
     return this.view.copyAs(lines.join("\n"), (lines.length > 1 ? `${lines.length} lines` : COPIED[what]) + paste);
   }
 
-  /** Show it at a point of the view. */
+  /** Show the menu at a point of the view. */
   show(row, x, y) {
     const { root } = this;
     root.replaceChildren(...this.items(row).map(([label, act]) => this.item(label, act)));

@@ -1,4 +1,4 @@
-// The panel beside the tree: what one object is and what is in it, and ways to copy it elsewhere.
+// The panel beside the tree: what an object is and contains, and ways to copy it.
 
 import { button, draw, icon, make } from "./elements.js";
 import { Share } from "./share.js";
@@ -7,9 +7,9 @@ import { Table } from "./table.js";
 import { analysisNodes, datasetNodes, propertyNodes, thawNodes, versionNodes } from "./tabs.js";
 import { Treemap } from "./treemap.js";
 
-const FOLLOWS = 250; // ms that the focus rests on a row before the panel shows it
+const FOLLOWS = 250; // ms that the focus must rest on a row before the panel follows
 
-/** A document of JSON, a line for each value: every object and list can be folded. */
+/** A JSON document with one line for each value; objects and lists can be folded. */
 export function foldable(text) {
   const open = [make("pre", "s3x-text-preview")];
   let lines = [];
@@ -34,7 +34,7 @@ export function foldable(text) {
   return open[0];
 }
 
-const SIDE = 1200; // px of a picture that is drawn, at most
+const SIDE = 1200; // px of the longer side of a picture drawn to a canvas, at most
 
 function drawn(url, label) {
   const canvas = make("canvas");
@@ -62,7 +62,7 @@ export class Panel {
     this.records = null;
     this.tableOf = null;
     this.tab = "preview";
-    this.enter = false; // whether the keyboard goes into the panel when it shows what was asked for
+    this.enter = false; // whether to move the keyboard focus into the panel once it shows the row
     this.followed = null;
     this.root = make("section", "s3x-panel");
     this.root.hidden = true;
@@ -87,8 +87,8 @@ export class Panel {
   /**
    * Show a row.
    * @param {import("./store.js").Row} row
-   * @param {{enter?: boolean, tab?: string, then?: () => void}} options whether the keyboard goes there, which tab is
-   *   shown, and what is done as soon as it is shown
+   * @param {{enter?: boolean, tab?: string, then?: () => void}} options whether to focus the panel, which tab to
+   *   show, and what to do once it is shown
    */
   show(row, { enter = false, tab = this.tab, then = null } = {}) {
     this.followed = idOf(row);
@@ -111,7 +111,7 @@ export class Panel {
   hide() {
     const within = this.root.contains(document.activeElement);
     this.store.send("hide", {});
-    this.leaves = true; // whatever comes before the answer does not bring it back
+    this.leaves = true; // updates that arrive before the answer must not reopen the panel
     this.root.hidden = true;
     this.view.cover();
     if (within) this.view.rows.focus();
@@ -126,7 +126,7 @@ export class Panel {
     this.then = null;
   }
 
-  /** Show what has the focus, once it rests. */
+  /** Show the focused row, once the focus rests. */
   follow(row) {
     const id = row && idOf(row);
     if (!this.open || !id || id === this.followed) return;
@@ -142,7 +142,7 @@ export class Panel {
     if (event.key !== "Tab") event.stopPropagation();
   }
 
-  // ---- the frame
+  // ---- head and tabs
 
   buildHead() {
     const head = make("div", "s3x-panel-head");
@@ -206,7 +206,7 @@ export class Panel {
     this.view.acts?.info.setAttribute("aria-pressed", String(Boolean(head.open)));
     this.view.cover();
     if (!head.open) return this.view.rows.paint();
-    this.followed ??= this.store.focus.id; // a page that was loaded again shows what it showed
+    this.followed ??= this.store.focus.id; // after a reload the page shows what it showed before
     if (part === "panel") this.paintHead(head);
     this.paintTabs();
     if (part === "panel" || this.depends(part)) this.paintContent();
@@ -252,7 +252,7 @@ export class Panel {
     return node;
   }
 
-  // ---- what a tab holds
+  // ---- content of the tabs
 
   paintContent() {
     const parts = {
@@ -315,7 +315,7 @@ export class Panel {
     return parts;
   }
 
-  /** A picture; one that could act as a document of its own is drawn, so that nothing of it can be opened as one. */
+  /** A picture. An SVG is drawn to a canvas, since opened as a document it could run scripts. */
   picture(url, name) {
     const frame = make("div", "s3x-picture");
     if (this.subject.preview.image.mime === "image/svg+xml") {
@@ -330,7 +330,7 @@ export class Panel {
     return frame;
   }
 
-  /** The table of this preview; where it was scrolled to, its order and filter stay while others are looked at. */
+  /** The table of this preview, reused so that scroll position, order and filter survive a look at other tabs. */
   table() {
     const { preview } = this.subject;
     if (this.tableOf !== preview) [this.tableOf, this.records] = [preview, new Table(this.subject, preview)];
@@ -360,7 +360,7 @@ export class Panel {
     return parts;
   }
 
-  // ---- what is in a folder
+  // ---- contents of a folder
 
   treemap(data) {
     const host = make("div", "s3x-map");

@@ -1,4 +1,4 @@
-// What the mouse does in the rows, and files that are dropped on the view.
+// The mouse in the rows, and files dropped on the view.
 
 import { PREFIX, idOf } from "./store.js";
 
@@ -12,7 +12,7 @@ export class Pointer {
     canvas.addEventListener("mousedown", (event) => this.onPress(event));
     canvas.addEventListener("dblclick", (event) => this.onDouble(event));
     canvas.addEventListener("contextmenu", (event) => this.onMenu(event));
-    // Anywhere in the view: a file that is dropped beside the rows must not open in place of the notebook.
+    // On the whole view: a file dropped beside the rows must not open in place of the notebook.
     view.root.addEventListener("dragover", (event) => this.onDrag(event));
     view.root.addEventListener("dragleave", (event) => {
       if (!view.root.contains(event.relatedTarget)) this.mark(false);
@@ -36,7 +36,7 @@ export class Pointer {
     else if (this.store.state.acts) this.view.panel.show(slot.row);
   }
 
-  /** The row under the mouse is the one that is meant: it is chosen, unless it is among those that are. */
+  /** The row under the mouse is the one meant: select it, unless it is among those selected. */
   onMenu(event) {
     const slot = this.rows.at(event);
     if (slot?.row?.kind !== "row" || event.shiftKey) return;
@@ -47,7 +47,7 @@ export class Pointer {
     this.view.menu.show(slot.row, event.clientX - left, event.clientY - top);
   }
 
-  /** Why nothing may be dropped; empty where it may. */
+  /** Why nothing may be dropped, or an empty text. */
   refusal() {
     const { state } = this.store;
     return state?.acts ? state.locked : "Nothing can be uploaded here";

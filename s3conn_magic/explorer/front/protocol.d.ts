@@ -1,4 +1,4 @@
-// Made of protocol.json by `npm run protocol` in frontend/.
+// Generated from protocol.json by `npm run protocol` in frontend/.
 
 export type Place = [number, number];
 export type Version = {id: string, when: string, size: string, storage: string, latest: boolean, marker: boolean};
@@ -7,7 +7,7 @@ export type Failure = {message: string, hint: string};
 export type Records = {columns: string[], numeric: boolean[], rows: (string | null)[][], left: string, loaded: number, said: string, more: boolean};
 export type Found = {headline: string, lines: [string, string][], query: string};
 
-/** What changes the tree, the focus or the choice. */
+/** Messages that change the tree, the focus or the selection. */
 export interface Actions {
   begin: {  };
   toggle: { place: Place };
@@ -32,7 +32,7 @@ export interface Actions {
   deleted: { shown: boolean };
 }
 
-/** What does not. */
+/** Messages that do not. */
 export interface Requests {
   rows: { from: number; to: number };
   show: { place: Place };
@@ -61,7 +61,7 @@ export interface Requests {
   descend: { serial: number; name: string };
 }
 
-/** What the kernel says. */
+/** Messages of the kernel. */
 export type Answer =
   | { type: "rows"; page: string; version: number; from: number; done: boolean; rows: any[]; folders: Record<number, [string, number, number, boolean]> }
   | { type: "state"; page: string; seq: number; said: [number, string]; total: number; focus: [number, number, number]; selected: string[]; crumbs: [string, string][]; here: string; find: string; filter: string; sort: [string, boolean]; summary: string; follow: boolean; title: string; version: number; busy: boolean; acts: boolean; discovers: boolean; deleted: boolean; locked: string }

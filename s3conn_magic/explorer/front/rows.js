@@ -1,4 +1,4 @@
-// The rows: a list that holds any number of them, drawn where they are in sight.
+// The rows: a list of any length, of which only the rows in view are drawn.
 
 import { draw, icon, make } from "./elements.js";
 import { FAR, ROW, SEGMENT, mapped } from "./mapping.js";
@@ -6,7 +6,7 @@ import { BUSY, CONNECTION, DELETED, OPEN, PREFIX, idOf } from "./store.js";
 import { dateText, sizeText } from "./texts.js";
 import { rowTools } from "./tools.js";
 
-const OVERSCAN = 6; // rows drawn beyond those in sight; an error takes three
+const OVERSCAN = 6; // rows drawn beyond those in view; an error takes three
 
 /** The list of one view. */
 export class Rows {
@@ -14,12 +14,12 @@ export class Rows {
     this.view = view;
     this.store = view.store;
     this.total = 0;
-    this.offset = 0; // px by which rows stand higher in the list than in the scrolled element
+    this.offset = 0; // px that rows stand higher in the list than in the scrolled element
     this.scrolled = 0;
     this.slots = [];
-    this.follow = false; // whether the focus is brought into sight with the kernel's next answer
-    this.unfolding = ""; // the row that was just opened
-    this.rise = 0; // the message with whose answer the list begins at its top
+    this.follow = false; // whether to scroll to the focus with the kernel's next answer
+    this.unfolding = ""; // the row just opened
+    this.rise = 0; // number of the message whose answer scrolls to the top
     this.build();
   }
 
@@ -46,7 +46,7 @@ export class Rows {
     else this.body.focus({ preventScroll: true });
   }
 
-  // ---- what the kernel said
+  // ---- updates from the kernel
 
   update() {
     const { state, focus, shift } = this.store;
@@ -62,14 +62,14 @@ export class Rows {
     if (this.unfolding) this.unfold(this.store);
   }
 
-  /** The row that an event of the mouse falls on; none for one on a button. */
+  /** The row under a mouse event, unless it is on a button. */
   at(event) {
     const slot = this.slots.find((each) => each.node.contains(event.target));
     return slot && !event.target.closest("button") ? slot : undefined;
   }
 
-  // ---- scrolling: a list taller than an element may be is mapped onto it, end by end pixel for pixel and the middle
-  // in proportion; small steps are taken as they are, and the map is set right again at rest
+  // ---- scrolling: a list taller than an element can be is mapped onto it, pixel by pixel near the ends and in proportion
+  // between; small steps are applied as they are, and the mapping is corrected when scrolling stops
 
   height() { return this.body.clientHeight || 15 * ROW; }
   room() { return Math.max(0, Math.min(this.total, SEGMENT) * ROW - this.height()); }
@@ -100,7 +100,7 @@ export class Rows {
     this.paint();
   }
 
-  /** Bring the focus into sight, and some lines below it. */
+  /** Scroll the focus into view, with some lines below it. */
   reveal(below = 0) {
     this.follow = false;
     const y = this.store.focus.at * ROW;
@@ -109,7 +109,7 @@ export class Rows {
     if (y < this.top()) this.scrollTo(y);
   }
 
-  /** Show the beginning of what was just opened. */
+  /** Show the beginning of the folder just opened. */
   unfold({ focus, rows }) {
     const row = rows.get(focus.at);
     if (!row || idOf(row) !== this.unfolding || !(row.flags & OPEN) || row.flags & BUSY) return;

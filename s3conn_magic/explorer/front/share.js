@@ -1,10 +1,10 @@
-// Ways to take what the panel shows elsewhere: its URI and ARN, a link, and code that reads it.
+// The Copy tab: URI, ARN, a link, and code that reads the location.
 
 import { button, copyText, draw, make } from "./elements.js";
 
 const SPANS = new Map([[900, "15 minutes"], [3600, "1 hour"], [43200, "12 hours"], [604800, "7 days"]]);
 
-/** The tab of one panel. */
+/** The Copy tab of one panel. */
 export class Share {
   constructor(panel) {
     this.panel = panel;
@@ -53,7 +53,7 @@ export class Share {
     return box;
   }
 
-  /** A link opens the object for whoever has it, so it is made on a click, and kept nowhere but on the page. */
+  /** A link opens the object for anyone who has it, so it is created only on a click, and kept only on the page. */
   async makeLink(seconds, result) {
     result.textContent = "Making a link…";
     const { url, ends, note, error } = await this.subject.ask("link", { seconds });
@@ -68,7 +68,7 @@ export class Share {
     result.replaceChildren(field, make("div", "", said.filter(Boolean).join(" ")));
   }
 
-  /** Code; that of a folder knows what is in it a moment later. */
+  /** Code snippets; for a folder they are improved once its contents are known. */
   snippets() {
     const { head, code } = this.subject;
     if (head.folder && !code) this.subject.send("code", {});

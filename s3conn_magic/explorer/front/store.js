@@ -1,9 +1,9 @@
-// What the kernel has said: the state, the rows, and one row's focus and choice.
+// The explorer's state as received from the kernel: lines, focus and selection.
 
 import { Subject } from "./subject.js";
 import { Transfers, freshId } from "./transfers.js";
 
-const MARGIN = 100; // rows asked for beyond those in sight
+const MARGIN = 100; // rows requested beyond those in view
 const KEPT = 20000; // rows kept before the far ones are dropped
 export const PREFIX = 1;
 export const OPEN = 2;
@@ -14,14 +14,14 @@ export const DELETED = 16;
 export const idOf = (row) => `${row.folder}:${row.row}`;
 
 /**
- * A line. Of those at a folder's end, `row` is -1 and `name` is what they say.
+ * A line. At a folder's end `row` is -1 and `name` is the text.
  * @typedef {{folder: number, row: number, kind: string, depth: number, rank: number, name: string, hint?: string,
  *   size?: number | null, time?: number | null, storage?: string, flags?: number, exact?: string}} Row
  */
 
 /**
- * What the kernel has said; one for each model and page, shared by its views. Other pages may show the same explorer:
- * focus, choice and questions belong to a page, so every message names it.
+ * The state as received from the kernel; one per model and page, shared by its views. Other pages may show the same
+ * explorer: focus, selection and questions belong to a page, so every message names it.
  */
 export class Store extends EventTarget {
   constructor(model) {
@@ -51,7 +51,7 @@ export class Store extends EventTarget {
   }
 
   /**
-   * Tell the kernel something that changes no line and no focus.
+   * Send a request, which changes no line, focus or selection.
    * @template {keyof import("./protocol.js").Requests} K
    * @param {K} type
    * @param {import("./protocol.js").Requests[K]} what
@@ -71,7 +71,7 @@ export class Store extends EventTarget {
   }
 
   /**
-   * Change the tree, the focus or the choice.
+   * Send an action, which changes the tree, the focus or the selection.
    * @template {keyof import("./protocol.js").Actions} K
    * @param {K} type
    * @param {import("./protocol.js").Actions[K]} what
@@ -92,7 +92,7 @@ export class Store extends EventTarget {
   }
 
   /**
-   * The lines of a text to copy: of the row at a place, or of all that are chosen.
+   * The lines of a text to copy, for the row at a place or all selected rows.
    * @param {"uris" | "arns" | "query" | "analyze" | "discover"} what
    * @param {import("./protocol.js").Place} [place]
    * @returns {Promise<string[]>}
@@ -116,7 +116,7 @@ export class Store extends EventTarget {
   receiveState(state) {
     if (!this.state || state.version !== this.state.version) {
       this.coming = { state, rows: new Map(), folders: {} };
-      // To the page whose user acts the kernel sends the rows by itself.
+      // Only the page whose user acts gets the rows unasked.
       if (!state.follow) this.send("rows", { from: this.window[0], to: this.window[1] });
       return;
     }
@@ -165,7 +165,7 @@ export class Store extends EventTarget {
     this.shift = 0;
   }
 
-  /** Ask for the rows in sight, with a margin, unless they are here or on their way. */
+  /** Request the rows in view, with a margin, unless they are here or on their way. */
   need(first, last) {
     const total = this.state.total;
     let missing = false;
@@ -180,7 +180,7 @@ export class Store extends EventTarget {
     return this.folders[row.folder][0] + (row.exact ?? row.name);
   }
 
-  /** Give a line the focus; one that is not here yet is told to the kernel when it comes. */
+  /** Focus a line; if it has not arrived yet, tell the kernel when it does. */
   moveTo(at, mode) {
     const row = this.rows.get(at);
     this.mode = row ? "" : mode;

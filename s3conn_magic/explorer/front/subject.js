@@ -1,8 +1,8 @@
-// What the panel shows, as the kernel has said it.
+// What the panel shows, as received from the kernel.
 
 import { freshId } from "./transfers.js";
 
-/** What the kernel has said of the panel's subject; one for each model, shared by its views. */
+/** The panel's subject as received from the kernel; one per model, shared by its views. */
 export class Subject {
   constructor(store) {
     this.store = store;
@@ -45,14 +45,14 @@ export class Subject {
 
   takeImage({ at, total, mime }, buffer) {
     if (at === 0) this.image = { parts: [], size: 0 };
-    if (this.image?.size !== at) return; // a piece was lost, or came for another page
+    if (this.image?.size !== at) return; // a piece was lost, or was meant for another page
     this.image.parts.push(buffer);
     this.image.size += buffer.byteLength;
     if (this.image.size === total) this.image = { url: URL.createObjectURL(new Blob(this.image.parts, { type: mime })) };
   }
 
   /**
-   * Ask for something to be done with what is shown, and with nothing else that may take its place meanwhile.
+   * Send a request about the subject; the kernel ignores it if something else is shown by then.
    * @template {keyof import("./protocol.js").Requests} K
    * @param {K} type
    * @param {Omit<import("./protocol.js").Requests[K], "serial">} what
@@ -62,7 +62,7 @@ export class Subject {
   }
 
   /**
-   * Ask the kernel something about what is shown, and wait for the answer.
+   * Send a request about the subject, and wait for the answer.
    * @template {"link" | "records" | "column"} K
    * @param {K} type
    * @param {Omit<import("./protocol.js").Requests[K], "serial" | "id">} what

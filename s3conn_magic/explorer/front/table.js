@@ -1,12 +1,12 @@
-// The table of a preview: rows come as they are scrolled to, in the order of any column, and those that hold a text.
+// The table of a preview: loads rows as they are scrolled to, sorts by any column, and filters by a text.
 
 import { button, icon, make } from "./elements.js";
 
-const ROW = 24; // px of each row, as details.css has it
-const PART = 200; // rows asked for at once
-const AROUND = 20; // rows drawn above and below those in sight
-const SIGN = 14; // px of the sign of an order
-const TYPING = 200; // ms without a key after which the rows are filtered
+const ROW = 24; // px per row, as in details.css
+const PART = 200; // rows per request
+const AROUND = 20; // rows drawn above and below those in view
+const SIGN = 14; // px of the sort arrow
+const TYPING = 200; // ms after the last key until the rows are filtered
 
 /** The table of one preview in one view. */
 export class Table {
@@ -96,7 +96,7 @@ export class Table {
     return all;
   }
 
-  /** Take what the kernel says of how many rows it has. */
+  /** Take the kernel's message about its number of rows. */
   take({ loaded, said, more, busy = false, error = null }) {
     const grown = this.loaded >= 0 && loaded !== this.loaded;
     Object.assign(this, { loaded, more, busy });
@@ -123,7 +123,7 @@ export class Table {
     else this.show(descending ? { by: -1, descending: false } : { descending: true });
   }
 
-  /** Show the rows in another order, from the first one on. */
+  /** Show the rows in another order or filter, from the top. */
   show(change) {
     this.order = { ...this.order, ...change };
     this.heads.forEach((head, at) => {
@@ -140,7 +140,7 @@ export class Table {
     if (this.waiting === order) return;
     this.waiting = order;
     const answer = await this.subject.ask("records", { from, to: from + PART, ...order });
-    if (order !== this.order) return; // something else is wanted by now
+    if (order !== this.order) return; // the order or filter has changed meanwhile
     this.waiting = null;
     this.count = answer.count;
     answer.rows.forEach((row, at) => this.rows.set(answer.from + at, row));
@@ -155,7 +155,7 @@ export class Table {
     this.paint();
   }
 
-  /** Draw the rows in sight, with some around them. */
+  /** Draw the rows in view, and some around them. */
   paint() {
     const { scrollTop, clientHeight } = this.frame;
     const top = Math.floor(scrollTop / ROW), bottom = Math.min(this.count, Math.ceil((scrollTop + (clientHeight || 400)) / ROW));
@@ -175,7 +175,7 @@ export class Table {
     if (missing >= 0) this.ask(missing);
   }
 
-  /** Columns stay as wide as they were at first, whatever rows come. */
+  /** Fix the column widths, so that they do not change with the rows. */
   freeze() {
     if (this.frozen || !this.frame.clientWidth) return;
     this.frozen = true;

@@ -1,10 +1,10 @@
-// Tabs of the panel that are lists: versions with the ways back, a bucket's properties, datasets in a folder.
+// Tabs of the panel that are lists: versions, properties of a bucket, datasets in a folder.
 
 import { button, make } from "./elements.js";
 import { sizeText } from "./texts.js";
 import { freshId } from "./transfers.js";
 
-/** What the kernel looks for when asked: a word before, how far it is, what came of it. */
+/** A part that the kernel loads on request: its introduction, progress, error or result. */
 function looked(panel, name, { before, again, shown }) {
   const part = panel.subject[name];
   if (part?.error) return [panel.problem(part.error, again)];
@@ -21,14 +21,14 @@ function looked(panel, name, { before, again, shown }) {
   return [start];
 }
 
-/** What is in a folder, by size. */
+/** The contents of a folder by size. */
 export function analysisNodes(panel) {
   const again = () => panel.subject.send("analyze", {});
   const before = ["How much is in each folder? Every key below is listed.", "Analyze"];
   return looked(panel, "analysis", { before, again, shown: ({ data }) => panel.treemap(data) });
 }
 
-/** The datasets in a folder: each to open, with a query that reads it. */
+/** The datasets in a folder, each collapsible, with a query that reads it. */
 export function datasetNodes(panel) {
   const again = () => panel.subject.send("discover", {});
   const before = ["Which datasets are in here? Every key below is listed, and a few objects are looked into.", "Discover"];
@@ -51,14 +51,14 @@ export function datasetNodes(panel) {
   });
 }
 
-/** How a bucket is set up; what may not be seen is said. */
+/** A bucket's properties, or why one cannot be read. */
 export function propertyNodes(panel) {
   const again = () => panel.subject.send("properties", {});
   if (!panel.subject.properties) again();
   return looked(panel, "properties", { before: ["Looking…", "Look"], again, shown: ({ facts }) => [panel.pairs(facts)] });
 }
 
-/** The versions of an object, and the ways back to one. */
+/** The versions of an object, with buttons to restore one. */
 export function versionNodes(panel) {
   const { subject, store } = panel;
   const { details, head } = subject;
@@ -87,7 +87,7 @@ function restoring(subject, label, when, version) {
   return node;
 }
 
-/** Ways to have an archived object, each with its price. */
+/** The options to restore an archived object, with prices. */
 export function thawNodes(panel) {
   const { subject, store } = panel;
   if (store.state?.locked) return [];

@@ -1,4 +1,4 @@
-// Numbers and moments as text.
+// Format sizes and dates.
 
 export function sizeText(size) {
   let value = size, unit = 0;

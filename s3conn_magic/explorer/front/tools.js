@@ -1,13 +1,13 @@
-// The buttons that a row has.
+// The buttons in a row.
 
 import { button } from "./elements.js";
 import { CONNECTION, PREFIX } from "./store.js";
 
-/** The buttons of a row; the first one is what Enter does on a line at a folder's end. */
+/** The buttons of a row; on a line at a folder's end, Enter presses the first. */
 export function rowTools(view, row) {
   const { store } = view;
   const number = row.folder;
-  // The button goes with its line: the keyboard stays in the tree.
+  // The button disappears with its line, so keep the focus in the tree.
   const act = (label, type, what) => button("s3x-act", label, () => {
     view.rows.focus();
     store.act(type, { number, ...what });

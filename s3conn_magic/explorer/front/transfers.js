@@ -1,14 +1,14 @@
-// Uploads, downloads and deletions: bytes between the page and the kernel.
+// Uploads and downloads: bytes between page and kernel.
 
 import { make } from "./elements.js";
 
-const PIECE = 1024 * 1024; // bytes of an upload sent at once
-const DONE_FOR = 10000; // ms that a line which has succeeded stays
+const PIECE = 1024 * 1024; // bytes per piece of an upload
+const DONE_FOR = 10000; // ms until the line of a successful task is removed
 
 let fresh = 0;
 export const freshId = () => `${Date.now().toString(36)}-${Math.random().toString(36).slice(2, 8)}-${++fresh}`;
 
-/** What is under way; one for each model, shared by its views. */
+/** All tasks; one object per model, shared by its views. */
 export class Transfers {
   constructor(store) {
     this.store = store;
@@ -26,14 +26,14 @@ export class Transfers {
     this.store.dispatchEvent(new Event("tasks"));
   }
 
-  /** What a question is about comes before it, in parts. */
+  /** The names that a question is about arrive before it, in parts. */
   takeNames({ question, from, names }) {
     const known = this.names.get(question) ?? [];
     if (known.length === from) this.names.set(question, [...known, ...names]);
   }
 
   takeTasks({ tasks }) {
-    // What is asked in another page is answered there.
+    // Questions of other pages are answered there.
     this.tasks = tasks.filter(({ state, page }) => state !== "asking" || page === this.store.page);
     const asked = new Set(tasks.map(({ question }) => question));
     for (const question of this.names.keys()) if (!asked.has(question)) this.names.delete(question);
@@ -60,7 +60,7 @@ export class Transfers {
     }
   }
 
-  /** Send as many pieces as the kernel has room for, in their order. */
+  /** Send as many pieces as the kernel has room for, in order. */
   async pump(task) {
     const state = this.files.get(task.id);
     state.credit = task.credit;
@@ -75,19 +75,19 @@ export class Transfers {
         state.sent += 1;
       }
     } catch {
-      this.store.send("halt", { id: task.id }); // the file is gone or may not be read any more
+      this.store.send("halt", { id: task.id }); // the file is gone or no longer readable
     }
     state.busy = false;
   }
 
   // ---- from the kernel
 
-  /** Have the object in the panel, here or beside the notebook. */
+  /** Download the object in the panel, or save it beside the notebook. */
   download(save = false) {
     this.store.subject.send("download", { id: this.expected(), save });
   }
 
-  /** Have everything that is chosen as one file. */
+  /** Download everything selected as one file. */
   zip(save = false) {
     this.store.send("zip", { id: this.expected(), save });
   }

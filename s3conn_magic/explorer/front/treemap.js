@@ -1,19 +1,19 @@
-// Groups of objects as a treemap or as bars. Data reaches the page as text nodes and as text of attributes only.
+// Groups of objects as a treemap or as bars. Data reaches the page only as text nodes and attribute values.
 //
 //   const map = new Treemap(element, { choose: (group) => …, opens: (group) => true });
 //   map.show({ title, label, kind, ordered, groups, total });
 //
-// groups   [{ name, shown, objects, bytes, newest, oldest }]: exact name, what to show for it where that is another
-//          text, and times as text; the largest by bytes and the largest by objects must be among them
-// total    { groups, objects, bytes } of all, also of those that are not in `groups`
-// title    what they are groups of; `label` is what a group is, such as "folder"
-// kind     "treemap" or "bars" to begin with; `ordered` keeps the groups' order in bars
+// groups   [{ name, shown, objects, bytes, newest, oldest }]: exact name, its visible form if that differs, and times
+//          as text; must include the largest by bytes and the largest by objects
+// total    { groups, objects, bytes } of all groups, including those not in `groups`
+// title    what is analyzed; `label` is what a group is, such as "folder"
+// kind     initially "treemap" or "bars"; `ordered` keeps the groups' order in bars
 
 import { make } from "./elements.js";
 import { sizeText } from "./texts.js";
 
-const MOST = 200; // rectangles and bars, but for the one that stands for all others
-const NARROW = 46, WIDE = 66, LOW = 23, TALL = 38; // px that a rectangle's texts take
+const MOST = 200; // maximum of rectangles or bars, besides the one for all others
+const NARROW = 46, WIDE = 66, LOW = 23, TALL = 38; // px that the texts of a rectangle need
 const KINDS = [["treemap", "Treemap"], ["bars", "Bars"]];
 const MEASURES = [["bytes", "Bytes"], ["objects", "Objects"]];
 const AHEAD = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
@@ -22,7 +22,7 @@ const exact = (count) => count.toLocaleString("en-US");
 const counted = (count, one) => `${exact(count)} ${one}${count === 1 ? "" : "s"}`;
 const percent = (part) => (part > 0 && part < 1e-5 ? "< 0.001 %" : `${(100 * part).toFixed(part && part < 0.001 ? 3 : 1)} %`);
 
-/** Rectangles [x, y, width, height] of these areas, largest first, that fill a rectangle and are nearly square. */
+/** Nearly square rectangles [x, y, width, height] with these areas (largest first) that fill a rectangle. */
 export function squarified(values, width, height) {
   const placed = [];
   const sum = values.reduce((all, one) => all + one, 0);
@@ -31,7 +31,7 @@ export function squarified(values, width, height) {
   while (at < values.length) {
     const side = Math.max(Math.min(w, h), 1e-9);
     let [end, area, worst] = [at, 0, Infinity];
-    // A row takes areas while its least square rectangle becomes more so.
+    // A row takes more areas as long as its least square rectangle gets more square.
     while (end < values.length) {
       const more = area + values[end] * scale;
       const [most, least] = [values[at] * scale, values[end] * scale];
@@ -52,7 +52,7 @@ export function squarified(values, width, height) {
   return placed;
 }
 
-/** The index of the rectangle that lies next in a direction. */
+/** The index of the next rectangle in a direction. */
 export function neighbour(boxes, at, [right, down]) {
   const [x, y, w, h] = boxes[at];
   const middle = [x + w / 2, y + h / 2];
@@ -60,7 +60,7 @@ export function neighbour(boxes, at, [right, down]) {
   boxes.forEach(([left, top, width, height], index) => {
     const ahead = right ? (right > 0 ? left - x - w : x - left - width) : down > 0 ? top - y - h : y - top - height;
     if (index === at || ahead < -1) return;
-    // How far it lies to the side of the middle; a rectangle straight ahead lies at none.
+    // Distance to the side of the middle; none for a rectangle straight ahead.
     const across = right ? [top, top + height, middle[1]] : [left, left + width, middle[0]];
     const aside = Math.max(0, across[0] - across[2], across[2] - across[1]);
     const far = Math.max(0, ahead) + 4 * aside;
@@ -77,7 +77,7 @@ export class Treemap {
     this.kind = "treemap";
     this.measure = "bytes";
     this.at = 0;
-    this.hidden = 0; // groups that are not drawn
+    this.hidden = 0; // number of groups not drawn
     /** @type {{group: any, shown: string, share: number, facts: string, value: number}[]} */
     this.items = [];
     /** @type {number[][]} */
@@ -102,7 +102,7 @@ export class Treemap {
     return bar;
   }
 
-  /** A group of buttons one of which is pressed. */
+  /** A group of buttons, one of them pressed. */
   group(label, field, choices) {
     const group = make("span", "s3t-switch");
     group.setAttribute("role", "group");
@@ -131,7 +131,7 @@ export class Treemap {
     this.stage.addEventListener("focusin", (event) => this.onFocus(this.indexOf(event)));
     this.stage.addEventListener("mousemove", (event) => this.tell(this.indexOf(event)));
     for (const left of ["mouseleave", "focusout"]) this.stage.addEventListener(left, () => this.tell(-1));
-    // What is typed on a button here is not a shortcut of the notebook.
+    // Keys typed on a button must not trigger the notebook's shortcuts.
     this.root.addEventListener("keydown", (event) => {
       if (event.target.closest("button") && event.key !== "Tab") event.stopPropagation();
     });
@@ -146,7 +146,7 @@ export class Treemap {
     this.root.remove();
   }
 
-  /** Say why there is nothing to draw, such as what an analysis waits for. */
+  /** Show a text instead of a chart, such as what it waits for. */
   say(text) {
     this.note.textContent = text;
   }
@@ -223,7 +223,7 @@ export class Treemap {
     return track;
   }
 
-  /** Put the rectangles where they belong at this width. */
+  /** Place the rectangles for the current width. */
   place() {
     this.width = Math.round(this.stage.clientWidth);
     const map = this.kind === "treemap";
@@ -248,7 +248,7 @@ export class Treemap {
     return `${all} · ${last ? `the ${exact(this.items.length - 1)} largest are drawn apart` : `${exact(this.hidden)} without ${this.measure} not drawn`}`;
   }
 
-  /** The facts of an item while it is pointed at or has the focus. */
+  /** Show the facts of the item that is pointed at or focused. */
   tell(index) {
     const item = this.items[index] ?? (this.stage.contains(document.activeElement) ? this.items[this.at] : null);
     if (item === this.told) return;
@@ -305,7 +305,7 @@ export class Treemap {
     else this.focus(to);
   }
 
-  /** Where a key moves the focus. */
+  /** The item that a key moves the focus to. */
   target(key) {
     if (key === "Home") return 0;
     if (key === "End") return this.items.length - 1;
