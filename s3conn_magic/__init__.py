@@ -112,7 +112,7 @@ def connection(name: str) -> Connection:
     """
     from s3conn_magic.runtime.interrupts import interruptible
 
-    return cast("Connection", interruptible(lambda: _current_session().connections.get(name))())  # it makes no other
+    return cast("Connection", interruptible(lambda: _current_session().connections.get(name))())  # always this class
 
 
 def _current_session() -> Session:

@@ -1,4 +1,4 @@
-"""`s3conn-magic`, also `python -m s3conn_magic`."""
+"""Run the command line with `python -m s3conn_magic`."""
 
 from __future__ import annotations
 

@@ -290,8 +290,8 @@ class InternalError(S3ConnError):
                 "there is not enough memory for this", hint="Read less at once: use LIMIT, or fewer files."
             )
         if isinstance(error, OSError) and error.errno is not None:
-            said = os.strerror(error.errno)
-            return S3ConnError(f"the operating system refused ({said})", hint="Fix that, and run the statement again.")
+            text = os.strerror(error.errno)
+            return S3ConnError(f"the operating system refused ({text})", hint="Fix that, and run the statement again.")
         if module not in {"", "?", __package__}:
             if module == "__main__":
                 return S3ConnError(f"your own code failed with {kind} at {where}", hint="Check it there.")

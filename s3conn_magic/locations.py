@@ -354,14 +354,14 @@ _PORTS = {"http": 80, "https": 443}
 
 def _from_console(parts: SplitResult) -> Pasted:
     """Parse the URL of a console page that shows a bucket, a folder or an object."""
-    given = dict(_query(parts.query) + _query(parts.fragment.lstrip("&")))
+    parameters = dict(_query(parts.query) + _query(parts.fragment.lstrip("&")))
     match = _CONSOLE_PATH.fullmatch(parts.path)
-    bucket = _decoded(match[1]) if match else given.get("bucket", "")
+    bucket = _decoded(match[1]) if match else parameters.get("bucket", "")
     if not bucket:
         raise NotALocationError("this page of the console shows no bucket")
-    key = given.get("prefix") or (_decoded(match[2] or "") if match else "")
+    key = parameters.get("prefix") or (_decoded(match[2] or "") if match else "")
     location = _location(bucket, key)
-    return Pasted(location, given.get("versionId", "") if location.key else "", AMAZON)
+    return Pasted(location, parameters.get("versionId", "") if location.key else "", AMAZON)
 
 
 def _query(text: str) -> list[tuple[str, str]]:
@@ -453,9 +453,9 @@ _SCHEMES = re.compile(r"^(?:s3[an]|s3compat|gs)://", re.IGNORECASE)
 
 def normal_location(text: str) -> str:
     """Return a location in our form: `s3://` for other schemes, and for a bare bucket name."""
-    plain = _SCHEMES.sub("s3://", text.strip())
-    plain = plain if "://" in plain else f"s3://{plain.lstrip('/')}"
-    return plain + "/" if re.fullmatch(r"s3://[^/]+", plain) else plain
+    location = _SCHEMES.sub("s3://", text.strip())
+    location = location if "://" in location else f"s3://{location.lstrip('/')}"
+    return location + "/" if re.fullmatch(r"s3://[^/]+", location) else location
 
 
 # Quoted as in mails and shells; with slashes lost.
@@ -469,9 +469,9 @@ def location_meant(text: str) -> str:
         text = f"s3://{text[malformed.end() :]}"
     if "://" in text and not re.match(r"\s|s3compat://", text, re.IGNORECASE) and not _FOREIGN_FORM.match(text):
         return ""
-    meant = "" if text.startswith("/") else text if _FOREIGN_FORM.match(text) else normal_location(text)
+    candidate = "" if text.startswith("/") else text if _FOREIGN_FORM.match(text) else normal_location(text)
     try:
-        return pasted(meant).location.uri if "://" in text else Location.parse(meant).uri
+        return pasted(candidate).location.uri if "://" in text else Location.parse(candidate).uri
     except ValueError:
         return ""
 

@@ -109,9 +109,9 @@ class SecretText(str):
 
     def __new__(cls, text: str, shown: str = MASK) -> Self:
         """Return the text, with `shown` as its repr."""
-        made = super().__new__(cls, text)
-        made._shown = shown
-        return made
+        instance = super().__new__(cls, text)
+        instance._shown = shown
+        return instance
 
     def __repr__(self) -> str:
         return self._shown

@@ -146,8 +146,8 @@ class ForPython:
         self._is_aside = False
         with self._navigator.lock:
             tree = self._navigator.tree
-            said = "It is shown beside the notebook."
-            return {"text/html": f"<p>{said}</p>", "text/plain": f"{said}\n{text_tree(self._title, tree)}"}
+            note = "It is shown beside the notebook."
+            return {"text/html": f"<p>{note}</p>", "text/plain": f"{note}\n{text_tree(self._title, tree)}"}
 
     @property
     def frame(self) -> pd.DataFrame:
@@ -241,9 +241,9 @@ class BasicExplorer(ForPython, ipywidgets.VBox):  # type: ignore[misc] # ipywidg
         self._find = ipywidgets.Text(placeholder="Begins with… or s3://…", continuous_update=False, layout=narrow)
 
         def button(label: str, act: Callable[[], None]) -> Any:
-            made = ipywidgets.Button(description=label, layout=narrow, style=style)
-            made.on_click(lambda _: act())
-            return made
+            control = ipywidgets.Button(description=label, layout=narrow, style=style)
+            control.on_click(lambda _: act())
+            return control
 
         self._more = button("Load more", lambda: self._navigator.more(self._navigator.tree.root.number))
         bar = [button("Up", lambda: self._navigator.up(stay_open=False)), self._find, button("Refresh", self.refresh)]
@@ -298,10 +298,10 @@ class BasicExplorer(ForPython, ipywidgets.VBox):  # type: ignore[misc] # ipywidg
         root = navigator.tree.root
         path = " / ".join([visible(self._title), *(label for label, _ in crumbs(root.location))])
         tails = [line for line in navigator.tree.lines(len(root.rows), len(root.rows) + 1) if line.row < 0]
-        said = " ".join(part for line in tails for part in tail_text(line) if part)
-        said = said or summary(navigator.cursor) or navigator.said[1]
+        text = " ".join(part for line in tails for part in tail_text(line) if part)
+        text = text or summary(navigator.cursor) or navigator.said[1]
         cut = f" The first {_ROWS_AT_MOST:,} are shown." if len(root.rows) > _ROWS_AT_MOST else ""
-        return _html([("b", path), ("div", said + cut)]) + _HIDING
+        return _html([("b", path), ("div", text + cut)]) + _HIDING
 
     def _open(self) -> None:
         """Open the selected folder, or describe the selected object."""
@@ -360,8 +360,8 @@ def _about(objects: ObjectAccess, location: Location) -> str:
 
 
 def _problem(error: S3ConnError) -> str:
-    said = error_values(error)
-    return _html([("b", said["message"]), ("div", said["hint"])])
+    values = error_values(error)
+    return _html([("b", values["message"]), ("div", values["hint"])])
 
 
 def _html(parts: Iterable[tuple[str, str]]) -> str:

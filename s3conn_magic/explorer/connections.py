@@ -208,11 +208,11 @@ class ConnectionObjects:
         from s3conn_magic.results.listings import ListOptions, list_frame
 
         connection = self._of(location)
-        plain = Location(location.bucket, location.key) if location and location.bucket else None
+        folder = Location(location.bucket, location.key) if location and location.bucket else None
         plan = ListObjects(
             place=_NOWHERE,
             name=connection.name,
-            location=plain,
+            location=folder,
             recursive=recursive,
             versions=False,
             matching=None,
@@ -239,8 +239,8 @@ class ConnectionObjects:
             frame.loc[len(frame) - 1, "group"] = ""  # all others, which have no common name
         below = place[len(location.key) :]
         data = chart_data(frame, by="PREFIX", title=visible(at_place.uri))
-        shown = {"label": "folder or object", "below": below, "shown_below": visible(below)}
-        return {"data": {**data, **shown}, "sizes": _sizes(frame, location, place)}
+        labels = {"label": "folder or object", "below": below, "shown_below": visible(below)}
+        return {"data": {**data, **labels}, "sizes": _sizes(frame, location, place)}
 
     def discover(
         self, location: Location, report: Callable[[int, int], None], cancelled: Callable[[], bool]
@@ -250,14 +250,14 @@ class ConnectionObjects:
         from s3conn_magic.results.listings import ListOptions, datasets_of
 
         connection = self._of(location)
-        plain = Location(location.bucket, location.key)
-        plan = Discover(place=_NOWHERE, name=connection.name, location=plain)
+        folder = Location(location.bucket, location.key)
+        plan = Discover(place=_NOWHERE, name=connection.name, location=folder)
 
         def named(place: Location) -> str:
             return place.uri.replace("s3://", f"s3://{connection.name}@", 1)
 
         options = ListOptions(None, CONNECTIONS, _progress_callback(report, cancelled))
-        discovery, note = datasets_of(connection, plan, plain, options, named)
+        discovery, note = datasets_of(connection, plan, folder, options, named)
         return {"found": [dataset_lines(each) for each in discovery.datasets], "notes": [note] if note else []}
 
 

@@ -208,8 +208,8 @@ class PageCursor:
         rows = folder.rows.find(set(held.values())) if held else {}
         if self.folder is folder and self.row >= 0:
             after = folder.rows.find(set(self._neighbour_names))
-            near = [after[name] for name in self._neighbour_names if name in after]
-            self.row = rows.get(held[self.row], near[0] if near else self.tree.at_rank(folder, 0))
+            neighbours = [after[name] for name in self._neighbour_names if name in after]
+            self.row = rows.get(held[self.row], neighbours[0] if neighbours else self.tree.at_rank(folder, 0))
         if self._anchor[0] is folder:
             self._anchor = folder, rows.get(held.get(self._anchor[1], ""), self.row)
         chosen = self.selected
@@ -234,9 +234,9 @@ def swap(cursors: Collection[PageCursor], folder: Folder, rows: Rows) -> None:
     """Replace a folder's rows; focus and selection follow their rows by name, or move to the next one."""
     number = folder.number
     at_end = [cursor for cursor in cursors if (cursor.folder, cursor.row) == (folder, -1)]
-    held = [(cursor, cursor.held(folder)) for cursor in cursors]
+    names_held = [(cursor, cursor.held(folder)) for cursor in cursors]
     folder.swap(rows)
-    for cursor, names in held:
+    for cursor, names in names_held:
         cursor.hold(folder, number, names)
     for cursor in at_end:
         cursor.row = -1 if folder.tail() else cursor.tree.at_rank(folder, len(folder.rows) - 1)

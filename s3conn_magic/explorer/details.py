@@ -51,8 +51,8 @@ class CodeSubject:
     @property
     def form(self) -> str:
         """The format that the name suggests, or an empty text if no library here reads it."""
-        said = by_name(f"x{self.ending}" if self.is_prefix else self.location.key).format
-        return said.name if said and said.name in _READERS else ""
+        suggested = by_name(f"x{self.ending}" if self.is_prefix else self.location.key).format
+        return suggested.name if suggested and suggested.name in _READERS else ""
 
     @property
     def compression(self) -> str:
@@ -118,9 +118,9 @@ def snippets(what: CodeSubject, *, read_only: bool = False) -> list[Snippet]:
     query = "query" if what.form or not what.is_prefix else "list"
     queries = [Snippet("%%upsql", statements[query])] if query in statements and not what.version_id else []
     tables = [*_pandas(what), *_polars(what, read_only=read_only), *_duckdb(what)] if what.form else []
-    plain = _list_folder(what) if what.is_prefix else _read_object(what)
+    boto3 = _list_folder(what) if what.is_prefix else _read_object(what)
     # For what may not be a table, plain reading comes first.
-    return [*queries, *tables, plain] if what.form or what.is_prefix else [plain, *queries]
+    return [*queries, *tables, boto3] if what.form or what.is_prefix else [boto3, *queries]
 
 
 def cells(what: CodeSubject) -> dict[str, str]:
@@ -148,8 +148,8 @@ def cells(what: CodeSubject) -> dict[str, str]:
 
 
 def _code(what: CodeSubject, imports: Iterable[str], *lines: str) -> str:
-    named = "\n".join(f"import {each}" for each in (*imports, "s3conn_magic"))
-    return "\n".join([named, "", f"lake = s3conn_magic.connection({what.connection!a})", *lines])
+    import_lines = "\n".join(f"import {each}" for each in (*imports, "s3conn_magic"))
+    return "\n".join([import_lines, "", f"lake = s3conn_magic.connection({what.connection!a})", *lines])
 
 
 def _open_call(what: CodeSubject) -> str:
@@ -339,9 +339,9 @@ def _text(preview: Preview) -> dict[str, Any]:
     text = preview.hex_dump if preview.text is None else preview.layout or preview.text
     if text is None:
         return {"text": None, "cut": ""}
-    shown = text[:TEXT_AT_MOST]
-    cut = f"The first {TEXT_AT_MOST:,} characters are shown" if len(shown) < len(text) else ""
-    return {"text": visible_lines(shown), "cut": cut or ("There is more than is shown" if preview.truncated else "")}
+    start = text[:TEXT_AT_MOST]
+    cut = f"The first {TEXT_AT_MOST:,} characters are shown" if len(start) < len(text) else ""
+    return {"text": visible_lines(start), "cut": cut or ("There is more than is shown" if preview.truncated else "")}
 
 
 def bucket_facts(properties: Mapping[str, str]) -> list[list[str]]:
@@ -355,8 +355,8 @@ def thaw_text(thaw: Thaw, description: Description) -> str:
     if description.archive_status:
         return f"{size}, {thaw.takes}. It costs nothing, and the object comes back for good."
     cost = "nothing" if not thaw.usd else _dollars(thaw.usd)
-    kept = f"{_dollars(thaw.usd_kept)} for a copy of {counted(THAWED_DAYS, 'day')}"
-    return f"{size}, {thaw.takes}. It costs {cost}, and {kept}, by S3's list prices of us-east-1, 2025."
+    copy_cost = f"{_dollars(thaw.usd_kept)} for a copy of {counted(THAWED_DAYS, 'day')}"
+    return f"{size}, {thaw.takes}. It costs {cost}, and {copy_cost}, by S3's list prices of us-east-1, 2025."
 
 
 def _dollars(usd: float) -> str:

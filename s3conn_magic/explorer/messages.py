@@ -53,8 +53,8 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
 
 def fault(fields: Mapping[str, Any], table: Mapping[str, str]) -> str:
     """Return what is wrong with a message's fields according to the table, or an empty text."""
-    known = {name.removesuffix("?"): kind for name, kind in table.items()}
-    if unknown := fields.keys() - known.keys():
+    types = {name.removesuffix("?"): kind for name, kind in table.items()}
+    if unknown := fields.keys() - types.keys():
         return f"it has {', '.join(sorted(unknown))}"
     for name, kind in table.items():
         bare = name.removesuffix("?")

@@ -286,16 +286,16 @@ class Navigator:
 
     def _reattach(self, folder: Folder) -> None:
         """Reattach the folder that a step up came from, with its open folders, once its row is listed."""
-        left = self._left_folder
-        if left is None or left.location is None or folder is not self.tree.root:
+        child = self._left_folder
+        if child is None or child.location is None or folder is not self.tree.root:
             return
-        name = left.location.uri.removeprefix(folder.rows.base)
+        name = child.location.uri.removeprefix(folder.rows.base)
         row = folder.rows.find({name}).get(name)
         if row is None or not folder.rows.is_prefix(row):
             return
         self._left_folder = None
-        left.parent, left.row, left.open = folder, row, True
-        folder.children[row] = left
+        child.parent, child.row, child.open = folder, row, True
+        folder.children[row] = child
         for cursor in self.cursors.values():
             if cursor.folder is folder:
                 cursor.move(folder, row)
@@ -309,9 +309,9 @@ class Navigator:
             at = folder.location
             if at is not None and at.bucket in keys:
                 base = len(at.key)
-                gone = {key[base:] for key in keys[at.bucket] if key.startswith(at.key)}
-                if folder.rows.find(gone):
-                    swap(self.cursors.values(), folder, folder.rows.changed(gone))
+                names = {key[base:] for key in keys[at.bucket] if key.startswith(at.key)}
+                if folder.rows.find(names):
+                    swap(self.cursors.values(), folder, folder.rows.changed(names))
 
     @_changes_lines
     def put(self, folder: Location, entry: TreeEntry) -> None:
@@ -447,9 +447,9 @@ class Navigator:
             key = root.location.key if root.starting_with else root.location.key[:-1]
             head, slash, _ = key.rpartition("/")
             above = replace(root.location, key=head + slash) if root.location.key else None
-            left = root if stay_open and not (root.starting_with or root.matching) else None
+            old_root = root if stay_open and not (root.starting_with or root.matching) else None
             self._show_root(above or next(iter(ancestors(root.location)[-2:-1]), None))
-            self._left_folder = left
+            self._left_folder = old_root
 
     def _show_root(self, location: Location | None, starting_with: str = "", matching: str = "") -> None:
         for folder in self.tree.root.family():

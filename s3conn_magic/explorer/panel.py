@@ -202,17 +202,17 @@ class Panel:
 
     def _load_more(self, table: PreviewTable, subject: Subject, described: Description) -> dict[str, Any]:
         try:
-            seen = self._objects.preview(subject.location, described, subject.version_id, table.further)
+            preview = self._objects.preview(subject.location, described, subject.version_id, table.further)
         except S3ConnError as error:
             return {**table.loaded(), "error": error_values(error)}
-        if seen.frame is None:
+        if preview.frame is None:
             return {**table.loaded(), "more": False}
-        longer = PreviewTable(seen, table.further)
+        longer = PreviewTable(preview, table.further)
         with self._lock:
             if self._table is table:
                 self._table = longer
-                shown = self._parts["preview"]
-                shown["table"] = {**shown["table"], **longer.loaded()}
+                values = self._parts["preview"]
+                values["table"] = {**values["table"], **longer.loaded()}
         return longer.loaded()
 
     def records(self, page: str, id: str, start: int, stop: int, order: RowOrder) -> None:  # noqa: A002 - the message's own name

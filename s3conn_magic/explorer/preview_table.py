@@ -77,9 +77,9 @@ class PreviewTable:
     @property
     def further(self) -> int:
         """The number of rows to request next; 0 if there are no more, or no more can be loaded."""
-        total, wanted = self.preview.total_rows, min(self.asked * _STEP, ROWS_AT_MOST)
+        total, next_count = self.preview.total_rows, min(self.asked * _STEP, ROWS_AT_MOST)
         ended = not self.preview.truncated or (total is not None and len(self.frame) >= total)
-        return 0 if ended or wanted <= self.asked else wanted
+        return 0 if ended or next_count <= self.asked else next_count
 
     def loaded(self) -> dict[str, Any]:
         """Return the number of loaded rows, and whether more can be loaded."""
@@ -94,8 +94,8 @@ class PreviewTable:
         estimate = preview.about_rows or 0
         about = f"about {rounded(estimate):,}" if estimate > here else ""
         of = f"{preview.total_rows:,}" if preview.total_rows is not None else about
-        said = f"The first {here:,} of {of} rows" if of else f"The first {counted(here, 'row')}, there are more"
-        return said if self.further else f"{said}: a query reads the others"
+        text = f"The first {here:,} of {of} rows" if of else f"The first {counted(here, 'row')}, there are more"
+        return text if self.further else f"{text}: a query reads the others"
 
     def values(self) -> dict[str, Any]:
         """Return the columns and first rows, and a note on columns left out."""
@@ -145,8 +145,8 @@ class PreviewTable:
 
     def _contains(self, text: str) -> npt.NDArray[np.bool_]:
         if self._texts is None:
-            shown = self.frame.iloc[:, :COLUMNS_AT_MOST].itertuples(index=False, name=None)
-            self._texts = ["\n".join(visible(str(value)) for value in values).casefold() for values in shown]
+            rows = self.frame.iloc[:, :COLUMNS_AT_MOST].itertuples(index=False, name=None)
+            self._texts = ["\n".join(visible(str(value)) for value in values).casefold() for values in rows]
         return np.array([text in each for each in self._texts], dtype=np.bool_)
 
     def statistics(self, at: int) -> dict[str, Any]:
@@ -164,8 +164,8 @@ class PreviewTable:
 
 def _arrow(frame: pd.DataFrame, at: int) -> pa.ChunkedArray:
     values = frame.iloc[:, at].array
-    made = values.__arrow_array__() if hasattr(values, "__arrow_array__") else pa.array(values)
-    return made if isinstance(made, pa.ChunkedArray) else pa.chunked_array([made])
+    array = values.__arrow_array__() if hasattr(values, "__arrow_array__") else pa.array(values)
+    return array if isinstance(array, pa.ChunkedArray) else pa.chunked_array([array])
 
 
 def _fact(name: str, value: Any) -> str:

@@ -88,33 +88,33 @@ class Restores:
     def _thaw(self, task: Task, subject: Subject, description: Description, thaw: Thaw, question: str) -> None:
         if self._writable(task, subject) and self._tasks.ask(task, question, "Restore"):
             self._objects.thaw(subject.location, description, thaw.tier)
-            there = self._objects.describe(subject.location, description.version_id)
+            current = self._objects.describe(subject.location, description.version_id)
             text = f"Asked for: it can be read in {thaw.takes.removeprefix('up to ')} at the latest"
-            said = text if there.restore == "in progress" else f"{text}; the server does not say that it began"
-            self._tasks.change(task, state="done", text=said)
+            message = text if current.restore == "in progress" else f"{text}; the server does not say that it began"
+            self._tasks.change(task, state="done", text=message)
             if not subject.version_id:
-                self._restored(subject.location, there)
+                self._restored(subject.location, current)
 
     def _begin(
         self,
         page: str,
         id: str,  # noqa: A002 - as above
         subject: Subject,
-        asked: tuple[str, str],
+        question: tuple[str, str],
         do: Callable[[Task], str],
     ) -> None:
         task = self._tasks.begin(page, id, "restore", visible(subject.location.name), text="Looking")
         if task:
-            work = Work[None](lambda _: self._run(task, subject, asked, do))
+            work = Work[None](lambda _: self._run(task, subject, question, do))
             work.start(lambda _: None, lambda error: self._tasks.fail(task, error))
 
-    def _run(self, task: Task, subject: Subject, asked: tuple[str, str], do: Callable[[Task], str]) -> None:
-        if self._writable(task, subject) and self._tasks.ask(task, *asked):
+    def _run(self, task: Task, subject: Subject, question: tuple[str, str], do: Callable[[Task], str]) -> None:
+        if self._writable(task, subject) and self._tasks.ask(task, *question):
             text = do(task)
             # Report what is there, not what was requested.
-            there = self._objects.describe(subject.location, None)
-            self._tasks.change(task, state="done", text=f"{text}, {size_text(there.size)}")
-            self._restored(subject.location, there)
+            current = self._objects.describe(subject.location, None)
+            self._tasks.change(task, state="done", text=f"{text}, {size_text(current.size)}")
+            self._restored(subject.location, current)
 
     def _writable(self, task: Task, subject: Subject) -> bool:
         reason = self._objects.refuses_writes(subject.location)
@@ -223,8 +223,8 @@ class TaskList:
         if task.stop.is_set():
             self.call_off(task)
         else:
-            said = error_values(error)
-            self.change(task, state="failed", text=said["message"], hint=said["hint"], confirm="")
+            values = error_values(error)
+            self.change(task, state="failed", text=values["message"], hint=values["hint"], confirm="")
 
     def call_off(self, task: Task) -> None:
         """Remove the line of a task that was not carried out."""
@@ -353,9 +353,9 @@ class Deletions:
             self._delete(task, chosen, objects)
 
     def _ask(self, task: Task, chosen: Sequence[Chosen], objects: SeenObjects) -> bool:
-        kept = {self._objects.versioning(replace(chosen[0].location, bucket=bucket)) for bucket in objects.keys}
+        versioning = {self._objects.versioning(replace(chosen[0].location, bucket=bucket)) for bucket in objects.keys}
         uris = [Location(bucket, key).uri for bucket, keys in objects.keys.items() for key in keys]
-        text = f"{_question(chosen, objects)} {_consequences(kept, len(objects))}"
+        text = f"{_question(chosen, objects)} {_consequences(versioning, len(objects))}"
         return self._tasks.ask(task, text, f"Delete {counted(len(objects), 'object')}", [visible(uri) for uri in uris])
 
     def _refusal(self, chosen: Sequence[Chosen]) -> str:
@@ -367,25 +367,25 @@ class Deletions:
 
     def _delete(self, task: Task, chosen: Sequence[Chosen], objects: SeenObjects) -> None:
         near = chosen[0].location
-        total, gone, missing = len(objects), 0, 0
+        total, deleted, missing = len(objects), 0, 0
         failures: dict[str, str] = {}
         self._tasks.change(task, total=total)
         try:
             for outcome in self._objects.delete(objects, near, task.stop.is_set):
-                gone, missing = gone + outcome.count, missing + outcome.missing
+                deleted, missing = deleted + outcome.count, missing + outcome.missing
                 failures |= outcome.failures
-                self._tasks.change(task, done=gone)
+                self._tasks.change(task, done=deleted)
         finally:
-            self._deleted(chosen, objects, whole=gone + missing == total and not failures)
+            self._deleted(chosen, objects, whole=deleted + missing == total and not failures)
         if failures:
-            text = f"Deleted {gone:,} of {counted(total, 'object')}"
+            text = f"Deleted {deleted:,} of {counted(total, 'object')}"
             self._tasks.change(task, state="failed", text=text, hint=_failures(failures))
-        elif gone + missing == total:
+        elif deleted + missing == total:
             others = f"; {missing:,} {'was' if missing == 1 else 'were'} not there any more" if missing else ""
-            self._tasks.change(task, state="done", text=f"Deleted {counted(gone, 'object')}{others}")
-        elif gone:
+            self._tasks.change(task, state="done", text=f"Deleted {counted(deleted, 'object')}{others}")
+        elif deleted:
             self._tasks.change(
-                task, state="stopped", text=f"Stopped: {gone:,} of {counted(total, 'object')} were deleted"
+                task, state="stopped", text=f"Stopped: {deleted:,} of {counted(total, 'object')} were deleted"
             )
         else:
             self._tasks.call_off(task)
@@ -417,6 +417,6 @@ def _consequences(versioning: set[str | None], count: int) -> str:
 
 
 def _failures(failures: dict[str, str]) -> str:
-    shown = [f"{visible(key)}: {visible(code)}" for key, code in list(failures.items())[:_FAILURES_SHOWN]]
-    more = len(failures) - len(shown)
-    return "Not deleted: " + "; ".join(shown) + (f" and {more:,} more" if more else "")
+    lines = [f"{visible(key)}: {visible(code)}" for key, code in list(failures.items())[:_FAILURES_SHOWN]]
+    more = len(failures) - len(lines)
+    return "Not deleted: " + "; ".join(lines) + (f" and {more:,} more" if more else "")

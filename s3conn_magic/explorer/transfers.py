@@ -218,8 +218,8 @@ def member_names(counted: SeenObjects) -> dict[Location, str]:
 
 def _safe(name: str) -> str:
     """Return a name that is valid for files on every system."""
-    made = _NOT_IN_NAMES.sub("_", visible(name)).rstrip(". ")
-    return made if made.strip(".") else "_"
+    safe_name = _NOT_IN_NAMES.sub("_", visible(name)).rstrip(". ")
+    return safe_name if safe_name.strip(".") else "_"
 
 
 def _numbered(name: str, number: int) -> str:
@@ -229,13 +229,13 @@ def _numbered(name: str, number: int) -> str:
 
 def free_name(folder: Path, name: str) -> Path:
     """Return an unused path for a file of this name, with a number added if needed."""
-    made, number = _safe(name), 1
-    stem, dot, ending = made.rpartition(".")
-    made = f"{stem[:_NAME_AT_MOST]}{dot}{ending}"[-_NAME_AT_MOST:] if stem else made[:_NAME_AT_MOST]
-    path = folder / made
+    safe_name, number = _safe(name), 1
+    stem, dot, ending = safe_name.rpartition(".")
+    safe_name = f"{stem[:_NAME_AT_MOST]}{dot}{ending}"[-_NAME_AT_MOST:] if stem else safe_name[:_NAME_AT_MOST]
+    path = folder / safe_name
     while path.exists():
         number += 1
-        path = folder / _numbered(made, number)
+        path = folder / _numbered(safe_name, number)
     return path
 
 
@@ -253,8 +253,8 @@ def saved(file: _File, folder: Path, report: Callable[[int], None], stopped: Cal
     except OSError as error:
         if isinstance(error, S3ConnError):
             raise
-        said = f"it cannot be saved in {visible(str(folder))}: {error.strerror or error}"
-        raise S3ConnError(said, hint="Save it in another folder, or make room in this one.") from None
+        message = f"it cannot be saved in {visible(str(folder))}: {error.strerror or error}"
+        raise S3ConnError(message, hint="Save it in another folder, or make room in this one.") from None
     finally:
         with suppress(OSError):
             Path(temporary).unlink()
@@ -322,32 +322,32 @@ class Uploads:
             self._tasks.change(task, state="failed", text=reason)
             return
         try:
-            there, known = self._objects.look(location), True
+            existing, readable = self._objects.look(location), True
         except AccessDeniedError:
-            there, known = None, False
-        if (there or not known) and not self._tasks.ask(task, _question(location, there), "Replace"):
+            existing, readable = None, False
+        if (existing or not readable) and not self._tasks.ask(task, _question(location, existing), "Replace"):
             return
         with self._slots:
             if not task.stop.is_set():
-                replaces = there.etag if there else None
-                made = self._objects.upload(location, size, mime, overwrite=not known, replaces=replaces)
-                self._write(task, made, size, lambda: self._look(task, folder, location))
+                replaces = existing.etag if existing else None
+                upload = self._objects.upload(location, size, mime, overwrite=not readable, replaces=replaces)
+                self._write(task, upload, size, lambda: self._look(task, folder, location))
         if task.stop.is_set():
             self._tasks.call_off(task)
 
     def _look(self, task: Task, folder: Location, location: Location) -> None:
         """Report what is there after the upload; if that may not be read, only that it was sent."""
         try:
-            there = self._objects.look(location)
+            description = self._objects.look(location)
         except AccessDeniedError:
             self._tasks.change(
                 task, state="done", done=task.total, text=f"Sent {size_text(task.total)}, but it cannot be read back"
             )
             return
-        if there is None or there.size != task.total:
+        if description is None or description.size != task.total:
             raise EndpointError("the server took the file, but something else is there now", hint="Refresh to see it.")
-        self._tasks.change(task, state="done", done=task.total, text=f"Uploaded {size_text(there.size)}")
-        self._written(folder, location, there)
+        self._tasks.change(task, state="done", done=task.total, text=f"Uploaded {size_text(description.size)}")
+        self._written(folder, location, description)
 
     def _write(self, task: Task, incoming: Incoming, size: int, look: Callable[[], None]) -> None:
         try:
@@ -364,15 +364,15 @@ class Uploads:
 
     def _write_pieces(self, task: Task, incoming: Incoming, size: int) -> bool:
         """Write the pieces as they arrive; return False if the user stopped it."""
-        taken, credit = 0, _PIECES_AHEAD
+        received, credit = 0, _PIECES_AHEAD
         self._tasks.change(task, credit=credit, text="")
-        while taken < size:
+        while received < size:
             piece = self._next(task)
             if piece is None:
                 return False
             incoming.write(piece)
-            taken, credit = taken + len(piece), credit + 1
-            self._tasks.change(task, credit=credit, done=taken)
+            received, credit = received + len(piece), credit + 1
+            self._tasks.change(task, credit=credit, done=received)
         return not task.stop.is_set()
 
     def _next(self, task: Task) -> bytes | None:
@@ -394,11 +394,11 @@ class Uploads:
         self._tasks.fail(task, error)
 
 
-def _question(location: Location, there: Description | None) -> str:
-    if there is None:
+def _question(location: Location, existing: Description | None) -> str:
+    if existing is None:
         return f"{visible(location.uri)} may already exist: the connection may not look. Replace it?"
-    when = f" of {moment_text(there.last_modified)}" if there.last_modified else ""
-    return f"{visible(location.uri)} already exists: {size_text(there.size)}{when}. Replace it?"
+    when = f" of {moment_text(existing.last_modified)}" if existing.last_modified else ""
+    return f"{visible(location.uri)} already exists: {size_text(existing.size)}{when}. Replace it?"
 
 
 def _abort(incoming: Incoming) -> None:

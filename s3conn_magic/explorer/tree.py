@@ -182,12 +182,12 @@ class Rows:
     def _sorted(self, by: SortKey, descending: bool) -> Order | None:
         if by == "name" and not descending and self._ascending and self.prefix_count in {0, len(self)}:
             return None
-        named = self._by_name()
+        by_name = self._by_name()
         if by != "name":
-            values = np.array(self.sizes if by == "size" else self.times, dtype=np.int64)[named]
-            named = named[np.argsort(-values if descending else values, kind="stable")]
-        folders = np.frombuffer(bytes(self._prefixes), dtype=np.bool_)[named]
-        first, then = named[folders], named[~folders]
+            values = np.array(self.sizes if by == "size" else self.times, dtype=np.int64)[by_name]
+            by_name = by_name[np.argsort(-values if descending else values, kind="stable")]
+        folders = np.frombuffer(bytes(self._prefixes), dtype=np.bool_)[by_name]
+        first, then = by_name[folders], by_name[~folders]
         if by == "name" and descending:
             first, then = first[::-1], then[::-1]
         order = np.concatenate([first, then])

@@ -247,18 +247,18 @@ class ObjectActions:
         else:
             self.panel.halt()
 
-    def _restored(self, location: Location, there: Description) -> None:
+    def _restored(self, location: Location, description: Description) -> None:
         folder = replace(location, key=location.key[: location.key.rfind("/", 0, -1) + 1])
-        self._uploaded(folder, location, there)
+        self._uploaded(folder, location, description)
 
-    def _uploaded(self, folder: Location, location: Location, there: Description) -> None:
+    def _uploaded(self, folder: Location, location: Location, description: Description) -> None:
         self.panel.replaced(location)
         entry = TreeEntry(
             location,
-            size=there.size,
-            last_modified=there.last_modified,
-            etag=there.etag,
-            storage_class=there.storage_class,
+            size=description.size,
+            last_modified=description.last_modified,
+            etag=description.etag,
+            storage_class=description.storage_class,
         )
         self._navigator.put(folder, entry)
 
@@ -269,11 +269,11 @@ class ObjectActions:
         if subject and subject.location.key in objects.keys.get(subject.location.bucket, ()):
             self.panel.forget(subject.location)
         if whole:
-            gone = {bucket: set(keys) for bucket, keys in objects.keys.items()}
+            removed = {bucket: set(keys) for bucket, keys in objects.keys.items()}
             for each in chosen:
                 if each.is_prefix and self._is_empty(each):
-                    gone.setdefault(each.location.bucket, set()).add(each.location.key)
-            return navigator.drop(gone)
+                    removed.setdefault(each.location.bucket, set()).add(each.location.key)
+            return navigator.drop(removed)
         with navigator.lock:
             folders = list(navigator.tree.root.family())
         touched = {each.location for each in folders if each.location and _holds(each.location, objects)}

@@ -68,8 +68,8 @@ def file_given(text: str) -> FileGiven | None:
 
 def flag_begun(text: str) -> str:
     """Return the beginning of `--file` that is the only text, or an empty text."""
-    begun = text.strip()
-    return begun if begun.startswith("-") and begun != FLAG and FLAG.startswith(begun) else ""
+    typed = text.strip()
+    return typed if typed.startswith("-") and typed != FLAG and FLAG.startswith(typed) else ""
 
 
 class PathBegun(NamedTuple):
@@ -104,8 +104,8 @@ def names_in(place: str) -> tuple[str, ...]:
     Names that a path cannot be typed with, such as one with a leading space, are left out.
     """
     with os.scandir(place) as entries:
-        there = sorted((entry.is_dir(), entry.name) for entry in islice(entries, 100 * _MOST) if _is_wanted(entry))
-    return tuple(f"{name}/" if is_folder else name for is_folder, name in there[:_MOST])
+        names = sorted((entry.is_dir(), entry.name) for entry in islice(entries, 100 * _MOST) if _is_wanted(entry))
+    return tuple(f"{name}/" if is_folder else name for is_folder, name in names[:_MOST])
 
 
 def _is_wanted(entry: os.DirEntry[str]) -> bool:
@@ -212,15 +212,15 @@ def offered(text: str, at: int, around: KernelSurroundings) -> tuple[int, Iterab
 
 def _file(text: str, at: int, around: KernelSurroundings) -> tuple[int, list[tuple[str, str]]] | None:
     """Complete the path of `--file`, or `--file` itself; return None in a cell of statements."""
-    given = file_given(text)
-    if given is None or at < given.start:
+    argument = file_given(text)
+    if argument is None or at < argument.start:
         flag = flag_begun(text[:at]) if not text[at:].strip() else ""
         return (at - len(flag), [(f"{FLAG} ", "option")]) if flag else None
-    begun = PathBegun.of(text[given.start : at])
-    closed = "" if text.startswith(begun.quote, at) else begun.quote
-    names = begun.found_in(around.names_in(begun.place))
+    path = PathBegun.of(text[argument.start : at])
+    closed = "" if text.startswith(path.quote, at) else path.quote
+    names = path.found_in(around.names_in(path.place))
     items = [(name, "folder") if name.endswith("/") else (name + closed, "file") for name in names]
-    return at - len(begun.name), items
+    return at - len(path.name), items
 
 
 class KernelSurroundings:
@@ -327,10 +327,10 @@ class KernelSurroundings:
         if session is None:
             return None
         connections = session.connections
-        wanted = name or connections.default
-        if wanted is None:
+        chosen = name or connections.default
+        if chosen is None:
             return next(iter(connections), None)
-        return connections.get(wanted) if wanted in connections else None
+        return connections.get(chosen) if chosen in connections else None
 
     def _buckets(self, connection: Connection) -> Iterable[str]:
         def work() -> tuple[str, ...]:
@@ -344,9 +344,9 @@ class KernelSurroundings:
         """Filter a complete earlier answer for a shorter beginning if there is one, else look it up."""
         state = connection.state_token
         for length in range(len(beginning)):
-            kept = self._soon.kept((state, place, beginning[:length]))
-            if kept is not None and kept.complete:
-                return [name for name in kept.names if name.startswith(beginning)]
+            earlier = self._soon.kept((state, place, beginning[:length]))
+            if earlier is not None and earlier.complete:
+                return [name for name in earlier.names if name.startswith(beginning)]
 
         def work() -> Any:
             from s3conn_magic.connections.probe import below

@@ -117,8 +117,8 @@ def _has_statement(cell: str, lowered: str) -> bool:
 
 
 def _gives_secret(cell: str, lowered: str) -> bool:
-    named = any(name.lower() in lowered for name in SECRET_NAMES)
-    return named and ("s3conn" in lowered or _FAR_SHAPE.search(cell) is not None)
+    has_name = any(name.lower() in lowered for name in SECRET_NAMES)
+    return has_name and ("s3conn" in lowered or _FAR_SHAPE.search(cell) is not None)
 
 
 def _could_hold(cell: str) -> bool:
@@ -200,8 +200,8 @@ class _Cell:
             for redaction in masked
         ]
 
-    def _change_text(self, text: Text, span: Span, instead: str, *, noted: bool) -> None:
-        self.changes += [_Change(*change, noted) for change in text.in_code(self._code, span, instead)]
+    def _change_text(self, text: Text, span: Span, replacement: str, *, noted: bool) -> None:
+        self.changes += [_Change(*change, noted) for change in text.in_code(self._code, span, replacement)]
 
     def _read_line(self, start: int, end: int, texts: list[Text]) -> None:
         call = _CALL.search(self._code, start, end)
@@ -219,19 +219,19 @@ class _Cell:
             self._change_text(text, Span(0, len(text.value)), MASK, noted=False)
         elif self._depth < _MAX_DEPTH and _names_ours(text.value):
             inner = _Cell(text.value, self._depth + 1)
-            for start, end, instead, noted in _without_nested(inner.changes):
-                self._change_text(text, Span(start, end), instead, noted=noted)
+            for start, end, replacement, noted in _without_nested(inner.changes):
+                self._change_text(text, Span(start, end), replacement, noted=noted)
 
     def _read_text(self, text: Text) -> None:
         value = text.value
-        begun = _BEGIN.search(value)
-        if begun is None:
+        start_match = _BEGIN.search(value)
+        if start_match is None:
             return
         if all(piece.whole for piece in text.pieces):
             self._mask(text, _statements(value, template=True))
         else:
             # Not a Python string, or one that never ends: after its apparent end the statement may continue.
-            start = text.place(begun.start())
+            start = text.place(start_match.start())
             if start < self._lost:
                 self._lost = start
                 self._change(start, _statements(self._code[start:]))
@@ -270,5 +270,5 @@ def _holds_secret(statement: str, masked: list[Redaction], *, whole: bool) -> bo
     literals = [redaction for redaction in masked if redaction.literal]
     if len(masked) == 1 and masked[0].span == (0, len(statement)):
         return whole and _ASSIGNED.search(statement) is not None
-    named = any(name in statement.upper() for name in SECRET_NAMES)
-    return bool(literals) and (named or (whole and any(redaction.owner for redaction in literals)))
+    has_name = any(name in statement.upper() for name in SECRET_NAMES)
+    return bool(literals) and (has_name or (whole and any(redaction.owner for redaction in literals)))

@@ -75,12 +75,12 @@ def keep_secrets_out(shell: InteractiveShell) -> None:
     _redact_lines()
 
 
-def _replace(owner: Any, name: str, made: Callable[[Any], Any]) -> None:
-    """Replace a method by `made(method)`; if an earlier load has replaced it, the original is replaced anew."""
-    plain = getattr(getattr(owner, name), _PLAIN, getattr(owner, name))
-    instead = made(plain)
-    setattr(instead, _PLAIN, plain)
-    setattr(owner, name, instead)
+def _replace(owner: Any, name: str, wrap: Callable[[Any], Any]) -> None:
+    """Replace a method by `wrap(method)`; if an earlier load has replaced it, the original is replaced anew."""
+    original = getattr(getattr(owner, name), _PLAIN, getattr(owner, name))
+    wrapper = wrap(original)
+    setattr(wrapper, _PLAIN, original)
+    setattr(owner, name, wrapper)
 
 
 @postponed
@@ -106,8 +106,8 @@ def _redact_info(info: Any) -> bool:
     changed = False
     for name in _CELLS:
         text = getattr(info, name, None)
-        if isinstance(text, str) and (kept := redacted_cell(text)) != text:
-            setattr(info, name, kept)
+        if isinstance(text, str) and (redacted := redacted_cell(text)) != text:
+            setattr(info, name, redacted)
             changed = True
     return changed
 
@@ -143,9 +143,9 @@ def _redacting_cache(cache: Any) -> Any:
 
 def _quote_redacted(name: str, code: str) -> None:
     """Make tracebacks, which read a cell's lines from `linecache`, quote it without secrets."""
-    kept = redacted_cell(code)
-    if kept != code:
-        linecache.cache[name] = (len(kept), None, kept.splitlines(keepends=True), name)
+    redacted = redacted_cell(code)
+    if redacted != code:
+        linecache.cache[name] = (len(redacted), None, redacted.splitlines(keepends=True), name)
 
 
 # IPython would print an exception of these callbacks together with the cell.
@@ -173,21 +173,21 @@ def _redact_syntax_error(error: SyntaxError) -> None:
 
 
 def _dropping_frames(show: Any) -> Any:
-    def showtraceback(exc_tuple: Any = None, *given: Any, **options: Any) -> None:
+    def showtraceback(exc_tuple: Any = None, *args: Any, **options: Any) -> None:
         error = sys.exc_info()[1] if exc_tuple is None else exc_tuple[1]
         if _drop_frames(error) and exc_tuple is not None:
             exc_tuple = (exc_tuple[0], error, exc_tuple[1].__traceback__)
         if isinstance(error, S3ConnError):
-            _show_undisturbed(show, exc_tuple, *given, **options)
+            _show_undisturbed(show, exc_tuple, *args, **options)
         else:
-            show(exc_tuple, *given, **options)
+            show(exc_tuple, *args, **options)
 
     return showtraceback
 
 
 @undisturbed
-def _show_undisturbed(show: Any, *given: Any, **options: Any) -> None:
-    show(*given, **options)
+def _show_undisturbed(show: Any, *args: Any, **options: Any) -> None:
+    show(*args, **options)
 
 
 @undisturbed
@@ -234,8 +234,8 @@ _NO_FRAMES = _frames_are_not_kept()
 
 
 def _redact_stored(shell: InteractiveShell, manager: HistoryManager) -> None:
-    for kept in (manager.input_hist_parsed, manager.input_hist_raw):
-        kept[:] = map(redacted_cell, kept)
+    for cells in (manager.input_hist_parsed, manager.input_hist_raw):
+        cells[:] = map(redacted_cell, cells)
     with manager.db_input_cache_lock:
         manager.db_input_cache[:] = [
             (line, redacted_cell(source), redacted_cell(raw)) for line, source, raw in manager.db_input_cache

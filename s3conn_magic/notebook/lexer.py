@@ -57,8 +57,8 @@ class Piece(NamedTuple):
 def pieces(text: str) -> list[Piece]:
     """Split a cell or file of statements into pieces. Never fails: unknown text becomes a name or an operator."""
     head = _HEAD.match(text)
-    begun = [Piece(kind, part) for kind, part in zip(_HEAD_KINDS, head.groups(), strict=True) if part] if head else []
-    return begun + list(_Scanner().read(text[head.end() if head else 0 :]))
+    leading = [Piece(kind, part) for kind, part in zip(_HEAD_KINDS, head.groups(), strict=True) if part] if head else []
+    return leading + list(_Scanner().read(text[head.end() if head else 0 :]))
 
 
 def words() -> dict[str, list[str]]:

@@ -207,7 +207,7 @@ class Literals:
             self._open.append(_OpenString(match.start(), prefix, quote))
             return self._go_on(match.end())
         start = match.end()
-        end = _BODIES[quote][0].match(self._code, start).end()  # it also matches nothing
+        end = _BODIES[quote][0].match(self._code, start).end()  # type: ignore[union-attr] # it also matches nothing
         whole = self._code.startswith(quote, end)
         after = end + len(quote) if whole else end
         value, offsets = _decoded(self._code, start, end, None if "r" in prefix else _ESCAPE)

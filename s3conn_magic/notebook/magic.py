@@ -93,10 +93,10 @@ class _Configured(Configurable):
         Raises:
             TraitError: a name is unknown, or a setting does not take its value.
         """
-        given = config.get(_SECTION, {})
-        for trait, value in [(self._known(name), value) for name, value in given.items()]:
+        changes = config.get(_SECTION, {})
+        for trait, value in [(self._known(name), value) for name, value in changes.items()]:
             trait.read(value)
-        for name, value in given.items():
+        for name, value in changes.items():
             setattr(self, name, value)
 
     def _known(self, name: str) -> SettingTrait:
@@ -122,13 +122,13 @@ def configured(shell: InteractiveShell) -> SettingValues:
     Those in IPython's configuration files are applied one by one; invalid ones are reported and skipped.
     """
     values = SettingValues()
-    made = UpsqlMagic(values)
+    traits = UpsqlMagic(values)
     # Typed as shells, but it holds everything configurable.
-    there: list[Any] = shell.configurables
-    there[:] = [configurable for configurable in there if type(configurable).__name__ != _SECTION] + [made]
+    entries: list[Any] = shell.configurables
+    entries[:] = [configurable for configurable in entries if type(configurable).__name__ != _SECTION] + [traits]
     for name, value in shell.config.get(_SECTION, {}).items():
         try:
-            made.update_config(type(shell.config)({_SECTION: {name: value}}))
+            traits.update_config(type(shell.config)({_SECTION: {name: value}}))
         except TraitError as error:
             sys.stderr.write(f"{error}\n")
     return values
@@ -277,12 +277,12 @@ def _script(text: str) -> Source | None:
     """Return the file of `--file path`, or None."""
     from s3conn_magic.notebook.candidates import file_given
 
-    given = file_given(text)
-    if given is None:
+    file = file_given(text)
+    if file is None:
         return None
     from s3conn_magic.session.inputs import read_script
 
-    return read_script(given.path)
+    return read_script(file.path)
 
 
 def _display(result: Any) -> None:

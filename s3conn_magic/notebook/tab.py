@@ -56,25 +56,25 @@ def add_inspection(shell: InteractiveShell) -> None:
     if not hasattr(kernel, _METHOD):
         return
     remove_inspection(shell)
-    plain = kernel.do_inspect
+    original = kernel.do_inspect
 
     def do_inspect(code: str, cursor_pos: int, *args: Any, **options: Any) -> Any:
         text = statements_at(code, cursor_pos)
-        return plain(code, cursor_pos, *args, **options) if text is None else _answer(text, cursor_pos)
+        return original(code, cursor_pos, *args, **options) if text is None else _answer(text, cursor_pos)
 
-    setattr(do_inspect, _ORIGINAL, plain)
+    setattr(do_inspect, _ORIGINAL, original)
     setattr(kernel, _METHOD, do_inspect)
 
 
 def remove_inspection(shell: InteractiveShell) -> None:
     """Undo `add_inspection`, unless somebody else has replaced the method since."""
     kernel: Any = getattr(shell, "kernel", None)
-    plain = getattr(getattr(kernel, _METHOD, None), _ORIGINAL, None)
-    if plain is None:
+    original = getattr(getattr(kernel, _METHOD, None), _ORIGINAL, None)
+    if original is None:
         return
     delattr(kernel, _METHOD)
-    if kernel.do_inspect != plain:
-        setattr(kernel, _METHOD, plain)
+    if kernel.do_inspect != original:
+        setattr(kernel, _METHOD, original)
 
 
 @interruptible
@@ -161,13 +161,13 @@ def colour_prompt(shell: InteractiveShell) -> None:
     """Colour what is typed after `%%upsql`; does nothing unless the shell is a terminal's."""
     if not hasattr(shell, _PROMPT_OPTIONS) or _PROMPT_OPTIONS in vars(shell):
         return
-    plain = getattr(shell, _PROMPT_OPTIONS)
+    original = getattr(shell, _PROMPT_OPTIONS)
 
     # IPython makes a new lexer for every prompt, and has no way to register one.
     def options() -> dict[str, Any]:
-        given: dict[str, Any] = plain()
-        getattr(given.get("lexer"), "magic_lexers", {})[_MAGIC] = _Lexer
-        return given
+        prompt_options: dict[str, Any] = original()
+        getattr(prompt_options.get("lexer"), "magic_lexers", {})[_MAGIC] = _Lexer
+        return prompt_options
 
     setattr(shell, _PROMPT_OPTIONS, options)
 

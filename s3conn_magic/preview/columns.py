@@ -87,8 +87,8 @@ def _decoded(value: Any, kind: pa.DataType) -> Any:
 def frame(table: pa.Table) -> pd.DataFrame:
     """Return a frame with Arrow types; columns with values that Python or pandas cannot hold become text."""
     columns = [_series(column) for column in table.columns]
-    made = pd.concat(columns, axis=1) if columns else pd.DataFrame(index=range(len(table)))
-    return made.set_axis(table.column_names, axis=1)
+    rows = pd.concat(columns, axis=1) if columns else pd.DataFrame(index=range(len(table)))
+    return rows.set_axis(table.column_names, axis=1)
 
 
 def _series(column: pa.ChunkedArray) -> pd.Series[Any]:
@@ -123,8 +123,8 @@ def texts(column: pa.ChunkedArray) -> pa.ChunkedArray:
     try:
         return pa.chunked_array([pa.array([_text(value) for value in column], pa.string())])
     except _UNFIT:  # PyArrow has no scalars of some types, such as month intervals
-        gone = pc.is_null(column).to_pylist()
-        return pa.chunked_array([pa.array([None if each else "?" for each in gone], pa.string())])
+        missing = pc.is_null(column).to_pylist()
+        return pa.chunked_array([pa.array([None if each else "?" for each in missing], pa.string())])
 
 
 def _text(value: pa.Scalar) -> str | None:

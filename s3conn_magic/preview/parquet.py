@@ -279,17 +279,17 @@ def _first_rows(reader: RangeReader, file: Any, groups: _Groups, seen: Preview, 
         groups = dict([*groups.items()][:1])
     columns, too_large = _columns(reader, file, groups, wanted, rows)
     lines = max(map(len, columns.values()), default=0)
-    kept = {at: column for at, column in columns.items() if len(column) == lines}
+    readable = {at: column for at, column in columns.items() if len(column) == lines}
     names = file.schema_arrow.names
-    damaged = wanted.keys() - kept.keys() - too_large
-    schema = pa.schema([file.schema_arrow.field(at) for at in kept])
-    table, replaced = with_valid_texts(pa.Table.from_arrays([*kept.values()], schema=schema))
+    damaged = wanted.keys() - readable.keys() - too_large
+    schema = pa.schema([file.schema_arrow.field(at) for at in readable])
+    table, replaced = with_valid_texts(pa.Table.from_arrays([*readable.values()], schema=schema))
     hollow = {at for at, leaf in enumerate(leaves) if not leaf}
     left_out = _left_out(names, encrypted, too_large, damaged, hollow)
     return replace(
         seen,
-        frame=frame(table) if kept else None,
-        truncated=len(kept) < len(names) or lines < file.metadata.num_rows,
+        frame=frame(table) if readable else None,
+        truncated=len(readable) < len(names) or lines < file.metadata.num_rows,
         notes=(*seen.notes, *left_out, *replacements(replaced)),
     )
 
@@ -312,8 +312,8 @@ def _left_out(
 
 
 def _columns_text(names: Sequence[str], places: set[int]) -> str:
-    few = ", ".join(names[at] for at in sorted(places)[:5]) + (", …" if len(places) > 5 else "")  # noqa: PLR2004
-    return f"the column {few} is" if len(places) == 1 else f"{len(places):,} columns ({few}) are"
+    listed = ", ".join(names[at] for at in sorted(places)[:5]) + (", …" if len(places) > 5 else "")  # noqa: PLR2004
+    return f"the column {listed} is" if len(places) == 1 else f"{len(places):,} columns ({listed}) are"
 
 
 def _leaf_counts(schema: pa.Schema) -> list[int]:
@@ -370,21 +370,21 @@ def _columns(
 def _fetch_first_pages(reader: RangeReader, columns: dict[int, list[_Extent]], rows: int) -> list[int]:
     """Fetch the first pages of fields: their beginnings, then the rest of the pages. Return the indexes that fit."""
     heads = {at: [(start, min(stop, start + BLOCK)) for start, stop in chunks] for at, chunks in columns.items()}
-    begun = _fetch_within_limit(reader, heads)
-    extents = {at: _extents(reader, columns[at], rows) for at in begun}
+    started = _fetch_within_limit(reader, heads)
+    extents = {at: _extents(reader, columns[at], rows) for at in started}
     return _fetch_within_limit(reader, {at: ranges for at, ranges in extents.items() if ranges is not None})
 
 
 def _fetch_within_limit(reader: RangeReader, wanted: dict[int, list[_Extent]]) -> list[int]:
     """Fetch, in one batch, the ranges of each field in order that fits within the limit. Return their indexes."""
-    taken: list[int] = []
+    fitting: list[int] = []
     blocks: set[int] = set()
     for at, ranges in wanted.items():
         with_it = blocks | reader.missing(ranges)
         if reader.received + len(with_it) * BLOCK <= reader.limit:
-            taken, blocks = [*taken, at], with_it
-    reader.prefetch(extent for at in taken for extent in wanted[at])
-    return taken
+            fitting, blocks = [*fitting, at], with_it
+    reader.prefetch(extent for at in fitting for extent in wanted[at])
+    return fitting
 
 
 def _extents(reader: RangeReader, chunks: Iterable[_Extent], rows: int) -> list[_Extent] | None:
@@ -419,11 +419,11 @@ def _read(reader: RangeReader, file: Any, groups: _Groups, leaves: Iterable[int]
 
 def _batches(file: Any, groups: _Groups, leaves: Iterable[int], rows: int) -> Iterator[pa.RecordBatch]:
     """Yield batches until there are enough rows, so that no later page is read."""
-    there = 0
+    count = 0
     # By index: names may repeat and contain dots, so a name could select other columns, too.
     places = [*leaves]
     for batch in file.reader.iter_batches(rows, row_groups=[*groups], column_indices=places, use_threads=False):
         yield batch
-        there += len(batch)
-        if there >= rows:
+        count += len(batch)
+        if count >= rows:
             return

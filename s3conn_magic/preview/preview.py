@@ -145,13 +145,13 @@ class Picture(NamedTuple):
 
 def picture_of(data: bytes) -> Picture | None:
     """Return the image that a file's first bytes announce, if browsers can show it."""
-    seen = by_content(data)
-    if seen is None or seen.name not in _SIZES:
+    known = by_content(data)
+    if known is None or known.name not in _SIZES:
         return None
-    size = _size(_SIZES[seen.name], data)
-    if size is None and seen.name in _CONFIRMED_BY_SIZE:
+    size = _size(_SIZES[known.name], data)
+    if size is None and known.name in _CONFIRMED_BY_SIZE:
         return None
-    return Picture(seen.name, _MEDIA.get(seen.name, f"image/{seen.name.lower()}"), size)
+    return Picture(known.name, _MEDIA.get(known.name, f"image/{known.name.lower()}"), size)
 
 
 def _size(read: Callable[[bytes], Size | None], data: bytes) -> Size | None:
@@ -272,12 +272,12 @@ class Read:
         """Return the preview with what was read."""
         records, decoded, whole = self.table, self.decoded, self.start.whole
         notes = (*seen.notes, *decoded.notes, *(records.notes if records else ()))
-        named = replace(seen, encoding=decoded.encoding, notes=notes)
+        base = replace(seen, encoding=decoded.encoding, notes=notes)
         if records is None or records.table is None:
             form = records.format if records else text_format(decoded.text)
             layout = laid_out(decoded.text[:LAYOUT_AT_MOST]) if records else None
             cut = not whole or bool(layout and len(decoded.text) > LAYOUT_AT_MOST)
-            seen = replace(named, kind="text", format=form, text=decoded.text, layout=layout, truncated=cut)
+            seen = replace(base, kind="text", format=form, text=decoded.text, layout=layout, truncated=cut)
             # An SVG with its own entities may grow without end when drawn.
             is_drawn = form == "SVG" and whole and not _ENTITIES.search(decoded.text)
             return replace(seen, image=decoded.text.encode(), mime="image/svg+xml") if is_drawn else seen
@@ -285,7 +285,7 @@ class Read:
         complete = len(records.table) == total
         share = None if complete or records.broken else self.start.share
         return replace(
-            named,
+            base,
             kind="table",
             format=records.format,
             frame=frame(records.table),
@@ -308,8 +308,8 @@ def read_text(key: str, start: _Beginning, *, rows: int) -> Read | None:
     if decoded is None or not start.data:
         return None
     records = read_table(key, decoded.text, whole=start.whole, rows=rows)
-    there = decoded.text.count("\n") if records is None else records.count
-    return Read(decoded, start, start.whole or there >= rows, records)
+    available = decoded.text.count("\n") if records is None else records.count
+    return Read(decoded, start, start.whole or available >= rows, records)
 
 
 CONTAINER_AT_MOST = 64_000_000
@@ -350,13 +350,13 @@ def read_packed_rows(reader: RangeReader, seen: Preview, known: Format, rows: in
         return seen
     reader.limit = reader.received + CONTAINER_AT_MOST
     reader.seek(0)
-    taken: list[pa.RecordBatch] = []
+    collected: list[pa.RecordBatch] = []
     notes, whole = tuple[str, ...](), False
     try:
         batches = record_batches(known.type, reader, seen.compression)
         for batch in batches:
-            taken.append(batch)
-            if sum(map(len, taken)) > rows:
+            collected.append(batch)
+            if sum(map(len, collected)) > rows:
                 break
         else:
             whole = True
@@ -364,19 +364,19 @@ def read_packed_rows(reader: RangeReader, seen: Preview, known: Format, rows: in
         notes = (f"what follows is not shown: it takes more than {size_text(CONTAINER_AT_MOST)}",)
     except QueryError as error:
         notes = (f"its rows are not shown: {error.message}",)
-    if not taken and not whole:
+    if not collected and not whole:
         return replace(seen, notes=(*seen.notes, *notes))
-    table = pa.Table.from_batches(taken, batches.schema)
+    table = pa.Table.from_batches(collected, batches.schema)
     count = len(table) if whole else None
     return _with_rows(seen, Contents(known.name, table.slice(0, rows), table.schema, count, notes=notes))
 
 
 def _with_rows(seen: Preview, contents: Contents) -> Preview:
     shown = contents.table.num_columns
-    few, many = contents.table.select(range(min(shown, COLUMNS_AT_MOST))), len(contents.schema)
+    few, total = contents.table.select(range(min(shown, COLUMNS_AT_MOST))), len(contents.schema)
     table, replaced = with_valid_texts(few)
-    left = (f"the first {few.num_columns:,} of {many:,} columns are shown",) if few.num_columns < many else ()
-    whole = contents.total is not None and len(table) >= contents.total and not left
+    note = (f"the first {few.num_columns:,} of {total:,} columns are shown",) if few.num_columns < total else ()
+    whole = contents.total is not None and len(table) >= contents.total and not note
     return replace(
         seen,
         kind="table",
@@ -387,7 +387,7 @@ def _with_rows(seen: Preview, contents: Contents) -> Preview:
         about_rows=contents.about if contents.total is None else None,
         truncated=not whole,
         hex_dump=None,
-        notes=(*seen.notes, *contents.notes, *left, *replacements(replaced)),
+        notes=(*seen.notes, *contents.notes, *note, *replacements(replaced)),
     )
 
 
@@ -419,28 +419,28 @@ def preview(
     Raises:
         S3ConnError: there is no such object, it may not be read, it changed meanwhile, or the server cannot be reached.
     """
-    known = description or head(connection, location, version_id=version_id)
-    asked = 0 if description else 1
-    if known.archived:
-        return _archived(known, asked)
-    if known.size == 0:
-        return Preview("empty", known, format="empty", requests=asked)
+    described = description or head(connection, location, version_id=version_id)
+    requests = 0 if description else 1
+    if described.archived:
+        return _archived(described, requests)
+    if described.size == 0:
+        return Preview("empty", described, format="empty", requests=requests)
     # Reading the current version by its id would need another permission.
-    read = known if version_id else replace(known, version_id=None)
+    read = described if version_id else replace(described, version_id=None)
     reader = RangeReader(connection, location, read, limit=IMAGE_AT_MOST + 2 * TEXT_AT_MOST)
-    blank = Preview("binary", known, notes=_row_limit_note(rows))
+    blank = Preview("binary", described, notes=_row_limit_note(rows))
     try:
-        seen = _read(reader, blank, location.key, min(rows, ROWS_AT_MOST))
+        result = _read(reader, blank, location.key, min(rows, ROWS_AT_MOST))
     except S3ConnError:
         raise
     except Exception as error:  # noqa: BLE001 - libraries raise anything over damaged bytes
         if reader.failure or _is_ours(error):
             raise (reader.failure or error) from None
         known_by = _bytes(blank, reader.part(0, min(BLOCK, _HEX_BYTES)), reader.size)
-        seen = replace(known_by, notes=(*blank.notes, "it is damaged, or written in a way that cannot be read here"))
+        result = replace(known_by, notes=(*blank.notes, "it is damaged, or written in a way that cannot be read here"))
     finally:
         reader.end()
-    return replace(seen, bytes_read=reader.received, requests=reader.requests + asked)
+    return replace(result, bytes_read=reader.received, requests=reader.requests + requests)
 
 
 def _is_ours(error: Exception) -> bool:
@@ -453,10 +453,10 @@ def _is_ours(error: Exception) -> bool:
     return where.startswith("s3conn_magic.") and not isinstance(error, foreign)
 
 
-def _archived(known: Description, asked: int) -> Preview:
+def _archived(known: Description, requests: int) -> Preview:
     where = known.archive_status or known.storage_class
     state = f"its restore is {known.restore}" if known.restore else "it must be restored before it can be read"
-    return Preview("archived", known, format="archived", requests=asked, notes=(f"it is in {where}: {state}",))
+    return Preview("archived", known, format="archived", requests=requests, notes=(f"it is in {where}: {state}",))
 
 
 def _row_limit_note(rows: int) -> tuple[str, ...]:
@@ -487,16 +487,16 @@ def _image(reader: RangeReader, blank: Preview, first: bytes) -> Preview | None:
     if picture is None:
         return None
     width, height = picture.size or (None, None)
-    seen = replace(blank, kind="image", format=picture.format, mime=picture.mime, width=width, height=height)
+    result = replace(blank, kind="image", format=picture.format, mime=picture.mime, width=width, height=height)
     if reader.size > IMAGE_AT_MOST or (width or 0) * (height or 0) > PIXELS_AT_MOST:
-        return replace(seen, truncated=True, notes=(*seen.notes, "the picture is too large to be shown"))
-    return replace(seen, image=reader.part(0, reader.size))
+        return replace(result, truncated=True, notes=(*result.notes, "the picture is too large to be shown"))
+    return replace(result, image=reader.part(0, reader.size))
 
 
 def _recognised(reader: RangeReader, blank: Preview, first: bytes, rows: int) -> Preview | None:
     """Return the rows of a recognised format, or its bytes if it has none."""
-    seen = by_content(first)
-    name = "Arrow stream" if is_arrow_stream(first) else seen.name if seen else None
+    known = by_content(first)
+    name = "Arrow stream" if is_arrow_stream(first) else known.name if known else None
     if name is None or name == "Parquet":  # Parquet is recognised by its end
         return None
     return read_rows(reader, replace(_bytes(blank, first, reader.size), format=name), name, rows)
@@ -514,8 +514,8 @@ def _not_text(seen: Preview, start: _Beginning, name: str, raw: bytes) -> Previe
         return replace(_bytes(seen, raw, seen.description.size), format=start.compression or name)
     inner = compression_of(start.data) if start.compression else None
     notes = (*seen.notes, f"it is packed twice: what is in it is packed by {inner}") if inner else seen.notes
-    shown = _bytes(seen, start.data, len(start.data) + (not start.whole))
-    return replace(shown, format=inner or name, notes=notes)
+    inner_bytes = _bytes(seen, start.data, len(start.data) + (not start.whole))
+    return replace(inner_bytes, format=inner or name, notes=notes)
 
 
 def _text(reader: RangeReader, blank: Preview, key: str, rows: int) -> Preview:
@@ -526,11 +526,11 @@ def _text(reader: RangeReader, blank: Preview, key: str, rows: int) -> Preview:
         notes = (f"the {start.compression} data are damaged or cut",) if start.damaged else ()
         seen = replace(blank, compression=start.compression, notes=(*blank.notes, *notes))
         last = count >= min(reader.size, most) or len(start.data) >= most
-        known = by_content(start.data) if start.compression else None
-        read = None if known else read_text(key, start, rows=rows)
+        inner = by_content(start.data) if start.compression else None
+        read = None if inner else read_text(key, start, rows=rows)
         if read and (last or read.enough):
             return read.onto(seen)
         if read is None and (last or start.data):
-            bytes_ = _not_text(seen, start, known.name if known else "binary", reader.part(0, BLOCK))
-            return read_packed_rows(reader, bytes_, known, rows) if known and start.compression else bytes_
+            bytes_ = _not_text(seen, start, inner.name if inner else "binary", reader.part(0, BLOCK))
+            return read_packed_rows(reader, bytes_, inner, rows) if inner and start.compression else bytes_
     raise AssertionError  # the last round always returns

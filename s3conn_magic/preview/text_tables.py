@@ -77,20 +77,20 @@ def read_table(key: str, text: str, *, whole: bool, rows: int, alone: bool = Fal
 
 def _delimited(text: str, detected: Detected, *, whole: bool, rows: int) -> TextTable | None:
     settings, names = detected.settings, [*detected.names]
-    plain = without_lines(text, settings.get("SKIP_LINES", 0), settings.get("COMMENT_PREFIX", ""))
+    body = without_lines(text, settings.get("SKIP_LINES", 0), settings.get("COMMENT_PREFIX", ""))
     nulls = {*nulls_of(settings)}
     # A null text within quotes is a value, except in logs.
-    marked = () if detected.log or MARK_OF_QUOTED in plain else nulls
-    every = records(plain, settings["DELIMITER"], whole=whole, most=None, marked=marked)[int(settings["HEADER"]) :]
+    marked = () if detected.log or MARK_OF_QUOTED in body else nulls
+    every = records(body, settings["DELIMITER"], whole=whole, most=None, marked=marked)[int(settings["HEADER"]) :]
     # As in DuckDB, a trailing delimiter does not start another field.
-    shown = [record[:-1] if record[len(names) :] == [""] else record for record in every[:rows]]
-    width = max(map(len, [names, *shown]))
+    first_records = [record[:-1] if record[len(names) :] == [""] else record for record in every[:rows]]
+    width = max(map(len, [names, *first_records]))
     if not 0 < width <= COLUMNS_AT_MOST:
         return None
-    is_open = bool(shown) and "\n" in shown[-1][-1] and not plain.rstrip().endswith('"')
-    odd = sum(len(record) != len(names) for record in shown)
+    is_open = bool(first_records) and "\n" in first_records[-1][-1] and not body.rstrip().endswith('"')
+    odd = sum(len(record) != len(names) for record in first_records)
     notes: tuple[str, ...] = (f"read {detected.said.partition(';')[0]}",) if detected.said else ()
-    notes += (f"{odd:,} of {len(shown):,} rows have not {len(names)} fields",) if odd else ()
+    notes += (f"{odd:,} of {len(first_records):,} rows have not {len(names)} fields",) if odd else ()
     notes += ("the quote in the last record does not end",) if is_open and whole else ()
     names = unique_names([*names, *[""] * (width - len(names))])
     columns = [pa.array([_field(record, at, nulls) for record in every], pa.string()) for at in range(width)]
@@ -112,8 +112,8 @@ def _format_name(detected: Detected) -> str:
 def _by_pattern(text: str, detected: Detected, *, whole: bool, rows: int) -> TextTable:
     lines = text if whole else text[: text.rfind("\n") + 1]
     skipped = Skipped()
-    plain = detected._replace(encoding="utf-8")
-    every = batches(plain, io.BytesIO(lines.encode("utf-8", "replace")), skipped).read_all()
+    as_utf8 = detected._replace(encoding="utf-8")
+    every = batches(as_utf8, io.BytesIO(lines.encode("utf-8", "replace")), skipped).read_all()
     notes = (f"read {detected.said}", *filter(None, [skipped.note()]))
     return TextTable(every.slice(0, rows), detected.log, len(every), notes)
 
@@ -142,14 +142,14 @@ def _json(text: str, detected: Detected, *, whole: bool, rows: int, alone: bool)
         return TextTable(None, "JSON", notes=notes) if ended or not whole or in_array else None
     form = detected.log or ("CloudTrail log" if trail else "JSON" if in_array else "JSON lines")
     broken = len(objects) < len(values) or (not ended and (whole or "\n{" in text[at:]))
-    said = "is not a JSON object, or has a name twice" if len(objects) < len(values) else "is cut off, or is not JSON"
+    why = "is not a JSON object, or has a name twice" if len(objects) < len(values) else "is cut off, or is not JSON"
     notes = ()
     if broken:
-        notes = (f"record {len(objects) + 1:,} {said}: neither it nor the rest is read",)
-    made, kinds = _typed(JsonRows(_RECORDS), texts.slice(0, len(objects)), rows)
+        notes = (f"record {len(objects) + 1:,} {why}: neither it nor the rest is read",)
+    table, kinds = _typed(JsonRows(_RECORDS), texts.slice(0, len(objects)), rows)
     mixed = [name for name, kind in kinds.items() if kind == "JSON"]
     notes += (f"values of several types are their JSON text: {', '.join(mixed[:5])}",) if mixed else ()
-    return TextTable(made, form, len(objects), notes, broken=broken)
+    return TextTable(table, form, len(objects), notes, broken=broken)
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,12 +216,12 @@ def _json_columns(known: JsonTypes, types: Mapping[str, str]) -> Iterator[str]:
     for at, (field, name) in enumerate(known.columns.items(), 1):
         value, kind, shape = f"{values}[{at}]", types[name], known.shape[field]
         if kind == "JSON":
-            made = f"nullif({unsigned(f'{value}::VARCHAR')}, 'null')"
+            converted = f"nullif({unsigned(f'{value}::VARCHAR')}, 'null')"
         elif isinstance(shape, (dict, list)):
-            made = f"json_transform({plain(value)}, {literal(json.dumps(transformed(shape)))})::{kind}"
+            converted = f"json_transform({plain(value)}, {literal(json.dumps(transformed(shape)))})::{kind}"
         else:
-            made = cast(number_text(f"({value} ->> '$')"), kind).value
-        yield f"{made} AS {identifier(name)}"
+            converted = cast(number_text(f"({value} ->> '$')"), kind).value
+        yield f"{converted} AS {identifier(name)}"
 
 
 def _valid_count(texts: pa.Table) -> int:

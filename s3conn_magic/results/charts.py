@@ -69,8 +69,8 @@ def chart_data(frame: pd.DataFrame, *, by: AnalyzeBy, title: str) -> dict[str, A
 
 def _group(name: str, objects: int, size: int, newest: Any, oldest: Any, *, by: AnalyzeBy) -> dict[str, Any]:
     counts = {"name": name, "objects": objects, "bytes": size, "newest": _time(newest), "oldest": _time(oldest)}
-    shown = shown_group(name, by)
-    return counts if shown == name else {**counts, "shown": shown}
+    label = shown_group(name, by)
+    return counts if label == name else {**counts, "shown": label}
 
 
 def _time(moment: pd.Timestamp) -> str:

@@ -164,8 +164,8 @@ def description_frame(columns: Sequence[tuple[str, str]], first: pa.Table, datas
     rows = []
     for at, (name, kind) in enumerate(columns):
         column = first.column(at)
-        plain = len(first) and not pa.types.is_nested(column.type)
-        value = texts(column)[0].as_py() if plain else str(column[0]) if len(first) and column[0].is_valid else None
+        is_scalar = len(first) and not pa.types.is_nested(column.type)
+        value = texts(column)[0].as_py() if is_scalar else str(column[0]) if len(first) and column[0].is_valid else None
         appears = None if dataset is None else f"from {where} on" if name in since else "in all that were looked at"
         nullable = dataset is None or name not in dataset.required
         rows.append((name, kind, nullable, name in hive, value, appears))
@@ -266,8 +266,8 @@ def errors_frame(job: Job) -> S3Frame:
 def outcome_message(job: Job, outcome: Outcome, *, created: bool) -> Message:
     """Return what a run did, in a few sentences."""
     head = f"The job {job.name} was created. " if created else ""
-    said = {"COPY": _loaded, "INSERT": _written}.get(job.plan.kind, _changed)
-    lines = [head + said(job, outcome)]
+    describe = {"COPY": _loaded, "INSERT": _written}.get(job.plan.kind, _changed)
+    lines = [head + describe(job, outcome)]
     lines += [
         f"The expectation {name} was violated by {counted(rows, 'row')}." for name, rows in outcome.violations.items()
     ]

@@ -115,11 +115,11 @@ def _bucket_rows(connection: Connection, plan: ListObjects, limit: int | None) -
     names = [bucket.name for bucket in all_buckets(connection)]
     if plan.matching is not None:
         names = [*compress(names, Glob.compile(plan.matching).wants(names))]
-    shown = names if limit is None else names[:limit]
+    listed = names if limit is None else names[:limit]
     columns = listing_columns(versions=plan.versions)
     blank = dict.fromkeys((column.name for column in columns), None)
-    rows = [tuple({**blank, "bucket": name, "key": "", "is_prefix": True}.values()) for name in shown]
-    return frame_of(columns, rows), len(shown) < len(names)
+    rows = [tuple({**blank, "bucket": name, "key": "", "is_prefix": True}.values()) for name in listed]
+    return frame_of(columns, rows), len(listed) < len(names)
 
 
 def _without_nested(places: Sequence[Location]) -> list[Location]:
@@ -420,7 +420,7 @@ def described(connection: Connection, place: Location, named: Callable[[Location
         counting = _MatchingLayout(layout, Glob.compile(place.key[len(folder) :]), folder)
     with Scan(connection.target(place.bucket), folder, counting, connections=most) as scan:
         scan.total()
-    write = lambda key: named(Location(place.bucket, key))  # noqa: E731 - as of `datasets_of`
+    write = lambda key: named(Location(place.bucket, key))  # noqa: E731 - as in `datasets_of`
     datasets = find(layout, Sampler(connection, place.bucket), LOOKS, write).datasets
     exact = [each for each in datasets if each.location == Location(place.bucket, escaped(place.key)).uri]
     holds = [each for each in exact or datasets if each.columns is not None]
@@ -432,8 +432,8 @@ def described(connection: Connection, place: Location, named: Callable[[Location
     where = visible(place.uri)
     if not holds:
         raise QueryError(f"there is no table at {where}", hint="DISCOVER shows the datasets, PREVIEW one object.")
-    some = [visible(each.location) for each in holds[:3]]
-    raise QueryError(f"{where} holds {counted(len(holds), 'dataset')}", hint=f"Name one of them, such as {some[0]}.")
+    uris = [visible(each.location) for each in holds[:3]]
+    raise QueryError(f"{where} holds {counted(len(holds), 'dataset')}", hint=f"Name one of them, such as {uris[0]}.")
 
 
 def comparison(sides: Sequence[tuple[Connection, Compared]], by: str, options: ListOptions) -> tuple[S3Frame, str]:
@@ -500,7 +500,7 @@ def tables_of_datasets(datasets: Sequence[Dataset], using: str) -> str:
     """
     from s3conn_magic.language.words import identifier
 
-    names, made = set[str](), list[str]()
+    names, statements = set[str](), list[str]()
     through = f" USING {identifier(using)}" if using else ""
     for dataset in datasets:
         if dataset.columns is None:
@@ -512,8 +512,8 @@ def tables_of_datasets(datasets: Sequence[Dataset], using: str) -> str:
             name = f"{first}_{count}"
         names.add(name)
         note = f"  -- {dataset.reason}" if dataset.drift else ""
-        made.append(f"CREATE TABLE {name} LOCATION {literal(dataset.location)}{through};{note}")
-    return "\n".join(made) or "No dataset that was found has columns."
+        statements.append(f"CREATE TABLE {name} LOCATION {literal(dataset.location)}{through};{note}")
+    return "\n".join(statements) or "No dataset that was found has columns."
 
 
 def _table_name(dataset: Dataset) -> str:
@@ -571,8 +571,8 @@ def table_notes(connection: Connection, location: Location | None, frame: S3Fram
         if frame is None:
             roots = around(connection, location.bucket, [location.key])[:1]
         else:
-            own = frame["key"].isin([location.key + folder for folder in OWN_FOLDER.values()]).any()
-            here = at(connection, location) if own else None
+            is_table = frame["key"].isin([location.key + folder for folder in OWN_FOLDER.values()]).any()
+            here = at(connection, location) if is_table else None
             roots = [here] if here else list(among_column(location.bucket, pa.array(frame["key"])).values())
         badges = [f"{visible(root.location.uri)} is {badge(connection, root)}." for root in roots[:_BADGES_AT_MOST]]
         more = f"{counted(len(roots) - _BADGES_AT_MOST, 'more table')} of such formats."

@@ -61,15 +61,15 @@ def open_preview(connection: Connection, location: Location, rows: int, version:
     if is_folder and (table := _table_preview(connection, location, rows)):
         return table
     try:
-        seen = preview(connection, location, rows=rows)
+        beginning = preview(connection, location, rows=rows)
     except ObjectNotFoundError:
         if not is_folder and (table := _table_preview(connection, location, rows)):
             return table
         raise
-    if seen.format in _OF_TABLES and (root := _enclosing_table(connection, location)):
+    if beginning.format in _OF_TABLES and (root := _enclosing_table(connection, location)):
         note = f"a file of {root.text}: some of its rows may be deleted; PREVIEW of the folder shows the current ones"
-        seen = replace(seen, notes=(*seen.notes, note))
-    return ObjectPreview(connection, location, seen, rows)
+        beginning = replace(beginning, notes=(*beginning.notes, note))
+    return ObjectPreview(connection, location, beginning, rows)
 
 
 def _version_preview(connection: Connection, location: Location, rows: int, version: str) -> ObjectPreview:
@@ -78,8 +78,8 @@ def _version_preview(connection: Connection, location: Location, rows: int, vers
 
     if version:
         return ObjectPreview(connection, location, look(location, version), rows, of_version=True)
-    wanted, seen = with_version(location, look)
-    return ObjectPreview(connection, wanted.location, seen, rows, of_version=bool(wanted.version))
+    wanted, beginning = with_version(location, look)
+    return ObjectPreview(connection, wanted.location, beginning, rows, of_version=bool(wanted.version))
 
 
 def _enclosing_table(connection: Connection, location: Location) -> LakeRoot | None:
@@ -100,10 +100,10 @@ def _table_preview(connection: Connection, location: Location, rows: int) -> Tab
         shown = snapshot.schema.names[:COLUMNS_AT_MOST]
         table = LakeRows(snapshot).scanner(shown).head(min(rows, ROWS_AT_MOST) + 1)
     few, replaced = with_valid_texts(table.slice(0, min(rows, ROWS_AT_MOST)))
-    many = len(snapshot.schema)
-    left = (f"the first {len(shown):,} of {many:,} columns are shown",) if len(shown) < many else ()
+    total = len(snapshot.schema)
+    note = (f"the first {len(shown):,} of {total:,} columns are shown",) if len(shown) < total else ()
     where = reach.root.location
-    seen = Preview(
+    beginning = Preview(
         "table",
         Description(where.uri, where.arn, sum(file.size for file in snapshot.files), storage_class=""),
         format=snapshot.badge,
@@ -112,9 +112,9 @@ def _table_preview(connection: Connection, location: Location, rows: int) -> Tab
         truncated=len(few) < len(table),
         bytes_read=scope.bytes,
         requests=scope.requests,
-        notes=(*snapshot.notes, *left, *replacements(replaced)),
+        notes=(*snapshot.notes, *note, *replacements(replaced)),
     )
-    return TablePreview(connection, where, seen, rows)
+    return TablePreview(connection, where, beginning, rows)
 
 
 class ObjectPreview:
@@ -277,8 +277,8 @@ def shown_frame(frame: pd.DataFrame) -> S3Frame:
     """Return a frame with short visible texts of the cells, and of many columns only the first."""
     few = frame.iloc[:, :_SHOWN_COLUMNS]
     columns = [_shown_column(few.iloc[:, at]) for at in range(few.shape[1])]
-    made = pd.DataFrame(dict(enumerate(columns)), index=few.index, dtype=object)
-    shown = S3Frame(made.set_axis([visible(str(name))[:_CELL] for name in few.columns], axis=1))
+    texts = pd.DataFrame(dict(enumerate(columns)), index=few.index, dtype=object)
+    shown = S3Frame(texts.set_axis([visible(str(name))[:_CELL] for name in few.columns], axis=1))
     shown.attrs[NUMBERS] = tuple(at for at, kind in enumerate(few.dtypes) if _is_number(kind))
     return shown
 

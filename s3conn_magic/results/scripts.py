@@ -42,12 +42,12 @@ def _append(file: Path, parts: dict[Path, str], above: tuple[Path, ...]) -> None
         _append(source, parts, (*above, file))
         if missing := set(names.split(", ")) - set(_EXPORT.findall(source.read_text(encoding="utf-8"))):
             raise ValueError(f"{name} exports no {', '.join(sorted(missing))} on its own line")
-    taken = {each: f"_{at}" for at, each in enumerate(parts)}
-    body = _IMPORT.sub(lambda match: f"const {{ {match[1]} }} = {taken[(file.parent / match[2]).resolve()]};", text)
+    variables = {each: f"_{at}" for at, each in enumerate(parts)}
+    body = _IMPORT.sub(lambda match: f"const {{ {match[1]} }} = {variables[(file.parent / match[2]).resolve()]};", text)
     if above:
         body = _as_function(body, f"_{len(parts)}")
-    if left := re.search(r"^(?:import|export)\b.*" if above else r"^import\b.*", body, re.MULTILINE):
-        raise ValueError(f"{file.name} has what cannot be joined: {left[0]}")
+    if leftover := re.search(r"^(?:import|export)\b.*" if above else r"^import\b.*", body, re.MULTILINE):
+        raise ValueError(f"{file.name} has what cannot be joined: {leftover[0]}")
     parts[file] = body
 
 

@@ -116,12 +116,12 @@ def _require_extra() -> None:
 
 def _spawn(log: IO[bytes]) -> subprocess.Popen[bytes]:
     """Start the process in a thread, so that an interrupt cannot orphan it."""
-    begun: SimpleQueue[subprocess.Popen[bytes] | OSError] = SimpleQueue()
-    threading.Thread(target=lambda: begun.put(_try_to_start(log)), daemon=True).start()
+    started: SimpleQueue[subprocess.Popen[bytes] | OSError] = SimpleQueue()
+    threading.Thread(target=lambda: started.put(_try_to_start(log)), daemon=True).start()
     try:
-        child = begun.get()
+        child = started.get()
     except BaseException:
-        child = begun.get()
+        child = started.get()
         if not isinstance(child, OSError):
             _end(child, patience=0)
         raise
@@ -163,12 +163,12 @@ def _environment() -> dict[str, str]:
 
 
 def _await_endpoint(child: subprocess.Popen[bytes], log: IO[bytes]) -> str:
-    said: SimpleQueue[bytes] = SimpleQueue()
+    lines: SimpleQueue[bytes] = SimpleQueue()
     assert child.stdout is not None  # noqa: S101 - asked for above
     read = child.stdout.readline
-    threading.Thread(target=lambda: said.put(read()), daemon=True).start()
+    threading.Thread(target=lambda: lines.put(read()), daemon=True).start()
     with contextlib.suppress(Empty):
-        if endpoint := said.get(timeout=_START_SECONDS).decode().strip():
+        if endpoint := lines.get(timeout=_START_SECONDS).decode().strip():
             return endpoint
     raise EndpointError("the sandbox's server did not start", hint=_AGAIN, notes=_last_words(log))
 

@@ -109,23 +109,23 @@ def _credentials(keys: Keys) -> Credentials:
 
 def _presigned_by(environ: WSGIEnvironment) -> Keys | None:
     """Return the keys that signed a valid presigned URL, or None if no user's did."""
-    said = {name: values[0] for name, values in parse_qs(environ["QUERY_STRING"]).items()}
-    signer, _, scope = said.get("X-Amz-Credential", "").partition("/")
+    parameters = {name: values[0] for name, values in parse_qs(environ["QUERY_STRING"]).items()}
+    signer, _, scope = parameters.get("X-Amz-Credential", "").partition("/")
     keys = next((pair for pair in (ADMIN, RESTRICTED) if pair.access_key_id == signer), None)
-    if keys is None or scope.count("/") != _SCOPE_SLASHES or "X-Amz-Date" not in said:
+    if keys is None or scope.count("/") != _SCOPE_SLASHES or "X-Amz-Date" not in parameters:
         return None
     url = f"http://{environ['HTTP_HOST']}{environ['RAW_URI']}"
     request = AWSRequest(environ["REQUEST_METHOD"], re.sub(r"&?X-Amz-Signature=[^&]*", "", url))
-    request.context["timestamp"] = said["X-Amz-Date"]
+    request.context["timestamp"] = parameters["X-Amz-Date"]
     auth = S3SigV4QueryAuth(_credentials(keys), "s3", scope.split("/")[1])
     signature = auth.signature(auth.string_to_sign(request, auth.canonical_request(request)), request)
-    holds = hmac.compare_digest(signature, said.get("X-Amz-Signature", "")) and not _has_expired(said)
+    holds = hmac.compare_digest(signature, parameters.get("X-Amz-Signature", "")) and not _has_expired(parameters)
     return keys if holds else None
 
 
-def _has_expired(said: Mapping[str, str]) -> bool:
-    begun = datetime.strptime(said["X-Amz-Date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
-    return datetime.now(UTC) > begun + timedelta(seconds=int(said.get("X-Amz-Expires", "0")))
+def _has_expired(parameters: Mapping[str, str]) -> bool:
+    signed_at = datetime.strptime(parameters["X-Amz-Date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+    return datetime.now(UTC) > signed_at + timedelta(seconds=int(parameters.get("X-Amz-Expires", "0")))
 
 
 def _refused(environ: WSGIEnvironment) -> Response | None:
@@ -142,9 +142,9 @@ def _assumes_wrongly(environ: WSGIEnvironment) -> bool:
         return False
     body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
     environ["wsgi.input"] = io.BytesIO(body)
-    asked = parse_qs(body.decode(errors="replace"))
-    well = asked.get("RoleArn") == [ROLE_ARN] and "ExternalId" in asked
-    return asked.get("Action") == ["AssumeRole"] and not well
+    parameters = parse_qs(body.decode(errors="replace"))
+    is_allowed = parameters.get("RoleArn") == [ROLE_ARN] and "ExternalId" in parameters
+    return parameters.get("Action") == ["AssumeRole"] and not is_allowed
 
 
 def _lists_outside(environ: WSGIEnvironment) -> bool:
@@ -200,8 +200,8 @@ def _add_user(iam: Any, user: User) -> None:
 
 def _add_objects(s3: Any) -> None:
     for bucket in sorted(data.BUCKETS, key=lambda bucket: bucket.name):
-        made = s3.create_bucket(bucket.name, bucket.region)
-        made.creation_date = data.START.replace(tzinfo=None)  # moto's times are naive UTC
+        created = s3.create_bucket(bucket.name, bucket.region)
+        created.creation_date = data.START.replace(tzinfo=None)  # moto's times are naive UTC
         if bucket.versioned:
             s3.put_bucket_versioning(bucket.name, "Enabled")
     for put in data.puts():
@@ -211,18 +211,18 @@ def _add_objects(s3: Any) -> None:
 def _add(s3: Any, put: data.Put) -> None:
     if put.body is None:
         s3.delete_object(put.bucket, put.key)
-        made = s3.get_bucket(put.bucket).keys[put.key]
+        stored = s3.get_bucket(put.bucket).keys[put.key]
     else:
-        made = s3.put_object(put.bucket, put.key, put.body, put.storage_class, disable_notification=True)
-        made.set_metadata(_headers(put))
+        stored = s3.put_object(put.bucket, put.key, put.body, put.storage_class, disable_notification=True)
+        stored.set_metadata(_headers(put))
         if put.tags:
-            s3.put_object_tagging(made, dict(put.tags))
-    made.last_modified = put.modified.replace(tzinfo=None)
+            s3.put_object_tagging(stored, dict(put.tags))
+    stored.last_modified = put.modified.replace(tzinfo=None)
 
 
 def _headers(put: data.Put) -> dict[str, str]:
-    named = {f"x-amz-meta-{name}": value for name, value in put.metadata.items()}
-    return {"Content-Type": put.content_type, **named}
+    metadata = {f"x-amz-meta-{name}": value for name, value in put.metadata.items()}
+    return {"Content-Type": put.content_type, **metadata}
 
 
 _CHUNK = 4096

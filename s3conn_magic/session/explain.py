@@ -297,8 +297,8 @@ class Forecast:
             return read
         name, place = plan.storage
         filled = _DATA if plan.text is not None else []
-        made = [_listing(place, "whether there is anything"), *_puts(place, [*filled, _NEWEST, _POINTER, *_TRIED])]
-        return [*read, *self._reach(self._connection(name), place), *made]
+        writes = [_listing(place, "whether there is anything"), *_puts(place, [*filled, _NEWEST, _POINTER, *_TRIED])]
+        return [*read, *self._reach(self._connection(name), place), *writes]
 
     @of.register
     def _insert_into(self, plan: plans.InsertInto) -> list[Call]:
@@ -393,9 +393,9 @@ class Forecast:
         reports, listings = dict.fromkeys(_REPORTS.findall(text)), dict.fromkeys(_LISTINGS.findall(text))
         for path in dict.fromkeys(_paths(text, self._connections.pasted)):
             yield from self._path(path, report=path in reports, listing=path in listings)
-        named = {name.casefold() for name in engine.mentioned(text).tables}
+        table_names = {name.casefold() for name in engine.mentioned(text).tables}
         for table in engine.tables:
-            if table.location is None or table.name.casefold() not in named:
+            if table.location is None or table.name.casefold() not in table_names:
                 continue
             if not table.catalog:
                 yield from self._table_over(self._connection(table.connections[0]), table.location)
@@ -498,8 +498,8 @@ def _puts(place: Location, written: Sequence[str]) -> list[Call]:
 
 def _split_version(place: Location) -> tuple[Location, bool]:
     """Return the object, and whether the location names one of its versions."""
-    named = split_version(place)
-    return (named.location, True) if named else (place, False)
+    versioned = split_version(place)
+    return (versioned.location, True) if versioned else (place, False)
 
 
 def _prefix_before_wildcard(place: Location) -> Location | None:

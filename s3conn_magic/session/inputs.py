@@ -261,15 +261,15 @@ def save_connections(connections: Registry, path: str, *, replace: bool) -> tupl
     Raises:
         S3ConnError: the file exists and `replace` is false, or it cannot be written.
     """
-    kept = [known for known in connections.known() if not is_sandbox(known)]
-    parts = [_HEAD, *(saved_statement(known.name, known.options) for known in kept)]
-    if len(kept) < len(connections.known()):
+    saved = [connection for connection in connections.known() if not is_sandbox(connection)]
+    parts = [_HEAD, *(saved_statement(connection.name, connection.options) for connection in saved)]
+    if len(saved) < len(connections.known()):
         parts.append(_SANDBOX)
-    if connections.default and any(known.name == connections.default for known in kept):
+    if connections.default and any(connection.name == connections.default for connection in saved):
         parts.append(f"USE CONNECTION {name_text(connections.default)};")
     target = Path(path).expanduser()
     _write(target, "\n\n".join(parts) + "\n", replace=replace)
-    return visible(str(target)), len(kept)
+    return visible(str(target)), len(saved)
 
 
 def _write(target: Path, text: str, *, replace: bool) -> None:

@@ -122,14 +122,14 @@ class Queries:
 
     def columns_of(self, source: str) -> list[str]:
         """Return the columns of a table, or of a path that a statement has shown, without a request."""
-        if shown := self._shown.get(_OTHER_CONNECTION.sub("s3://", source)):
-            return shown
+        if columns := self._shown.get(_OTHER_CONNECTION.sub("s3://", source)):
+            return columns
         names = {name.casefold(): name for name in self.table_names()}
         if self._engine is None or source.casefold() not in names:
             return []
         name = table_parts(names[source.casefold()])[-1]
-        asked = "SELECT column_name FROM duckdb_columns() WHERE table_name = ? ORDER BY column_index"
-        return [column for (column,) in self._engine.look(lambda database: database.execute(asked, [name]).fetchall())]
+        query = "SELECT column_name FROM duckdb_columns() WHERE table_name = ? ORDER BY column_index"
+        return [column for (column,) in self._engine.look(lambda database: database.execute(query, [name]).fetchall())]
 
     def note_columns(self, path: str, columns: Iterable[object]) -> None:
         """Remember the columns of a result for Tab."""
@@ -156,16 +156,16 @@ class Queries:
         """Return a hint for a query in another system's dialect: our version of it, if that query only reads."""
         from s3conn_magic.language.answers import answer
 
-        made = answer(source.text, source.offset(error.place or place), source.connections())
-        if made is None or not made.ours:
-            return made.note if made and made.whose else ""
+        translation = answer(source.text, source.offset(error.place or place), source.connections())
+        if translation is None or not translation.ours:
+            return translation.note if translation and translation.whose else ""
         try:
-            for statement in parse(Source(made.ours)):
+            for statement in parse(Source(translation.ours)):
                 if isinstance(statement, _HAS_QUERY) and statement.query is not None:
                     self.engine.mentioned(statement.query.value.reveal())
         except (QueryError, StatementSyntaxError):
             return ""
-        return made.hint
+        return translation.hint
 
     def _located(self, plan: Any, call: Callable[[], Any]) -> Any:
         """Return the result of a call; errors of the query point to their place in the cell."""
@@ -223,16 +223,16 @@ class Queries:
 
         source, dataset = self._source(plan)
         columns, _ = self._columns(plan, source, 0)
-        answer, known = None, {}
+        answer, statistics = None, {}
         if plan.percent is None or plan.percent:
             query = summaries.summary_query(columns, source, plan.percent)
             answer = self._located(plan, lambda: self.engine.query(query, local=self._local(plan))).table
         if plan.percent is not None and dataset is not None and dataset.format == "Parquet" and dataset.kind == "files":
             query = summaries.statistics_query(dataset.named, columns)
-            known = summaries.known_of(self.engine.query(query).table) if query else {}
+            statistics = summaries.known_of(self.engine.query(query).table) if query else {}
         if plan.percent:
             self._note(f"Of about {plan.percent} percent of the rows, except for what Parquet statistics say exactly.")
-        return frame_of(SUMMARY_COLUMNS, summaries.summary_rows(columns, answer, known))
+        return frame_of(SUMMARY_COLUMNS, summaries.summary_rows(columns, answer, statistics))
 
     def added_up(self, plan: plans.Analyze) -> Any:
         """Return the frame of ANALYZE BY duplicates, versions or unfinished uploads."""
@@ -272,10 +272,10 @@ class Queries:
 
     @execute.register
     def _create(self, plan: plans.CreateTable) -> Message:
-        made, replaced = self._located(plan, lambda: self.engine.alone(lambda: self._create_table(plan)))
-        notes = [f"The table {made.name} was {'replaced' if replaced else 'created'}."]
-        notes += [each for each in (made.note, plan.note) if each]
-        notes += [f'In queries it is written "{made.name}".'] if self.engine.tables.is_reserved(made.name) else []
+        table, replaced = self._located(plan, lambda: self.engine.alone(lambda: self._create_table(plan)))
+        notes = [f"The table {table.name} was {'replaced' if replaced else 'created'}."]
+        notes += [each for each in (table.note, plan.note) if each]
+        notes += [f'In queries it is written "{table.name}".'] if self.engine.tables.is_reserved(table.name) else []
         return Message(" ".join(notes))
 
     def _create_table(self, plan: plans.CreateTable) -> tuple[Table, bool]:
@@ -416,8 +416,8 @@ def discovered(
 
     places = [plan.location] if plan.location else [report_bucket(connection, plan.inventory)] if plan.inventory else []
     for place in places or roots(connection):
-        answer, note = datasets_of(connection, plan, place, ListOptions(None, most, report), named)
-        datasets += answer.datasets
+        discovery, note = datasets_of(connection, plan, place, ListOptions(None, most, report), named)
+        datasets += discovery.datasets
         notes += [note] if note else []
     for dataset in datasets if plan.exact else ():
         if dataset.columns is not None and dataset.bound != "exact":
@@ -594,7 +594,7 @@ def in_dialect(source: Source, dialect: str, note: Callable[[str], None]) -> tup
             return parsed, source
     from s3conn_magic.language.answers import translated
 
-    if (said := translated(source.text, source.connections(), _is_ours)) is not None:
-        source = replace(source, text=said.reveal())
+    if (translation := translated(source.text, source.connections(), _is_ours)) is not None:
+        source = replace(source, text=translation.reveal())
         note("Statements of other systems are run as ours: EXPLAIN shows what each becomes.")
     return parse(source), source

@@ -62,14 +62,14 @@ def check_glob(pattern: str, place: Callable[[], Place] | None) -> None:
 
 def _note_of_pattern(plan: plans.Plan, result: Any) -> str:
     """Return a hint for a pattern of another kind that found nothing."""
-    asked = plan.statement if isinstance(plan, plans.AsWritten) else plan
+    statement = plan.statement if isinstance(plan, plans.AsWritten) else plan
     if not hasattr(result, "columns") or len(result):
         return ""
-    if matching := getattr(asked, "matching", None):
+    if matching := getattr(statement, "matching", None):
         return pattern_meant("MATCHING", "glob", matching) or looks_below(
-            matching, recursive=bool(getattr(asked, "recursive", True))
+            matching, recursive=bool(getattr(statement, "recursive", True))
         )
-    like = getattr(asked, "like", None)
+    like = getattr(statement, "like", None)
     return pattern_meant("LIKE", "like", like) if like else ""
 
 
@@ -259,9 +259,9 @@ class Session:
         """Return the error, or a clearer one if the server expects https instead of http, or the reverse."""
         from s3conn_magic.connections.probe import explained
 
-        named = {getattr(plan, "connection", None), getattr(plan, "name", None)}
-        asked = [each for each in self.connections if each.name in named] or self.connections
-        return failure if isinstance(plan, plans.Create | plans.Alter) else explained(failure, asked)
+        names = {getattr(plan, "connection", None), getattr(plan, "name", None)}
+        connections = [each for each in self.connections if each.name in names] or self.connections
+        return failure if isinstance(plan, plans.Create | plans.Alter) else explained(failure, connections)
 
     def _in_form(self, result: Any) -> Any:
         """Return a result's rows in the form of SET RESULT; other results unchanged."""
