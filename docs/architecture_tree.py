@@ -37,7 +37,7 @@ _TREE = re.compile(r"(?<=<!-- tree -->\n).*?(?=<!-- /tree -->)", re.DOTALL)
 
 def tree() -> str:
     """The modules at the top, and then those of each package, with the first line of their docstrings."""
-    lines = ["", *_lines("at the top", ROOT, "The face of the package, its commands, and what all of it stands on.")]
+    lines = ["", *_lines("at the top", ROOT, "The public API, the commands, and modules that all others use.")]
     for package in PACKAGES:
         lines += _lines(f"`{package}/`", ROOT / package, _first_line(ROOT / package / "__init__.py"))
     return "\n".join(lines) + "\n"

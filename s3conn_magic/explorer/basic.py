@@ -1,4 +1,4 @@
-"""The explorer without JavaScript: plain ipywidgets where scripts cannot load, and the snapshot kept in a notebook.
+"""The explorer without scripts of its own: plain ipywidgets where those cannot load, and snapshots in notebooks.
 
 It uses 17 widget models, whatever it shows. The rows are the state of an ipywidgets `Select`, so a notebook saved with
 its widgets' state contains the keys shown.

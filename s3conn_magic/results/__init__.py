@@ -1,4 +1,4 @@
-"""Results as notebooks show them (frames, cards, charts) and, in this module, as commands print them."""
+"""Results as notebooks show them (frames, cards, charts), and as commands print them."""
 
 from __future__ import annotations
 
