@@ -207,9 +207,7 @@ class FolderListing(Work[None]):
                 return
         try:
             # In a separate thread, abandoned when the user cancels: a server may never answer.
-            future = run_in_background(
-                self._list_everything if self.is_whole else self._list_pages, name="s3conn-listing"
-            )
+            future = run_in_background(self._list_all if self.is_whole else self._list_pages, name="s3conn-listing")
             while not (self.cancelled() or _is_done(future)):
                 pass
             if not self.cancelled():
@@ -217,7 +215,7 @@ class FolderListing(Work[None]):
         finally:
             self._slots.release()
 
-    def _list_everything(self) -> None:
+    def _list_all(self) -> None:
         wanted = self.wanted
         everything: Everything = self._children.everything  # type: ignore[attr-defined]
         pages = everything(

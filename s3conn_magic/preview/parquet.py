@@ -211,16 +211,7 @@ _PAGE_AT_MOST = 64 * 1024 * 1024
 _GROUPS_AT_MOST = 64
 _AHEAD = 24 * 1024  # PyArrow reads up to 16 KiB ahead for the next page header
 _AHEAD_AT_MOST = 4 * 1024 * 1024
-_PYARROW_ERRORS = (
-    pa.ArrowException,
-    OSError,
-    ValueError,
-    TypeError,
-    KeyError,
-    IndexError,
-    MemoryError,
-    NotImplementedError,
-)
+_FAILURES = (pa.ArrowException, OSError, ValueError, TypeError, KeyError, IndexError, MemoryError, NotImplementedError)
 
 
 def read_parquet(reader: RangeReader, blank: Preview, rows: int) -> Preview | None:
@@ -246,7 +237,7 @@ def _parquet_file(reader: RangeReader) -> Any:
         schema_of(file.schema_arrow)
     except BoundReachedError:
         return None
-    except _PYARROW_ERRORS:
+    except _FAILURES:
         if reader.failure:
             raise reader.failure from None
         return None
@@ -411,7 +402,7 @@ def _read(reader: RangeReader, file: Any, groups: _Groups, leaves: Iterable[int]
     """
     try:
         return pa.Table.from_batches(_batches(file, groups, leaves, rows)).slice(0, rows)
-    except _PYARROW_ERRORS:
+    except _FAILURES:
         if reader.failure:
             raise reader.failure from None
         return None
