@@ -101,7 +101,7 @@ def _demo(*_: object) -> int:
     session = _demo_session()
     try:
         for statement in DEMO:
-            _show(statement, session)
+            _run_and_print(statement, session)
     finally:
         session.close()
     print(f"Open it in JupyterLab:  {sys.argv[0]} lab\nor in any notebook:     %load_ext s3conn_magic, then %%upsql")
@@ -112,7 +112,7 @@ def _run(chosen: argparse.Namespace, _: Sequence[str]) -> int:
     status, failure = outcome(_print_results, chosen)
     if failure is None:
         return status or 0
-    _say(failure.block())
+    _warn(failure.block())
     return _INTERRUPTED if isinstance(failure, StatementInterrupted) else 1
 
 
@@ -138,7 +138,7 @@ def _results(chosen: argparse.Namespace) -> Generator[Any]:
     from s3conn_magic.session.session import Session
 
     names = _names(chosen.names)
-    session = Session(KernelInputs(lambda: names), start_server=Sandbox.start, note=_say, progress=TerminalProgress)
+    session = Session(KernelInputs(lambda: names), start_server=Sandbox.start, note=_warn, progress=TerminalProgress)
     session.settings.change(LOCAL_FILES, chosen.local_files)
     if chosen.format != "table":
         session.settings.change("RESULT", "arrow")
@@ -179,7 +179,7 @@ def _on_the_command_line(text: str) -> Source:
     return Source(text, "-c", "every user of the machine sees the command line")
 
 
-def _say(text: str) -> None:
+def _warn(text: str) -> None:
     print(text, file=sys.stderr)
 
 
@@ -198,7 +198,7 @@ def _demo_session() -> Any:
     return Session(KernelInputs(lambda: names), start_server=start)
 
 
-def _show(statement: str, session: Any) -> None:
+def _run_and_print(statement: str, session: Any) -> None:
     print("\n".join(f"upsql> {line}" for line in statement.splitlines()))
     for result in session.run(statement):
         print(f"{text_of(result)}\n", flush=True)

@@ -182,13 +182,13 @@ class _Given:
         self._mark = mark
         self._connection: _Droppable | None = None
         self._users = 0
-        self._left = False
+        self._leaving = False
         self._lock = threading.Lock()
         self.renew()
 
     def renew(self) -> None:
         """Start the lease again."""
-        self._timer = threading.Timer(LEASE, _lapse, (self._mark, self))
+        self._timer = threading.Timer(LEASE, _expire, (self._mark, self))
         self._timer.daemon = True
         self._timer.start()
 
@@ -208,14 +208,14 @@ class _Given:
         finally:
             with self._lock:
                 self._users -= 1
-                over = self._left and not self._users
+                over = self._leaving and not self._users
             if over:
                 self.drop()
 
     def leave(self) -> None:
         """Drop the connection once nobody uses it."""
         with self._lock:
-            self._left = True
+            self._leaving = True
             over = not self._users
         if over:
             self.drop()
@@ -254,7 +254,7 @@ def forget(marks: Sequence[str]) -> None:
         gc.collect()  # clients are in reference cycles
 
 
-def _lapse(mark: str, given: _Given) -> None:
+def _expire(mark: str, given: _Given) -> None:
     with _lock:
         if _given.get(mark) is given:
             del _given[mark]

@@ -90,9 +90,9 @@ _READERS = {
     "ORC": _Reader("read_orc({})", "", ""),
     "Arrow": _Reader("read_feather({})", "scan_ipc", ""),
 }
-_OF_PANDAS = {"gzip", "bz2", "xz", "zstd"}
-_OF_POLARS = {"gzip", "zstd"}
-_OF_DUCKDB = {"gzip", "zstd"}
+_PANDAS_CODECS = {"gzip", "bz2", "xz", "zstd"}
+_POLARS_CODECS = {"gzip", "zstd"}
+_DUCKDB_CODECS = {"gzip", "zstd"}
 
 
 def usual_ending(keys: Iterable[str]) -> str:
@@ -159,7 +159,7 @@ def _open_call(what: CodeSubject) -> str:
 
 
 def _pandas(what: CodeSubject) -> list[Snippet]:
-    if what.compression and what.compression not in _OF_PANDAS:
+    if what.compression and what.compression not in _PANDAS_CODECS:
         return []
     packed = f", compression={what.compression!a}" if what.compression and what.form not in {"Parquet", "ORC"} else ""
     read, options = _READERS[what.form].pandas, 'storage_options=lake.storage_options("pandas")'
@@ -183,7 +183,7 @@ def _pandas(what: CodeSubject) -> list[Snippet]:
 
 def _polars(what: CodeSubject, *, read_only: bool) -> list[Snippet]:
     scan = _READERS[what.form].polars
-    packed = what.compression and (what.compression not in _OF_POLARS or scan != "scan_csv")
+    packed = what.compression and (what.compression not in _POLARS_CODECS or scan != "scan_csv")
     if not scan or packed or not what.is_plain or what.version_id or read_only:
         return []
     more = ', separator="\\t"' if what.form == "TSV" else ""
@@ -200,7 +200,7 @@ def _polars(what: CodeSubject, *, read_only: bool) -> list[Snippet]:
 
 def _duckdb(what: CodeSubject) -> list[Snippet]:
     read = _READERS[what.form].duckdb
-    packed = what.compression and what.compression not in _OF_DUCKDB
+    packed = what.compression and what.compression not in _DUCKDB_CODECS
     if not read or packed or not what.is_plain or what.version_id:
         return []
     query = f"FROM {read}({literal('s3conn://' + what.pattern)})"
@@ -231,7 +231,6 @@ def _list_folder(what: CodeSubject) -> Snippet:
 
 TEXT_AT_MOST = 100_000
 _PAIRS_AT_MOST = 200
-_KEPT = {"\n": "\n", "\t": "\t"}
 
 
 def moment_text(moment: datetime | None) -> str:

@@ -109,7 +109,7 @@ class Panel:
             self._cancel()
             stopped = {"error": {"message": "Stopped", "hint": ""}}
             for name in [name for name, values in self._parts.items() if values.get("busy")]:
-                self._put(name, stopped)
+                self._set_part(name, stopped)
 
     def hide(self) -> None:
         """Close the panel and stop loading."""
@@ -143,13 +143,13 @@ class Panel:
         """Read the properties of the bucket shown, in the background."""
         subject = self.subject
         if subject is not None and not subject.location.key:
-            self._do("properties", {}, lambda _: {"facts": bucket_facts(self._objects.bucket(subject.location))})
+            self._run_once("properties", {}, lambda _: {"facts": bucket_facts(self._objects.bucket(subject.location))})
 
     def code(self) -> None:
         """Find out what the folder shown contains, for code that reads it, in the background."""
         subject = self.subject
         if subject is not None and subject.is_prefix:
-            self._do("code", {}, lambda work: self._code(subject, work.cancelled))
+            self._run_once("code", {}, lambda work: self._code(subject, work.cancelled))
 
     def _look_below(self, name: str, look: Callable[..., Mapping[str, Any]], first: dict[str, Any]) -> None:
         subject = self.subject
@@ -160,14 +160,14 @@ class Panel:
             def report(objects: int, size: int) -> None:
                 with self._lock:
                     if self._running.get(name) is work:
-                        self._put(name, {"busy": True, "objects": objects, "bytes": size})
+                        self._set_part(name, {"busy": True, "objects": objects, "bytes": size})
 
             values = dict(look(subject.location, report, work.cancelled))
             if sizes := values.pop("sizes", None):
                 self._summed(subject.location, sizes)
             return values
 
-        self._do(name, first, do)
+        self._run_once(name, first, do)
 
     def _code(self, subject: Subject, cancelled: Callable[[], bool]) -> dict[str, Any]:
         ending = self._objects.ending(subject.location, cancelled)
@@ -175,30 +175,30 @@ class Panel:
             "snippets": _snippet_values(self._objects.snippets(subject.location, None, is_prefix=True, ending=ending))
         }
 
-    def _do(self, name: str, first: dict[str, Any], do: Callable[[Work[dict[str, Any]]], dict[str, Any]]) -> None:
+    def _run_once(self, name: str, first: dict[str, Any], do: Callable[[Work[dict[str, Any]]], dict[str, Any]]) -> None:
         """Do some work about the subject in the background, unless it is already running, and send the result."""
         with self._lock:
             if name in self._running:
                 return
-            self._put(name, {"busy": True, **first})
+            self._set_part(name, {"busy": True, **first})
             work = self._running[name] = Work[dict[str, Any]](do)
         work.start(
-            lambda values: self._done(name, work, values),
-            lambda error: self._done(name, work, {"error": error_values(error)}),
+            lambda values: self._finish(name, work, values),
+            lambda error: self._finish(name, work, {"error": error_values(error)}),
         )
 
-    def _done(self, name: str, work: Work[dict[str, Any]], values: dict[str, Any]) -> None:
+    def _finish(self, name: str, work: Work[dict[str, Any]], values: dict[str, Any]) -> None:
         with self._lock:
             if self._running.get(name) is work:
                 del self._running[name]
-                self._put(name, values)
+                self._set_part(name, values)
 
     def further(self) -> None:
         """Read more rows of the table shown, in the background."""
         with self._lock:
             table, subject, described = self._table, self.subject, self._description
         if table and subject and described and table.further:
-            self._do("loaded", table.loaded(), lambda _: self._load_more(table, subject, described))
+            self._run_once("loaded", table.loaded(), lambda _: self._load_more(table, subject, described))
 
     def _load_more(self, table: PreviewTable, subject: Subject, described: Description) -> dict[str, Any]:
         try:
@@ -248,8 +248,8 @@ class Panel:
         self._send_head()
         if subject.is_prefix:
             return
-        self._put("details", {"busy": True})
-        self._put("preview", {"busy": True})
+        self._set_part("details", {"busy": True})
+        self._set_part("preview", {"busy": True})
         self._start(lambda work: self._look(work, subject))
 
     def _start(self, do: Callable[[Work[None]], None]) -> None:
@@ -294,11 +294,11 @@ class Panel:
             if description:
                 self._description = description
                 thaws = self._objects.thaws(description)
-                self._put("details", description_values(description, thaws))
+                self._set_part("details", description_values(description, thaws))
             if preview:
                 self._preview = preview
                 self._table = PreviewTable(preview) if preview.frame is not None else None
-                self._put("preview", preview_values(preview, self._table))
+                self._set_part("preview", preview_values(preview, self._table))
             return True
 
     def _failed(self, work: Work[None], error: S3ConnError) -> None:
@@ -307,7 +307,7 @@ class Panel:
                 self._work = None
                 for name in ("details", "preview"):
                     if self._parts.get(name, {}).get("busy"):
-                        self._put(name, {"error": error_values(error)})
+                        self._set_part(name, {"error": error_values(error)})
 
     def _send_image(self, work: Work[None], preview: Preview, serial: int) -> None:
         image = preview.image or b""
@@ -321,7 +321,7 @@ class Panel:
                 {"type": "image", "serial": serial, "at": at, "total": len(image), "mime": preview.mime}, [piece]
             )
 
-    def _put(self, name: str, values: dict[str, Any]) -> None:
+    def _set_part(self, name: str, values: dict[str, Any]) -> None:
         self._parts[name] = values
         self._send_part(name, values)
 

@@ -128,7 +128,7 @@ _ENDED = ("done", "failed", "stopped")
 _VALUES = tuple("id kind name page state text hint confirm question done total credit".split())  # noqa: SIM905
 _REPORT_EVERY = 0.1
 """Seconds between reports of mere progress."""
-_KEPT = 30
+_ENDED_KEPT = 30
 """Ended tasks that keep their line; the oldest are removed first."""
 DONE_FOR = 10.0
 """Seconds that the line of a successful task stays."""
@@ -202,7 +202,7 @@ class TaskList:
                 return None
             task = self._all[id] = Task(id, kind, name, page, **values)
             ended = [each for each in self._all.values() if each.ended]
-            for old in ended[: max(len(ended) - _KEPT, 0)]:
+            for old in ended[: max(len(ended) - _ENDED_KEPT, 0)]:
                 del self._all[old.id]
             self.tell()
             return task

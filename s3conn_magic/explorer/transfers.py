@@ -331,11 +331,11 @@ class Uploads:
             if not task.stop.is_set():
                 replaces = existing.etag if existing else None
                 upload = self._objects.upload(location, size, mime, overwrite=not readable, replaces=replaces)
-                self._write(task, upload, size, lambda: self._look(task, folder, location))
+                self._write(task, upload, size, lambda: self._report_upload(task, folder, location))
         if task.stop.is_set():
             self._tasks.call_off(task)
 
-    def _look(self, task: Task, folder: Location, location: Location) -> None:
+    def _report_upload(self, task: Task, folder: Location, location: Location) -> None:
         """Report what is there after the upload; if that may not be read, only that it was sent."""
         try:
             description = self._objects.look(location)

@@ -478,19 +478,19 @@ class FolderTree:
     def _lines_below(self, folder: Folder, start: int, stop: int) -> Iterator[TreeLine]:
         at, rank = 0, 0
         for last, height, child in self._open_subfolders(folder):
-            yield from self._run(folder, rank, last + 1, start - at, stop - at)
+            yield from self._rows_between(folder, rank, last + 1, start - at, stop - at)
             at, rank = at + last + 1 - rank, last + 1
             if at < stop and at + height > start:
                 yield from self._lines_below(child, start - at, stop - at)
             at += height
         count = self.count(folder)
-        yield from self._run(folder, rank, count, start - at, stop - at)
+        yield from self._rows_between(folder, rank, count, start - at, stop - at)
         at += count - rank
         tail = self.tail(folder)
         for kind in tail[max(start - at, 0) : max(stop - at, 0)]:
             yield TreeLine(folder, -1, kind, count)
 
-    def _run(self, folder: Folder, first: int, end: int, start: int, stop: int) -> Iterator[TreeLine]:
+    def _rows_between(self, folder: Folder, first: int, end: int, start: int, stop: int) -> Iterator[TreeLine]:
         """Yield consecutive rows without an open folder in between; `start` and `stop` count from `first`."""
         order = self.order(folder)
         for rank in range(first + max(start, 0), min(first + max(stop, 0), end)):

@@ -118,11 +118,11 @@ class Text:
             low, high = (min(max(0, offset - piece.at), len(piece.value)) for offset in span)
             if low < high:
                 begins, ends = piece.offsets[low], piece.offsets[high]
-                yield begins, ends, _written(instead, piece.quote, code.count("\n", begins, ends))
+                yield begins, ends, _in_quotes(instead, piece.quote, code.count("\n", begins, ends))
                 instead = ""
 
 
-def _written(text: str, quote: str, lines: int) -> str:
+def _in_quotes(text: str, quote: str, lines: int) -> str:
     joined = "\\\n" if len(quote) == 1 else "\n"
     return text.replace("\n", "").replace(quote[:1] or "\n", "") + joined * lines
 
@@ -175,8 +175,8 @@ class Literals:
         self._line = start
         self._depth = 0
         self._texts: list[Text] = []
-        self._here = _Level()
-        self._remarks = _Level()
+        self._top_level = _Level()
+        self._comments = _Level()
         self._open: list[_OpenString] = []
         at = start
         while match := token.search(code, at):
@@ -191,12 +191,12 @@ class Literals:
 
     def _read_comment(self, match: re.Match[str]) -> int:
         start, end = match.start() + 1, match.end()
-        between = self._code[self._remarks.end : match.start()]
-        if self._remarks.text is None or not between.isspace():
-            self._remarks.text = Text()
-            self.comments.append(self._remarks.text)
-        self._remarks.text.add("\n", PythonLiteral(0, self._code[start:end], range(start, end + 1), "", whole=True))
-        self._remarks.end = end
+        between = self._code[self._comments.end : match.start()]
+        if self._comments.text is None or not between.isspace():
+            self._comments.text = Text()
+            self.comments.append(self._comments.text)
+        self._comments.text.add("\n", PythonLiteral(0, self._code[start:end], range(start, end + 1), "", whole=True))
+        self._comments.end = end
         return end
 
     def _read_string(self, match: re.Match[str]) -> int:
@@ -205,7 +205,7 @@ class Literals:
             prefix = ""
         if {"f", "t"}.intersection(prefix) and len(self._open) < _MAX_DEPTH:
             self._open.append(_OpenString(match.start(), prefix, quote))
-            return self._go_on(match.end())
+            return self._read_on(match.end())
         start = match.end()
         end = _BODIES[quote][0].match(self._code, start).end()  # type: ignore[union-attr] # it also matches nothing
         whole = self._code.startswith(quote, end)
@@ -215,7 +215,7 @@ class Literals:
         self._add(PythonLiteral(0, value, offsets, quote, whole), match.start(), after)
         return after
 
-    def _go_on(self, at: int) -> int:
+    def _read_on(self, at: int) -> int:
         """Continue in the innermost f-string, up to its end or the next field."""
         top = self._open[-1]
         body = _BODIES[top.quote][1]
@@ -244,7 +244,7 @@ class Literals:
 
     def _add(self, piece: PythonLiteral, start: int, end: int) -> None:
         inside = self._open[-1] if self._open else None
-        here = inside or self._here
+        here = inside or self._top_level
         says = piece.value.replace(_FIELD, "") and not self._code.startswith("[", start - 1)
         if inside is not None and says:
             inside.of_text = True
@@ -265,7 +265,7 @@ class Literals:
             self.lines.append(PythonStatement(self._line, end, self._texts))
             self._texts = []
         self._line = end
-        self._here.text = None
+        self._top_level.text = None
 
     def _read_opened(self, match: re.Match[str]) -> int:
         if self._open:
@@ -285,7 +285,7 @@ class Literals:
         field = _FIELD_OF_TEXT if top.of_text else _FIELD
         top.values.append(field)
         top.offsets += [top.field] * len(field)
-        return self._go_on(match.end())
+        return self._read_on(match.end())
 
     def _read_colon(self, match: re.Match[str]) -> int:
         if self._open and not self._open[-1].depth:

@@ -168,7 +168,7 @@ class UpsqlMagics(Magics):
         self._session: Session | None = None
         self._settings = configured(shell)
         self._making = threading.RLock()
-        self._own = _Showing()
+        self._thread = _Showing()
 
     @property
     def session(self) -> Session:
@@ -227,11 +227,11 @@ class UpsqlMagics(Magics):
 
     def _run(self, text: str, *, shown: bool) -> tuple[Any, S3ConnError | None]:
         """Run statements; display all results but the last. Return the last or the error; all errors pass here."""
-        self._own.shown = shown
+        self._thread.shown = shown
         try:
             return outcome(self._show_all_but_last, text, shown, kept=self._keep_rows)
         finally:
-            self._own.shown = False
+            self._thread.shown = False
 
     def _keep_rows(self, failure: S3ConnError) -> None:
         """Keep the rows that had arrived in `_`, labelled as partial."""
@@ -241,7 +241,7 @@ class UpsqlMagics(Magics):
 
     def _show_beside(self, make: Callable[[], Any]) -> None:
         """Display what `make` creates, but only while a cell's statement runs whose results are shown."""
-        if self._own.shown:
+        if self._thread.shown:
             _display(make())
 
     def _show_all_but_last(self, text: str, shown: bool) -> Any:

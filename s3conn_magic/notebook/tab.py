@@ -60,7 +60,7 @@ def add_inspection(shell: InteractiveShell) -> None:
 
     def do_inspect(code: str, cursor_pos: int, *args: Any, **options: Any) -> Any:
         text = statements_at(code, cursor_pos)
-        return original(code, cursor_pos, *args, **options) if text is None else _answer(text, cursor_pos)
+        return original(code, cursor_pos, *args, **options) if text is None else _inspect_reply(text, cursor_pos)
 
     setattr(do_inspect, _ORIGINAL, original)
     setattr(kernel, _METHOD, do_inspect)
@@ -78,7 +78,7 @@ def remove_inspection(shell: InteractiveShell) -> None:
 
 
 @interruptible
-def _answer(text: str, at: int) -> dict[str, Any]:
+def _inspect_reply(text: str, at: int) -> dict[str, Any]:
     from s3conn_magic.language.help import help_at
 
     return {"status": "ok", "found": True, "data": {"text/plain": help_at(text, at)}, "metadata": {}}
@@ -90,7 +90,7 @@ MATCHER = "s3conn_magic.upsql_matcher"
 _PRIORITY = 10_000
 
 
-class _Nothing:
+class _NoCompletions:
     """No completions, not even from other matchers: an empty result cannot suppress those."""
 
     def __len__(self) -> int:
@@ -141,7 +141,7 @@ def _completions(context: CompletionContext, around: Callable[[], KernelSurround
     from s3conn_magic.notebook.candidates import offered
 
     start, items = offered(text, at, around())
-    completions: Any = [SimpleCompletion(text, type=kind) for text, kind in items] or _Nothing()
+    completions: Any = [SimpleCompletion(text, type=kind) for text, kind in items] or _NoCompletions()
     return SimpleMatcherResult(
         completions=completions, matched_fragment=context.full_text[start:at], suppress=True, ordered=True
     )
@@ -183,11 +183,11 @@ class _Lexer:
     @staticmethod
     def lex_document(document: Any) -> Any:
         """Return a function from line number to fragments, for prompt_toolkit."""
-        return _loaded().lex_document(document)
+        return _pygments_lexer().lex_document(document)
 
 
 @cache
-def _loaded() -> Any:
+def _pygments_lexer() -> Any:
     from prompt_toolkit.lexers import PygmentsLexer
 
     from s3conn_magic.notebook.lexer import UpsqlLexer

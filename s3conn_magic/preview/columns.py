@@ -15,7 +15,7 @@ COLUMNS_AT_MOST = 2_000
 _UNFIT = (pa.ArrowException, NotImplementedError, ValueError, TypeError, OverflowError, LookupError)
 
 
-def _valid(text: str | None) -> str | None:
+def _replace_surrogates(text: str | None) -> str | None:
     return text and text.encode("utf-8", "replace").decode()
 
 
@@ -93,7 +93,7 @@ def frame(table: pa.Table) -> pd.DataFrame:
 
 def _series(column: pa.ChunkedArray) -> pd.Series[Any]:
     try:
-        plain = _plain(column)
+        plain = _storage(column)
         if "_view<" in str(plain.type):  # pandas can hold such lists but not show them
             return pd.Series(pd.arrays.ArrowExtensionArray(texts(column)))
         plain.to_pylist()  # fails for a year beyond 9999, which would otherwise fail when shown
@@ -107,7 +107,7 @@ def _series(column: pa.ChunkedArray) -> pd.Series[Any]:
     return series
 
 
-def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
+def _storage(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Return the column without its extension type, whose values only its own library can show."""
     kind = column.type
     return column.cast(kind.storage_type) if isinstance(kind, pa.BaseExtensionType) else column
@@ -129,6 +129,6 @@ def texts(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 def _text(value: pa.Scalar) -> str | None:
     try:
-        return _valid(str(value)) if value.is_valid else None
+        return _replace_surrogates(str(value)) if value.is_valid else None
     except _UNFIT:
         return "?"

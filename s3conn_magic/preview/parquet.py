@@ -276,7 +276,7 @@ def _first_rows(reader: RangeReader, file: Any, groups: _Groups, seen: Preview, 
     schema = pa.schema([file.schema_arrow.field(at) for at in readable])
     table, replaced = with_valid_texts(pa.Table.from_arrays([*readable.values()], schema=schema))
     hollow = {at for at, leaf in enumerate(leaves) if not leaf}
-    left_out = _left_out(names, encrypted, too_large, damaged, hollow)
+    left_out = _omissions(names, encrypted, too_large, damaged, hollow)
     return replace(
         seen,
         frame=frame(table) if readable else None,
@@ -285,7 +285,7 @@ def _first_rows(reader: RangeReader, file: Any, groups: _Groups, seen: Preview, 
     )
 
 
-def _left_out(
+def _omissions(
     names: Sequence[str], encrypted: set[int], too_large: set[int], damaged: set[int], hollow: set[int]
 ) -> Iterator[str]:
     """Yield notes on the columns left out, and why."""

@@ -45,8 +45,7 @@ _GUESSED = ["cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "koi8_r", "mac_rom
 _ENOUGH = 8
 _SAMPLE = 16 * 1024
 _CONTROLS = re.compile("[\x00-\x06\x0e-\x1a\x1c-\x1f\x7f]")
-_LOST = "\ufffd"
-_MOSTLY = 0.4
+_REPLACEMENT = "\ufffd"
 _SELDOM = 0.05
 _SHARE_OF_CONTROLS = 0.1
 
@@ -68,13 +67,13 @@ def decode(data: bytes, *, whole: bool) -> Decoded | None:
         whole: whether the object ends here.
     """
     encoding = encoding_of(data)
-    decoded = _strict(data, encoding, whole)
+    decoded = _decode(data, encoding, whole)
     if decoded is None:
-        decoded = _mostly_utf8(data) or _guessed(data) if encoding == "utf-8" else _replaced(data, encoding)
+        decoded = _mostly_utf8(data) or _guess(data) if encoding == "utf-8" else _lossy(data, encoding)
     return decoded if decoded and _is_text(decoded.text) else None
 
 
-def _strict(data: bytes, encoding: str, whole: bool) -> Decoded | None:
+def _decode(data: bytes, encoding: str, whole: bool) -> Decoded | None:
     try:
         text = codecs.getincrementaldecoder(encoding)().decode(data, whole)
     except UnicodeDecodeError:
@@ -82,34 +81,34 @@ def _strict(data: bytes, encoding: str, whole: bool) -> Decoded | None:
     return Decoded(text.removeprefix("\ufeff"), encoding)
 
 
-def _replaced(data: bytes, encoding: str) -> Decoded:
+def _lossy(data: bytes, encoding: str) -> Decoded:
     text = data.decode(encoding, "replace").removeprefix("\ufeff")
     return Decoded(text, encoding, (_invalid_note(text, encoding),))
 
 
 def _invalid_note(text: str, encoding: str) -> str:
-    count = text.count(_LOST)
+    count = text.count(_REPLACEMENT)
     return f"{count:,} place{'' if count == 1 else 's'} that {'is' if count == 1 else 'are'} not valid {encoding}"
 
 
 def _mostly_utf8(data: bytes) -> Decoded | None:
     """Decode UTF-8 with a few invalid bytes, or return None unless non-ASCII characters far outnumber them."""
-    decoded = _replaced(data, "utf-8")
-    lost = decoded.text.count(_LOST)
+    decoded = _lossy(data, "utf-8")
+    lost = decoded.text.count(_REPLACEMENT)
     beyond = len(decoded.text) - lost - len(decoded.text.encode("ascii", "ignore"))
     return decoded if beyond > 3 * lost else None
 
 
-def _guessed(data: bytes) -> Decoded | None:
+def _guess(data: bytes) -> Decoded | None:
     """Decode text in a guessed single-byte or older Asian encoding."""
     if _share_of_controls(data[:_SAMPLE].decode("latin-1")) > _SELDOM:
         return None
-    decoded = _strict(data, _likely(_sample_of_non_ascii(data)), False) or _strict(data, "cp1252", False)
+    decoded = _decode(data, _likely_encoding(_sample_of_non_ascii(data)), False) or _decode(data, "cp1252", False)
     decoded = decoded or Decoded(data.decode("latin-1"), "latin-1")
     return Decoded(decoded.text, decoded.encoding, (f"the encoding {decoded.encoding} is a guess",))
 
 
-def _likely(sample: bytes) -> str:
+def _likely_encoding(sample: bytes) -> str:
     """Return the encoding that fits a language, or a double-byte one in which many bytes are valid."""
     from charset_normalizer import from_bytes
 

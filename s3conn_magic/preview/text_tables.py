@@ -68,7 +68,7 @@ def read_table(key: str, text: str, *, whole: bool, rows: int, alone: bool = Fal
         return None
     if detected.format.reader == "read_json":
         return _json(text, detected, whole=whole, rows=rows, alone=alone)
-    read = _delimited if detected.format.reader == "read_csv" else _by_pattern if detected.log else None
+    read = _delimited if detected.format.reader == "read_csv" else _log_lines if detected.log else None
     return read(text, detected, whole=whole, rows=rows) if read else None
 
 
@@ -96,7 +96,7 @@ def _delimited(text: str, detected: Detected, *, whole: bool, rows: int) -> Text
     columns = [pa.array([_field(record, at, nulls) for record in every], pa.string()) for at in range(width)]
     # By index: a name may contain what SQL names may not, such as NUL.
     places = [f"c{at}" for at in range(width)]
-    typed, _ = _typed(CsvRows(_RECORDS, tuple(places)), pa.Table.from_arrays(columns, names=places), rows)
+    typed, _ = _with_types(CsvRows(_RECORDS, tuple(places)), pa.Table.from_arrays(columns, names=places), rows)
     return TextTable(typed.rename_columns(names), _format_name(detected), len(every), notes)
 
 
@@ -109,7 +109,7 @@ def _format_name(detected: Detected) -> str:
     return detected.log or (detected.format.name if delimiter in ",\t" else f"CSV ({delimiter})")
 
 
-def _by_pattern(text: str, detected: Detected, *, whole: bool, rows: int) -> TextTable:
+def _log_lines(text: str, detected: Detected, *, whole: bool, rows: int) -> TextTable:
     lines = text if whole else text[: text.rfind("\n") + 1]
     skipped = Skipped()
     as_utf8 = detected._replace(encoding="utf-8")
@@ -146,7 +146,7 @@ def _json(text: str, detected: Detected, *, whole: bool, rows: int, alone: bool)
     notes = ()
     if broken:
         notes = (f"record {len(objects) + 1:,} {why}: neither it nor the rest is read",)
-    table, kinds = _typed(JsonRows(_RECORDS), texts.slice(0, len(objects)), rows)
+    table, kinds = _with_types(JsonRows(_RECORDS), texts.slice(0, len(objects)), rows)
     mixed = [name for name, kind in kinds.items() if kind == "JSON"]
     notes += (f"values of several types are their JSON text: {', '.join(mixed[:5])}",) if mixed else ()
     return TextTable(table, form, len(objects), notes, broken=broken)
@@ -192,7 +192,7 @@ def _skip_gap(text: str, at: int) -> int:
 _RECORDS = "records"
 
 
-def _typed(rows: TextRows, texts: pa.Table, most: int) -> tuple[pa.Table, dict[str, str]]:
+def _with_types(rows: TextRows, texts: pa.Table, most: int) -> tuple[pa.Table, dict[str, str]]:
     """Return the first records, each column in the type that fits all of them, and the types in SQL."""
     database = beside()
     database.register(_RECORDS, texts)

@@ -26,7 +26,7 @@ _HERE = Path(__file__).parent
 _FRONT = _HERE.parent / "explorer" / "front"
 DRAWN = 200
 """Most groups drawn separately; this many of the largest by bytes and by objects are sent."""
-_LONGEST = 300
+_LABEL_AT_MOST = 300
 _ORDERED = frozenset({"AGE", "SIZE"})
 _NAMES = {
     "PREFIX": ("folder", "(directly here)"),
@@ -44,7 +44,7 @@ _ROWS, _CELLS = 100, 24
 def shown_group(name: str, by: AnalyzeBy) -> str:
     """Return a group's label in its visible form."""
     text = visible(name) if name else _NAMES[by][1]
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+    return text if len(text) <= _LABEL_AT_MOST else f"{text[: _LABEL_AT_MOST - 1]}…"
 
 
 def chart_data(frame: pd.DataFrame, *, by: AnalyzeBy, title: str) -> dict[str, Any]:

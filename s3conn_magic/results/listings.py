@@ -135,8 +135,8 @@ class _PlaceLister:
         self._plan = plan
         self._options = options
         self._tables: list[tuple[str, pa.Table]] = []
-        self._before = (0, 0, 0, 0.0)
-        self._cut = False
+        self._totals = (0, 0, 0, 0.0)
+        self._truncated = False
 
     def of(self, places: Sequence[Location]) -> tuple[S3Frame, bool]:
         for place in places:
@@ -152,9 +152,9 @@ class _PlaceLister:
                 incomplete = self._incomplete(place, error)
                 self._label(incomplete)
                 raise incomplete from None
-        return self._report_frame(), self._cut
+        return self._report_frame(), self._truncated
 
-    def _left(self) -> int | None:
+    def _remaining(self) -> int | None:
         limit = self._options.limit
         return None if limit is None else limit - sum(len(table) for _, table in self._tables)
 
@@ -166,27 +166,27 @@ class _PlaceLister:
             delimiter=None if plan.recursive else "/",
             versions=plan.versions,
             matching=Glob.compile(plan.matching) if plan.matching is not None else None,
-            limit=self._left(),
+            limit=self._remaining(),
             connections=self._options.connections,
         ) as listing:
             table = listing.collect(on_progress=None if self._options.report is None else self._reporter(alone=alone))
             self._tables.append((place.bucket, table))
-            self._cut = self._cut or listing.truncated
-            self._before = self._sum(listing.progress)
+            self._truncated = self._truncated or listing.truncated
+            self._totals = self._totals_with(listing.progress)
 
     def _reporter(self, *, alone: bool) -> Callable[[Progress], None]:
         report = self._options.report
 
         def sum_up(progress: Progress) -> None:
-            keys, size, requests, elapsed = self._sum(progress)
+            keys, size, requests, elapsed = self._totals_with(progress)
             fraction = progress.fraction if alone else None
             if report is not None:
                 report(replace(progress, keys=keys, bytes=size, requests=requests, elapsed=elapsed, fraction=fraction))
 
         return sum_up
 
-    def _sum(self, progress: Progress) -> tuple[int, int, int, float]:
-        keys, size, requests, elapsed = self._before
+    def _totals_with(self, progress: Progress) -> tuple[int, int, int, float]:
+        keys, size, requests, elapsed = self._totals
         return keys + progress.keys, size + progress.bytes, requests + progress.requests, elapsed + progress.elapsed
 
     def _incomplete(self, place: Location, error: S3ConnError) -> IncompleteListingError:

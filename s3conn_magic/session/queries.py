@@ -145,12 +145,12 @@ class Queries:
         """
         text = plan.text or ""
         if merged := plan.name if isinstance(plan, plans.MergeInto) else getattr(plan, "merged", ""):
-            self._located(plan, lambda: self.managing.check_merge(merged, text))
+            self._at_place(plan, lambda: self.managing.check_merge(merged, text))
         elif text:
-            self._located(plan, lambda: self.engine.mentioned(text))
+            self._at_place(plan, lambda: self.engine.mentioned(text))
         if isinstance(plan, plans.CreateJob):
             expressions = (*plan.expressions, *(each.predicate for each in plan.expectations))
-            self._located(plan, lambda: self.engine.check_expressions(expressions, local=True))
+            self._at_place(plan, lambda: self.engine.check_expressions(expressions, local=True))
 
     def also_here(self, source: Source, error: QueryError, place: Place) -> str:
         """Return a hint for a query in another system's dialect: our version of it, if that query only reads."""
@@ -167,7 +167,7 @@ class Queries:
             return ""
         return translation.hint
 
-    def _located(self, plan: Any, call: Callable[[], Any]) -> Any:
+    def _at_place(self, plan: Any, call: Callable[[], Any]) -> Any:
         """Return the result of a call; errors of the query point to their place in the cell."""
         try:
             return call()
@@ -200,7 +200,7 @@ class Queries:
     def _query(self, plan: plans.Query) -> Any:
         from s3conn_magic.results.introspection import query_frame
 
-        answer = self._located(plan, lambda: self.engine.query(plan.text, local=self._local(plan)))
+        answer = self._at_place(plan, lambda: self.engine.query(plan.text, local=self._local(plan)))
         for text in answer.notes:
             self._note(text)
         frame = query_frame(answer)
@@ -226,7 +226,7 @@ class Queries:
         answer, statistics = None, {}
         if plan.percent is None or plan.percent:
             query = summaries.summary_query(columns, source, plan.percent)
-            answer = self._located(plan, lambda: self.engine.query(query, local=self._local(plan))).table
+            answer = self._at_place(plan, lambda: self.engine.query(query, local=self._local(plan))).table
         if plan.percent is not None and dataset is not None and dataset.format == "Parquet" and dataset.kind == "files":
             query = summaries.statistics_query(dataset.named, columns)
             statistics = summaries.known_of(self.engine.query(query).table) if query else {}
@@ -261,18 +261,18 @@ class Queries:
         from s3conn_magic.datasets.sampling import columns_of_table
 
         first = f"SELECT * FROM ({source}\n) LIMIT {rows}"  # noqa: S608 - a query that was judged
-        table = self._located(plan, lambda: self.engine.query(first, local=self._local(plan))).table
+        table = self._at_place(plan, lambda: self.engine.query(first, local=self._local(plan))).table
         return list(columns_of_table(table)), table
 
     @execute.register
     def _explain(self, plan: plans.ExplainQuery) -> Message:
         from s3conn_magic.results.introspection import explanation
 
-        return explanation(self._located(plan, lambda: self.engine.explain(plan.text, local=self._local(plan))))
+        return explanation(self._at_place(plan, lambda: self.engine.explain(plan.text, local=self._local(plan))))
 
     @execute.register
     def _create(self, plan: plans.CreateTable) -> Message:
-        table, replaced = self._located(plan, lambda: self.engine.alone(lambda: self._create_table(plan)))
+        table, replaced = self._at_place(plan, lambda: self.engine.alone(lambda: self._create_table(plan)))
         notes = [f"The table {table.name} was {'replaced' if replaced else 'created'}."]
         notes += [each for each in (table.note, plan.note) if each]
         notes += [f'In queries it is written "{table.name}".'] if self.engine.tables.is_reserved(table.name) else []
@@ -321,13 +321,13 @@ class Queries:
     @execute.register
     def _insert(self, plan: plans.InsertInto) -> Message:
         insert, local = self.managing.insert, self._local(plan)
-        rows = self._located(plan, lambda: insert(plan.name, plan.text, plan.how, local=local))
+        rows = self._at_place(plan, lambda: insert(plan.name, plan.text, plan.how, local=local))
         self._record_connections(plan.name)
         return Message(f"{counted(rows, 'row')} went into {plan.name}.")
 
     @execute.register
     def _merge(self, plan: plans.MergeInto) -> Message:
-        rows = self._located(plan, lambda: self.managing.merge(plan.name, plan.text, local=self._local(plan)))
+        rows = self._at_place(plan, lambda: self.managing.merge(plan.name, plan.text, local=self._local(plan)))
         self._record_connections(plan.name)
         return Message(f"{counted(rows, 'row')} of {plan.name} changed.")
 
@@ -568,15 +568,15 @@ def _(plan: statements.Help, connections: Registry) -> Any:
     return help_on(plan.topic)
 
 
-def _is_ours(text: str) -> bool:
+def _is_our_statement(text: str) -> bool:
     """Whether a text is a statement of our language."""
     try:
-        return _sets_ours(parse(Source(text)))
+        return _our_settings_only(parse(Source(text)))
     except StatementSyntaxError:
         return False
 
 
-def _sets_ours(parsed: list[statements.Statement]) -> bool:
+def _our_settings_only(parsed: list[statements.Statement]) -> bool:
     """Whether all settings in it are ours; `SET s3_region = …` is another system's statement."""
     return all(find_setting(node.name.text) for node in parsed if isinstance(node, statements.SetSetting))
 
@@ -590,11 +590,11 @@ def in_dialect(source: Source, dialect: str, note: Callable[[str], None]) -> tup
         if not accepts:
             raise
     else:
-        if not accepts or _sets_ours(parsed):
+        if not accepts or _our_settings_only(parsed):
             return parsed, source
     from s3conn_magic.language.answers import translated
 
-    if (translation := translated(source.text, source.connections(), _is_ours)) is not None:
+    if (translation := translated(source.text, source.connections(), _is_our_statement)) is not None:
         source = replace(source, text=translation.reveal())
         note("Statements of other systems are run as ours: EXPLAIN shows what each becomes.")
     return parse(source), source

@@ -248,14 +248,14 @@ class Session:
                 self._say(_note_of_pattern(plan, result))
                 return self._in_form(result)
         except S3ConnError as error:
-            failure = self._explained(plan, error).at(plan.place())
+            failure = self._clearer_error(plan, error).at(plan.place())
         if count > 1:
             failure.notes += (f"Statement {index} of {count} failed; {rest_of_cell(index, count)}.",)
         # The cause may quote headers, keys or tokens, and a script's traceback would print it.
         failure.__cause__ = failure.__context__ = None
         raise failure
 
-    def _explained(self, plan: plans.Plan, failure: S3ConnError) -> S3ConnError:
+    def _clearer_error(self, plan: plans.Plan, failure: S3ConnError) -> S3ConnError:
         """Return the error, or a clearer one if the server expects https instead of http, or the reverse."""
         from s3conn_magic.connections.probe import explained
 
@@ -450,13 +450,13 @@ class Session:
         from s3conn_magic.results.listings import analysis_frame, table_notes
 
         if plan.by in BY_QUERY:
-            return self._charted(self.queries.added_up(plan), plan)
+            return self._with_chart(self.queries.added_up(plan), plan)
         connection, connections = self.connections.get(plan.name), self.settings["CONNECTIONS"]
         with self._progress_view() as report:
             scan, target = self.scale.scan(connection, plan, connections), connection.target(plan.location.bucket)
             frame = analysis_frame(target, plan, connections=connections, report=report, scan=scan)
         self._say(*table_notes(connection, plan.location), "" if len(frame) else pattern_note(plan.location, _FOLDER))
-        return self._charted(frame, plan)
+        return self._with_chart(frame, plan)
 
     @execute.register
     def _analyze_inventory(self, plan: plans.AnalyzeInventory) -> Any:
@@ -466,9 +466,9 @@ class Session:
             options = ListOptions(None, self.settings["CONNECTIONS"], report)
             frame, same, note = inventory_analysis(self.connections.get(plan.name), plan, options)
         self._note(note)
-        return self._charted(frame, same)
+        return self._with_chart(frame, same)
 
-    def _charted(self, frame: Any, plan: plans.Analyze) -> Any:
+    def _with_chart(self, frame: Any, plan: plans.Analyze) -> Any:
         if len(frame) and (rest := str(frame["group"].iloc[-1])).endswith(" more groups)"):
             self._note(
                 f"{rest[1:-1]} with the fewest bytes are combined in the last row. A longer location has fewer groups."
