@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from functools import partial
-from itertools import pairwise
+from itertools import combinations, pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from s3conn_magic.datasets.layout import DEEP, WILD, Leaf
@@ -72,6 +72,7 @@ class Finder:
         self._named = named
         self._rejected: set[tuple[tuple[str, ...], frozenset[str]]] = set()
         self._alike: set[tuple[_Form, int, str]] = set()
+        self._without_rows: set[_Form] = set()
 
     def datasets(self) -> list[Dataset]:
         """The datasets, those with the most bytes first, and one for what is none of them."""
@@ -235,9 +236,8 @@ class Finder:
         """Bring those together that differ in one place of their folders only, where that is a name."""
         groups: dict[object, list[Part]] = {}
         for part in parts:
-            named = place < len(part.folders) and WILD not in part.folders[place]
-            key = part.folders[place].partition("=")[0] if named and "=" in part.folders[place] else ""
-            where = (part.folders[:place], key, part.folders[place + 1 :]) if named else (part.folders, id(part))
+            key = _place_key(part.folders[place]) if place < len(part.folders) else None
+            where = (part.folders, id(part)) if key is None else (part.folders[:place], key, part.folders[place + 1 :])
             groups.setdefault((where, *alike(part)), []).append(part)
         made, presumed = list[Part](), dict[object, int]()
         for group in groups.values():
@@ -280,7 +280,7 @@ class Finder:
             return [Part.joined(group, place)]
         hive = place is not None and "=" in group[0].folders[place]
         ordered = place is not None and len({re.sub(r"\d+", "#", part.folders[place]) for part in group}) == 1
-        ordered = ordered or (place is None and WILD in "".join(group[0].folders))
+        ordered = ordered or (place is None and WILD in "".join(group[0].folders) and not _beside(group))
         seen = self._samples_of(group)
         if not seen:
             return [Part.joined(group, place)] if place is None or ordered or hive else group
@@ -297,12 +297,15 @@ class Finder:
 
     def _is_dataset(self, part: Part) -> bool:
         """Whether objects that are no table are enough to be called a dataset."""
-        if is_read(part.family):
+        if is_read(part.family) or part.leaf.objects >= _FEW:
             return True
-        sample = next(iter(self._seen([_middle(part)])), None) if not is_opaque(part) else None
+        if is_opaque(part) or _form(part) in self._without_rows:
+            return False
+        sample = next(iter(self._seen([_middle(part)])), None)
         if sample is not None and sample.columns is not None:
             return True
-        return part.leaf.objects >= _FEW
+        self._without_rows.add(_form(part))
+        return False
 
     # How the columns change
 
@@ -311,6 +314,8 @@ class Finder:
         if not self._looks:
             return
         several = [part for part in parts if not is_opaque(part)]
+        # One look each, even where what is no dataset has used them up.
+        self._seen([_middle(part) for part in several if self._looked_into(part) is None])
         for count in range(1, self._looks + 1):
             wanted = [each for part in several for each in spread(part.in_order, min(count, 2))]
             wanted = [each for each in wanted if self._sampler.known(each) is None]
@@ -475,6 +480,22 @@ def _names_by_place(group: Sequence[Part]) -> dict[int, set[str]]:
 def _form(part: Part) -> _Form:
     """What is alike of objects in the same place of some tree: how deep they are, and their names."""
     return len(part.folders), part.family, part.stems
+
+
+def _place_key(name: str) -> str | None:
+    """Return what folders have in common that may be one dataset: any plain names, one Hive key, or all but numbers.
+
+    None for a wildcard that has no number beside it.
+    """
+    if WILD not in name:
+        return name.partition("=")[0] if "=" in name else ""
+    return re.sub(r"\d+", "#", name) if re.search(r"\d", name) else None
+
+
+def _beside(group: Sequence[Part]) -> bool:
+    """Whether half of the folders of a part hold another one, too: kinds of files, where versions follow each other."""
+    folders = [{key.rpartition("/")[0] for key in part.leaf.places} for part in group]
+    return any(2 * len(one & two) >= min(len(one), len(two)) for one, two in combinations(folders, 2))
 
 
 def _within_columns(sample: Sample, widest: Sample) -> bool:

@@ -141,8 +141,9 @@ class Part:
         named = {at: frozenset().union(*(part.named.get(at, ()) for part in parts)) for at in first.named}
         folders = first.folders
         if place is not None:
-            named[place] = frozenset(part.folders[place] for part in parts)
-            leaf.values.setdefault(place, Values()).add(named[place])
+            if WILD not in folders[place]:  # else the values are those of the leaves
+                named[place] = frozenset(part.folders[place] for part in parts)
+                leaf.values.setdefault(place, Values()).add(named[place])
             folders = (*folders[:place], wildcard(folders[place]), *folders[place + 1 :])
         stems, endings = (frozenset().union(*(getattr(part, name) for part in parts)) for name in ("stems", "endings"))
         return cls(folders, stems, endings, leaf, named, frozenset().union(*(part.told_apart for part in parts)))

@@ -24,6 +24,7 @@ from s3conn_magic.language.option_names import (
     words_listed,
 )
 from s3conn_magic.language.options import OPTION_NAMES, Option, find_option
+from s3conn_magic.language.session_settings import SETTING_NAMES
 from s3conn_magic.language.source import BLANK, KEY_ID, QUOTED, Span, harmless, lines_of, pieces
 from s3conn_magic.language.words import literal, nearest
 from s3conn_magic.locations import location_meant, normal_location
@@ -126,7 +127,7 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 @cache
 def slot_pattern(name: str) -> str:
     """Return what may stand for a slot, as a regular expression."""
-    parts = {"balanced": _BALANCED, "quoted": QUOTED}
+    parts = {"balanced": _BALANCED, "quoted": QUOTED, "own_setting": "|".join(SETTING_NAMES)}
     return parts.get(name) or re.sub("«(\\w+)»", lambda match: slot_pattern(match[1]), book()["slots"][name])
 
 
@@ -288,6 +289,8 @@ PYTHON = re.compile(r"[A-Za-z_]\w*(?:\.\w+)*")
 _VARIABLE = re.compile(
     r"(?:[a-z0-9]{1,8}_){0,3}(?:secret|key|id|token|password|pwd)(?:_(?:id|key|access|token|value))*", re.IGNORECASE
 )
+# An access key's id as AWS and most servers have it: what is longer and of small letters may be the secret.
+_PLAIN_ID = re.compile(r"[A-Z0-9]{8,128}|[\w.-]{1,12}")
 _LOCAL = re.compile(r"^(?:localhost|127\.|\[::1\]|minio|host\.docker)", re.IGNORECASE)
 
 
@@ -438,7 +441,7 @@ class Given:
             bare = {"vhost": "virtual"}.get(bare.lower(), bare.lower())
         if written == bare and _VARIABLE.fullmatch(bare) and (option.secret or option.name == "AWS_ACCESS_KEY_ID"):
             return f"${bare}"
-        if option.secret or (option.name == "AWS_ACCESS_KEY_ID" and not (KEY_ID.fullmatch(bare) or harmless(bare))):
+        if option.secret or (option.name == "AWS_ACCESS_KEY_ID" and not _PLAIN_ID.fullmatch(bare)):
             asked = f"PROMPT '{option.name}'"
             self.secrets[asked] = literal(bare)
             return asked
@@ -544,7 +547,9 @@ def settings_in(phrase: Phrase, text: str) -> list[tuple[str, str]]:
 
 
 def _setting_name(phrase: Phrase, group: Mapping[str, str]) -> str:
-    name = group.get("setting") or group.get("key") or group.get("item", "").strip("[] ") or ""
+    name = (
+        group.get("setting") or group.get("own_setting") or group.get("key") or group.get("item", "").strip("[] ") or ""
+    )
     return (
         f"s3_{name}" if "s3_<setting>" in phrase.theirs else f"fs.{name}" if "fs.<setting>" in phrase.theirs else name
     )

@@ -425,20 +425,23 @@ class Source:
         at = self.tokens.ending_after(token.span.start)
         before = self.tokens.among(range(at - 1, -1, -1))
         for earlier in islice(before, _LOOKED_BACK):
+            if earlier.text == "=" or (earlier.text.upper() == "TO" and self._holds_secret(earlier)):
+                return _may_hold_secret(next(before, None), token.text)
             if earlier.text == ";" or earlier.text.upper() in _ENDS_VALUE:
                 return False
-            if earlier.text == "=":
-                return _may_hold_secret(next(before, None), token.text)
             if earlier.kind == "word" and (find_option(earlier.text) or _SECRET_NAME.search(earlier.text)):
                 return _may_hold_secret(earlier, token.text)
         return next(before, None) is not None
 
+    def _holds_secret(self, to: Token) -> bool:
+        """Whether the word before a TO is the name of a secret: others write SET access_key TO value."""
+        before = self.token_before(to.span.start)
+        return before is not None and _SECRET_NAME.search(before.text) is not None
+
     def _stands_as_name(self, token: Token) -> bool:
         before, after = self.token_before(token.span.start), self.token_at(token.span.end)
         if before and before.text.upper() in BEFORE_NAME:
-            # Others write SET access_key TO value.
-            set_to = self.token_before(before.span.start) if before.text.upper() == "TO" else None
-            secret = set_to is not None and _SECRET_NAME.search(set_to.text) is not None
+            secret = before.text.upper() == "TO" and self._holds_secret(before)
             return _IDENTIFIER.fullmatch(token.text) is not None and not secret
         unassigned = before is None or (before.text not in {"=", "("} and before.text.upper() not in OPTION_NAMES)
         return unassigned and after is not None and after.text == "=" and _LETTERS.fullmatch(token.text) is not None

@@ -355,7 +355,7 @@ def _not_read(name: str) -> QueryError:
 def _of_text(text: _Text, named: Format | None) -> Format | None:
     if _TRAIL.match(text.text):
         return _CLOUDTRAIL
-    if _is_json(text, sure=named is not None and named.type != "JSON"):
+    if _is_json(text, named):
         return named if named and named.type == "JSON" else _JSON
     begins_as_json = text.text.lstrip()[:1] in _JSON_BEGINS
     if named and (named.type != "JSON" or begins_as_json):
@@ -373,16 +373,23 @@ _JSON_BEGINS = {*'{["-0123456789tfn', ""}
 _OBJECT = re.compile(r"""\s*(?:\{\s*(?:"[^"\n]*"\s*:|\}\s*$)|\[\s*(?:[\[{"\d-]|\]|true|false|null|$))""")
 
 
-def _is_json(text: _Text, *, sure: bool) -> bool:
+# Many logs begin each line so: `[2026-01-01, 10:00:00 UTC] …`, `[1] …`.
+_VALUE_LIST = re.compile(r"\[\s*[\d-]")
+
+
+def _is_json(text: _Text, named: Format | None) -> bool:
     """Whether a text is JSON: it begins so; to be sure, its first record is whole and others follow, or it is cut."""
+    sure = named is not None and named.type != "JSON"
     if not _OBJECT.match(text.text):
         return False
-    if not sure:
-        return True
     begin = text.text.lstrip()
+    if not sure and (named or not _VALUE_LIST.match(begin)):
+        return True
     try:
         _, end = json.JSONDecoder().raw_decode(begin)
-    except (ValueError, RecursionError):
+    except json.JSONDecodeError as error:
+        return not text.whole and ("\n" not in begin or error.pos >= len(begin))
+    except RecursionError:
         return not text.whole and "\n" not in begin
     return begin[end:].lstrip()[:1] in {"", "{", "["}
 

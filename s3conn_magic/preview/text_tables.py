@@ -241,13 +241,14 @@ _OPENING, _CLOSING = {"[", "{"}, {"]", "}"}
 
 
 def laid_out(text: str) -> str:
-    """Return a JSON document, maybe truncated, with one line for each value and every value as written."""
+    """Return JSON documents with one line for each value and every value as written; the last may be truncated."""
     parts: list[str] = []
     depth, before = 0, ""
     for piece in _TOKENS.findall(text):
         closes, opened = piece in _CLOSING, before in _OPENING
         depth -= closes
-        if before == "," or (closes != opened):
+        follows = before not in {*_OPENING, ",", ":", ""} and piece not in {*_CLOSING, ",", ":"}
+        if before == "," or closes != opened or follows:
             parts.append("\n" + _STEP * min(depth, _DEEPEST))
         parts.append(": " if piece == ":" else piece)
         depth += piece in _OPENING

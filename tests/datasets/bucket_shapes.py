@@ -253,10 +253,40 @@ def stores() -> tuple[Objects, Expected]:
     return made, {"stations/*.csv": 2, "era5/": 10, "runs/*.zarr/": 120, "new/": 12, "vectors.lance/": 6}
 
 
+def exports() -> tuple[Objects, Expected]:
+    """Two tables in each folder of a day, which have a column in common, for several tenants."""
+    made: Objects = {}
+    for folder in (f"{tenant}/2024/01/{day:02}" for tenant in ("acme", "hooli") for day in range(1, 5)):
+        made[f"{folder}/orders.csv"] = csv(4, "id", "sku", "count")
+        made[f"{folder}/customers.csv"] = csv(3, "id", "name")
+    return made, {"*/*/*/*/orders.csv": 8, "*/*/*/*/customers.csv": 8}
+
+
+def scenes() -> tuple[Objects, Expected]:
+    """Folders by place, and below each those of scenes, whose names have the place and two days."""
+    made: Objects = {}
+    for at in range(12):
+        place, month = f"{140 + at % 3}{40 + at:03}", at % 9 + 1
+        scene = f"LC08_L2SP_{place}_20240{month}10_20240{month}15_02_T1"
+        for ending in ("SR_B1.TIF", "SR_B2.TIF", "MTL.json"):
+            body = b'{"scene": 1}\n' if ending == "MTL.json" else b"II*\0" + bytes(at)
+            made[f"tirs/2024/{140 + at % 3}/{40 + at:03}/{scene}/{scene}_{ending}"] = body
+    return made, {"tirs/*/*/*/*/LC*_L*SP_*_SR_B*.TIF": 24, "tirs/*/*/*/*/LC*_L*SP_*_MTL.json": 12}
+
+
+def steps() -> tuple[Objects, Expected]:
+    """What cluster steps have logged, no two alike, beside a dataset that has its look although they took some."""
+    made: Objects = {f"input/run-{run}/train_{part}.csv": csv(3, "a", "b") for run in range(3) for part in range(2)}
+    for name in ("stderr", "stdout"):
+        made |= {f"steps/{_uuid()[:8].upper()}X/{_uuid()[:6]}y/{name}.gz": gzip.compress(b"x\n") for _ in range(3)}
+    return made, {"input/*/train_*.csv": 6}
+
+
 BUCKETS: dict[str, Callable[[], tuple[Objects, Expected]]] = {
     made.__name__: made
     for made in (
         *(hive, logs, spark, tenants, flat, lakes, unequal, snapshots, images, single),
         *(two_formats, packed, trails, odd_names, without_endings, events, grid, streams, stores),
+        *(exports, scenes, steps),
     )
 }

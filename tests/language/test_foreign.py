@@ -154,6 +154,29 @@ def test_what_stands_where_a_name_stands_is_not_told_when_it_may_be_a_secret(wri
     assert secret.casefold() not in failed.value.block().casefold()
 
 
+ASSIGNED = (
+    *("SET {name} TO {value}", "SET {name} = {value}", "SET {name} {value}", "SET {name}: {value}"),
+    *("SET SESSION {name} = {value}", "EXPLAIN SET {name} TO {value}", "{name} = {value}", "{name}: {value}"),
+    *("export {name}={value}", "aws s3 ls --{name} {value}", "aws s3 ls --{name}={value}", "[default]\n{name}={value}"),
+    *("CREATE SECRET x (TYPE s3, {name} {value})", "CREATE STAGE x URL='s3://b/' CREDENTIALS=({name}={value})"),
+    *("CREATE S3 CONNECTION x {name} {value}", "CREATE S3 CONNECTION x ({name} {value})"),
+    *("ALTER S3 CONNECTION lake SET {name} {value}", "CREATE FOO x WITH ({name} = {value})"),
+    *("COPY t FROM 's3://b/k' {name} {value}", "rclone lsd :s3,{name}={value}:b", "LIST 's3://b/' {name} {value}"),
+)
+
+
+@pytest.mark.parametrize("form", ASSIGNED)
+def test_a_secret_that_reads_like_a_word_is_not_told(form: str):
+    """Whatever its option is called, and however it is assigned: not in the excerpt, and not in the hint."""
+    for name in ("secret_key", "aws_secret_access_key", "api_key", "s3.secret-key", "password", "session_token"):
+        for value in ("hunter2supersecretvalue", "correcthorsebatterystaple", "'correcthorsebatterystaple'"):
+            try:
+                said = str([*offline_session("lake").run(form.format(name=name, value=value))])
+            except S3ConnError as error:
+                said = error.block()
+            assert value.strip("'") not in said, f"{name} {value}"
+
+
 @pytest.mark.parametrize(
     "written",
     [

@@ -69,6 +69,8 @@ def test_binary_formats_are_told_by_their_content(name: str):
             b"2026-01-01 10:00:00,123 INFO one\n2026-01-01 10:00:01,456 INFO two\n",
             "neither the name nor the content",
         ),
+        ("x.log", b"[2026-01-01, 10:00:00 UTC] {task.py:1} INFO - one\n" * 3, "neither the name nor the content"),
+        ("x", b"[1] starting\n[2] done\n", "neither the name nor the content"),
         ("x.log", b"started, now\nand, then, over\n", "neither the name nor the content"),
         ("x", b"a\n1\n2\n", "neither the name nor the content"),
         ("x", b"a,b\n", "neither the name nor the content"),
@@ -107,6 +109,8 @@ def test_what_is_not_certain_is_refused_with_the_way_out(name: str, body: bytes,
         ("x.json", '[{"id":1},{"id":2},', "JSON"),
         ("x", '[{"id":1},{"id":2},', "JSON"),
         ("x", "[\n  {\n", "JSON"),
+        ("x", "[1, 2]\n[2, 3]\n", "JSON"),
+        ("x.json", "[2026-01-01] no JSON", "JSON"),
         ("x.csv", "", "CSV"),
         ("x.csv", "hello\n", "CSV"),
         ("x.tsv", "hello\n", "TSV"),
@@ -119,7 +123,9 @@ def test_names_are_believed_where_the_content_is_not_certain(name: str, body: st
 
 
 def test_a_record_that_is_longer_than_the_beginning_is_told():
-    """JSON in one long line, and a table whose first line does not end."""
+    """JSON in one long line or a list that goes on, and a table whose first line does not end."""
+    numbers = b"[\n" + b"  12,\n" * HEAD
+    assert detect("x", numbers[:HEAD]).format.type == "JSON"
     long = b'{"a": "' + b"x" * HEAD
     assert detect("x.csv", long[:HEAD]).format.type == "JSON"
     assert detect("x.csv", (b"name," * HEAD)[:HEAD]).settings["DELIMITER"] == ","

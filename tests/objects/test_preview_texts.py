@@ -251,6 +251,12 @@ def test_a_document_of_json_that_goes_on_is_laid_out_as_far_as_it_is_read():
     assert found.layout.startswith('{\n  "a": {\n    "b": "xxx')
 
 
+def test_documents_of_json_one_behind_the_other_are_laid_out_apart():
+    """Each begins a line of its own, a number too."""
+    assert previewed(b"[1, 2]\n[3]\n", "x").layout == "[\n  1,\n  2\n]\n[\n  3\n]"
+    assert previewed(b'"a"\n1\n2\n', "x.json").layout == '"a"\n1\n2'
+
+
 def test_rows_beyond_the_most_are_refused_with_a_note():
     """A preview is no download."""
     found = previewed(b"n\n" + b"1\n" * 20_000, "t.csv", rows=15_000)
