@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from functools import partial
-from itertools import combinations, pairwise
+from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from s3conn_magic.datasets.layout import DEEP, WILD, Leaf
@@ -495,7 +495,8 @@ def _place_key(name: str) -> str | None:
 def _beside(group: Sequence[Part]) -> bool:
     """Whether half of the folders of a part hold another one, too: kinds of files, where versions follow each other."""
     folders = [{key.rpartition("/")[0] for key in part.leaf.places} for part in group]
-    return any(2 * len(one & two) >= min(len(one), len(two)) for one, two in combinations(folders, 2))
+    held = Counter(folder for own in folders for folder in own)
+    return any(2 * sum(held[folder] > 1 for folder in own) >= len(own) for own in folders if own)
 
 
 def _within_columns(sample: Sample, widest: Sample) -> bool:

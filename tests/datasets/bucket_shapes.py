@@ -276,10 +276,10 @@ def scenes() -> tuple[Objects, Expected]:
 
 def steps() -> tuple[Objects, Expected]:
     """What cluster steps have logged, no two alike, beside a dataset that has its look although they took some."""
-    made: Objects = {f"input/run-{run}/train_{part}.csv": csv(3, "a", "b") for run in range(3) for part in range(2)}
-    for name in ("stderr", "stdout"):
+    made: Objects = {f"in/2024-01-0{day}/train_{part}.csv": csv(3, "a", "b") for day in range(1, 4) for part in (0, 1)}
+    for name in ("controller", "stderr", "stdout"):
         made |= {f"steps/{_uuid()[:8].upper()}X/{_uuid()[:6]}y/{name}.gz": gzip.compress(b"x\n") for _ in range(3)}
-    return made, {"input/*/train_*.csv": 6}
+    return made, {"in/*/train_*.csv": 6}
 
 
 BUCKETS: dict[str, Callable[[], tuple[Objects, Expected]]] = {

@@ -64,6 +64,7 @@ def test_the_datasets_are_those_that_an_engineer_would_name(name: str):
         assert frame["objects"].sum() == len(objects)
         assert frame["bytes"].sum() == sum(map(len, objects.values()))
         assert looks <= 4 * len(expected)
+        assert frame.loc[frame["format"].isin(["CSV", "Parquet"]), "columns"].notna().all()
         assert list(frame.columns) == [column.name for column in DATASET_COLUMNS]
         for query in frame["query"].dropna():
             if "objects(" not in query:
