@@ -236,7 +236,7 @@ class Finder:
         """Bring those together that differ in one place of their folders only, where that is a name."""
         groups: dict[object, list[Part]] = {}
         for part in parts:
-            key = _place_key(part.folders[place]) if place < len(part.folders) else None
+            key = _place_key(part, place)
             where = (part.folders, id(part)) if key is None else (part.folders[:place], key, part.folders[place + 1 :])
             groups.setdefault((where, *alike(part)), []).append(part)
         made, presumed = list[Part](), dict[object, int]()
@@ -482,11 +482,15 @@ def _form(part: Part) -> _Form:
     return len(part.folders), part.family, part.stems
 
 
-def _place_key(name: str) -> str | None:
+def _place_key(part: Part, place: int) -> str | None:
     """Return what folders have in common that may be one dataset: any plain names, one Hive key, or all but numbers.
 
-    None for a wildcard that has no number beside it.
+    None where there is no folder, or a wildcard that has no number beside it and stands for no names that are known.
     """
+    if place >= len(part.folders):
+        return None
+    name = part.folders[place]
+    name = name.replace(WILD, "") if place in part.named else name
     if WILD not in name:
         return name.partition("=")[0] if "=" in name else ""
     return re.sub(r"\d+", "#", name) if re.search(r"\d", name) else None

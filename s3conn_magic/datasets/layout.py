@@ -48,8 +48,8 @@ _DATE_WITHIN = f"(?:{_DAY_WITHIN}[-_]{_DAY_WITHIN}|{_DAY_WITHIN}{_TIME}?)"
 _UUID = "[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}"
 _HASH = "[0-9a-f]{16,}|[0-9A-F]{16,}"
 _ENDING = r"\.(?i:[a-z][a-z0-9_+]{0,11}|7z)"
-# Ids stand behind full stops, too: `E2K.2026-01-01-05.d6225675.gz`.
-_NO_ENDING = r"^\.(?:(?:[^0-9]*[0-9]){4}|[0-9a-f]{8,}$)"
+# Ids and numbers follow full stops, too: `E2K.2026-01-01-05.d6225675.gz`, `gfs.t06z.f003`.
+_NO_ENDING = r"^\.(?:(?:[^0-9]*[0-9]){4}|[0-9a-f]{8,}$|[a-gi-z][0-9]{3}$)"
 _PACKED = frozenset(ending for endings in COMPRESSIONS.values() for ending in endings)
 _HIVE, _DATED, _NUMBER, _OWN, _WORD = 1, 2, 3, 4, 5
 _LITERAL = 0

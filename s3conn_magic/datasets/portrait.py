@@ -141,9 +141,11 @@ class Part:
         named = {at: frozenset().union(*(part.named.get(at, ()) for part in parts)) for at in first.named}
         folders = first.folders
         if place is not None:
-            if WILD not in folders[place]:  # else the values are those of the leaves
-                named[place] = frozenset(part.folders[place] for part in parts)
-                leaf.values.setdefault(place, Values()).add(named[place])
+            # Where the folders of a leaf differ, their names are among its values.
+            own = [part.named.get(place, {part.folders[place]} - {WILD}) for part in parts]
+            if names := {name for name in frozenset().union(*own) if WILD not in name}:
+                named[place] = frozenset(names)
+                leaf.values.setdefault(place, Values()).add(names)
             folders = (*folders[:place], wildcard(folders[place]), *folders[place + 1 :])
         stems, endings = (frozenset().union(*(getattr(part, name) for part in parts)) for name in ("stems", "endings"))
         return cls(folders, stems, endings, leaf, named, frozenset().union(*(part.told_apart for part in parts)))

@@ -282,11 +282,23 @@ def steps() -> tuple[Objects, Expected]:
     return made, {"in/*/train_*.csv": 6}
 
 
+def pyramid() -> tuple[Objects, Expected]:
+    """Tiles in folders of folders, more of them the further one goes down; and hours for endings."""
+    made: Objects = {
+        f"tiles/{zoom}/{x}/{y}.png": b"\x89PNG\r\n\x1a\n"
+        for zoom in range(4)
+        for x in range(2**zoom)
+        for y in range(2**zoom)
+    }
+    made |= {f"gfs.2024010{day}/00/gfs.t00z.f{hour:03}": b"GRIB" + bytes(9) for day in range(1, 5) for hour in range(5)}
+    return made, {"tiles/*/*/*.png": 85, "gfs.*/*/gfs.t*z.f*": 20}
+
+
 BUCKETS: dict[str, Callable[[], tuple[Objects, Expected]]] = {
     made.__name__: made
     for made in (
         *(hive, logs, spark, tenants, flat, lakes, unequal, snapshots, images, single),
         *(two_formats, packed, trails, odd_names, without_endings, events, grid, streams, stores),
-        *(exports, scenes, steps),
+        *(exports, scenes, steps, pyramid),
     )
 }
