@@ -47,11 +47,11 @@ if TYPE_CHECKING:
     from s3conn_magic.transport.wire import Wires
 
 LISTING = "ListObjectsV2"
-_OF_OPERATION = {"GetObjectTagging": "tagging"}
+_QUERY_OF_OPERATION = {"GetObjectTagging": "tagging"}
 """The beginning of an operation's query."""
 # Signatures that are made here, by botocore's names.
 _OURS = (UNSIGNED, "v4", "s3v4", "v4-s3express", "v4a-s3express", "v4-unsigned-body")
-_OF_VERSION_4 = ("v4", "s3v4", "v4-unsigned-body")
+_VERSION_4 = ("v4", "s3v4", "v4-unsigned-body")
 _REGION = re.compile(rb"<Region>\s*([a-z0-9-]{1,40})\s*</Region>")
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 _WAYS = (*_PROXIES, *map(str.upper, _PROXIES), "AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE")
@@ -110,16 +110,16 @@ class BucketTarget:
     @property
     def transport(self) -> Transport:
         """Proxy, certificates and timeouts, as botocore resolves them."""
-        said = (self._connection.state_token, self._connection.timeouts()[:2], *map(os.environ.get, _WAYS))
-        if self._way is None or self._way[0] != said:
+        state = (self._connection.state_token, self._connection.timeouts()[:2], *map(os.environ.get, _WAYS))
+        if self._way is None or self._way[0] != state:
             client = self._client()
             if replaces_calls(client):
                 return Transport()
-            self._way = (said, self._transport(client))
+            self._way = (state, self._transport(client))
         return self._way[1]
 
     def _transport(self, client: Any) -> Transport:
-        url, config = self._current(LISTING).url, client.meta.config
+        url, config = self._template(LISTING).url, client.meta.config
         return Transport(
             proxy=_proxy(url, config.proxies),
             verify=_verify(client),
@@ -137,7 +137,7 @@ class BucketTarget:
     def waits(self) -> bool:
         """Whether a request may have to wait: for credentials, a stand-in, or a template that takes long to make."""
         made_for, _ = self._templates.get(LISTING, (None, None))
-        if made_for is not self._connection.state_token or stands_in(self._asked(), LISTING):
+        if made_for is not self._connection.state_token or stands_in(self._sending_client(), LISTING):
             return True
         due: Callable[[], bool] = getattr(self._connection.credentials(), "refresh_needed", lambda: False)
         return due()
@@ -153,7 +153,7 @@ class BucketTarget:
 
     def sign_objects(self, requests: Sequence[ObjectRequest]) -> list[SignedRequest]:
         """Sign requests for objects, all of one operation, with the current credentials; raises as `sign`."""
-        sign, own = self._signing(requests[0].operation), _OF_OPERATION.get(requests[0].operation, "")
+        sign, own = self._signing(requests[0].operation), _QUERY_OF_OPERATION.get(requests[0].operation, "")
         return [
             sign(
                 f"{own}{'&' if own else ''}versionId={quote(each.version_id, safe='-_.~')}" if each.version_id else own,
@@ -166,18 +166,18 @@ class BucketTarget:
     def _signing(self, operation: str) -> Callable[..., SignedRequest]:
         """Return the function that signs requests of an operation now; arguments as for `Signer.sign`."""
         self._connection.live_settings()
-        template = self._current(operation)
+        template = self._template(operation)
         if template.signature is not UNSIGNED and template.identity is None:
-            if template.signature in _OF_VERSION_4:
+            if template.signature in _VERSION_4:
                 return self._signer_for(operation, template).sign
-            return partial(_signed_otherwise, template, self._frozen())
+            return partial(_sign_with_botocore, template, self._frozen())
         if template.identity is None:
             return partial(_unsigned, template)
-        return partial(_by_session, template, translated(template.identity, resource=Location(self._bucket).arn))
+        return partial(_sign_with_session, template, translated(template.identity, resource=Location(self._bucket).arn))
 
     def goes_by_client(self, operation: str) -> bool:
         """Whether the client must send an operation: it is replaced, in whole or in part, or signs in another way."""
-        return sends_otherwise(self._asked(), operation) or self._current(operation).signature not in _OURS
+        return sends_otherwise(self._sending_client(), operation) or self._template(operation).signature not in _OURS
 
     def _frozen(self) -> Any:
         return translated(
@@ -188,11 +188,11 @@ class BucketTarget:
 
     def stand_in(self, request: ObjectRequest) -> Response | None:
         """Return the answer of a stand-in for the server, such as a mock; None if there is none."""
-        return object_answer(self._asked(), request.operation, lambda: self.sign_objects([request])[0])
+        return object_answer(self._sending_client(), request.operation, lambda: self.sign_objects([request])[0])
 
     def has_stand_in(self, operation: str) -> bool:
         """Whether there may be a stand-in for the server."""
-        return has_others(self._asked(), f"before-send.s3.{operation}")
+        return has_others(self._sending_client(), f"before-send.s3.{operation}")
 
     def _signer_for(self, operation: str, template: Template) -> Signer:
         credentials = self._frozen()
@@ -204,7 +204,7 @@ class BucketTarget:
     def send(self, query: Query) -> Response | None:
         """Return the answer of a stand-in for the server, such as a mock; None if there is none."""
         self._connection.live_settings()
-        return stand_in_answer(self._asked(), self._bucket, query, lambda: self.sign(query))
+        return stand_in_answer(self._sending_client(), self._bucket, query, lambda: self.sign(query))
 
     def fault(self, response: Response, query: Query) -> Exception | None:
         """Return the error for a response; None after a redirect that named the region, so that it is signed anew."""
@@ -252,13 +252,13 @@ class BucketTarget:
         if isinstance(error, ssl.SSLCertVerificationError):
             return _untrusted(error)
         proxy = self._proxy_host()
-        return unreachable(error) if proxy is None else _behind(proxy, error)
+        return unreachable(error) if proxy is None else _no_answer_through(proxy, error)
 
     def _proxy_host(self) -> str | None:
         proxy = self.transport.proxy
         return None if proxy is None else proxy_host(proxy)
 
-    def _current(self, operation: str) -> Template:
+    def _template(self, operation: str) -> Template:
         """Return the template; made anew after an ALTER or a redirect."""
         state = self._connection.state_token
         with self._lock:
@@ -268,7 +268,7 @@ class BucketTarget:
                 self._templates[operation] = (state, template)
             return template
 
-    def _asked(self) -> Any:
+    def _sending_client(self) -> Any:
         """Return the client that botocore would send with; cached, since every page asks for it."""
         sender, state = self._sender, self._connection.state_token
         if sender is None or sender[0] is not state:
@@ -286,8 +286,8 @@ def _encoded(text: str) -> str:
 
 
 def _region_in(response: Response) -> str:
-    said = response.headers.get("x-amz-bucket-region") or _first(_REGION, response.body)
-    return said or region_named(message_of(response.body))
+    region = response.headers.get("x-amz-bucket-region") or _first_match(_REGION, response.body)
+    return region or region_named(message_of(response.body))
 
 
 _NONE: Mapping[str, str] = MappingProxyType({})
@@ -297,7 +297,7 @@ def _unsigned(template: Template, query: str, key: str = "", headers: Mapping[st
     return SignedRequest(template.url_of(key, query), {**template.headers, **headers}, template.method)
 
 
-def _signed_otherwise(
+def _sign_with_botocore(
     template: Template, credentials: Any, query: str, key: str = "", headers: Mapping[str, str] = _NONE
 ) -> SignedRequest:
     """Sign a request as botocore does with another version of signatures; arguments as for `Signer`.
@@ -318,7 +318,7 @@ def _signed_otherwise(
     )
 
 
-def _by_session(
+def _sign_with_session(
     template: Template, session: Any, query: str, key: str = "", headers: Mapping[str, str] = _NONE
 ) -> SignedRequest:
     """Sign for a directory bucket with the credentials of a session for it."""
@@ -329,7 +329,7 @@ def _by_session(
     return SignedRequest(request.url, dict(request.headers.items()), template.method)
 
 
-def _first(pattern: re.Pattern[bytes], body: bytes) -> str | None:
+def _first_match(pattern: re.Pattern[bytes], body: bytes) -> str | None:
     match = pattern.search(body[:4096])
     return match[1].decode() if match else None
 
@@ -340,7 +340,7 @@ def _proxy(url: str, configured: Mapping[str, str] | None) -> str | None:
     return proxy
 
 
-def _behind(proxy: str, error: Exception) -> EndpointError:
+def _no_answer_through(proxy: str, error: Exception) -> EndpointError:
     """Return the error for no answer through a proxy; of its cause only the kind, as it may quote the password."""
     kind = type(error).__name__
     if "Proxy" in kind and (status := getattr(error, "status", 0)):

@@ -154,7 +154,7 @@ class Clients:
         """Guard a new client."""
         service = client.meta.service_model.service_name
         self._guards.hold(client, has_own=self._own_endpoint(service) is not None)
-        client.meta.events.register("after-call", partial(_note, client.meta.partition), PARTITION)
+        client.meta.events.register("after-call", partial(_note_origin, client.meta.partition), PARTITION)
         if service == S3 and (knows_region or not self._configuration.finds_regions):
             presign_by_version_4(client)
 
@@ -222,14 +222,14 @@ def first_page(client: Any, **parameters: Any) -> Any:
         EndpointError: the answer is not a listing.
     """
     try:
-        return said_by_s3(client.list_objects_v2(**parameters), _OF_LISTINGS)
+        return said_by_s3(client.list_objects_v2(**parameters), _LISTING_FIELDS)
     except ClientError as error:
         if str(error.response.get("Error", {}).get("Code")) not in NO_NEWER_LISTING:
             raise
-    return said_by_s3(client.list_objects(**parameters), _OF_LISTINGS)
+    return said_by_s3(client.list_objects(**parameters), _LISTING_FIELDS)
 
 
-_OF_LISTINGS = frozenset({"Name", "Prefix", "IsTruncated", "MaxKeys", "KeyCount", "Contents", "CommonPrefixes"})
+_LISTING_FIELDS = frozenset({"Name", "Prefix", "IsTruncated", "MaxKeys", "KeyCount", "Contents", "CommonPrefixes"})
 
 
 def said_by_s3(answer: dict[str, Any], fields: Container[str]) -> dict[str, Any]:
@@ -254,17 +254,17 @@ def _retries(tries: int) -> dict[str, Any]:
     return {"mode": "standard", "total_max_attempts": tries}
 
 
-def _note(partition: str, parsed: dict[str, Any], http_response: Any, **_: Any) -> None:
+def _note_origin(partition: str, parsed: dict[str, Any], http_response: Any, **_: Any) -> None:
     """Note in an error the partition of its ARNs, and whether a version was asked for."""
     if "Error" in parsed:
-        asked = str(getattr(http_response, "url", ""))
-        parsed.setdefault("ResponseMetadata", {}).update({PARTITION: partition, VERSIONED: "versionId=" in asked})
+        url = str(getattr(http_response, "url", ""))
+        parsed.setdefault("ResponseMetadata", {}).update({PARTITION: partition, VERSIONED: "versionId=" in url})
 
 
 _HEADER = "x-amz-bucket-region"
 _REDIRECTS = {301, 307}
 # Those who may not ask about a bucket may still list a prefix of it, and a refused listing tells why.
-_LEFT_TO_THE_LISTING = {400, 403}
+_ASK_BY_LISTING = {400, 403}
 
 
 class Regions:
@@ -322,7 +322,7 @@ class Regions:
             answer, failure = translated(partial(_head_bucket, client, bucket), resource=Location(bucket).arn)
             if named := answer.get("HTTPHeaders", {}).get(_HEADER):
                 return str(named)
-            if failure is None or answer.get("HTTPStatusCode") in _LEFT_TO_THE_LISTING:
+            if failure is None or answer.get("HTTPStatusCode") in _ASK_BY_LISTING:
                 return str(client.meta.region_name)
             if answer.get("HTTPStatusCode") not in _REDIRECTS:
                 raise translate(failure, resource=Location(bucket).arn)

@@ -155,10 +155,10 @@ class Configuration(NamedTuple):
         Args:
             region: the region to sign for, if one was found.
         """
-        said = {name: self.of_option(name).value for name in ("ENDPOINT", "ADDRESSING_STYLE")}
+        options = {name: self.of_option(name).value for name in ("ENDPOINT", "ADDRESSING_STYLE")}
         if self.endpoint.value and not self.finds_regions:
-            said["REGION"] = region or self.region.value
-        return {name: str(value) for name, value in said.items() if value is not None}
+            options["REGION"] = region or self.region.value
+        return {name: str(value) for name, value in options.items() if value is not None}
 
     def besides(self) -> Iterator[str]:
         """Yield one-line texts for values set outside the statement, except those of this machine."""
@@ -219,7 +219,7 @@ _OPTIONS = {"ENDPOINT": "endpoint", "REGION": "region", "ADDRESSING_STYLE": "add
 _CHECKSUMS = ("when_supported", "when_required")
 
 
-class _LookedAt(Session):  # type: ignore[misc] # botocore is not typed
+class _LookupSession(Session):  # type: ignore[misc] # botocore is not typed
     """A session for looking up settings: it makes no clients and skips their handlers, which are slow to register."""
 
     def __init__(self, *args: Any, **keys: Any) -> None:
@@ -227,8 +227,8 @@ class _LookedAt(Session):  # type: ignore[misc] # botocore is not typed
 
 
 def _resolved(settings: Settings) -> Configuration:
-    session = bare_session(settings, _LookedAt)
-    look = _Look(session, settings)
+    session = bare_session(settings, _LookupSession)
+    look = _Lookup(session, settings)
     look.check()
     endpoint = look.endpoint()
     ours = Configuration(endpoint)
@@ -253,7 +253,7 @@ def _resolved(settings: Settings) -> Configuration:
     )
 
 
-class _Look:
+class _Lookup:
     """Looks up settings and their sources."""
 
     def __init__(self, session: Session, settings: Settings) -> None:

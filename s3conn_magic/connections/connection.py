@@ -60,10 +60,10 @@ class _State:
             holder: Any = credentials
             while holder is not None:
                 # Their properties would renew expired credentials.
-                there = vars(holder)
-                secrets |= {there.get(name) or "" for name in ("secret_key", "_secret_key", "token", "_token")}
-                ids |= {there.get(name) or "" for name in ("access_key", "_access_key")}
-                holder = there.get("source")
+                attributes = vars(holder)
+                secrets |= {attributes.get(name) or "" for name in ("secret_key", "_secret_key", "token", "_token")}
+                ids |= {attributes.get(name) or "" for name in ("access_key", "_access_key")}
+                holder = attributes.get("source")
         return tuple(sorted(ids - {""})), tuple(sorted(secrets - {""}))
 
     def renew(self) -> None:

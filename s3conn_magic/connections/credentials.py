@@ -117,10 +117,10 @@ def _mask_its_logs(class_attributes: dict[str, Any], base_classes: list[type], *
     base_classes.insert(0, _MaskedRequests)
     for name in ("generate_presigned_url", "generate_presigned_post"):
         if presign := class_attributes.get(name):
-            class_attributes[name] = _of_ours(presign)
+            class_attributes[name] = _as_our_request(presign)
 
 
-def _of_ours(method: Callable[..., Any]) -> Callable[..., Any]:
+def _as_our_request(method: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(method)
     def call(*args: Any, **keys: Any) -> Any:
         with OurRequest():
@@ -171,7 +171,7 @@ def find_credentials(settings: Settings, timeouts: Callable[[], Timeouts] = Time
     if settings.anonymous:
         return None
     source = translated(lambda: _source(settings, timeouts))
-    return translated(lambda: _assumed(settings, source, timeouts)) if settings.role else source
+    return translated(lambda: _role_credentials(settings, source, timeouts)) if settings.role else source
 
 
 def _source(settings: Settings, timeouts: Callable[[], Timeouts]) -> Credentials:
@@ -180,7 +180,7 @@ def _source(settings: Settings, timeouts: Callable[[], Timeouts]) -> Credentials
         return Credentials(settings.access_key_id, settings.secret_access_key.reveal(), token, method="key pair")
     session = bare_session(settings, _SourceSession)
     session.sts = settings.endpoint_of("sts")
-    session.set_default_client_config(_patience(timeouts()))
+    session.set_default_client_config(_short_requests(timeouts()))
     place = Lookup(
         str(session.get_config_variable("profile") or "default"),
         session.full_config.get("profiles", {}),
@@ -203,7 +203,7 @@ def config_files(session: Session) -> tuple[str, ...]:
     return tuple(os.path.expanduser(os.path.expandvars(path)) for path in named)  # noqa: PTH111 - as botocore does
 
 
-def _patience(timeouts: Timeouts) -> Config:
+def _short_requests(timeouts: Timeouts) -> Config:
     """Return a config for requests for credentials: few and short, since somebody waits for them."""
     read = min(timeouts.read, _LONGEST_ANSWER)
     retries = {"mode": "standard", "total_max_attempts": _TRIES}
@@ -214,7 +214,7 @@ _NO_ID = "Add EXTERNAL_ID = '…' if the role's trust policy asks for one."
 _OTHER_ID = "EXTERNAL_ID may not be the one that the role's trust policy asks for."
 
 
-def _assumed(settings: Settings, source: Credentials, timeouts: Callable[[], Timeouts]) -> Credentials:
+def _role_credentials(settings: Settings, source: Credentials, timeouts: Callable[[], Timeouts]) -> Credentials:
     """Return credentials of the role, fetched from STS at first use and again before they expire."""
     extra = {"RoleSessionName": _ROLE_SESSION, "DurationSeconds": ROLE_SECONDS}
     if settings.external_id:
@@ -262,7 +262,7 @@ class _Sts:
 
     def create(self, service: str, **keys: Any) -> Any:
         """Return a client with the keys that assume the role."""
-        config = own_server(self._endpoint).merge(_patience(self._timeouts())).merge(keys.pop("config", Config()))
+        config = own_server(self._endpoint).merge(_short_requests(self._timeouts())).merge(keys.pop("config", Config()))
         client = self._session.create_client(service, endpoint_url=self._endpoint, config=config, **keys)
         self._made.append(client)
         return client

@@ -85,7 +85,7 @@ _WRONG_CREDENTIALS = {
     "RequestTimeTooSkewed": "the clock of this machine differs too much from the server's",
 }
 # Refusals that a wrong clock may cause, even if the server names another reason.
-_OF_THE_CLOCK = {
+_CLOCK_CODES = {
     "SignatureDoesNotMatch",
     "ExpiredToken",
     "ExpiredTokenException",
@@ -300,11 +300,11 @@ def _of_code(
             hint="SHOW BUCKETS lists those that the connection may see. ENDPOINT may be another server's.",
         )
     if code in REGIONS or region_named(said):
-        return _elsewhere(code, resource, region or region_named(said), endpoint, own_words(said))
+        return _wrong_region(code, resource, region or region_named(said), endpoint, own_words(said))
     return unusual(code, operation, resource, attempts=attempts, status=status, said=said)
 
 
-def _elsewhere(code: str, resource: str, region: str, endpoint: str, words: str) -> errors.RegionError:
+def _wrong_region(code: str, resource: str, region: str, endpoint: str, words: str) -> errors.RegionError:
     """Return the error for a request sent or signed for the wrong place; arguments as above, `words` the server's."""
     bucket = resource.rpartition(":::")[2].partition("/")[0]
     host = host_named(endpoint, bucket)
@@ -324,7 +324,7 @@ LEAVE_REGION_OUT = "Leave REGION out to have it found, or "
 
 
 def _wrong_credentials(code: str, date: str) -> errors.CredentialsError:
-    if code in _OF_THE_CLOCK and (difference := _clock_difference(date)):
+    if code in _CLOCK_CODES and (difference := _clock_difference(date)):
         return errors.CredentialsError(
             f"the clock of this machine is {difference} the server's ({code})",
             hint="Synchronize the clock with a time server.",
@@ -335,10 +335,10 @@ def _wrong_credentials(code: str, date: str) -> errors.CredentialsError:
 def _clock_difference(date: str) -> str:
     """Return how far this machine's clock is off an answer's date, such as `2 h 5 min ahead of`, or an empty text."""
     try:
-        there = parsedate_to_datetime(date)
+        server_time = parsedate_to_datetime(date)
     except ValueError:
         return ""
-    minutes = round((datetime.now(UTC) - there.astimezone(UTC)).total_seconds() / 60)
+    minutes = round((datetime.now(UTC) - server_time.astimezone(UTC)).total_seconds() / 60)
     if abs(minutes) < _CLOCK_MINUTES:
         return ""
     hours, rest = divmod(abs(minutes), 60)
@@ -365,7 +365,7 @@ def _denied_key(action: str, resource: str) -> errors.AccessDeniedError:
 
 
 # Messages that say no more than the code.
-_NO_WORDS = re.compile(r"((access )?(is )?(denied|forbidden)|accessdenied)?\W*", re.IGNORECASE)
+_EMPTY_MESSAGE = re.compile(r"((access )?(is )?(denied|forbidden)|accessdenied)?\W*", re.IGNORECASE)
 
 
 def _denied(operation: str, resource: str, said: str, *, version: bool = False) -> errors.AccessDeniedError:
@@ -377,7 +377,7 @@ def _denied(operation: str, resource: str, said: str, *, version: bool = False) 
             "Name the buckets in PATH_DISPLAY_FILTERS = ('s3://bucket/'), which needs no such permission, or ask"
             f" for {action}. Some servers say this of a wrong key pair, too."
         )
-    says = "" if _NO_WORDS.fullmatch(words) else f"; the server says: {words}"
+    says = "" if _EMPTY_MESSAGE.fullmatch(words) else f"; the server says: {words}"
     return errors.AccessDeniedError(
         f"access denied: {action} is missing{about}{says}", action=action, resource=resource, hint=hint
     )
@@ -421,10 +421,10 @@ def _aws_files(error: Any) -> str:
         Path(os.environ.get("AWS_SHARED_CREDENTIALS_FILE") or "~/.aws/credentials").expanduser(),
     ]
     states = (_in_file(path, called, name) for path, called in zip(paths, _SECTIONS, strict=True) if path.exists())
-    there = [f"{visible(str(path))}{state}" for path, state in zip(filter(Path.exists, paths), states, strict=True)]
+    existing = [f"{visible(str(path))}{state}" for path, state in zip(filter(Path.exists, paths), states, strict=True)]
     return (
-        f"the AWS configuration files: {' and '.join(there)}"
-        if there
+        f"the AWS configuration files: {' and '.join(existing)}"
+        if existing
         else (
             "the AWS configuration files, because there is neither"
             f" {visible(str(paths[0]))} nor {visible(str(paths[1]))}"

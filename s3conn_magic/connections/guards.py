@@ -46,10 +46,10 @@ _READING_NAMES_ELSEWHERE = (*_READING_NAMES, "Describe")
 _READING_OPERATIONS = {"SelectObjectContent", "CreateSession"}
 # Operations called Get that give out credentials or links, with which one could write past the guards, or that create
 # what they return.
-_GIVES_A_WAY = re.compile(
+_GIVES_ACCESS = re.compile(
     r"Get\w*(Credential|Token|Password|AccessKeys|DataAccess|OpenId|(Upload|Embed|Login|Signed)\w*(U[rR][lL]|Link))"
 )
-_MAKES = {("cognito-identity", "GetId"), ("waf", "GetChangeToken"), ("waf-regional", "GetChangeToken")}
+_CREATES = {("cognito-identity", "GetId"), ("waf", "GetChangeToken"), ("waf-regional", "GetChangeToken")}
 # Headers from which some servers and proxies take the method.
 _OTHER_METHOD = {"x-http-method-override", "x-http-method", "x-method-override"}
 _SESSION_MODE = "x-amz-create-session-mode"
@@ -63,9 +63,9 @@ def writes(operation: Any) -> bool:
     """Whether an operation of a botocore model could write, delete or give out credentials."""
     service, name = operation.service_model.service_name, operation.name
     if service != S3:
-        named = name.startswith(_READING_NAMES_ELSEWHERE) and not _GIVES_A_WAY.match(name)
+        named = name.startswith(_READING_NAMES_ELSEWHERE) and not _GIVES_ACCESS.match(name)
         by_method = operation.http.get("method") in {*_READING_METHODS, "POST"}
-        return not (named and by_method) or (service, name) in _MAKES
+        return not (named and by_method) or (service, name) in _CREATES
     if name in _READING_OPERATIONS:
         return False
     return operation.http.get("method") not in _READING_METHODS or not name.startswith(_READING_NAMES)
@@ -192,7 +192,7 @@ _PRESIGNED = {f"{name}-{how}": f"s3v4-{how}" for name in ("v4", "s3v4") for how 
 _ENCRYPTION = ("ServerSideEncryption", "SSE")
 # It names the encryption of an object that it does not store.
 _NOT_STORED = {"WriteGetObjectResponse"}
-_ASKED = "s3conn_magic_encryption"
+_REQUESTED_ENCRYPTION = "s3conn_magic_encryption"
 """Key in a request's context for the encryption it asked for."""
 
 
@@ -248,7 +248,7 @@ class Guards:
         events.register_first("provide-client-params", self.before)
         events.register_first("choose-signer.s3", self.choose_signer)
         events.register_last("before-call.s3", self.sent)
-        events.register_last("before-call.s3", _with_md5)
+        events.register_last("before-call.s3", _use_md5)
         events.register_first("after-call.s3.CreateMultipartUpload", self.begun)
         events.register_last("after-call.s3", self.answered)
         events.register_first("before-call.s3-control", self.at_one_host)
@@ -333,21 +333,21 @@ class Guards:
         members = model.input_shape.members if model.input_shape else {}
         for begins, defaults in _defaults(now):
             # The caller's encryption counts as a whole: S3 refuses half of it mixed with half of ours.
-            if begins is _ENCRYPTION and self._is_the_caller_s(params, model):
+            if begins is _ENCRYPTION and self._is_chosen_by_caller(params, model):
                 context["encrypted_by_caller"] = True
-            elif not any(given.startswith(begins) for given in params):
+            elif not any(parameter.startswith(begins) for parameter in params):
                 params.update({key: value for key, value in defaults.items() if key in members})
                 if context.get("is_presign_request") and "SSECustomerKey" in defaults.keys() & members.keys():
                     raise no_link(self._name())
 
-    def _is_the_caller_s(self, params: dict[str, Any], model: Any) -> bool:
+    def _is_chosen_by_caller(self, params: dict[str, Any], model: Any) -> bool:
         """Whether the caller chose the encryption, either here or when the upload of this part began."""
         upload = params.get("UploadId")
         if upload in self._encrypted_by_caller:
             if model.name in {"CompleteMultipartUpload", "AbortMultipartUpload"}:
                 self._encrypted_by_caller.discard(upload)
             return True
-        return model.name in _NOT_STORED or any(given.startswith(_ENCRYPTION) for given in params)
+        return model.name in _NOT_STORED or any(parameter.startswith(_ENCRYPTION) for parameter in params)
 
     def begun(self, parsed: Any, context: Any, **_: Any) -> None:
         """Remember an upload whose encryption the caller chose, as its parts do not name it again."""
@@ -360,14 +360,14 @@ class Guards:
             return
         kms_key = self._settings().kms_key
         if model.name == "CompleteMultipartUpload" and kms_key and not context.get("encrypted_by_caller"):
-            context[_ASKED] = asked_at_the_end(kms_key)
+            context[_REQUESTED_ENCRYPTION] = asked_at_the_end(kms_key)
         else:
-            context[_ASKED] = asked_of(params, model)
+            context[_REQUESTED_ENCRYPTION] = asked_of(params, model)
 
     @staticmethod
     def answered(http_response: Any, parsed: Any, model: Any, context: Any, **_: Any) -> None:
         """Check that the answer to a write confirms the encryption."""
-        if asked := context.get(_ASKED):
+        if asked := context.get(_REQUESTED_ENCRYPTION):
             check_answer(asked, http_response, parsed, model.name)
 
     def choose_signer(self, **_: Any) -> Any:
@@ -408,7 +408,7 @@ class Guards:
         return encrypt_and_call
 
 
-def _with_md5(params: dict[str, Any], model: Any, **_: Any) -> None:
+def _use_md5(params: dict[str, Any], model: Any, **_: Any) -> None:
     """Send Content-MD5 in place of CRC32 where a checksum is required and the server is not AWS.
 
     Many servers do not know the newer checksums, and some, such as Backblaze's, refuse them.
@@ -481,9 +481,9 @@ _AUTH = inspect.signature(RequestSigner.get_auth_instance)
 
 def _is_at(url: str, endpoint: str) -> bool:
     """Whether a URL is at an endpoint or at a host below it, such as a bucket's."""
-    there, own = urlsplit(url), urlsplit(endpoint)
-    host, home = (there.hostname or ""), (own.hostname or "")
-    return (there.scheme, there.port) == (own.scheme, own.port) and (host == home or host.endswith(f".{home}"))
+    requested, own = urlsplit(url), urlsplit(endpoint)
+    host, home = (requested.hostname or ""), (own.hostname or "")
+    return (requested.scheme, requested.port) == (own.scheme, own.port) and (host == home or host.endswith(f".{home}"))
 
 
 def _by_this_client(transfer: Callable[..., Any]) -> Any:

@@ -59,7 +59,7 @@ def probe(connection: Connection) -> Findings:
     try:
         return _findings(connection)
     except EndpointError as error:
-        failure = _of_protocol(connection) or error
+        failure = _protocol_error(connection) or error
     raise failure
 
 
@@ -71,11 +71,11 @@ def explained(failure: S3ConnError, connections: Iterable[Connection]) -> S3Conn
     if not isinstance(failure, EndpointError | IncompleteListingError | JobFailedError | QueryError):
         return failure
     asked = (each for each in connections if each.findings is None and each.shown_configuration.endpoint.value)
-    others = (error.of(f"the connection {each.name}") for each in asked if (error := _of_protocol(each, each.name)))
+    others = (error.of(f"the connection {each.name}") for each in asked if (error := _protocol_error(each, each.name)))
     return next(others, failure)
 
 
-def _of_protocol(connection: Connection, altered: str = "") -> EndpointError | None:
+def _protocol_error(connection: Connection, altered: str = "") -> EndpointError | None:
     """Return the error for a server that answers HTTP instead of TLS or TLS instead of HTTP; None if it does not."""
     url = urlsplit(connection.configuration.endpoint.value or "")
     if not url.hostname or connection.configuration.proxy.value:
@@ -217,7 +217,7 @@ def _directory_buckets(connection: Connection, token: str) -> tuple[list[ListedB
 
 
 def _read_filters(connection: Connection, filters: tuple[Location, ...]) -> tuple[str, ...]:
-    failures = [(location, failure) for location in filters if (failure := _read(connection, location))]
+    failures = [(location, failure) for location in filters if (failure := _read_filter(connection, location))]
     if not failures:
         return tuple(location.uri for location in filters)
     first = failures[0][1]
@@ -228,7 +228,7 @@ def _read_filters(connection: Connection, filters: tuple[Location, ...]) -> tupl
     raise first
 
 
-def _read(connection: Connection, location: Location) -> S3ConnError | None:
+def _read_filter(connection: Connection, location: Location) -> S3ConnError | None:
     """Read one page of a display filter, never of the bucket's root if a prefix was given; return the error."""
     try:
         client = connection.internal_client(location.bucket, tries=_TRIES)
@@ -263,7 +263,7 @@ def buckets(connection: Connection) -> tuple[str, ...]:
         S3ConnError: they may not be listed, or cannot be.
     """
     page, _ = bucket_page(connection, None, tries=1)
-    return tuple(Location(each.name).uri for each in page)
+    return tuple(Location(bucket.name).uri for bucket in page)
 
 
 def below(connection: Connection, folder: Location, beginning: str) -> Below:
@@ -357,13 +357,13 @@ class _Checks:
     def list_buckets(self) -> str:
         return f"{sum(1 for _ in all_buckets(self._connection)):,} buckets"
 
-    def _place(self) -> Location:
+    def _test_location(self) -> Location:
         if self._where is None:
             raise _NotTried("name a LOCATION to try it")
         return self._where
 
     def _first_keys(self) -> list[str]:
-        place = self._place()
+        place = self._test_location()
         client = self._connection.internal_client(place.bucket)
         answer = translated(
             lambda: first_page(client, Bucket=place.bucket, Prefix=place.key, MaxKeys=10), resource=place.arn
@@ -372,13 +372,13 @@ class _Checks:
 
     def list_objects(self) -> str:
         count = len(self._first_keys())
-        return f"{self._place().uri}: {counted(count, 'key')} seen"
+        return f"{self._test_location().uri}: {counted(count, 'key')} seen"
 
     def read(self) -> str:
         keys = self._first_keys()
         if not keys:
             raise _NotTried("there is no object to read")
-        place = Location(self._place().bucket, keys[0])
+        place = Location(self._test_location().bucket, keys[0])
         translated(lambda: self._read_byte(place), resource=place.arn)
         return visible(place.uri)
 
@@ -392,16 +392,16 @@ class _Checks:
                 raise
 
     def writes(self, *, with_write: bool) -> list[Check]:
-        reason = self._why_not(with_write=with_write)
+        reason = self._reason_not_to_write(with_write=with_write)
         if reason:
             allowed = False if self._connection.settings.read_only else None
             checks = [Check(action, allowed, reason, None) for action in ("write", "delete")]
             return [*checks, Check("encryption", None, _no_option(self._connection) or reason, None)]
-        place = self._place()
+        place = self._test_location()
         probe = Location(place.bucket, f"{place.key}s3conn-magic-check-{uuid.uuid4().hex}")
         return _WriteChecks(self._connection, probe).run()
 
-    def _why_not(self, *, with_write: bool) -> str:
+    def _reason_not_to_write(self, *, with_write: bool) -> str:
         if self._connection.settings.read_only:
             return "the connection is READ_ONLY"
         if not with_write:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 _LONGEST_PROCESS = 120
 """Seconds for a credential_process, whose user may have to touch a security key or log in."""
-_LAST = 60
+_RENEW_BEFORE = 60
 """Seconds before they expire at which credentials that take an answer from the user are renewed."""
 _ROLE, _WEB, _PROCESS, _CONTAINER, _MACHINE = (
     "assume-role",
@@ -153,7 +153,7 @@ def first_of(providers: Iterable[Any], place: Lookup) -> Any:
 def _loader_of(provider: Any, place: Lookup) -> Callable[[], Any]:
     """Return a function that loads a provider's credentials in bounded time; errors name it, also at a refresh."""
     method = provider.METHOD
-    _bound(provider, place)
+    _adapt(provider, place)
     load = by_provider(provider.load, method, place)
 
     def loaded() -> Any:
@@ -167,13 +167,13 @@ def _loader_of(provider: Any, place: Lookup) -> Callable[[], Any]:
             credentials.get_frozen_credentials = by_provider(credentials.get_frozen_credentials, method, place)
             credentials.asks = bool(place.serial)
             if credentials.asks:  # nobody is asked for a code while there is time left
-                credentials._advisory_refresh_timeout = credentials._mandatory_refresh_timeout = _LAST  # noqa: SLF001
+                credentials._advisory_refresh_timeout = credentials._mandatory_refresh_timeout = _RENEW_BEFORE  # noqa: SLF001
         return credentials
 
     return loaded
 
 
-def _bound(provider: Any, place: Lookup) -> None:
+def _adapt(provider: Any, place: Lookup) -> None:
     """Make a provider end in time, ask the user by PROMPT, and keep its answers; there is no public way."""
     if provider.METHOD == _PROCESS:
         provider._popen = _Command  # noqa: SLF001
@@ -301,9 +301,9 @@ def _check_values(credentials: Any, method: str, place: Lookup) -> None:
     Raises:
         CredentialsError: the credentials have such a key.
     """
-    there = vars(credentials)
+    attributes = vars(credentials)
     for name, called in _VALUES.items():
-        value = there.get(name, there.get(f"_{name}"))
+        value = attributes.get(name, attributes.get(f"_{name}"))
         if value is None and (name == "token" or hasattr(credentials, "_refresh_using")):
             continue
         if reason := _wrong(value, name):

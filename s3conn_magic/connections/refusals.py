@@ -46,7 +46,7 @@ def host_named(endpoint: str, bucket: str) -> str:
 
 
 # The first match of operation and code counts.
-_WAYS_ON = tuple(
+_HINTS = tuple(
     (re.compile(operation), re.compile(code, re.IGNORECASE), hint)
     for operation, code, hint in (
         (r"Assume\w+", r".*", NO_STS),
@@ -158,17 +158,15 @@ def unusual(code: str, operation: str, resource: str, *, attempts: int, status: 
     name = code if re.fullmatch(r"[A-Za-z0-9.]{1,60}", code) else f"status {status}"
     about = f" for {visible(resource)}" if resource else ""
     reason = f"{name}: {words}" if words and words != name else name
-    return errors.EndpointError(
-        f"the server refused {operation}{about} ({reason})", hint=_way_on(operation, name, words)
-    )
+    return errors.EndpointError(f"the server refused {operation}{about} ({reason})", hint=_hint(operation, name, words))
 
 
-def _way_on(operation: str, code: str, words: str) -> str:
+def _hint(operation: str, code: str, words: str) -> str:
     if "kms" in words.lower():
         code = "KMS.Unnamed"
     elif "range" in words.lower():
         return _OTHERWISE
-    fits = (hint for asked, codes, hint in _WAYS_ON if asked.fullmatch(operation) and codes.fullmatch(code))
+    fits = (hint for asked, codes, hint in _HINTS if asked.fullmatch(operation) and codes.fullmatch(code))
     return next(fits, _OTHERWISE)
 
 
@@ -203,12 +201,12 @@ def is_foreign(body: bytes, kind: str = "") -> bool:
 
 
 # Answers of Go servers, nginx, Apache and Jetty to plain HTTP at a TLS port.
-_OF_TLS = re.compile(rb"HTTP request (?:was sent )?to (?:an )?HTTPS|speaking plain HTTP to an SSL", re.IGNORECASE)
+_WANTS_TLS = re.compile(rb"HTTP request (?:was sent )?to (?:an )?HTTPS|speaking plain HTTP to an SSL", re.IGNORECASE)
 
 
 def is_refused_plain(body: bytes) -> bool:
     """Whether a server answered that it wants TLS."""
-    return _OF_TLS.search(body) is not None
+    return _WANTS_TLS.search(body) is not None
 
 
 def other_protocol(url: str = "", *, secure: bool = False, altered: str = "") -> errors.EndpointError:
@@ -233,10 +231,10 @@ def not_from_s3(status: int, server: str, body: bytes = b"") -> errors.EndpointE
         return other_protocol(secure=True)
     match = _TITLE.search(body[:4096])
     title = _WORDS.sub(" ", match[1].decode("utf-8", "replace")).strip()[:60] if match else ""
-    said = [f"status {status}", *([f"server {_WORDS.sub(' ', server)[:40].strip()}"] if server else [])]
-    said += [f"a page titled {title}"] if title else []
+    details = [f"status {status}", *([f"server {_WORDS.sub(' ', server)[:40].strip()}"] if server else [])]
+    details += [f"a page titled {title}"] if title else []
     return errors.EndpointError(
-        f"the answer is not from S3 ({', '.join(said)}): it is not what S3 would send",
+        f"the answer is not from S3 ({', '.join(details)}): it is not what S3 would send",
         hint="Is ENDPOINT an S3 server, and its port that of the API? A proxy or a login page may be in front of it:"
         " DESCRIBE CONNECTION shows the proxy in use.",
     )

@@ -71,7 +71,7 @@ class Template:
         return f"{self.url}{key}?{query}" if query else f"{self.url}{key}"
 
 
-class _Kept(threading.local):
+class _Capture(threading.local):
     """The request being captured in this thread."""
 
     wanted = False
@@ -81,10 +81,10 @@ class _Kept(threading.local):
     request: Any
 
 
-_kept = _Kept()
+_capture = _Capture()
 
 
-class _Nothing:
+class _EmptyBody:
     """An empty body, for the answer to a request that was not sent."""
 
     def stream(self, *_: Any, **__: Any) -> list[bytes]:
@@ -92,20 +92,20 @@ class _Nothing:
 
 
 def _before_sign(request: Any, signing_name: str, region_name: str, signature_version: Any, **_: Any) -> None:
-    if _kept.wanted:
+    if _capture.wanted:
         # The endpoint's own region and service take precedence over the client's: an ARN names them.
         asked = request.context.get("signing", {})
         region, service = asked.get("region") or region_name, asked.get("signing_name") or signing_name
         # The session of a directory bucket is added later, by botocore's own handler.
-        _kept.signing, _kept.asked = (region, service, signature_version), asked
-        _kept.auth_path = request.auth_path or ""
+        _capture.signing, _capture.asked = (region, service, signature_version), asked
+        _capture.auth_path = request.auth_path or ""
 
 
 def _before_send(request: Any, **_: Any) -> AWSResponse | None:
-    if not _kept.wanted:
+    if not _capture.wanted:
         return None
-    _kept.request = request
-    return AWSResponse(request.url, 200, {}, _Nothing())
+    _capture.request = request
+    return AWSResponse(request.url, 200, {}, _EmptyBody())
 
 
 def let_capture(client: Any) -> None:
@@ -126,17 +126,17 @@ def capture(client: Any, bucket: str, operation: str = "ListObjectsV2") -> Templ
     Raises:
         S3ConnError: it cannot be made, because there are no credentials or the name fits no endpoint.
     """
-    _kept.wanted = True
+    _capture.wanted = True
     try:
         translated(lambda: _called_for(client, bucket, operation), resource=Location(bucket).arn)
     finally:
-        _kept.wanted = False
-    url, path = _with_host_in_lower_case(_kept.request.url.partition("?")[0]), _kept.auth_path
+        _capture.wanted = False
+    url, path = _with_host_in_lower_case(_capture.request.url.partition("?")[0]), _capture.auth_path
     if operation != "ListObjectsV2":
         url, path = url.removesuffix(_ANY_KEY), path.removesuffix(_ANY_KEY)
-    headers = {name: _plain(value) for name, value in _kept.request.headers.items() if name.lower() not in _NOT_KEPT}
+    headers = {name: _plain(value) for name, value in _capture.request.headers.items() if name.lower() not in _NOT_KEPT}
     headers["X-Amz-Content-SHA256"] = _EMPTY_SHA256
-    return Template(url, headers, *_kept.signing, _identity(_kept.asked), _kept.request.method, path)
+    return Template(url, headers, *_capture.signing, _identity(_capture.asked), _capture.request.method, path)
 
 
 def _called_for(client: Any, bucket: str, operation: str) -> None:
@@ -184,7 +184,7 @@ class Signer:
         credentials: access key id, secret and token, frozen.
     """
 
-    __slots__ = ("_credentials", "_headers", "_key", "_names", "_of", "_path_at", "_scope", "_template", "_values")
+    __slots__ = ("_credentials", "_headers", "_key", "_lines", "_names", "_path_at", "_scope", "_template", "_values")
 
     def __init__(self, template: Template, credentials: Any) -> None:
         self._template = template
@@ -194,7 +194,7 @@ class Signer:
         self._values: dict[str, str] = {}
         self._scope = ""
         self._key = ("", b"")
-        self._of: dict[tuple[str, ...], tuple[str, list[tuple[str, str]]]] = {}
+        self._lines: dict[tuple[str, ...], tuple[str, list[tuple[str, str]]]] = {}
         scheme, _, rest = template.url.partition("://")
         self._path_at = len(scheme) + len("://") + len(rest.partition("/")[0])
 
@@ -264,14 +264,14 @@ class Signer:
 
     def _headings(self, own: tuple[str, ...]) -> tuple[str, list[tuple[str, str]]]:
         """Return the names of all headers, and their lines: complete, or up to a value that varies by request."""
-        if own not in self._of:
+        if own not in self._lines:
             mine = {name.lower(): name for name in own} | {_DATE: _DATE}
             names = sorted(self._values.keys() | mine.keys())
             lines = [
                 (mine[name], f"{name}:") if name in mine else ("", f"{name}:{self._values[name]}\n") for name in names
             ]
-            self._of[own] = (";".join(names), lines)
-        return self._of[own]
+            self._lines[own] = (";".join(names), lines)
+        return self._lines[own]
 
     def _signing_key(self, day: str) -> bytes:
         if self._key[0] != day:
@@ -294,7 +294,7 @@ _PARAMETERS = {
     "version-id-marker": "VersionIdMarker",
 }
 # Texts of an answer that are keys or parts of keys: percent-encoded, since XML cannot hold every key.
-_KEYS = {"Prefix", "Delimiter", "StartAfter", "Key", "KeyMarker", "NextKeyMarker"}
+_KEY_FIELDS = {"Prefix", "Delimiter", "StartAfter", "Key", "KeyMarker", "NextKeyMarker"}
 
 
 def operation_of(query: Query) -> str:
@@ -322,7 +322,7 @@ def stand_in_answer(client: Any, bucket: str, query: Query, sign: Callable[[], S
     """
     operation = operation_of(query)
     if replaces_calls(client, operation):
-        return _called(client, operation, bucket, query)
+        return _answer_of_call(client, operation, bucket, query)
     event, http_session = f"before-send.s3.{operation}", client._endpoint.http_session  # noqa: SLF001
     sends = _replaced(type(http_session).send) or _connects_elsewhere()
     if not sends and not has_others(client, event):
@@ -392,25 +392,25 @@ def has_others(client: Any, event: str) -> bool:
         known = {}
         setattr(emitter, _KNOWN, (stamp, known))
     if event not in known:
-        known[event] = _listens(emitter, event)
+        known[event] = _has_other_handlers(emitter, event)
     return known[event]
 
 
-def _listens(emitter: Any, event: str) -> bool:
+def _has_other_handlers(emitter: Any, event: str) -> bool:
     handlers = emitter._handlers.prefix_search(event)  # noqa: SLF001 - no public way
     modules = [getattr(handler, "__module__", None) or type(handler).__module__ for handler in handlers]
     return any(module.startswith(_STUB) or not module.startswith(_OURS) for module in modules)
 
 
-def _called(client: Any, operation: str, bucket: str, query: Query) -> Response:
+def _answer_of_call(client: Any, operation: str, bucket: str, query: Query) -> Response:
     """Return the answer of the client's own call, as a document."""
-    given: dict[str, Any] = {_PARAMETERS[name]: text for name, text in query if name in _PARAMETERS}
-    given["MaxKeys"] = int(given["MaxKeys"])
+    kwargs: dict[str, Any] = {_PARAMETERS[name]: text for name, text in query if name in _PARAMETERS}
+    kwargs["MaxKeys"] = int(kwargs["MaxKeys"])
     call = client.list_object_versions if operation == "ListObjectVersions" else client.list_objects_v2
 
     def attempt() -> tuple[Mapping[str, Any], ClientError | None]:
         try:
-            return call(Bucket=bucket, **given), None
+            return call(Bucket=bucket, **kwargs), None
         except ClientError as error:
             return {}, error
 
@@ -418,7 +418,7 @@ def _called(client: Any, operation: str, bucket: str, query: Query) -> Response:
     if refusal is not None:
         return _refusal(refusal)
     shape = client.meta.service_model.operation_model(operation).output_shape
-    whole = {"Name": bucket, "Prefix": given["Prefix"], "MaxKeys": given["MaxKeys"], "IsTruncated": False, **answer}
+    whole = {"Name": bucket, "Prefix": kwargs["Prefix"], "MaxKeys": kwargs["MaxKeys"], "IsTruncated": False, **answer}
     known = {name: _encoded(name, value) for name, value in whole.items() if name in shape.members}
     root = ET.Element("root")
     written = known | {"EncodingType": "url"}
@@ -431,7 +431,7 @@ def _encoded(name: str, value: Any) -> Any:
         return {key: _encoded(key, each) for key, each in value.items()}
     if isinstance(value, list):
         return [_encoded(name, each) for each in value]
-    return quote(value, safe="/") if name in _KEYS and isinstance(value, str) else value
+    return quote(value, safe="/") if name in _KEY_FIELDS and isinstance(value, str) else value
 
 
 def _refusal(refusal: ClientError) -> Response:

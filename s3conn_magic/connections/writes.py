@@ -144,7 +144,7 @@ class Removal:
 
     client: Any
     lacking: str = ""
-    _kept: bool = field(default=False, init=False)
+    _honors_condition: bool = field(default=False, init=False)
 
     def remove(self, bucket: str, key: str, etag: str, version: str = "") -> Removed:
         """Delete an object if it still has this etag, or one version of it, which cannot be replaced.
@@ -163,11 +163,11 @@ class Removal:
             self.client.delete_object(**named, VersionId=version)
             return "deleted"
         etag = etag.strip('"')
-        if version or not self._kept:
-            return self._after_a_look(named, etag, version)
-        return self._on_condition(named, etag)
+        if version or not self._honors_condition:
+            return self._remove_after_look(named, etag, version)
+        return self._remove_on_condition(named, etag)
 
-    def _after_a_look(self, named: Mapping[str, str], etag: str, version: str) -> Removed:
+    def _remove_after_look(self, named: Mapping[str, str], etag: str, version: str) -> Removed:
         if different := self._difference(named, etag):
             return different
         if version:
@@ -184,8 +184,8 @@ class Removal:
             self.client.delete_object(**named, IfMatch=_NO_ETAG)
         except ClientError as error:
             if is_unmet(error):
-                self._kept = True
-                return self._on_condition(named, etag)
+                self._honors_condition = True
+                return self._remove_on_condition(named, etag)
             if code_of(error) in MISSING:
                 return "gone"
             if not is_lacking(error):
@@ -197,7 +197,7 @@ class Removal:
         self.client.delete_object(**named)
         return "deleted"
 
-    def _on_condition(self, named: Mapping[str, str], etag: str) -> Removed:
+    def _remove_on_condition(self, named: Mapping[str, str], etag: str) -> Removed:
         try:
             self.client.delete_object(**named, IfMatch=f'"{etag}"')
         except ClientError as error:
@@ -209,16 +209,16 @@ class Removal:
             return "deleted"
         if different := self._difference(named, etag):
             return different
-        self.lacking, self._kept = "the server refuses If-Match of a deletion even though it matches", False
+        self.lacking, self._honors_condition = "the server refuses If-Match of a deletion even though it matches", False
         self.client.delete_object(**named)
         return "deleted"
 
     def _difference(self, named: Mapping[str, str], etag: str) -> Removed | None:
         """Return what happened to an object that no longer has this etag; None if it still has."""
-        there = etag_at(self.client, named["Bucket"], named["Key"])
-        if there is None:
+        current_etag = etag_at(self.client, named["Bucket"], named["Key"])
+        if current_etag is None:
             return "gone"
-        return None if there == etag and etag else "changed"
+        return None if current_etag == etag and etag else "changed"
 
 
 ENCRYPTION_FIELD = "x-amz-server-side-encryption"
