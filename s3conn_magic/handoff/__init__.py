@@ -1,4 +1,4 @@
-"""Connections handed on to other libraries: the handle that Python code works with, and every way to hand it on."""
+"""Hand connections on to other libraries: the `Connection` that Python code works with."""
 
 from __future__ import annotations
 
@@ -19,31 +19,31 @@ if TYPE_CHECKING:
 class Connection(_Connection):
     """A connection of the session.
 
-    What it hands on carries its endpoint, region, addressing style, encryption, requester pays and anonymity. Each
-    method says whether what it gives refreshes its credentials, and what it does of a READ_ONLY connection.
+    What it hands on uses its endpoint, region, addressing style, encryption, requester pays and anonymity. Each method
+    says whether its result refreshes credentials, and what it does with a READ_ONLY connection.
 
-    Pickled, as by dask, joblib or multiprocessing, the connection and what names it (`fsspec()`, options for fsspec,
-    pandas and dask) are made anew in the other process, by the statement that made it: where its secrets are those of a
-    role, a profile, the default chain, ENV or KEYRING. Another one is refused; see `portable`.
+    When pickled, as by dask, joblib or multiprocessing, the connection and whatever refers to it (`fsspec()`, options
+    for fsspec, pandas and dask) are made anew in the other process by the statement that created it, if its secrets
+    come from a role, a profile, the default chain, ENV or KEYRING. Others are refused; see `portable`.
 
     Attributes:
-        ends: UTC, when the short-lived credentials end that it was made of by `portable`; otherwise None.
+        ends: UTC, when the short-lived credentials from `portable` expire; otherwise None.
     """
 
     ends: datetime | None = None
 
     @interruptible
     def portable(self, minutes: int = 15) -> Connection:
-        """Return this connection with short-lived credentials in it, which go along to other processes.
+        """Return a copy of this connection with short-lived credentials, which can be sent to other processes.
 
-        What is pickled of it holds them. They end, and nothing renews them; nor does it follow an ALTER.
+        Its pickled form contains the credentials. They expire without renewal, and an ALTER does not change the copy.
 
         Args:
-            minutes: how long they last, from 15 to 720; those of a role last as they do.
+            minutes: lifetime, 15 to 720 minutes; credentials of a role keep their own.
 
         Raises:
             CredentialsError: the server gives none, or the connection has none.
-            ValueError: STS gives none of that length.
+            ValueError: STS gives none of that lifetime.
         """
         from s3conn_magic.handoff.libraries import portable
 
@@ -51,17 +51,17 @@ class Connection(_Connection):
 
     @interruptible
     def presign(self, location: str, method: LinkMethod = "GET", *, seconds: int = 3600) -> Link:
-        """Return a link by which an object is read (GET, HEAD) or written (PUT, POST) without credentials.
+        """Return a link that reads (GET, HEAD) or writes (PUT, POST) an object without credentials.
 
         Args:
             location: `s3://bucket/key`.
-            method: which; a PUT is sent with `.headers`, a POST as a form with `.fields`.
-            seconds: how long it lasts, seven days at most; temporary credentials end it with them.
+            method: HTTP method; a PUT is sent with `.headers`, a POST as a form with `.fields`.
+            seconds: lifetime, at most seven days; with temporary credentials it ends when they do.
 
         Raises:
-            ReadOnlyConnectionError: it could write, and the connection is READ_ONLY.
-            CredentialsError: the connection's encryption key would have to travel with the link.
-            ValueError: there is no such method or length.
+            ReadOnlyConnectionError: the link could write, and the connection is READ_ONLY.
+            CredentialsError: the connection's encryption key would have to be sent with the link.
+            ValueError: there is no such method or lifetime.
         """
         from s3conn_magic.locations import Location
         from s3conn_magic.objects.requests import presign
@@ -79,10 +79,9 @@ class Connection(_Connection):
 
     @interruptible
     def fsspec(self) -> HandedFileSystem:
-        """Return an fsspec filesystem: `s3://bucket/key` and `bucket/key`.
+        """Return an fsspec filesystem for `s3://bucket/key` and `bucket/key`.
 
-        Every request is signed with the credentials of its moment. Of a READ_ONLY connection it reads, and refuses to
-        write.
+        Each request is signed with the current credentials. For a READ_ONLY connection it refuses to write.
 
         Raises:
             ConnectionNotFoundError: the connection was dropped.
@@ -94,9 +93,9 @@ class Connection(_Connection):
 
     @interruptible
     def pyarrow_filesystem(self) -> Any:
-        """Return a `pyarrow.fs.FileSystem` over `fsspec()`, with all that holds of it; paths are `bucket/key`.
+        """Return a `pyarrow.fs.FileSystem` over `fsspec()`, with the same properties; paths are `bucket/key`.
 
-        Arrow's own S3FileSystem would take one set of credentials, and keep it until it ends.
+        Arrow's own S3FileSystem would keep one set of credentials until they expire.
         """
         from pyarrow.fs import FSSpecHandler, PyFileSystem
 
@@ -104,22 +103,22 @@ class Connection(_Connection):
 
     @interruptible
     def storage_options(self, library: Library, bucket: str | None = None) -> StorageOptions:
-        """Return options for `storage_options=` of a library; their printed form shows no secret.
+        """Return options for `storage_options=` of a library; their printed form shows no secrets.
 
-        `pandas`, `dask`, `fsspec` and `pyiceberg` (for a catalog or a table): they name this connection, and hold no
-        credentials; see `fsspec()`. They are valid in this process and its threads, as long as the connection is.
+        For `pandas`, `dask`, `fsspec` and `pyiceberg` (for a catalog or a table) they name this connection and contain
+        no credentials; see `fsspec()`. They are valid in this process as long as the connection is.
 
-        `polars` and `deltalake` sign by themselves: the options hold the credentials of this moment, which end at
-        `.expires_at`. Polars refreshes them with `credential_provider=options.credential_provider` beside
+        `polars` and `deltalake` sign requests themselves: the options contain the current credentials, which expire at
+        `.expires_at`. Polars refreshes them if `credential_provider=options.credential_provider` is passed as well as
         `storage_options=options`.
 
         Args:
-            library: which one.
-            bucket: for polars and deltalake, the bucket whose region they need, where REGION is not set.
+            library: name of the library.
+            bucket: for polars and deltalake, the bucket whose region they need if REGION is not set.
 
         Raises:
-            ReadOnlyConnectionError: polars and deltalake could write past READ_ONLY.
-            S3ConnError: the credentials cannot be had, or there is no such library.
+            ReadOnlyConnectionError: polars and deltalake could write although the connection is READ_ONLY.
+            S3ConnError: the credentials cannot be obtained, or there is no such library.
         """
         from s3conn_magic.handoff.libraries import storage_options
 
@@ -127,14 +126,14 @@ class Connection(_Connection):
 
     @interruptible
     def obstore(self, bucket: str, prefix: str | None = None) -> Any:
-        """Return an `obstore.store.S3Store` of a bucket, or of what is below a prefix in it.
+        """Return an `obstore.store.S3Store` for a bucket, or for a prefix in it.
 
-        It asks this connection for credentials at least once a minute while it is used, so it refreshes them, follows
-        an ALTER, and ends with a DROP.
+        While in use it asks this connection for credentials at least once a minute, so it refreshes them, follows an
+        ALTER, and ends with a DROP.
 
         Raises:
-            ReadOnlyConnectionError: a store could write past READ_ONLY.
-            S3ConnError: obstore is not installed, or the credentials cannot be had.
+            ReadOnlyConnectionError: a store could write although the connection is READ_ONLY.
+            S3ConnError: obstore is not installed, or the credentials cannot be obtained.
         """
         from s3conn_magic.handoff.libraries import store
 
@@ -144,15 +143,15 @@ class Connection(_Connection):
     def duckdb_secret(self, bucket: str | None = None) -> SecretText:
         """Return the statement that lets a DuckDB with httpfs read as this connection does: `duckdb.sql(secret)`.
 
-        It holds the credentials of this moment, in its text but not in its printed form; `print` shows them. Ask again
-        when they end. The DuckDB of `%%upsql` needs none. Tried with the extension of DuckDB 1.5.
+        Its text contains the current credentials, but its printed form does not; `print` shows them. Call this again
+        when they expire. The DuckDB of `%%upsql` does not need it. Tested with the extension of DuckDB 1.5.
 
         Args:
-            bucket: limits the secret to a bucket, whose region is found.
+            bucket: limits the secret to a bucket, whose region is looked up.
 
         Raises:
-            ReadOnlyConnectionError: DuckDB could write past READ_ONLY.
-            S3ConnError: the credentials cannot be had, or it would need a customer's key.
+            ReadOnlyConnectionError: DuckDB could write although the connection is READ_ONLY.
+            S3ConnError: the credentials cannot be obtained, or a customer's key would be needed.
         """
         from s3conn_magic.handoff.libraries import secret_statement
 

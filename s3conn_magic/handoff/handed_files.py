@@ -1,4 +1,4 @@
-"""The files of one connection as fsspec's users know them: its contract, objects whole or absent, many at once."""
+"""The fsspec filesystem of a connection: atomic writes, and many files at once."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ _NOT_GONE = "TEST CONNECTION … WITH WRITE says whether it may be deleted; then
 
 
 def _one_of_many(step: _Step) -> _Step:
-    """Have a step put off to be done with others, where some are taken together."""
+    """Postpone a step while `_all_together` collects steps."""
 
     @wraps(step)
     def now_or_later(*args: Any, **options: Any) -> None:
@@ -62,21 +62,21 @@ def _one_of_many(step: _Step) -> _Step:
 
 
 class HandedFileSystem(ConnectionFileSystem):
-    """The files of one connection, by `s3conn://bucket/key`, `s3://bucket/key` or `bucket/key`.
+    """The files of a connection, as `s3conn://bucket/key`, `s3://bucket/key` or `bucket/key`.
 
-    It answers as s3fs does, but for this: a file that is written is there when it is closed without an error, or not at
-    all, and of `with fs.transaction:` all are there or none; `rm` of a folder without `recursive` is refused, and of a
-    whole bucket leaves the bucket, which `rmdir` deletes.
+    It works like s3fs, except: a written file exists once it is closed without an error, or not at all; with
+    `with fs.transaction:` all files exist or none; `rm` refuses a folder without `recursive`; and `rm` of a whole
+    bucket keeps the bucket, which `rmdir` deletes.
 
-    Many files at once are read, written, copied and deleted many at a time. Errors are those of this package, which are
-    FileNotFoundError, PermissionError, FileExistsError and OSError, too.
+    Several files are read, written, copied and deleted in parallel. Errors are this package's, which also are
+    FileNotFoundError, PermissionError, FileExistsError or OSError.
 
     Args:
-        connection: what `storage_options("fsspec")` has, or the name of a connection of this process's session, by
-            default the one that it uses without a name.
+        connection: the `connection` of `storage_options("fsspec")`, or the name of a connection in this process's
+            session; by default the one that statements use without a name.
 
     Raises:
-        ConnectionNotFoundError: at the first use, when the connection is gone, or is one of another process.
+        ConnectionNotFoundError: at first use, if the connection is gone or belongs to another process.
     """
 
     protocol: tuple[str, ...] = (PROTOCOL, "s3", "s3a")
@@ -89,7 +89,7 @@ class HandedFileSystem(ConnectionFileSystem):
 
     @classmethod
     def of(cls, connection: Connection) -> HandedFileSystem:
-        """Return the files of a connection, which stays as long as they do."""
+        """Return the filesystem of a connection and keep the connection alive."""
         made = cls(connection=ConnectionReference.of(connection))
         made._kept = connection
         return made
@@ -99,9 +99,9 @@ class HandedFileSystem(ConnectionFileSystem):
 
     @classmethod
     def _strip_protocol(cls, path: Any) -> Any:
-        """Return a path without its scheme, and without the slash that ends a folder's name.
+        """Return a path without its scheme and without the slash at the end of a folder's name.
 
-        Libraries join it and a file's by a slash of their own. Two slashes at the end stay what they are.
+        Libraries join the names of folders and files with a slash. Two slashes at the end are kept.
         """
         if isinstance(path, list):
             return [cls._strip_protocol(each) for each in path]
@@ -111,13 +111,13 @@ class HandedFileSystem(ConnectionFileSystem):
         return known if known.endswith("//") else known.removesuffix("/")
 
     def unstrip_protocol(self, name: str) -> str:
-        """With the scheme by which fsspec found it; that of a connection's own files finds it everywhere."""
+        """Return the path with the scheme under which fsspec found it, or the connection's own, which always works."""
         return f"{self._scheme}://{self._strip_protocol(name)}"
 
-    # Looking
+    # Listing
 
     def _info_of(self, path: Path, entry: ListedEntry) -> dict[str, Any]:
-        """Also by the names that s3fs has."""
+        """Return the info of a path, with s3fs's names in addition."""
         about = super()._info_of(path, entry)
         if entry.is_folder:
             return about
@@ -125,11 +125,11 @@ class HandedFileSystem(ConnectionFileSystem):
         return about | theirs | {"ETag": f'"{entry.etag}"'}
 
     def info(self, path: str, **options: Any) -> dict[str, Any]:
-        """As of every path; the one without a bucket is the folder of the buckets."""
+        """Return the info of a path; the empty path is the folder of the buckets."""
         return super().info(path, **options) if self._strip_protocol(path) else directory("")
 
     def ls(self, path: str, detail: bool = True, **options: Any) -> list[Any]:
-        """As of every path; without a bucket, the connection's display filters, or its buckets.
+        """Return the entries of a folder; of the empty path, the connection's display filters or buckets.
 
         Raises:
             AccessDeniedError: there are no filters, and the identity may not list buckets.
@@ -142,15 +142,15 @@ class HandedFileSystem(ConnectionFileSystem):
         return infos if detail else [info["name"] for info in infos]
 
     def sizes(self, paths: Iterable[str]) -> list[Any]:
-        """Bytes of each."""
+        """Return the sizes in bytes."""
         return QueryScope().each(self.size, paths)
 
     def find(
         self, path: str, maxdepth: int | None = None, withdirs: bool = False, detail: bool = False, **options: Any
     ) -> Any:
-        """Every object below a path, the folders too with `withdirs`; the object itself if it is one.
+        """Return every object below a path, with `withdirs` also the folders; or the path itself if it is an object.
 
-        With `maxdepth`, folder by folder down to there; else by a recursive listing over many connections.
+        With `maxdepth` folders are listed one by one, otherwise all keys over many connections.
         """
         name = self._strip_protocol(path)
         if name and maxdepth is None:
@@ -178,17 +178,17 @@ class HandedFileSystem(ConnectionFileSystem):
             return []
 
     def glob(self, path: str, maxdepth: int | None = None, **options: Any) -> Any:
-        """The objects and folders that match, by fsspec's rules; `[*]` is a `*` itself."""
+        """Return the objects and folders that match, by fsspec's rules; `[*]` stands for a literal `*`."""
         return AbstractFileSystem.glob(self, path, maxdepth, **options)
 
     def sign(self, path: str, expiration: int = 100, **options: Any) -> str:
-        """A URL by which an object can be read without credentials, for so many seconds.
+        """Return a URL that reads an object without credentials, valid for so many seconds.
 
-        With `client_method="put_object"` it can be written.
+        With `client_method="put_object"` it writes the object.
 
         Raises:
-            CredentialsError: objects of the connection cannot be read by a URL alone.
-            ReadOnlyConnectionError: it could write.
+            CredentialsError: the connection's objects cannot be read by a URL alone.
+            ReadOnlyConnectionError: the URL could write.
         """
         where, method = self._path(path), str(options.get("client_method", "get_object"))
         if method not in _LINKS:
@@ -196,13 +196,13 @@ class HandedFileSystem(ConnectionFileSystem):
         return presign(self._named(where.connection), where.location, expiration, method=_LINKS[method]).url
 
     def url(self, path: str, expires: int = 3600, client_method: str = "get_object", **_: Any) -> str:
-        """The same, by the name and the arguments that s3fs has."""
+        """Return the same as `sign`, under s3fs's name and arguments."""
         return self.sign(path, expires, client_method=client_method)
 
-    # Many at once
+    # Several at once
 
     def _read_all(self, wanted: Iterable[tuple[str, Any, Any]], on_error: str) -> list[Any]:
-        """Bytes between bounds of many objects; with `on_error` other than `raise`, errors in their places."""
+        """Return the bytes of ranges of many objects; unless `on_error` is `raise`, errors take their places."""
         waiting, bodies = deque[Any](), list[Any]()
         with self._scoped() as scope:
             for bounds in wanted:
@@ -214,7 +214,7 @@ class HandedFileSystem(ConnectionFileSystem):
 
     @contextmanager
     def _all_together(self) -> Iterator[None]:
-        """Have the steps of a block that fsspec takes one by one done together at its end."""
+        """Run the steps that fsspec takes one by one in the block in parallel at its end."""
         steps: list[Callable[[], None]] = []
         before = _together.set(steps)
         try:
@@ -224,7 +224,7 @@ class HandedFileSystem(ConnectionFileSystem):
         QueryScope().each(lambda step: step(), steps)
 
     def get(self, rpath: Any, lpath: Any, *args: Any, **options: Any) -> None:
-        """Copy objects to local files, each there whole or as it was."""
+        """Copy objects to local files; each file is written completely or not at all."""
         with self._all_together():
             super().get(rpath, lpath, *args, **options)
 
@@ -235,7 +235,7 @@ class HandedFileSystem(ConnectionFileSystem):
             super().put(lpath, rpath, *args, **options)
 
     def pipe(self, path: Any, value: Any = None, **options: Any) -> None:
-        """Write bytes as an object, or those of a mapping as many."""
+        """Write bytes as an object, or each value of a mapping as one."""
         self._writes(list(path) if isinstance(path, dict) else path, "an upload")
         with self._all_together():
             super().pipe(path, value, **options)
@@ -249,20 +249,20 @@ class HandedFileSystem(ConnectionFileSystem):
         on_error: Any = None,
         **options: Any,
     ) -> None:
-        """Copy objects by the server."""
+        """Copy objects on the server."""
         self._writes(path2, "a copy")
         missing = (on_error or ("ignore" if recursive else "raise")) != "raise"
         with self._all_together():
             super().copy(path1, path2, recursive, maxdepth, "raise", missing_ok=missing, **options)
 
     def cat(self, path: Any, recursive: bool = False, on_error: str = "raise", **options: Any) -> Any:
-        """The bytes of an object, or those of many by their names: for a list, a pattern, or `recursive`.
+        """Return the bytes of an object, or of several by name: for a list, a pattern, or `recursive`.
 
         Args:
-            path: one path or many.
-            recursive: whether folders stand for all that is below.
-            on_error: `raise`, `omit`, or `return` for the error in the place of the bytes.
-            options: as `cat_file`.
+            path: one path or several.
+            recursive: whether folders stand for all objects below.
+            on_error: `raise`, `omit`, or `return` to give the error in place of the bytes.
+            options: as for `cat_file`.
         """
         names = self.expand_path(path)
         if recursive:
@@ -287,7 +287,7 @@ class HandedFileSystem(ConnectionFileSystem):
         on_error: str = "return",
         **options: Any,
     ) -> list[Any]:
-        """Ranges of one or more files, asked for at once; with `on_error="return"` errors stand in their places."""
+        """Return ranges of files, requested in parallel; with `on_error="return"` errors take their places."""
         if len(set(paths)) < len(paths):
             return super().cat_ranges(paths, starts, ends, max_gap, on_error, **options)
         starts = starts if isinstance(starts, list) else [starts] * len(paths)
@@ -298,7 +298,7 @@ class HandedFileSystem(ConnectionFileSystem):
     def get_file(
         self, rpath: str, lpath: Any, callback: Any = DEFAULT_CALLBACK, outfile: Any = None, **options: Any
     ) -> None:
-        """Copy an object to a local file, which is there whole or stays as it was.
+        """Copy an object to a local file, which is written completely or not at all.
 
         Raises:
             S3ConnError: the object cannot be read.
@@ -326,7 +326,7 @@ class HandedFileSystem(ConnectionFileSystem):
             beside.unlink(missing_ok=True)
 
     def _download(self, path: str, file: Any, callback: Any, *, apart: bool = False) -> None:
-        """Write an object into a file, its pieces `apart` from each other as they come where that can seek."""
+        """Write an object into a file; with `apart`, parts are written as they arrive if the file can seek."""
         where = self._path(path)
         with self._scoped() as scope:
             seen = first_bytes(self.through(where, scope), where.location, 0, uploads.PART, scope)()
@@ -337,11 +337,11 @@ class HandedFileSystem(ConnectionFileSystem):
     # Writing
 
     def _has_key(self, path: str) -> bool:
-        """Whether it is no bucket, which has to be there."""
+        """Whether the path has a key; raise if it is a bucket that does not exist."""
         return bool(self._path(path).location.key or not self.info(path))
 
     def _writes(self, path: Any, what: str) -> None:
-        """Refuse before anything is looked at."""
+        """Refuse a write over a READ_ONLY connection, before anything is requested."""
         for written in path if isinstance(path, list) else [path]:
             uploads.refuse_if_read_only(self._named(Path.parse(self._strip_protocol(written)).connection), what)
 
@@ -375,7 +375,7 @@ class HandedFileSystem(ConnectionFileSystem):
 
     @_one_of_many
     def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **options: Any) -> None:
-        """Write an object; by the mode `create` in place of none."""
+        """Write an object; with the mode `create` only if there is none."""
         with self.open(path, "xb" if mode == "create" else "wb", **options) as file:
             file.write(value)
 
@@ -383,7 +383,7 @@ class HandedFileSystem(ConnectionFileSystem):
     def put_file(
         self, lpath: Any, rpath: str, callback: Any = DEFAULT_CALLBACK, mode: str = "overwrite", **options: Any
     ) -> None:
-        """Write a local file as an object; by the mode `create` in place of none."""
+        """Write a local file as an object; with the mode `create` only if there is none."""
         source = LocalPath(lpath)
         if source.is_dir():
             return
@@ -399,12 +399,12 @@ class HandedFileSystem(ConnectionFileSystem):
 
     @_one_of_many
     def cp_file(self, path1: str, path2: str, **options: Any) -> None:
-        """Copy an object by the server.
+        """Copy an object on the server.
 
         Args:
             path1: the object.
-            path2: where the copy will be.
-            options: S3's own; `copied`, which gets path and etag of what was; `missing_ok` passes over what is gone.
+            path2: path of the copy.
+            options: parameters of S3; `copied`, a dict that gets path and etag; `missing_ok` to skip missing objects.
 
         Raises:
             ReadOnlyConnectionError: the connection is READ_ONLY; nothing was sent.
@@ -419,7 +419,7 @@ class HandedFileSystem(ConnectionFileSystem):
             if options.get("missing_ok"):
                 return
             raise
-        if there["type"] == "directory":  # it is where its objects are
+        if there["type"] == "directory":  # it exists as long as its objects do
             return
         origin = {"Bucket": source.location.bucket, "Key": source.location.key}
         to = {"Bucket": target.location.bucket, "Key": target.location.key}
@@ -432,11 +432,11 @@ class HandedFileSystem(ConnectionFileSystem):
         options.get("copied", {})[path1] = there["etag"]
 
     def mv(self, path1: Any, path2: Any, recursive: bool = False, maxdepth: int | None = None, **options: Any) -> None:
-        """Copy objects, and delete those that were copied and have not been replaced since.
+        """Copy objects, and delete the originals unless they were replaced since.
 
         Raises:
             ReadOnlyConnectionError: the connection is READ_ONLY; nothing was sent.
-            S3ConnError: one could not be copied, and none was deleted; or one was replaced meanwhile, and stays.
+            S3ConnError: a copy failed, and nothing was deleted; or an original was replaced meanwhile, and was kept.
         """
         del options
         if path1 == path2:
@@ -463,12 +463,12 @@ class HandedFileSystem(ConnectionFileSystem):
         self._delete_or_raise([self._strip_protocol(path)])
 
     def rm(self, path: Any, recursive: bool = False, maxdepth: int | None = None) -> None:
-        """Delete objects, those that a pattern matches, and everything below when it is recursive.
+        """Delete objects, those that match a pattern, and with `recursive` everything below.
 
         Raises:
             ReadOnlyConnectionError: the connection is READ_ONLY; nothing was sent.
-            FileNotFoundError: a pattern matches nothing, or nothing is there to be deleted recursively.
-            IsADirectoryError: it is a folder, and `recursive` was not said.
+            FileNotFoundError: a pattern matches nothing, or there is nothing to delete recursively.
+            IsADirectoryError: it is a folder, and `recursive` is False.
             S3ConnError: some could not be deleted; the first of them is named.
         """
         self._writes(path, "a deletion")
@@ -480,7 +480,7 @@ class HandedFileSystem(ConnectionFileSystem):
         self._delete_or_raise(names)
 
     def _all_below(self, names: Iterable[str]) -> list[str]:
-        """Every key at and below each, the empty ones that stand for folders too."""
+        """Return every key at and below each path, including the empty objects that mark folders."""
         below = []
         for name in names:
             where = Path.parse(name)
@@ -497,7 +497,7 @@ class HandedFileSystem(ConnectionFileSystem):
             raise S3ConnError(f"{visible(path)} was not deleted ({code})", hint=_NOT_GONE)
 
     def _delete(self, names: Mapping[str, str | None]) -> Iterator[tuple[str, str]]:
-        """Delete objects, those with an etag only where they still have it; gives those that stay, and why."""
+        """Delete objects, those with an etag only if they still have it; yield the ones kept and the reasons."""
         groups: dict[tuple[str | None, str], dict[str, str | None]] = {}
         for name, etag in names.items():
             path = Path.parse(name)
@@ -510,10 +510,10 @@ class HandedFileSystem(ConnectionFileSystem):
     # Buckets
 
     def mkdir(self, path: str, create_parents: bool = True, **options: Any) -> None:
-        """Make a bucket; below one, nothing: folders are there when something is in them.
+        """Create a bucket; below a bucket do nothing, since folders exist once something is in them.
 
         Raises:
-            FileExistsError: there is a bucket of the name.
+            FileExistsError: there is a bucket of that name.
             ReadOnlyConnectionError: the connection is READ_ONLY; nothing was sent.
         """
         del create_parents, options
@@ -529,12 +529,12 @@ class HandedFileSystem(ConnectionFileSystem):
         translated(lambda: client.create_bucket(Bucket=where.location.bucket, **place), resource=where.location.arn)
 
     def makedirs(self, path: str, exist_ok: bool = False) -> None:
-        """As `mkdir`; with `exist_ok` a bucket may be there."""
+        """Create a bucket as `mkdir`; with `exist_ok` it may exist."""
         if not exist_ok or self._path(path).location.key or not self.exists(path):
             self.mkdir(path)
 
     def rmdir(self, path: str) -> None:
-        """Delete an empty bucket; below one, the empty object that may stand for an empty folder.
+        """Delete an empty bucket; below a bucket, the empty object that may mark an empty folder.
 
         Raises:
             OSError: it is not empty.
@@ -558,7 +558,7 @@ class HandedFileSystem(ConnectionFileSystem):
 
 
 def _tried(step: Callable[[], Any] | Exception, on_error: str) -> Any:
-    """What a step gives, or its error where that is wanted; an error stays one."""
+    """Return the result of a step, or its error unless that is to be raised; return an error as it is."""
     if isinstance(step, Exception):
         return step
     try:
@@ -570,18 +570,18 @@ def _tried(step: Callable[[], Any] | Exception, on_error: str) -> Any:
 
 
 def _of_s3(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Parameters of S3's own among options, as `ContentType` and `Metadata`."""
+    """Return S3's own parameters among options, such as `ContentType` and `Metadata`."""
     return {name: value for name, value in options.items() if name[:1].isupper()}
 
 
 class S3FileSystem(HandedFileSystem):
-    """What fsspec makes of `s3://`: the files of a handed connection with `connection=`, else those of s3fs."""
+    """fsspec's filesystem for `s3://`: a handed connection's files with `connection=`, otherwise s3fs's."""
 
     protocol = ("s3", "s3a", PROTOCOL)
     _scheme = "s3"
 
     def __new__(cls, connection: str | None = None, **options: Any) -> Any:
-        """Return the files of a connection, or those of s3fs."""
+        """Return the filesystem of a connection, or s3fs's."""
         if connection is not None:
             return super().__new__(cls)
         try:

@@ -1,4 +1,4 @@
-"""A connection for other libraries: its credentials of one moment, or a handle that fsspec and other processes take."""
+"""What other libraries get from a connection: current credentials, or a reference for fsspec and other processes."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ if TYPE_CHECKING:
     from s3conn_magic.connections.connection import Connection
     from s3conn_magic.language.options import Settings
 
-# A library asks again when this is over, and so follows an ALTER or a DROP.
+# A library asks again after this time, and so follows an ALTER or a DROP.
 _ASK_AGAIN = timedelta(seconds=60)
 
 
 class Triple(NamedTuple):
-    """Access key id, secret, token and, where they end, when: UTC."""
+    """Access key id, secret, token and, if they expire, the time in UTC."""
 
     access_key_id: str
     secret_access_key: SecretText
@@ -56,10 +56,10 @@ class Triple(NamedTuple):
 
 
 def triple(connection: Connection) -> Triple | None:
-    """Return the credentials of this moment, refreshed if they had to be; None for anonymous.
+    """Return the current credentials, refreshed if necessary; None if anonymous.
 
     Raises:
-        CredentialsError: there are none where the settings say.
+        CredentialsError: there are none where the settings look for them.
         ConnectionNotFoundError: the connection was dropped.
     """
     frozen = translated(
@@ -74,13 +74,13 @@ def triple(connection: Connection) -> Triple | None:
 
 
 def ask_again_at(credentials: Triple) -> datetime:
-    """When a library should ask for credentials again: UTC."""
+    """Return when a library should ask for credentials again, in UTC."""
     soon = datetime.now(UTC) + _ASK_AGAIN
     return soon if credentials.expires_at is None else min(soon, credentials.expires_at)
 
 
 def refuse_if_read_only(connection: Connection, what: str) -> None:
-    """Keep back what could write past the guards of a READ_ONLY connection.
+    """Refuse to hand out what could write past the guards of a READ_ONLY connection.
 
     Raises:
         ReadOnlyConnectionError: the connection is READ_ONLY.
@@ -109,7 +109,7 @@ _THROUGH_FSSPEC = {
 
 
 def storage_options(connection: Connection, library: Library, bucket: str | None) -> StorageOptions:
-    """Return the options of a library; see `Connection.storage_options`."""
+    """Return the options for a library; see `Connection.storage_options`."""
     if library in _THROUGH_FSSPEC:
         connection.live_settings()
         return StorageOptions({**_THROUGH_FSSPEC[library], "connection": ConnectionReference.of(connection)})
@@ -134,15 +134,15 @@ def storage_options(connection: Connection, library: Library, bucket: str | None
 
 
 def _refuse_a_mix(library: str, settings: Settings, *, tokens: bool) -> None:
-    """Keep what the environment says from being added where a library cannot be told that there is none.
+    """Refuse if a library would add settings from the environment and cannot be told not to.
 
     Args:
-        library: which one.
-        settings: of the connection.
-        tokens: whether a session token would be added.
+        library: name of the library.
+        settings: settings of the connection.
+        tokens: whether it would add a session token.
 
     Raises:
-        CredentialsError: something would be.
+        CredentialsError: it would add a setting.
     """
     added = [*(_TOKENS if tokens else ()), *(_WAY if library == "deltalake" else ())]
     added += _OF_KMS if settings.kms_key else () if settings.customer_key else _ENCRYPTION
@@ -155,7 +155,7 @@ def _refuse_a_mix(library: str, settings: Settings, *, tokens: bool) -> None:
 
 
 _CA_FILE = "SSL_CERT_FILE"
-# Where systems keep the CAs that they trust, which these libraries trust by themselves.
+# Where systems keep their trusted CAs, which these libraries trust anyway.
 _OF_SYSTEMS = (
     "/etc/ssl/certs/ca-certificates.crt",
     "/etc/pki/tls/certs/ca-bundle.crt",
@@ -166,10 +166,10 @@ _OF_SYSTEMS = (
 
 
 def _refuse_untrusted(library: Library, connection: Connection) -> None:
-    """Say where a library that takes no CAs with its options has to be told them.
+    """Check that a library whose options cannot name CAs trusts those of the connection.
 
     Raises:
-        EndpointError: the connection trusts other CAs than the system's, and the library has not been told.
+        EndpointError: the connection trusts other CAs than the system's, and the library was not told; says how to.
     """
     configuration = connection.configuration
     bundle = configuration.ca_bundle.value
@@ -184,7 +184,7 @@ def _refuse_untrusted(library: Library, connection: Connection) -> None:
 
 
 def store_config(connection: Connection, bucket: str | None) -> dict[str, str]:
-    """Return what the object stores of Rust, under obstore, polars and delta-rs, are told beside credentials."""
+    """Return the options besides credentials for the Rust object stores in obstore, polars and delta-rs."""
     settings, directory_bucket = connection.settings, (bucket or "").endswith(_DIRECTORY_BUCKET)
     address = address_of(connection, None if directory_bucket else bucket)
     endpoint, virtual = _of_rust(connection, address, bucket)
@@ -195,7 +195,7 @@ def store_config(connection: Connection, bucket: str | None) -> dict[str, str]:
         "aws_endpoint_url": endpoint,
         "aws_allow_http": "true" if address.endpoint.startswith("http://") else None,
         "aws_virtual_hosted_style_request": "true" if virtual else "false",
-        # What is left out, these stores take from the environment.
+        # These stores take missing options from the environment.
         "aws_skip_signature": "true" if settings.anonymous else "false",
         "aws_request_payer": "true" if settings.requester_pays else "false",
         "aws_s3_express": "true" if directory_bucket else "false",
@@ -205,7 +205,7 @@ def store_config(connection: Connection, bucket: str | None) -> dict[str, str]:
         "aws_sse_kms_key_id": settings.kms_key,
         "aws_sse_customer_key_base64": SecretText(settings.customer_key.reveal()) if settings.customer_key else None,
     }
-    # The variable of S3's own endpoint would count before that of all services.
+    # Otherwise S3's own endpoint variable would take precedence.
     options["aws_endpoint_url_s3"] = options["aws_endpoint_url"]
     return {name: value for name, value in options.items() if value is not None}
 
@@ -216,17 +216,17 @@ def _encryption(connection: Connection) -> str | None:
 
 
 def _of_rust(connection: Connection, address: Address, bucket: str | None) -> tuple[str | None, bool]:
-    """Return the endpoint, which has the bucket in its host where it belongs there, and whether it does.
+    """Return the endpoint, with the bucket in its host if needed, and whether requests are virtual-hosted.
 
     Raises:
-        S3ConnError: it does, and no bucket is named.
+        S3ConnError: the bucket is needed in the host, and none is given.
     """
     if not (address.stated and address.virtual):
         return (address.endpoint if address.stated else None), address.virtual
     if bucket is not None:
         return address.with_bucket(bucket), True
     if connection.configuration.is_aws and not connection.configuration.accelerate.value:
-        # Every other server of AWS takes the bucket in the path as well.
+        # AWS's other endpoints also take the bucket in the path.
         return address.endpoint, False
     raise S3ConnError(
         "with ADDRESSING_STYLE = 'virtual' and an ENDPOINT, these options are those of one bucket",
@@ -248,7 +248,7 @@ def _signing(credentials: Triple) -> dict[str, str]:
 
 
 def polars_provider(connection: Connection) -> Callable[[], tuple[Mapping[str, str], int]]:
-    """Return a `credential_provider` of polars: credentials, and in seconds of the epoch when to ask again."""
+    """Return a `credential_provider` for polars: credentials, and the Unix time in seconds to ask again."""
     made_for = connection.settings
 
     def provide() -> tuple[Mapping[str, str], int]:
@@ -261,7 +261,7 @@ def polars_provider(connection: Connection) -> Callable[[], tuple[Mapping[str, s
 
 
 def obstore_provider(connection: Connection) -> Callable[[], dict[str, Any]]:
-    """Return a `credential_provider` of obstore: credentials, and as an aware time when to ask again."""
+    """Return a `credential_provider` for obstore: credentials, and the time to ask again."""
     made_for = connection.settings
 
     def provide() -> dict[str, Any]:
@@ -274,14 +274,14 @@ def obstore_provider(connection: Connection) -> Callable[[], dict[str, Any]]:
 
 
 _HELD = ("ENCRYPTION_KMS_KEY", "ENCRYPTION_CUSTOMER_MANAGED_KEY", "REQUESTER_PAYS")
-"""Options that these libraries were told once, and would not follow."""
+"""Options that these libraries are told only once, so that they cannot follow an ALTER."""
 
 
 def _signed(connection: Connection, made_for: Settings) -> Triple:
-    """Return the credentials of this moment, for what was made to sign.
+    """Return the current credentials for an object made earlier.
 
     Raises:
-        EndpointError: the connection was altered, and what was made would go on at its former place, or as it was told.
+        EndpointError: the connection was altered, and the object would still use its former place or options.
         ReadOnlyConnectionError: the connection has become READ_ONLY.
         S3ConnError: it has become anonymous, was dropped, or has no credentials.
     """
@@ -294,7 +294,7 @@ def _signed(connection: Connection, made_for: Settings) -> Triple:
 
 
 def store(connection: Connection, bucket: str, prefix: str | None) -> Any:
-    """Return the store; see `Connection.obstore`."""
+    """Return an obstore store; see `Connection.obstore`."""
     refuse_if_read_only(connection, "an obstore store")
     kind = _store_class()
     _refuse_a_mix("obstore", connection.settings, tokens=False)
@@ -304,7 +304,7 @@ def store(connection: Connection, bucket: str, prefix: str | None) -> Any:
         name.removeprefix("aws_"): value for name, value in store_config(connection, bucket).items()
     }
     config["endpoint"] = config.pop("endpoint_url", None)
-    # The name with which it is read from the environment, and counts before the other.
+    # Under this name it is read from the environment and takes precedence.
     config["aws_endpoint_url_s3"] = config.pop("endpoint_url_s3", None)
     allow_http = config.pop("allow_http", None) is not None
     return kind(
@@ -317,7 +317,7 @@ def store(connection: Connection, bucket: str, prefix: str | None) -> Any:
 
 
 def _trusted(connection: Connection) -> dict[str, Any]:
-    """Return the CAs that are trusted, where somebody named them."""
+    """Return the CAs to trust, if any were set."""
     bundle = connection.configuration.ca_bundle.value
     return {"root_certificate": Path(bundle).read_bytes()} if bundle and Path(bundle).is_file() else {}
 
@@ -331,7 +331,7 @@ def _store_class() -> Any:
 
 
 def secret_statement(connection: Connection, bucket: str | None) -> SecretText:
-    """`CREATE OR REPLACE TEMPORARY SECRET …`; see `Connection.duckdb_secret`."""
+    """Return `CREATE OR REPLACE TEMPORARY SECRET …`; see `Connection.duckdb_secret`."""
     refuse_if_read_only(connection, "a secret for DuckDB")
     if connection.settings.customer_key:
         raise S3ConnError(
@@ -347,7 +347,7 @@ def secret_statement(connection: Connection, bucket: str | None) -> SecretText:
 
 
 def _parts(connection: Connection, bucket: str | None) -> tuple[dict[str, str], set[str]]:
-    """Return the options of the secret as they are written, and the names of those that are secret."""
+    """Return the options of the secret as written, and the names of those to hide."""
     settings, credentials, address = connection.settings, triple(connection), address_of(connection, bucket)
     parts = {"TYPE": "s3", "PROVIDER": "config", "REGION": literal(address.region)}
     if credentials is not None:
@@ -366,27 +366,27 @@ def _parts(connection: Connection, bucket: str | None) -> tuple[dict[str, str], 
 
 
 PROTOCOL = "s3conn"
-"""What URLs of handed connections begin with, and the `protocol` of storage options."""
+"""Scheme of URLs of handed connections, and the `protocol` of storage options."""
 _FILES = "s3conn_magic.handoff.handed_files"
 _handles: WeakValueDictionary[str, Connection] = WeakValueDictionary()
 _arrived: dict[str, Connection] = {}
 
 
 class ConnectionReference(str):
-    """A text that stands for a connection in this process, as long as it is there, and holds nothing of it.
+    """A text that refers to a connection in this process as long as it exists, without containing any of it.
 
-    Pickled, it is what makes the connection anew in another process; see `statement_of`.
+    Pickled, it becomes the statement that makes the connection in another process; see `travelling`.
     """
 
     __slots__ = ()
 
     @classmethod
     def of(cls, connection: Connection) -> ConnectionReference:
-        """Return the handle of a connection."""
+        """Return the reference of a connection."""
         register()
         known = next((handle for handle, other in _handles.items() if other is connection), None)
         if known is None:
-            # No other process has the same, so that one cannot be taken for a connection of its own.
+            # Unique across processes, so that another process cannot take it for one of its own.
             known = cls(uuid4().hex)
             _handles[known] = connection
         return cls(known)
@@ -402,17 +402,17 @@ class ConnectionReference(str):
 
 
 def register() -> None:
-    """Have fsspec find the filesystem of handed connections, also by `s3://` where `connection=` is said."""
+    """Register the filesystem of handed connections with fsspec, and for `s3://` with `connection=`."""
     fsspec.register_implementation(PROTOCOL, f"{_FILES}.HandedFileSystem", clobber=True)
     for protocol in ("s3", "s3a"):
         fsspec.register_implementation(protocol, f"{_FILES}.S3FileSystem", clobber=True)
 
 
 def iceberg_io(properties: Mapping[str, Any]) -> Any:
-    """Return what reads and writes files for PyIceberg: those of the connection that is among its properties.
+    """Return PyIceberg's FileIO over the connection named in its properties.
 
     Raises:
-        ConnectionNotFoundError: it is gone, or of another process.
+        ConnectionNotFoundError: the connection is gone, or belongs to another process.
     """
     from pyiceberg.io.pyarrow import PyArrowFileIO
 
@@ -430,12 +430,12 @@ def iceberg_io(properties: Mapping[str, Any]) -> Any:
 
 
 def connection_of(handle: str | None, name: str | None = None, kept: Connection | None = None) -> Connection:
-    """Return the connection of a handle, of a name in this process's session, or the session's default one.
+    """Return the connection of a reference or of a name in this process's session, or the session's default.
 
     Args:
-        handle: what storage options have as `connection`.
-        name: the connection that a path names, which must be the same one.
-        kept: the connection, where it is known already.
+        handle: the `connection` of storage options.
+        name: the connection named in a path, which must be the same.
+        kept: the connection, if it is already known.
 
     Raises:
         ConnectionNotFoundError: there is none, or the path names another.
@@ -463,12 +463,11 @@ _FROM_ELSEWHERE = ("ENV ", "KEYRING ")
 
 
 def travelling(connection: _Connection) -> tuple[str, str | S3ConnError, type[_Connection]]:
-    """Return what makes a connection anew in another process: its handle, a statement, and its class.
+    """Return what makes a connection anew in another process: its reference, a statement, and its class.
 
-    The statement says the place that the connection has here, whatever the environment says there. In place of one that
-    cannot go there is why: much is pickled and never goes anywhere, as what dask makes a hash of.
-
-    A secret is in it only as its source, or where the connection is `portable`.
+    The statement contains the connection's place, whatever the environment says there, and secrets only by their
+    source, unless the connection is `portable`. If the connection cannot be sent, the error takes the statement's
+    place, since much is pickled without being sent, such as what dask hashes.
 
     Raises:
         ConnectionNotFoundError: it was dropped.
@@ -498,10 +497,10 @@ def travelling(connection: _Connection) -> tuple[str, str | S3ConnError, type[_C
 
 
 def _placed(connection: Connection) -> dict[str, BoundValue]:
-    """Return what options say of the place of a connection, which another process could not know.
+    """Return the place of a connection as options, since another process could not know it.
 
     Raises:
-        S3ConnError: it is at FIPS, dual-stack or accelerated endpoints, and of which region is only found by requests.
+        S3ConnError: it uses FIPS, dual-stack or accelerated endpoints, and its region is only found by requests.
     """
     configuration = connection.configuration
     said = configuration.as_options()
@@ -524,11 +523,11 @@ def _revealed(value: Any) -> Any:
 
 
 def arrived(handle: str, statement: str | S3ConnError, kind: type[Connection]) -> ConnectionReference:
-    """Return the handle of a connection that came from another process; in its own, it is the connection itself.
+    """Return the reference of a connection from another process; in its own process, of the connection itself.
 
     Raises:
-        CredentialsError: a secret stands in the statement that made the connection.
-        BindError: a variable of the environment, or a password of the keyring, is missing here.
+        CredentialsError: the statement that made the connection contains a secret.
+        BindError: a variable of the environment or a password in the keyring is missing here.
     """
     if handle not in _handles:
         if isinstance(statement, S3ConnError):
@@ -543,7 +542,7 @@ def arrived(handle: str, statement: str | S3ConnError, kind: type[Connection]) -
 
 
 def portable(connection: _Connection, minutes: int) -> _Connection:
-    """Return a connection of short-lived credentials; see `Connection.portable`."""
+    """Return a connection with short-lived credentials; see `Connection.portable`."""
     if not 15 <= minutes <= _LONGEST_MINUTES:  # noqa: PLR2004 - of STS
         raise ValueError("short-lived credentials last from 15 minutes to 12 hours")
     settings = connection.live_settings()
@@ -575,12 +574,12 @@ _KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 
 
 def arrived_connection(handle: str, statement: str | S3ConnError, kind: type[Connection]) -> Connection:
-    """Return the connection of `arrived`."""
+    """Return the connection for `arrived`'s reference."""
     return connection_of(arrived(handle, statement, kind))
 
 
 class _OfThisMachine:
-    """What a statement reads from outside where nobody is."""
+    """Inputs of a statement in another process: the keyring, but no Python variables and no user."""
 
     def variable(self, name: str) -> Any:
         raise LookupError(f"the Python variable {name} is of another process")

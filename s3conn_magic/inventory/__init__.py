@@ -1,7 +1,7 @@
-"""Reports of S3 Inventory as listings, for buckets that are too large to list: where a report and its files are.
+"""Reports of S3 Inventory as listings, for buckets too large to list: find a report and its files.
 
-open_manifest    what a report says of itself, named by its manifest.json or by a folder above
-reading          its data files in batches, as a listing would give them, or as a query asks for them
+open_manifest    reads a report, given its manifest.json or a folder above
+reading          its data files in batches, as in a listing or as a query asks for them
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 
 def open_manifest(connection: Connection, location: Location) -> Manifest:
-    """Return the report whose manifest is at a location, or the newest one below a folder, with its files found.
+    """Return the report of a manifest, or the newest report below a folder, with its files located.
 
     Raises:
-        InventoryError: as `read_manifest`; or there is no report below the folder, or several inventories are.
+        InventoryError: as `read_manifest`; or there is no report below the folder, or there are several inventories.
         S3ConnError: it cannot be read.
     """
     if location.key and not location.key.endswith("/"):
@@ -47,11 +47,11 @@ _REPORT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}-[0-9]{2}Z/")
 _MANIFEST = "manifest.json"
 _NOT_OF_REPORTS = ("data/", "hive/")
 _LEVELS, _FOLDERS, _NAMED = 4, 100, 5
-"""How far below a folder reports are looked for, in how many folders of a level, and how many inventories are named."""
+"""Depth to search for reports below a folder, folders to search per level, and inventories to name in the error."""
 
 
 def _newest(connection: Connection, folder: Location) -> Location:
-    """Return the manifest of the newest report below a folder, by the names that S3 gives to the folders of reports."""
+    """Return the manifest of the newest report below a folder, judging by S3's names for the folders of reports."""
     level = [folder.key]
     for _ in range(_LEVELS):
         below = {key: _folders(connection, folder.bucket, key) for key in level}
@@ -71,7 +71,7 @@ def _newest(connection: Connection, folder: Location) -> Location:
 
 
 def _folders(connection: Connection, bucket: str, key: str) -> list[str]:
-    """Return the names of the folders in a folder, and the manifest's where it is in it."""
+    """Return the names of the folders in a folder, or only the manifest's name if it is there."""
     target, token = connection.target(bucket), None
     names: list[str] = []
     while True:
@@ -85,10 +85,10 @@ def _folders(connection: Connection, bucket: str, key: str) -> list[str]:
 
 
 def _with_files(connection: Connection, manifest: Manifest) -> Manifest:
-    """Return a manifest with its data files where they are: as it says, or beside it, where a report was copied to.
+    """Return a manifest with the locations of its data files: as it says, or beside it if the report was copied.
 
     Raises:
-        S3ConnError: the first of them is nowhere; what became of the request where the manifest says.
+        S3ConnError: the first file is in neither place; the error is that of the place in the manifest.
     """
     if not manifest.files or _is_in_place(manifest):
         return manifest
@@ -110,20 +110,20 @@ def _with_files(connection: Connection, manifest: Manifest) -> Manifest:
 
 
 def _is_in_place(manifest: Manifest) -> bool:
-    """Whether the manifest lies where S3 puts it, two folders above which its data files are."""
+    """Whether the manifest is where S3 puts it, two folders below the folder of the data files' folder."""
     first, own = manifest.files[0].location, manifest.location
     return first.bucket == own.bucket and _above(_above(first.key)) == _above(_above(own.key))
 
 
 def _above(key: str) -> str:
-    """Return the folder that a key or folder is in."""
+    """Return the folder that contains a key or folder."""
     folder, slash, _ = key.removesuffix("/").rpartition("/")
     return folder + slash
 
 
 @dataclass(frozen=True, slots=True)
 class _Folder:
-    """A folder that data files may have been copied to; with `whole`, they kept their keys below it."""
+    """A folder to which data files may have been copied; with `whole`, they keep their full keys below it."""
 
     bucket: str
     key: str
@@ -135,7 +135,7 @@ class _Folder:
 
 
 def _beside(manifest: Manifest) -> list[_Folder]:
-    """Return where data files may be: below the same keys, in `data/` of the inventory or the report, or with it."""
+    """Return where data files may be: under the same keys, in `data/` of inventory or report, or with the manifest."""
     bucket, folder = manifest.location.bucket, _above(manifest.location.key)
     near = [_Folder(bucket, key) for key in (f"{_above(folder)}data/", f"{folder}data/", folder)]
     return [_Folder(bucket, "", whole=True), *near]

@@ -1,4 +1,4 @@
-"""A report of S3 Inventory: its manifest, the columns it names, and the download of its files."""
+"""An inventory report: its manifest, its columns, and the download of its files."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ COLUMNS: Final = {
     "islatest": "is_latest",
     "isdeletemarker": "is_delete_marker",
 }
-"""The fields of an inventory that a listing has too, without case and underscores, and the listing's names of them."""
+"""The fields that inventories share with listings, in lower case without underscores, and their names in listings."""
 
 _OF_VERSIONS = {"version_id", "is_latest", "is_delete_marker"}
 _STRUCT = re.compile(r"\s*struct\s*<(.*)>\s*", re.DOTALL | re.IGNORECASE)
@@ -44,14 +44,14 @@ _OPENING, _CLOSING = "<({", ">)}"
 
 
 def field_names(text: str, file_format: str) -> tuple[str, ...]:
-    """Return the names of a manifest's `fileSchema`, in order, nested ones left out.
+    """Return the names in a manifest's `fileSchema`, in order, without nested ones.
 
     Args:
-        text: names with commas between them for CSV, `struct<name:type,…>` for ORC, `message … { … }` for Parquet.
+        text: names separated by commas for CSV, `struct<name:type,…>` for ORC, `message … { … }` for Parquet.
         file_format: CSV, ORC or Parquet.
 
     Raises:
-        ValueError: it is none of these; the message says which was expected.
+        ValueError: it has another form; the message says which was expected.
     """
     if file_format == "CSV":
         names = [field.strip() for field in text.split(",")]
@@ -67,13 +67,13 @@ def field_names(text: str, file_format: str) -> tuple[str, ...]:
 
 
 def listing_names(names: Sequence[str]) -> dict[str, str]:
-    """Return the fields that a listing has too: the listing's name of each, and the inventory's."""
+    """Return the fields shared with listings: the inventory's name by the listing's."""
     folded = {COLUMNS.get(name.replace("_", "").lower()): name for name in names}
     return {ours: theirs for ours, theirs in folded.items() if ours is not None}
 
 
 def has_versions(names: Sequence[str]) -> bool:
-    """Whether the inventory is of all versions."""
+    """Whether the inventory lists all versions."""
     return not _OF_VERSIONS.isdisjoint(listing_names(names))
 
 
@@ -85,7 +85,7 @@ def _inside(pattern: re.Pattern[str], text: str, expected: str) -> str:
 
 
 def _cut(text: str, ends: str) -> Iterator[str]:
-    """Yield the parts of a text that end at a character outside of all brackets, or at a closing bracket."""
+    """Yield the parts of a text that end at one of some characters outside all brackets, or at a closing bracket."""
     depth, begin = 0, 0
     for at, character in enumerate(text):
         depth += (character in _OPENING) - (character in _CLOSING)
@@ -97,7 +97,7 @@ def _cut(text: str, ends: str) -> Iterator[str]:
 
 
 def _parquet_name(declared: str) -> str:
-    """`required binary key (UTF8)`, or `optional group tags (LIST) { …`, to the name."""
+    """Return the name in `required binary key (UTF8)` or `optional group tags (LIST) { …`; empty if there is none."""
     words = declared.partition("{")[0].partition("(")[0].partition("=")[0].split()
     return words[-1] if len(words) > 2 else ""  # noqa: PLR2004 - repetition, type, name
 
@@ -108,12 +108,12 @@ _BUCKET = re.compile(r"(?:arn:aws[a-z-]*:s3:::)?([A-Za-z0-9][A-Za-z0-9._-]{1,253
 _LARGEST = 64 * 1024 * 1024
 _MD5 = re.compile(r"[0-9a-fA-F]{32}")
 WHAT = "Name the manifest.json of an S3 Inventory report, or the folder with its reports."
-"""What to do where something is no report."""
+"""What to do if something is not a report."""
 
 
 @dataclass(frozen=True, slots=True)
 class DataFile:
-    """One data file: where it is, its bytes, and its MD5 in hexadecimal or an empty text."""
+    """A data file: location, size in bytes, and MD5 in hexadecimal or an empty text."""
 
     location: Location
     size: int
@@ -122,17 +122,17 @@ class DataFile:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What a report says of itself.
+    """An inventory report, as its manifest describes it.
 
     Attributes:
-        location: of the manifest.
-        bucket: the bucket that the report is about.
-        made_at: UTC, or None where it does not say.
+        location: location of the manifest.
+        bucket: the bucket that was inventoried.
+        made_at: UTC, or None if unknown.
         file_format: CSV, ORC or Parquet.
-        names: the fields of the data files, in order, as they are written there.
+        names: names of the fields in the data files, in order, as written there.
         files: the data files.
-        checked: whether a manifest.checksum was there; it agreed.
-        notes: what is to be said of where it was found.
+        checked: whether it was checked against a manifest.checksum.
+        notes: notes for the user on where it was found.
     """
 
     location: Location
@@ -146,19 +146,19 @@ class Manifest:
 
     @property
     def versions(self) -> bool:
-        """Whether the report is of all versions."""
+        """Whether the report lists all versions."""
         return has_versions(self.names)
 
     @property
     def as_of(self) -> str:
-        """What is to be said of every result that is by this report."""
+        """The note for every result from this report."""
         made = f"{self.made_at:%Y-%m-%d %H:%M} UTC" if self.made_at else "a time that it does not say"
         note = f"Inventory of {visible(self.bucket)} as of {made}: later changes are not in it."
         unchecked = () if self.checked else ("There is no manifest.checksum beside it to compare it with.",)
         return " ".join((note, *unchecked, *self.notes))
 
     def check_fields(self, *needed: str) -> None:
-        """Refuse to go on without some fields, by the listing's names of them.
+        """Check that the report has some fields, given by their names in listings.
 
         Raises:
             InventoryError: the report lacks one.
@@ -174,10 +174,10 @@ class Manifest:
 
 
 def read_manifest(connection: Connection, location: Location) -> Manifest:
-    """Read a report's manifest and compare it with the `manifest.checksum` beside it.
+    """Read a report's manifest and check it against the `manifest.checksum` beside it.
 
     Raises:
-        InventoryError: it is no manifest, its checksum is another one, or the report has no keys.
+        InventoryError: it is not a manifest, its checksum differs, or the report has no keys.
         S3ConnError: it cannot be read.
     """
     text = _read(connection, location)
@@ -202,7 +202,7 @@ def _read(connection: Connection, location: Location) -> bytes:
 
 
 def _check(connection: Connection, location: Location, text: bytes) -> bool:
-    """Whether there is a checksum; one that disagrees is an error."""
+    """Whether there is a checksum; raise an InventoryError if it differs."""
     folder, slash, name = location.key.rpartition("/")
     beside = Location(location.bucket, f"{folder}{slash}{name.removesuffix('.json')}.checksum")
     try:
@@ -296,14 +296,14 @@ def _time(manifest: Mapping[str, Any]) -> datetime | None:
 
 
 PART = 8 * 1024 * 1024
-"""Bytes of one request; the last one of a file is for less."""
+"""Bytes per request; the last request for a file may be smaller."""
 _TRIES = 4
 _AGAIN = "It was changed, or is being written: read another report."
 
 
 @dataclass
 class Counts:
-    """What the downloads of one statement took so far."""
+    """Totals of one statement's downloads so far."""
 
     requests: int = 0
     received: int = 0
@@ -311,10 +311,10 @@ class Counts:
 
 
 class ReportDownloads:
-    """Data files of one statement. All members may be used from any thread.
+    """Downloads the data files of one statement. All members can be used from any thread.
 
     Args:
-        connection: what they are read through.
+        connection: the connection to read with.
         at_once: most requests under way.
     """
 
@@ -326,20 +326,20 @@ class ReportDownloads:
         self.counts = Counts(began=time.monotonic())
 
     def stop(self) -> None:
-        """End what is under way; nobody waits for it."""
+        """Stop all downloads, without waiting for them to end."""
         self._stop.set()
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def fetch(self, file: DataFile, into: BinaryIO, ahead: int) -> None:
-        """Write a data file's bytes.
+        """Write the bytes of a data file.
 
         Args:
-            file: which.
-            into: where to.
-            ahead: most requests of it under way.
+            file: the data file.
+            into: where to write.
+            ahead: most requests for it under way.
 
         Raises:
-            InventoryError: it has another size or MD5 than the manifest says.
+            InventoryError: its size or MD5 is not the one in the manifest.
             StatementInterrupted: it was stopped.
             S3ConnError: it cannot be read.
         """
@@ -352,7 +352,7 @@ class ReportDownloads:
             raise InventoryError(f"the data file {name} does not have the MD5 that the manifest says", hint=_AGAIN)
 
     def _parts(self, file: DataFile, ahead: int) -> Iterator[bytes]:
-        """Yield the bytes in order; some parts ahead of the one that is waited for are under way."""
+        """Yield the bytes in order, with some requests ahead of the part that is awaited."""
         pinned = self._pinned(file)
         under_way: deque[Future[bytes]] = deque()
         for start in range(0, file.size, PART):

@@ -1,4 +1,4 @@
-"""The data files of a report → batches in the columns of a listing, or in all of the report's."""
+"""Read the data files of a report in batches, with the columns of a listing or all of the report's."""
 
 from __future__ import annotations
 
@@ -41,16 +41,16 @@ _BLOCK = 1024 * 1024
 _ROWS = 131_072
 _BUCKET = pa.field("bucket", pa.string())
 _TYPES = {"is_multipart_uploaded": pa.bool_(), "object_lock_retain_until_date": pa.timestamp("us", tz="UTC")}
-"""Of fields that a listing lacks, those that are no text."""
+"""Fields that are not in listings and are not text."""
 _WORD_BEGINS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 
 class UnreadableFileError(ValueError):
-    """A data file is not what its manifest says; the message says why and quotes nothing of it."""
+    """A data file is not as its manifest says; the message says why, without quoting the file."""
 
 
 def schema_of(manifest: Manifest) -> pa.Schema:
-    """Return the columns of a report in a query: those of a listing with its bucket, then what else the report has."""
+    """Return the columns of a report in a query: bucket, the columns of a listing, then the report's others."""
     listed = VERSIONS if manifest.versions else OBJECTS
     others = [pa.field(name, _TYPES.get(name, pa.string())) for name in _others(manifest.names)]
     return pa.schema([_BUCKET, *(_plain(field) for field in listed), *others])
@@ -61,19 +61,19 @@ def _plain(field: pa.Field) -> pa.Field:
 
 
 def _others(names: Sequence[str]) -> dict[str, str]:
-    """Return the fields that a listing lacks: a column's name of each, `encryption_status`, and the inventory's."""
+    """Return the fields that are not in listings: the inventory's name by column name, such as `encryption_status`."""
     known = {*listing_names(names).values()}
     others = {_WORD_BEGINS.sub("_", name).lower(): name for name in names if name not in known}
     return {ours: theirs for ours, theirs in others.items() if ours not in {*VERSIONS.names, "bucket"}}
 
 
 def report_batches(path: Path, manifest: Manifest, schema: pa.Schema, rows: int = _ROWS) -> Iterator[pa.Table]:
-    """Yield the rows of a data file as they stand in it; what the report lacks is null.
+    """Yield the rows of a data file in its order; fields that the report lacks are null.
 
     Args:
         path: the file.
-        manifest: of its report.
-        schema: the columns that are wanted, by their names in a listing or in `schema_of`.
+        manifest: manifest of its report.
+        schema: the wanted columns, named as in a listing or in `schema_of`.
         rows: most rows of a batch, as far as the format allows.
 
     Raises:
@@ -104,14 +104,14 @@ def _csv(path: Path, names: Sequence[str], wanted: dict[str, str], rows: int) ->
     with pa.OSFile(str(path)) as file:
         packed = compression_of(file.read(16)) == "gzip"
         file.seek(0)
-        # A report of nothing has a data file of nothing, which the reader takes for an error.
+        # A report without rows has an empty data file, which the CSV reader rejects.
         stream = pa.CompressedInputStream(file, "gzip") if packed else file
         if not stream.read(1):
             return
     with pa.OSFile(str(path)) as file:
         yield from csv.open_csv(
             pa.CompressedInputStream(file, "gzip") if packed else file,
-            # Without threads, it does not read ahead of what is asked for.
+            # Without threads it does not read ahead.
             read_options=csv.ReadOptions(column_names=list(names), block_size=_BLOCK, use_threads=False),
             convert_options=csv.ConvertOptions(
                 include_columns=list(wanted.values()),
@@ -141,7 +141,7 @@ def _parquet(path: Path, names: Sequence[str], wanted: dict[str, str], rows: int
     from pyarrow import parquet
 
     del names
-    # A buffer has pages read one by one, and not a row group's columns as wholes.
+    # With a buffer, pages are read one by one rather than a row group's columns as a whole.
     with parquet.ParquetFile(str(path), buffer_size=_BLOCK, pre_buffer=False) as file:
         _check_fields(file.schema_arrow.names, wanted)
         yield from file.iter_batches(rows, columns=list(wanted.values()), use_threads=False)
@@ -177,14 +177,14 @@ def _column(values: Any, wanted: pa.Field, rows: int, *, encoded: bool) -> Any:
         return pc.utf8_trim(values.cast(pa.string()), '"')
     if pa.types.is_dictionary(wanted.type):
         return values.cast(pa.string()).dictionary_encode()
-    if pa.types.is_list(values.type):  # of names, such as those of checksums
+    if pa.types.is_list(values.type):  # names, such as those of checksums
         return pc.binary_join(values.cast(pa.list_(pa.string())), ",")
     # Times without a zone are UTC.
     return values.cast(wanted.type, safe=not pa.types.is_timestamp(wanted.type))
 
 
 def _keys(values: Any, *, encoded: bool) -> Any:
-    """Return exact keys. Reports in CSV percent-encode them as forms do, a space as `+`."""
+    """Return the exact keys. CSV reports percent-encode them as forms do, with `+` for a space."""
     keys = pa.concat_arrays([values.cast(pa.string())])
     return checked_utf8(percent_column(keys, plus=True) if encoded else keys)
 
@@ -195,12 +195,12 @@ _PARTS = 16
 
 
 class Inventory:
-    """The rows of a report: a data file is downloaded, checked, and read in batches, while the next ones come.
+    """The rows of a report: data files are downloaded, checked and read in batches while the next ones arrive.
 
     Args:
-        connection: what its data files are read through.
-        manifest: which they are.
-        prefix: take only keys that begin with it.
+        connection: the connection to read with.
+        manifest: manifest of the report.
+        prefix: take only keys beginning with it.
         matching: take only keys that match.
         limit: take only so many rows, in the order of the report.
         connections: most requests under way.
@@ -231,7 +231,7 @@ class Inventory:
 
     @property
     def progress(self) -> Progress:
-        """How far it is."""
+        """The progress so far."""
         counts = self._downloads.counts
         return Progress(
             keys=self._rows,
@@ -243,7 +243,7 @@ class Inventory:
         )
 
     def collect(self, *, on_progress: Callable[[Progress], None] | None = None) -> pa.Table:
-        """Return one table of all rows, sorted by key, with the newest version of a key first.
+        """Return one table of all rows, sorted by key, and the newest version of a key first.
 
         `on_progress` is called in this thread, several times a second.
 
@@ -265,10 +265,10 @@ class Inventory:
         return self.table()
 
     def total(self, summary: Counting, *, on_progress: Callable[[Progress], None] | None = None) -> pa.Table:
-        """Return the groups of the objects that were there, as `Scan.total` does; versions of old do not count.
+        """Return the groups of the objects, as `Scan.total` does; old versions do not count.
 
         Raises:
-            IncompleteListingError, ListingInterrupted: `rows_so_far` are the groups of what had been read.
+            IncompleteListingError, ListingInterrupted: `rows_so_far` are the groups of the rows read so far.
             InventoryError, S3ConnError: it failed before anything was read.
         """
         try:
@@ -300,19 +300,19 @@ class Inventory:
         return VERSIONS if self._manifest.versions else OBJECTS
 
     def table(self) -> pa.Table:
-        """Return the rows that were read so far, as `collect` gives them."""
+        """Return a table, as from `collect`, of the rows read so far."""
         schema = self._schema
-        # Keys of many files together may be more than two gigabytes.
+        # The keys of many files together may exceed two gigabytes.
         large = schema.set(0, pa.field("key", pa.large_string()))
         table = pa.concat_tables([part.cast(large) for part in self._tables] or [large.empty_table()])
         table = table.unify_dictionaries()
         return table.take(pc.sort_indices(table, sort_keys=_ORDER[: 3 if self._manifest.versions else 1]))
 
     def batches(self, schema: pa.Schema, every: Callable[[], None] = lambda: None) -> Generator[pa.Table, None, None]:
-        """Yield the rows in the order of the report, of which there are but a few batches at a time.
+        """Yield the rows in the order of the report, holding only a few batches at a time.
 
         Args:
-            schema: the columns, as of `report_batches`; with a prefix, `key` among them.
+            schema: the columns, as for `report_batches`; must include `key` if there is a prefix.
             every: called in this thread, several times a second; what it raises is raised here.
 
         Raises:
@@ -341,9 +341,9 @@ class Inventory:
             remove(folder)
 
     def _under_way(self, pool: ThreadPoolExecutor, folder: Path) -> Iterator[tuple[DataFile, Path, Future[None]]]:
-        """Yield the files in order; the next ones come meanwhile, as far as the disk should hold them.
+        """Yield the files in order while the next ones are downloaded, as far as the disk should hold them.
 
-        Under a limit one file comes first, which may be all that is wanted; then two, and so on.
+        With a limit only one file is fetched at first, as it may be enough; then two, and so on.
         """
         waiting: deque[tuple[DataFile, Path, Future[None]]] = deque()
         at_once = _FILES_AT_ONCE if self._limit is None else 1
@@ -377,11 +377,11 @@ _ORDER = [("key", "ascending"), ("is_latest", "descending"), ("last_modified", "
 
 
 class StreamedRows(ds.Dataset):  # type: ignore[misc] # PyArrow has no types
-    """The rows of a report, or of a listing, as a query asks for them: of the columns that it wants, batch by batch.
+    """The rows of a report or listing for a query: the columns it wants, batch by batch.
 
     Args:
-        open_rows: makes them anew for each time that they are asked for.
-        schema: all of its columns.
+        open_rows: opens the rows anew for each scan.
+        schema: all of the columns.
         scope: the query that reads them.
     """
 
@@ -394,9 +394,9 @@ class StreamedRows(ds.Dataset):  # type: ignore[misc] # PyArrow has no types
         return self._schema
 
     def scanner(self, columns: Sequence[str] | None = None, filter: Any = None, **_: Any) -> _Asked:  # noqa: A002 - Arrow's own name
-        """The rows that a filter takes, of some columns."""
+        """Return the rows that pass a filter, with some columns."""
         wanted = self._schema if columns is None else pa.schema([self._schema.field(name) for name in columns])
-        # Which columns a filter needs, it does not say.
+        # A filter does not tell which columns it needs.
         return _Asked(wanted, self._batches(wanted if filter is None else self._schema, wanted, filter))
 
     def _batches(self, read: pa.Schema, wanted: pa.Schema, taken: Any) -> Iterator[pa.RecordBatch]:
@@ -411,29 +411,29 @@ class StreamedRows(ds.Dataset):  # type: ignore[misc] # PyArrow has no types
 
 
 class _Asked(NamedTuple):
-    """Rows that were asked for, in place of Arrow's scanner: whose threads read ahead of any LIMIT."""
+    """Takes the place of Arrow's scanner, whose threads read ahead beyond any LIMIT."""
 
     schema: pa.Schema
     batches: Iterator[pa.RecordBatch]
 
     def to_reader(self) -> pa.RecordBatchReader:
-        """The rows, read in the thread that asks."""
+        """Return the rows, read in the calling thread."""
         return pa.RecordBatchReader.from_batches(self.schema, self.batches)
 
 
 def listed_schema(*, versions: bool) -> pa.Schema:
-    """The columns of a listing in a query: those of LIST RECURSIVE, with those of VERSIONS where these are listed."""
+    """Return the columns of a listing in a query: those of LIST RECURSIVE, with VERSIONS if wanted."""
     return pa.schema([_BUCKET, *map(_plain, VERSIONS if versions else OBJECTS)])
 
 
 class ListedRows:
-    """The objects below a location, or their versions, as they are listed; no page is kept.
+    """The objects below a location, or their versions, as they are listed; pages are not kept.
 
     Args:
         target: the bucket.
-        place: what the keys begin with.
-        versions: whether versions and delete markers are listed.
-        scope: the query that asks; it stops the listing.
+        place: location whose key is the prefix.
+        versions: whether to list versions and delete markers.
+        scope: the query, which can stop the listing.
     """
 
     def __init__(self, target: Target, place: Location, versions: bool, scope: QueryScope) -> None:
@@ -442,18 +442,18 @@ class ListedRows:
 
     @property
     def progress(self) -> Progress:
-        """How far it is."""
+        """The progress so far."""
         return self._listing.progress
 
     def batches(self, schema: pa.Schema, every: Callable[[], None]) -> Generator[pa.Table, None, None]:
         """Yield the rows of each page.
 
         Args:
-            schema: the columns that are wanted, of `listed_schema`.
+            schema: the wanted columns of `listed_schema`.
             every: called for each page.
 
         Raises:
-            S3ConnError: it could not be listed whole.
+            S3ConnError: it could not be listed completely.
         """
         with self._scope.during(self._listing) as listing:
             for page in listing.pages(keep=False):

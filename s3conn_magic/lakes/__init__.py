@@ -1,4 +1,4 @@
-"""Lake tables of others: where there is one, told by keys that a listing has, and how it is reached."""
+"""Find Delta, Iceberg and Hudi tables by the keys of a listing, and reach their objects."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ if TYPE_CHECKING:
     _Asked = Callable[[int], None]
 
 LOG, NOTES, TIMELINE = "_delta_log/", "metadata/", ".hoodie/"
-"""Folders in which a Delta, an Iceberg and a Hudi table keep what they know of their files."""
+"""Folders in which Delta, Iceberg and Hudi tables keep their metadata."""
 CAME = "$commit_time"
-"""The column of a table of ours that says when a row came into it."""
+"""Column of our tables with the time at which a row was added."""
 OWN_FOLDER = {"Delta": LOG, "Iceberg": NOTES, "Hudi": TIMELINE}
-"""The folder that a table's format writes, in the order in which one counts of several in a folder."""
+"""The folder that each format writes; if a folder has several, the first counts."""
 _FILES = {
     "Delta": r"[0-9]{20}\.[^/]*",  # one listed key is to tell it: checksums and compacted commits come before commits
     "Iceberg": r"(?:[^/]*\.metadata\.json(?:\.gz)?|version-hint\.text)",
@@ -50,11 +50,11 @@ _AT_ONCE = 32
 
 
 def _nobody(requests: int) -> None:
-    """Nobody wants to know how many requests there were."""
+    """Ignore the number of requests."""
 
 
 def _refused(bucket: str, keys: Sequence[str]) -> None:
-    """Delete nothing: a table of others is read only."""
+    """Refuse to delete: tables of others are only read."""
     raise NotImplementedError(bucket, keys)
 
 
@@ -64,8 +64,8 @@ class LakeRoot:
 
     Attributes:
         format: Delta, Iceberg or Hudi.
-        location: the folder; its key is empty, or ends with `/`.
-        others: further formats that have a table in the folder.
+        location: the folder; its key is empty or ends with `/`.
+        others: other formats with a table in the same folder.
     """
 
     format: str
@@ -74,21 +74,21 @@ class LakeRoot:
 
     @property
     def text(self) -> str:
-        """The table, in a sentence."""
+        """The table in a sentence."""
         return f"the {self.format} table {visible(self.location.uri)}"
 
     def owns(self, keys: Iterable[str]) -> bool:
-        """Whether all of some keys, or beginnings of them, are written out as what the table keeps about itself."""
+        """Whether keys, or their literal beginnings, are all in the table's own metadata folder."""
         return all(key.startswith(self.location.key + OWN_FOLDER[self.format]) for key in keys)
 
 
 def among(bucket: str, keys: Iterable[str]) -> dict[str, LakeRoot]:
-    """The tables that some exact keys are the marks of, by the key of their folder."""
+    """Return the tables to whose metadata some keys belong, by the key of their folder."""
     formats: dict[str, set[str]] = {}
     for key in keys:
         for name, mark in _MARKS.items():
             match = mark.fullmatch(key)
-            # Hudi keeps a table within its table, which is a part of that one.
+            # Hudi keeps a metadata table within its table, which is part of it.
             if match and TIMELINE not in match[1] and LOG not in match[1]:
                 formats.setdefault(match[1], set()).add(name)
     made = {}
@@ -99,7 +99,7 @@ def among(bucket: str, keys: Iterable[str]) -> dict[str, LakeRoot]:
 
 
 def among_column(bucket: str, keys: pa.ChunkedArray) -> dict[str, LakeRoot]:
-    """As `among`, of a column of a listing."""
+    """Return the same as `among`, for a column of a listing."""
     import pyarrow.compute as pc
 
     marks = pc.match_substring_regex(keys, rf"(?s)\A(?:{_ANY_MARK})\z")
@@ -107,23 +107,23 @@ def among_column(bucket: str, keys: pa.ChunkedArray) -> dict[str, LakeRoot]:
 
 
 def with_marks(glob: Glob) -> Glob:
-    """A pattern that also matches the marks of tables below where it looks."""
+    """Return a pattern that also matches metadata of tables, so that these are found below the location."""
     return replace(glob, expression=f"{glob.expression}|{_ANY_MARK}")
 
 
 def at(
     connection: Connection, location: Location, asked: _Asked = _nobody, page: Page | None = None
 ) -> LakeRoot | None:
-    """The table whose folder a location is, with or without `/` at its end.
+    """Return the table in the folder at a location, with or without a final `/`.
 
     Args:
-        connection: asks.
+        connection: the connection to list with.
         location: a folder, or a bucket.
-        asked: is told how many requests there were.
-        page: what a listing by `/` has shown of the folder just now; None asks for it.
+        asked: called with the number of requests.
+        page: the folder's first page from a listing by `/` just made; None to request it.
 
     Raises:
-        S3ConnError: nobody answered, or the answer cannot be trusted.
+        S3ConnError: there was no answer, or it cannot be trusted.
     """
     key = location.key
     folder = key if not key or key.endswith("/") else f"{key}/"
@@ -132,9 +132,9 @@ def at(
 
 
 def around(connection: Connection, bucket: str, keys: Iterable[str], asked: _Asked = _nobody) -> list[LakeRoot]:
-    """The tables that objects are in, or folders that end with `/`, by their exact keys; the innermost first.
+    """Return the tables that contain some objects or folders, given by exact keys; the innermost first.
 
-    All folders around them are asked for.
+    Looks into all folders above the keys.
 
     Raises:
         As `at`.
@@ -149,7 +149,7 @@ def _folders_around(keys: Iterable[str]) -> set[str]:
 def _asked(
     connection: Connection, bucket: str, folders: Sequence[str], asked: _Asked, seen: Mapping[str, Page | None]
 ) -> list[LakeRoot]:
-    """The tables in some folders: which of their own folders there are is asked first, then what is in these."""
+    """Return the tables in some folders: first find their metadata folders, then what is in these."""
     from s3conn_magic.listing.request import PageQuery
 
     target = connection.target(bucket)
@@ -165,7 +165,7 @@ def _asked(
     ]
     first = pages([PageQuery(begin, max_keys=_PAGE if own == NOTES else few) for own, begin in begins])
     keys = [_keys(page) for page in first]
-    # Manifests may come before what tells.
+    # Manifests may sort before the files that identify a table.
     more = [
         PageQuery(f"{begin}v")
         for (own, begin), page, known in zip(begins, first, keys, strict=True)
@@ -177,7 +177,7 @@ def _asked(
 
 
 def _pages(target: Target, asked: _Asked, queries: Sequence[PageQuery]) -> list[Page | None]:
-    """First pages of listings; None for one that is forbidden, or is nothing that can be."""
+    """Return the first pages of listings; None for one that is forbidden or cannot be made."""
     from s3conn_magic.listing.listing import fetch_pages
 
     if not queries:
@@ -192,7 +192,7 @@ def _pages(target: Target, asked: _Asked, queries: Sequence[PageQuery]) -> list[
 
 
 def _may_hold(page: Page | None, folder: str, *, ordered: bool) -> bool:
-    """Whether there may be a folder in another, by the first page of that: the page has it, or ends before it."""
+    """Whether a folder may exist in another, by the first page of that: the page contains it or ends before it."""
     if page is None or folder in page.prefixes:
         return True
     if page.next_token is None:
@@ -205,14 +205,14 @@ def _keys(page: Page | None) -> list[str]:
 
 
 def named(roots: Iterable[LakeRoot]) -> str:
-    """Tables in a sentence: the first of them."""
+    """Return some tables in a sentence, with only the first few named."""
     every = sorted(roots, key=lambda root: root.location.key)
     shown = [f"{visible(root.location.uri)} ({root.format})" for root in every[:_SHOWN]]
     return listed([*shown, f"{counted(len(every) - _SHOWN, 'other')}"] if len(every) > _SHOWN else shown, "and")
 
 
 def within(roots: Iterable[LakeRoot], keys: Iterable[str]) -> list[LakeRoot]:
-    """The tables in whose folders some keys are."""
+    """Return the tables in whose folders the keys are."""
     folders = {root.location.key: root for root in roots}
     if not folders:
         return []
@@ -220,12 +220,12 @@ def within(roots: Iterable[LakeRoot], keys: Iterable[str]) -> list[LakeRoot]:
 
 
 def refusal(roots: Sequence[LakeRoot], location: Location, spelled: Callable[[str], str]) -> QueryError:
-    """The error for files of tables that were to be read as loose ones.
+    """Return the error for reading files of tables one by one.
 
     Args:
         roots: the tables; at least one.
-        location: what was asked for.
-        spelled: the path of a key of the bucket, as the query writes it.
+        location: what was to be read.
+        spelled: returns a key of the bucket as a path in the query.
     """
     first = roots[0]
     read = f"FROM {literal(visible(spelled(first.location.key)))} reads"
@@ -243,11 +243,11 @@ def refusal(roots: Sequence[LakeRoot], location: Location, spelled: Callable[[st
 
 
 class Moment(NamedTuple):
-    """Which state of a table is wanted: by its version, by a time, or the newest where neither is given.
+    """A state of a table, by version or time; the newest if neither is given.
 
     Attributes:
-        version: of Delta a number, of Iceberg a snapshot's id or the name of a branch or tag, of Hudi an instant.
-        time: with a time zone; the state that the table had then.
+        version: a number for Delta; a snapshot's id or the name of a branch or tag for Iceberg; an instant for Hudi.
+        time: with time zone; the state of the table at that time.
     """
 
     version: int | str | None = None
@@ -262,14 +262,14 @@ OF_S3 = {"s3", "s3a", "s3n"}
 
 
 class Reach(NamedTuple):
-    """How the objects of a table are reached.
+    """Access to the objects of a table.
 
     Attributes:
-        connection: lists them.
+        connection: lists the objects.
         filesystem: opens them.
         root: the table.
-        asked: is told how many requests of listings there were.
-        remove: deletes keys of a bucket; of a table of others, nothing does.
+        asked: called with the number of requests for listings.
+        remove: deletes keys of a bucket; refuses for tables of others.
     """
 
     connection: Connection
@@ -279,11 +279,11 @@ class Reach(NamedTuple):
     remove: Callable[[str, Sequence[str]], None] = _refused
 
     def path(self, key: str, bucket: str = "") -> str:
-        """The path of a key for the filesystem."""
+        """Return the path of a key for the filesystem."""
         return f"{self.connection.name}@{bucket or self.root.location.bucket}/{key}"
 
     def below(self, folder: str) -> list[dict[str, Any]]:
-        """The objects below a folder of the table: key below it, size and last_modified, in the order of keys."""
+        """Return the objects in a folder of the table: key relative to it, size and last_modified, in key order."""
         from s3conn_magic.listing.listing import Listing
 
         prefix = f"{self.root.location.key}{folder}"
@@ -293,15 +293,15 @@ class Reach(NamedTuple):
         return [{**row, "key": row["key"].removeprefix(prefix)} for row in rows]
 
     def content(self, names: Sequence[str]) -> list[bytes]:
-        """All bytes of objects, by their keys below the root."""
+        """Return the bytes of objects by their keys relative to the root."""
         return self.fetched([self.path(f"{self.root.location.key}{name}") for name in names])
 
     def fetched(self, paths: Iterable[str]) -> list[bytes]:
-        """All bytes of objects, by their paths, each by one request."""
+        """Return the bytes of objects by their paths, each by one request."""
         return list(in_order(self.filesystem.cat_file, paths, _AT_ONCE, name="s3conn-lake"))
 
     def resolved(self, uri: str) -> str:
-        """The path of an object that a table names by its address.
+        """Return the path of an object that a table names by URI.
 
         Raises:
             QueryError: it is not in S3.
@@ -316,7 +316,7 @@ class Reach(NamedTuple):
 
 @contextmanager
 def telling(root: LakeRoot) -> Iterator[None]:
-    """Have what a library raises as a QueryError."""
+    """Raise errors of a library as QueryErrors."""
     try:
         yield
     except S3ConnError:
@@ -333,13 +333,13 @@ _HINT, _OF_OURS = "version-hint.text", re.compile(r"[0-9]{5,}-[0-9a-f]{8}(?:-[0-
 
 
 def newest_metadata(reach: Reach) -> str:
-    """The name of the newest metadata file of an Iceberg table, below its root.
+    """Return the name of the newest metadata file of an Iceberg table, relative to its root.
 
     Raises:
-        QueryError: it cannot be told which that is.
+        QueryError: the newest file cannot be determined.
     """
     names = [row["key"] for row in reach.below(NOTES)]
-    if _HINT in names:  # a table of ours may have metadata that is not committed yet, or never will be
+    if _HINT in names:  # our tables may have metadata that is not committed yet, or never will be
         said = reach.content([f"{NOTES}{_HINT}"])[0].decode("utf-8", "replace").strip()
         if _OF_OURS.fullmatch(said):
             return f"{NOTES}{said}.metadata.json"
@@ -350,7 +350,7 @@ def newest_metadata(reach: Reach) -> str:
         numbers.setdefault(int(match[1]) if match else -1, []).append(name)
     if not numbers:
         raise QueryError("it has no metadata file", hint="LIST shows what exists.")
-    # One without a number may be newer than all that have one.
+    # A file without a number may be newer than all numbered ones.
     latest = [name for number in {max(numbers), -1} for name in numbers.get(number, ())]
     doubtful = sorted({*latest, *(name for same in numbers.values() if len(same) > 1 for name in same)})
     if len(doubtful) > 1:
@@ -359,7 +359,7 @@ def newest_metadata(reach: Reach) -> str:
 
 
 def _check_one_table(reach: Reach, names: Sequence[str], latest: Sequence[str]) -> None:
-    """Refuse a folder with the metadata of two tables, or with two states that are both the newest."""
+    """Refuse a folder with the metadata of several tables, or with several newest states."""
     where = f"{reach.root.location.uri}{NOTES}"
     contents = reach.content([f"{NOTES}{name}" for name in names])
     tables = {metadata_of(data, name).get("table-uuid") for name, data in zip(names, contents, strict=True)}
@@ -373,7 +373,7 @@ def _check_one_table(reach: Reach, names: Sequence[str], latest: Sequence[str]) 
 
 
 def metadata_of(data: bytes, name: str) -> dict[str, Any]:
-    """What a metadata file says.
+    """Return the content of a metadata file.
 
     Raises:
         QueryError: it is damaged.
@@ -388,7 +388,7 @@ def metadata_of(data: bytes, name: str) -> dict[str, Any]:
 
 
 def iceberg_version(reach: Reach, name: str = "") -> str:
-    """The newest state of an Iceberg table, without the package that reads it."""
+    """Return the newest state of an Iceberg table, without PyIceberg."""
     name = name or newest_metadata(reach)
     content = metadata_of(reach.content([name])[0], name)
     current = content.get("current-snapshot-id")
@@ -397,15 +397,15 @@ def iceberg_version(reach: Reach, name: str = "") -> str:
 
 
 class TablesAround:
-    """Lake tables around and below what is read object by object, whose files are refused.
+    """Lake tables around and below a location that is read object by object; their files are refused.
 
     Args:
-        connection: asks.
+        connection: the connection to list with.
         location: what is read.
-        into: the table that the rows are for, as a statement writes it.
+        into: name of the target table, as a statement writes it.
 
     Raises:
-        QueryError: the location is in one, or the folder of one.
+        QueryError: the location is in a table, or is its folder.
     """
 
     def __init__(self, connection: Connection, location: Location, into: str) -> None:
@@ -414,15 +414,15 @@ class TablesAround:
         self.look_around(location)
 
     def look_around(self, location: Location) -> None:
-        """Refuse a location in a table, by the folders around it."""
+        """Refuse a location in a table."""
         self._refuse(around(self._connection, location.bucket, [location.key]), location)
 
     def see(self, keys: pa.ChunkedArray) -> None:
-        """Note the tables that some keys of a listing tell of."""
+        """Note the tables whose metadata is among the keys of a listing."""
         self._below |= among_column(self._location.bucket, keys)
 
     def check(self, keys: Iterable[str]) -> None:
-        """Refuse objects that are files of one."""
+        """Refuse objects that are files of a table."""
         self._refuse(within(self._below.values(), keys), self._location)
 
     def _refuse(self, roots: Sequence[LakeRoot], location: Location) -> None:

@@ -1,8 +1,8 @@
-"""What PyIceberg is given of a table of ours: its objects, and where it is written which state is the newest.
+"""PyIceberg's access to our tables: their objects, and the pointer to the newest state.
 
-Every request is one of the connection. In the bucket the newest state is told by `metadata/version-hint.text` below the
-table's folder, an object that is made by `If-None-Match` and replaced by `If-Match`. It has the name of the newest
-metadata file, as readers of a table by its folder expect.
+All requests go over the connection. In a bucket the pointer is `metadata/version-hint.text` in the table's folder,
+created with `If-None-Match` and replaced with `If-Match`. It contains the name of the newest metadata file, as readers
+of a table by its folder expect.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ _NO_ETAG = '"00000000000000000000000000000000"'
 
 
 def refuse_if_read_only(connection: Connection, what: str) -> None:
-    """Refuse a change before anything is sent.
+    """Refuse a change of a table over a READ_ONLY connection, before anything is sent.
 
     Raises:
         ReadOnlyConnectionError: the connection is READ_ONLY.
@@ -72,17 +72,17 @@ def refuse_if_read_only(connection: Connection, what: str) -> None:
 
 
 class ConnectionIO(FileIO):
-    """Reads by the filesystem of queries, with what it keeps and counts, and writes by a client of the connection.
+    """Reads by the filesystem of queries, with its cache and counts, and writes by a client of the connection.
 
-    An object is written by one request, with the encryption of the connection, when its file is closed without an
-    error; before that nothing of it is anywhere.
+    An object is written by one request, with the connection's encryption, when its file is closed without an error;
+    until then nothing of it exists.
 
     Args:
-        reach: leads to the table.
-        path_of: the filesystem's path of an object that the table names by its address.
+        reach: access to the table.
+        path_of: returns the filesystem's path for an address in the table's metadata.
 
     Attributes:
-        written: the addresses of what was written, for who has to take it back.
+        written: addresses of the objects written, so that they can be deleted again.
     """
 
     def __init__(self, reach: Reach, path_of: Callable[[str], str] | None = None) -> None:
@@ -92,24 +92,24 @@ class ConnectionIO(FileIO):
         self.written: list[str] = []
 
     def new_input(self, location: str) -> InputFile:
-        """An object to read."""
+        """Return an object to read."""
         kind = _WholeInput if location.endswith((".avro", ".json", ".json.gz")) else FsspecInputFile
         return kind(self._path_of(location), self._reach.filesystem)
 
     def fetch(self, locations: Iterable[str]) -> None:
-        """Have objects at hand for the length of the query that are to be read whole, many at a time."""
+        """Fetch objects that will be read as a whole in parallel, and keep them for the query."""
         self._reach.fetched(map(self._path_of, locations))
 
     def new_output(self, location: str) -> OutputFile:
-        """An object to write, in place of none."""
+        """Return an object to write, which must not exist yet."""
         return _Output(location, self)
 
     def delete(self, location: str | InputFile | OutputFile) -> None:
-        """Delete an object; one that is gone is none."""
+        """Delete an object if it exists."""
         self.delete_all([location if isinstance(location, str) else location.location])
 
     def delete_all(self, locations: Iterable[str]) -> int:
-        """Delete objects, many by one request.
+        """Delete objects, many per request.
 
         Raises:
             S3ConnError: one cannot be deleted.
@@ -135,7 +135,7 @@ class ConnectionIO(FileIO):
         translated(lambda: client.put_object(Bucket=place.bucket, Key=place.key, Body=body), resource=place.arn)
 
     def read(self, location: str) -> bytes:
-        """All bytes of an object."""
+        """Return the bytes of an object."""
         return self._reach.fetched([self._path_of(location)])[0]
 
     @staticmethod
@@ -147,10 +147,10 @@ class ConnectionIO(FileIO):
 
 
 class _WholeInput(FsspecInputFile):
-    """An object that is read from its beginning to its end, by one request."""
+    """An object that is read as a whole by one request."""
 
     def open(self, seekable: bool = True) -> Any:  # noqa: ARG002 - it is
-        """Its bytes."""
+        """Return its bytes as a file."""
         return io.BytesIO(self._fs.cat_file(self.location))
 
 
@@ -164,28 +164,28 @@ class _Output(OutputFile):
         return self.size
 
     def exists(self) -> bool:
-        """Whether an object is there."""
+        """Whether the object exists."""
         try:
             return len(self.to_input_file()) >= 0
         except ObjectNotFoundError:
             return False
 
     def to_input_file(self) -> InputFile:
-        """The same object, to read."""
+        """Return the same object for reading."""
         return self._of.new_input(self.location)
 
     def create(self, overwrite: bool = False) -> Any:  # noqa: ARG002 - its name is new
-        """What is written into."""
+        """Return a file whose content becomes the object when it is closed."""
         return _Body(self)
 
     def made(self, body: bytes) -> None:
-        """Write what was put together."""
+        """Write the finished object."""
         self.size = len(body)
         self._of.write(self.location, body)
 
 
 class _Body(io.BytesIO):
-    """What is to become an object when it is closed, unless by an error."""
+    """Becomes an object when it is closed, unless by an error."""
 
     def __init__(self, output: _Output) -> None:
         super().__init__()
@@ -207,34 +207,34 @@ class _Body(io.BytesIO):
 
 
 class NoConditionsError(Exception):
-    """The server does not keep the conditions of writes."""
+    """The server does not honor conditions on writes."""
 
 
 class Pointed(NamedTuple):
-    """What a pointer says: the name of a metadata file, and what a swap compares."""
+    """A pointer's content: the name of a metadata file, and the tag that a swap compares."""
 
     name: str
     tag: str
 
 
 class _Pointer(Protocol):
-    """Says which metadata file of a table is the newest."""
+    """Names the newest metadata file of a table."""
 
     def read(self) -> Pointed | None:
-        """What it says; None where there is none."""
+        """Return its content; None if there is no pointer."""
 
     def create(self, name: str) -> bool:
-        """Make it, and say whether there was none."""
+        """Create it; return whether there was none."""
 
     def swap(self, name: str, tag: str) -> bool:
-        """Have it say another name, and say whether it was what it was seen to be."""
+        """Set another name if its tag is still the given one; return whether it was."""
 
     def drop(self) -> None:
-        """Remove it."""
+        """Delete it."""
 
 
 class BucketPointer:
-    """The pointer as an object of the bucket."""
+    """A pointer in an object of the bucket."""
 
     def __init__(self, reach: Reach) -> None:
         self._reach = reach
@@ -247,7 +247,7 @@ class BucketPointer:
         return self._reach.connection.internal_client(self._place.bucket)
 
     def read(self) -> Pointed | None:
-        """As the protocol says; never what was kept."""
+        """Return its content, never from a cache."""
         client = self._client
 
         def read() -> Pointed | None:
@@ -262,21 +262,21 @@ class BucketPointer:
         return translated(read, resource=self._place.arn)
 
     def create(self, name: str) -> bool:
-        """As the protocol says.
+        """Create it; return whether there was none.
 
         Raises:
             NoConditionsError: the server refuses or ignores the conditions.
         """
         if not self._put(name, IfNoneMatch="*"):
             return False
-        # A server that knows no conditions would do both of these.
+        # A server that ignores conditions would do both of these.
         if self._put(name, IfMatch=_NO_ETAG) or self._put(name, IfNoneMatch="*"):
             self.drop()
             raise NoConditionsError
         return True
 
     def swap(self, name: str, tag: str) -> bool:
-        """As the protocol says."""
+        """Set another name if its tag is still the given one; return whether it was."""
         return self._put(name, IfMatch=tag)
 
     def _put(self, name: str, **condition: str) -> bool:
@@ -293,13 +293,13 @@ class BucketPointer:
         return True
 
     def drop(self) -> None:
-        """As the protocol says."""
+        """Delete it."""
         client = self._client
         translated(lambda: client.delete_object(**self._named), resource=self._place.arn)
 
 
 class FilePointer:
-    """The pointers of tables in a file of SQLite, for servers that keep no conditions."""
+    """The pointers of tables in a SQLite file, for servers without conditional writes."""
 
     def __init__(self, path: str, location: str) -> None:
         self._path, self._location = path, location
@@ -311,28 +311,28 @@ class FilePointer:
             return cursor.fetchall(), cursor.rowcount
 
     def read(self) -> Pointed | None:
-        """As the protocol says."""
+        """Return its content; None if there is no pointer."""
         rows, _ = self._execute("SELECT name FROM pointers WHERE location = ?", self._location)
         return Pointed(rows[0][0], rows[0][0]) if rows else None
 
     def create(self, name: str) -> bool:
-        """As the protocol says."""
+        """Create it; return whether there was none."""
         return self._execute("INSERT OR IGNORE INTO pointers VALUES (?, ?)", self._location, name)[1] == 1
 
     def swap(self, name: str, tag: str) -> bool:
-        """As the protocol says."""
+        """Set another name if its tag is still the given one; return whether it was."""
         sql = "UPDATE pointers SET name = ? WHERE location = ? AND name = ?"
         return self._execute(sql, name, self._location, tag)[1] == 1
 
     def drop(self) -> None:
-        """As the protocol says."""
+        """Delete it."""
         self._execute("DELETE FROM pointers WHERE location = ?", self._location)
 
 
 class _States(list[Any]):
-    """States that a table has had, which no change alters: a copy of the table's metadata has the same ones.
+    """A table's past states, which no change alters, so copies of the metadata share them.
 
-    The library copies the metadata some thirty times for one commit, deeply.
+    PyIceberg deep-copies the metadata some thirty times per commit.
     """
 
     def __add__(self, more: list[Any]) -> _States:
@@ -343,13 +343,13 @@ class _States(list[Any]):
 
 
 def _with_states(metadata: Any) -> Any:
-    """Metadata that is copied without its history."""
+    """Return metadata whose history is not copied with it."""
     history = ("snapshots", "snapshot_log", "metadata_log")
     return metadata.model_copy(update={name: _States(getattr(metadata, name)) for name in history})
 
 
 class UnknownOutcomeError(S3ConnError):
-    """Nobody can say whether a commit is there: its swap had no answer, and the pointer cannot be read."""
+    """It is unknown whether a commit took effect: its swap had no answer, and the pointer cannot be read."""
 
 
 def _unknown(root: str, reason: str) -> UnknownOutcomeError:
@@ -360,7 +360,7 @@ def _unknown(root: str, reason: str) -> UnknownOutcomeError:
 
 
 class PointerCatalog(NoopCatalog):
-    """A catalog of one table, whose newest metadata file a pointer names."""
+    """A catalog of one table, whose newest metadata file is named by a pointer."""
 
     def __init__(self, pointer: _Pointer, reach: Reach, files: ConnectionIO) -> None:
         super().__init__("s3conn")
@@ -369,7 +369,7 @@ class PointerCatalog(NoopCatalog):
         self._seen: Pointed | None = None
 
     def load_table(self, identifier: Any = ("table",)) -> Table:
-        """The newest state.
+        """Return the newest state.
 
         Raises:
             NoSuchTableError: there is none.
@@ -382,7 +382,7 @@ class PointerCatalog(NoopCatalog):
         return Table(identifier, _with_states(metadata), where, self._io, self)
 
     def newest(self) -> str:
-        """The name of the newest metadata file, below the table's folder; empty where there is none."""
+        """Return the name of the newest metadata file, relative to the table's folder; empty if there is none."""
         seen = self._pointer.read()
         return f"{NOTES}{seen.name}{_END}" if seen else ""
 
@@ -390,33 +390,33 @@ class PointerCatalog(NoopCatalog):
         return f"{self._root}/{NOTES}{name}{_END}"
 
     def staged(self, schema: Any, spec: PartitionSpec, properties: Mapping[str, str], *, replacing: bool) -> Table:
-        """A table that is nowhere yet: its first commit makes it, with what is in that, or replaces the one there.
+        """Return a table that does not exist until its first commit, which creates it or replaces the existing one.
 
         Args:
-            schema: of PyIceberg or PyArrow.
+            schema: a schema of PyIceberg or PyArrow.
             spec: its partitions.
-            properties: of the table.
-            replacing: whether there is one.
+            properties: properties of the table.
+            replacing: whether it replaces one.
         """
         self._seen = self._pointer.read() if replacing else None
         made = new_table_metadata(schema, spec, UNSORTED_SORT_ORDER, self._root, dict(properties))
         return Table(("table",), made, "", self._io, self)
 
     def publish(self, table: Table) -> None:
-        """Make a staged table without a row.
+        """Create a staged table without rows.
 
         Raises:
-            NoConditionsError: as of the pointer.
-            CommitFailedException: there is one.
+            NoConditionsError: the server refuses or ignores the conditions.
+            CommitFailedException: the table exists already.
         """
         self._write(table, table.metadata)
 
     def commit_table(self, table: Table, requirements: Any, updates: Any) -> CommitTableResponse:
-        """Have the table in a new state, if it is still in the one that the change was made of.
+        """Commit a change, if the table is still in the state that the change was made from.
 
         Raises:
-            CommitFailedException: it is in another one, and nothing of this is there.
-            UnknownOutcomeError: it is not known whether this is there.
+            CommitFailedException: it is in another state, and nothing of this change took effect.
+            UnknownOutcomeError: it is unknown whether the change took effect.
         """
         for requirement in requirements:
             requirement.validate(table.metadata)
@@ -437,7 +437,7 @@ class PointerCatalog(NoopCatalog):
         return where
 
     def _swapped(self, name: str, tag: str) -> bool:
-        """Whether the swap was done: also where the answer was lost, or was one to the second of two tries."""
+        """Swap the pointer; return whether it took effect, even if the answer was lost or came to a second try."""
         try:
             if self._pointer.swap(name, tag):
                 return True
@@ -451,39 +451,39 @@ class PointerCatalog(NoopCatalog):
         except S3ConnError as error:
             raise _unknown(self._root, error.message) from None
         if not done and failure is not None and there is not None and there.tag == tag:
-            # It may still be under way, so that what was written stays.
+            # The swap may still take effect, so what was written is kept.
             raise _unknown(self._root, failure.message)
         return done
 
     def _is_after(self, newest: str, name: str) -> bool:
-        """Whether a state is among those that led to the newest."""
+        """Whether a state is one of those before the newest."""
         metadata = FromInputFile.table_metadata(self._io.new_input(self._address(newest)))
         return any(entry.metadata_file == self._address(name) for entry in metadata.metadata_log)
 
     def drop_table(self, identifier: Any = ("table",)) -> None:
-        """Forget the table; its files stay."""
+        """Remove the table from the catalog; its files are kept."""
         del identifier
         self._pointer.drop()
 
 
 _GIVEN = "s3conn_magic_files"
 _REFUSED = (CommitFailedException, NoSuchTableError, BadRequestError, ForbiddenError, UnauthorizedError, S3ConnError)
-"""What says that nothing of a change is there."""
+"""Errors after which nothing of a change took effect."""
 
 
 def given_files(properties: Mapping[str, Any]) -> FileIO:
-    """What a catalog of others reads and writes by: the FileIO that is among its properties."""
+    """Return the FileIO for another catalog, which is among its properties."""
     files: FileIO = properties[_GIVEN]
     return files
 
 
 class NamedCatalog:
-    """A table of a catalog of others, in the face of a `PointerCatalog`.
+    """A table in another catalog, with the interface of a `PointerCatalog`.
 
     Args:
-        setting: what SET CATALOG was given: `glue`, `rest:https://…` or `sql:sqlite:///…`.
-        table: the table's name; its schema is its namespace, and its catalog the name of that, where it has any.
-        reach: leads to its files.
+        setting: the value of SET CATALOG: `glue`, `rest:https://…` or `sql:sqlite:///…`.
+        table: name of the table; its schema is the namespace, and its first part, if there are three, the catalog.
+        reach: access to its files.
         files: reads and writes them.
 
     Raises:
@@ -510,7 +510,7 @@ class NamedCatalog:
         self._io, self._root = files, reach.root.location.uri.rstrip("/")
 
     def load_table(self, identifier: Any = None) -> Table:
-        """As of a pointer's."""
+        """Return the newest state."""
         return self._ours(self._catalog.load_table(identifier or self._identifier))
 
     def _ours(self, table: Table) -> Table:
@@ -519,7 +519,7 @@ class NamedCatalog:
         return table
 
     def commit_table(self, table: Table, requirements: Any, updates: Any) -> CommitTableResponse:
-        """As of a pointer's."""
+        """Commit a change; if there is no clear answer, check whether it took effect."""
         try:
             done: CommitTableResponse = self._catalog.commit_table(table, requirements, updates)
         except _REFUSED:
@@ -529,11 +529,11 @@ class NamedCatalog:
         return done
 
     def _delete_old_metadata(self, *states: Any) -> None:
-        """Delete metadata files that a table does not keep, where its properties say so."""
+        """Delete metadata files that the table does not keep, if its properties say so."""
         self._catalog._delete_old_metadata(*states)  # noqa: SLF001 - a table asks its catalog for it by this name
 
     def _looked_for(self, updates: Any, error: Exception) -> CommitTableResponse:
-        """The state that has a change whose answer was lost."""
+        """Return the state if it has the change whose answer was lost; raise UnknownOutcomeError otherwise."""
         made = [update.snapshot.snapshot_id for update in updates if isinstance(update, AddSnapshotUpdate)]
         with suppress(Exception):
             now = self.load_table()
@@ -544,12 +544,12 @@ class NamedCatalog:
         raise _unknown(self._root, " ".join(str(error).split())) from None
 
     def newest(self) -> str:
-        """As of a pointer's."""
+        """Return the name of the newest metadata file, relative to the table's folder; empty if it is elsewhere."""
         where = self.load_table().metadata_location
         return where.removeprefix(f"{self._root}/") if where.startswith(f"{self._root}/") else ""
 
     def staged(self, schema: Any, spec: PartitionSpec, properties: Mapping[str, str], *, replacing: bool) -> Table:
-        """A table without a row, which is there at once."""
+        """Create a table without rows, at once."""
         if replacing:
             self.drop_table()
         self._catalog.create_namespace_if_not_exists(self._identifier[:1])
@@ -559,10 +559,10 @@ class NamedCatalog:
         return self._ours(made)
 
     def publish(self, table: Table) -> None:
-        """It is there already."""
+        """Do nothing, as the table already exists."""
 
     def drop_table(self, _: Any = None) -> None:
-        """Take the table out of the catalog; its files stay."""
+        """Remove the table from the catalog; its files are kept."""
         self._catalog.drop_table(self._identifier)
 
 
@@ -576,14 +576,14 @@ AnyCatalog = PointerCatalog | NamedCatalog
 
 
 def opened(setting: str, table: str, reach: Reach, files: ConnectionIO, beside: str = "") -> AnyCatalog:
-    """The catalog of a table.
+    """Return the catalog of a table.
 
     Args:
-        setting: `bucket`, `beside` (a file beside the session's database), or of another catalog.
-        table: its name.
-        reach: leads to its files.
+        setting: `bucket`, `beside` (a file beside the session's database), or another catalog.
+        table: name of the table.
+        reach: access to its files.
         files: reads and writes them.
-        beside: the path of that file.
+        beside: path of the file for `beside`.
     """
     if setting == BUCKET:
         return PointerCatalog(BucketPointer(reach), reach, files)

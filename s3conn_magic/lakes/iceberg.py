@@ -1,4 +1,4 @@
-"""A state of an Iceberg table, as PyIceberg reads it through our files, and the time that a commit gives its rows."""
+"""A state of an Iceberg table, read by PyIceberg through our filesystem, and the commit time of rows."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ if TYPE_CHECKING:
     from s3conn_magic.lakes.catalogs import ConnectionIO
 
 _EXACT = (*ORDERED, pa.types.is_timestamp)
-"""Types whose bounds are never rounded; those of times are by some writers of Delta."""
+"""Types whose bounds are exact; some writers of Delta round those of times."""
 _COMMITTED = "s3conn-magic.committed"
 
 
 def committed_of(metadata: Any) -> datetime:
-    """The time of the latest commit of an Iceberg table, as its rows have it, or a later one."""
+    """Return the time of an Iceberg table's latest commit as its rows have it, or a later one."""
     said = metadata.properties.get(_COMMITTED)
     return datetime.fromisoformat(said) if said else datetime.fromtimestamp(metadata.last_updated_ms / 1000, UTC)
 
 
 def new_commit(transaction: Any) -> datetime:
-    """The time that a commit gives its rows, which is noted with it: later than that of all commits before it.
+    """Return the time for the rows of a commit, later than that of all commits before, and record it.
 
-    Commits replace each other's pointer one after the other, so that what a state has is what is not later than its
-    latest commit, whatever the clocks of their kernels say, and however long a commit takes.
+    Commits replace the table's pointer one after the other, so the rows of a state are never later than its latest
+    commit, whatever the clocks of the kernels, and however long a commit takes.
     """
     now = max(datetime.now(UTC), committed_of(transaction.table_metadata) + timedelta(microseconds=1))
     transaction.set_properties({_COMMITTED: now.isoformat()})
@@ -44,12 +44,12 @@ def new_commit(transaction: Any) -> datetime:
 
 
 def iceberg(reach: Reach, moment: Moment, name: str = "") -> Snapshot:
-    """A state of an Iceberg table, by its newest metadata file.
+    """Return a state of an Iceberg table.
 
     Args:
-        reach: leads to it.
+        reach: access to it.
         moment: which state.
-        name: of a metadata file below the root, in place of the newest.
+        name: metadata file relative to the root; by default the newest.
     """
     name = name or newest_metadata(reach)
     library("pyiceberg", reach, lambda: iceberg_version(reach, name))
@@ -65,7 +65,7 @@ def iceberg(reach: Reach, moment: Moment, name: str = "") -> Snapshot:
     io = _file_io(reach, metadata)
     table = StaticTable(("table",), metadata, name, io, NoopCatalog("none"))
     snapshot = _iceberg_snapshot(table, moment)
-    # The current state has the columns of the table, which may be newer than its snapshot.
+    # The current state has the columns of the table, which may be newer than those of its snapshot.
     scan = table.scan() if snapshot is None or moment == NEWEST else table.scan(snapshot_id=snapshot.snapshot_id)
     columns = scan.projection()
     inner = [field for field in index_by_id(columns).values() if field not in columns.fields]
@@ -73,8 +73,8 @@ def iceberg(reach: Reach, moment: Moment, name: str = "") -> Snapshot:
         said = "a field within a column has a default for the rows before it, which is not read"
         raise QueryError(said, hint=OWN_ENGINE)
     schema = schema_to_pyarrow(columns, include_field_ids=False)
-    clear_manifest_cache()  # it goes by their addresses, which tables on several servers may share
-    # Those of a rewriting have only files that are gone.
+    clear_manifest_cache()  # its keys are addresses, which tables on several servers may share
+    # Manifests of a rewrite contain only deleted files.
     manifests = [each for each in snapshot.manifests(io) if _has_files(each)] if snapshot else []
     io.fetch(manifest.manifest_path for manifest in manifests)
     tasks = list(ManifestGroupPlanner(metadata, io).plan_files(manifests))
@@ -93,7 +93,7 @@ def iceberg(reach: Reach, moment: Moment, name: str = "") -> Snapshot:
 
 
 def _with_one_state(content: Mapping[str, Any]) -> dict[str, Any]:
-    """What a metadata file says of the current state: to check what it says of a thousand others takes long."""
+    """Return a metadata file's content with only the current state, as validating a thousand others takes long."""
     left_out = {"snapshot-log", "metadata-log", "statistics", "partition-statistics", "refs"}
     made = {name: value for name, value in content.items() if name not in left_out}
     current, states = content.get("current-snapshot-id"), content.get("snapshots") or ()
@@ -125,7 +125,7 @@ def _iceberg_snapshot(table: Any, moment: Moment) -> Any:
 
 
 def _iceberg_holds(metadata: Any, columns: Any, schema: pa.Schema) -> Callable[[Any], Any]:
-    """What tells what holds of all rows of a file: by the bounds in its manifest, and by texts that it is parted by."""
+    """Return what is true of all rows of a file, by the bounds in its manifest and by partitions with a text."""
     from pyiceberg.conversions import from_bytes
     from pyiceberg.transforms import IdentityTransform
     from pyiceberg.types import StringType
@@ -146,7 +146,7 @@ def _iceberg_holds(metadata: Any, columns: Any, schema: pa.Schema) -> Callable[[
         for number, spec in metadata.specs().items()
     }
 
-    @cache  # many files have the same
+    @cache  # many files have the same bounds
     def between(number: int, *bounds: bytes) -> Any:
         kind, field = ordered[number]
         least, most = (pa.scalar(from_bytes(kind, value), field.type) for value in bounds)
@@ -168,12 +168,12 @@ def _iceberg_holds(metadata: Any, columns: Any, schema: pa.Schema) -> Callable[[
 
 
 def _location(metadata: Any) -> str:
-    """The folder of a table as its files are named by: some say where it was made from, and name them without."""
+    """Return the folder that begins the table's file names, in which a leading `./` is left out."""
     return str(metadata.location).rstrip("/").removeprefix("./")
 
 
 def _file_io(reach: Reach, metadata: Any) -> ConnectionIO:
-    """PyIceberg's view of the filesystem; files below the table's own location are looked for below its folder."""
+    """Return PyIceberg's view of the filesystem; files below the table's own location are read below its folder."""
     from s3conn_magic.lakes.catalogs import ConnectionIO
 
     own, root = _location(metadata), reach.root.location
@@ -186,7 +186,7 @@ def _file_io(reach: Reach, metadata: Any) -> ConnectionIO:
 
 
 def _is_moved(reach: Reach, metadata: Any) -> bool:
-    """Whether the table was copied to where it is: its files are below its folder, and not where they say."""
+    """Whether the table was copied: its files are below its folder, and not at the addresses in its metadata."""
     root, own = reach.root.location, _location(metadata)
     match = SCHEME.fullmatch(own)
     if match and match[1] in OF_S3 and (match[2], f"{match[3]}/".lstrip("/")) == (root.bucket, root.key):

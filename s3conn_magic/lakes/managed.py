@@ -1,4 +1,4 @@
-"""Tables whose files are in S3, of the format Iceberg: made, changed by one commit at a time, tidied, and dropped."""
+"""Tables of ours in S3, in Iceberg format: created, changed by single commits, compacted, and dropped."""
 
 from __future__ import annotations
 
@@ -34,24 +34,24 @@ if TYPE_CHECKING:
 _Result = TypeVar("_Result")
 DATA = "data/"
 LEDGER, RETENTION = "s3conn-magic.ledger", "s3conn-magic.retention-days"
-"""Properties of a table: its ledger's address, and for how many days it keeps rows."""
+"""Properties of a table: address of its ledger, and the days it keeps rows."""
 PROPERTIES: Mapping[str, str] = {
     "COMPRESSION": "write.parquet.compression-codec",
     "TABLE_DATA_RETENTION": RETENTION,
     "COMMENT": "comment",
 }
-"""The properties of Iceberg that options of a table are kept as."""
+"""The Iceberg properties that hold the options of a table."""
 
 
 def properties_of(options: Mapping[str, Any]) -> dict[str, str]:
-    """The properties of a table that keep some options."""
+    """Return the Iceberg properties for some options."""
     made = {PROPERTIES[name]: str(value) for name, value in options.items()}
     codec = PROPERTIES["COMPRESSION"]
     return made | ({codec: made[codec].lower()} if codec in made else {})
 
 
 _PROPERTIES = {
-    "commit.retry.num-retries": "0",  # what was lost is looked at again before it is repeated
+    "commit.retry.num-retries": "0",  # a lost commit is checked before it is repeated
     "commit.manifest-merge.enabled": "true",
     "write.target-file-size-bytes": str(128 * 1024 * 1024),
 }
@@ -59,14 +59,14 @@ _TRIES = 60
 _LONGEST_WAIT = 2.0
 _SNAPSHOTS_STAY, _ORPHANS_STAY = timedelta(days=5), timedelta(days=1)
 _SMALL = 32 * 1024 * 1024
-"""Bytes below which a file is put together with others."""
+"""Bytes below which files are compacted."""
 
 
 def check_installed() -> None:
-    """Refuse without the package that has the format.
+    """Check that PyIceberg is installed.
 
     Raises:
-        QueryError: it is not installed; the error says how it is.
+        QueryError: it is not; says how to install it.
     """
     if importlib.util.find_spec("pyiceberg") is None:
         raise QueryError(
@@ -76,7 +76,7 @@ def check_installed() -> None:
 
 
 class LedgerRow(NamedTuple):
-    """An object that a job has loaded."""
+    """An object loaded by a job."""
 
     job: str
     source: str
@@ -98,16 +98,16 @@ class Tidied(NamedTuple):
 
 @dataclass(slots=True)
 class ManagedTable:
-    """A table of a session whose files lie below a folder.
+    """A table of the session with its files in a folder in S3.
 
     Attributes:
-        reach: leads to the folder.
-        name: the table's.
-        catalog: as of `catalogs.opened`.
-        beside: the path of a catalog that is a file.
-        committed: the columns that it has by what was committed last by this object.
-        keys: its primary key, by what was read last of its columns.
-        wanted: the columns that it is to be partitioned by as soon as it has some.
+        reach: access to the folder.
+        name: name of the table.
+        catalog: setting as for `catalogs.opened`.
+        beside: path of the catalog file for `beside`.
+        committed: the columns as of this object's last commit.
+        keys: the primary key, as last read.
+        wanted: the columns by which it is to be partitioned once it has them, as last read.
     """
 
     reach: Reach
@@ -128,7 +128,7 @@ class ManagedTable:
 
     @contextmanager
     def _telling(self, done: str = "changed") -> Iterator[None]:
-        """Have what the library raises as a QueryError."""
+        """Raise PyIceberg's errors as QueryErrors."""
         from pyiceberg.exceptions import CommitFailedException, NoSuchTableError
 
         from s3conn_magic.lakes.catalogs import NoConditionsError
@@ -151,7 +151,7 @@ class ManagedTable:
     # Reading
 
     def newest(self) -> str:
-        """The name of the newest metadata file, below the folder; empty where there is no table."""
+        """Return the name of the newest metadata file, relative to the folder; empty if there is no table."""
         from pyiceberg.exceptions import NoSuchTableError
 
         with self._telling("read"):
@@ -162,7 +162,7 @@ class ManagedTable:
                 return ""
 
     def snapshot(self, moment: Moment = NEWEST) -> Snapshot:
-        """The state of a moment.
+        """Return a state of the table.
 
         Raises:
             QueryError: there is none.
@@ -173,7 +173,7 @@ class ManagedTable:
         return open_snapshot(self.reach, moment, name)
 
     def schema(self, *, to_change: bool = False) -> pa.Schema:
-        """Its columns; `to_change` has the next commit begin with the state that they are of, if it still is."""
+        """Return its columns; with `to_change` the next commit starts from this state, if it is still the newest."""
         with self._telling("read"):
             opened = self._opened()
             table = opened[0].load_table()
@@ -182,12 +182,12 @@ class ManagedTable:
             return columns_of(table)
 
     def shape(self) -> TableShape:
-        """What it is, as `create` would make it."""
+        """Return its shape, as `create` takes it."""
         with self._telling("read"):
             return shape_of(self._opened()[0].load_table())
 
     def history(self) -> list[tuple[Any, ...]]:
-        """Its snapshots, the newest first: id, time, operation, rows and bytes now, and whether it is the current."""
+        """Return its snapshots, newest first: id, time, operation, total rows and bytes, and whether it is current."""
         with self._telling("read"):
             table = self._opened()[0].load_table()
         current = table.metadata.current_snapshot_id
@@ -200,18 +200,18 @@ class ManagedTable:
             rows.append((str(snapshot.snapshot_id), made, operation, *total, snapshot.snapshot_id == current))
         return rows
 
-    # Making
+    # Creating
 
     def create(self, wanted: TableShape, rows: Callable[[], Rows] | None = None, *, replace: bool = False) -> None:
-        """Make it, with rows or without: both are there or neither is.
+        """Create the table; with rows, table and rows appear at once.
 
         Args:
-            wanted: what it is to be.
-            rows: gives its rows.
-            replace: whether one that is there is replaced, with all of its rows.
+            wanted: its shape.
+            rows: returns its rows.
+            replace: whether to replace an existing table with all of its rows.
 
         Raises:
-            QueryError: it cannot be.
+            QueryError: it cannot be created.
             NoConditionsError: the server has no conditional writes.
         """
         from pyiceberg.exceptions import CommitFailedException
@@ -239,20 +239,20 @@ class ManagedTable:
 
     @staticmethod
     def _take_back(files: ConnectionIO) -> None:
-        """Delete what a commit wrote that is certainly not there; what cannot be, OPTIMIZE TABLE sweeps."""
+        """Delete what a failed commit wrote; OPTIMIZE TABLE sweeps what cannot be deleted now."""
         with suppress(S3ConnError):
             files.delete_all(files.written)
         files.written.clear()
 
     def commit(self, change: Callable[[Any, ConnectionIO], _Result]) -> _Result:
-        """Do a change by one commit; what another writer has committed in the meantime has it done again.
+        """Make a change by one commit; if another writer was first, make it again.
 
         Args:
-            change: puts it into a transaction of PyIceberg, from the table as it is then.
+            change: adds the change to a transaction of PyIceberg, based on the table's current state.
 
         Raises:
-            QueryError: it cannot be done, or others were faster again and again; nothing of it is there.
-            UnknownOutcomeError: it is not known whether it is there.
+            QueryError: it cannot be made, or others were first again and again; nothing of it took effect.
+            UnknownOutcomeError: it is unknown whether it took effect.
         """
         from pyiceberg.exceptions import CommitFailedException, ValidationException
 
@@ -284,10 +284,10 @@ class ManagedTable:
             hint="None of it was committed; run it again when they are done.",
         )
 
-    # What jobs have loaded
+    # The ledger of jobs
 
     def ledger(self, transaction: Any, files: ConnectionIO) -> list[LedgerRow]:
-        """What jobs have loaded into it, as the state says that a transaction begins with."""
+        """Return the objects loaded by jobs, according to the state that a transaction starts from."""
         import pyarrow.parquet as pq
 
         address = transaction.table_metadata.properties.get(LEDGER)
@@ -297,13 +297,13 @@ class ManagedTable:
         return [LedgerRow(*row.values()) for row in table.select(list(LedgerRow._fields)).to_pylist()]
 
     def loaded(self) -> list[LedgerRow]:
-        """What jobs have loaded into it now."""
+        """Return the objects loaded by jobs so far."""
         catalog, files = self._opened()
         with self._telling("read"):
             return self.ledger(catalog.load_table().transaction(), files)
 
     def note(self, transaction: Any, files: ConnectionIO, rows: Sequence[LedgerRow]) -> None:
-        """Have a transaction commit a ledger."""
+        """Add a ledger to a transaction."""
         import pyarrow.parquet as pq
 
         columns = [pa.array([row[at] for row in rows], kind) for at, kind in enumerate(_LEDGER)]
@@ -313,10 +313,10 @@ class ManagedTable:
         files.write(address, body.getvalue())
         transaction.set_properties({LEDGER: address})
 
-    # Tidying
+    # Compacting
 
     def optimize(self, now: datetime) -> Tidied:
-        """Put small files together, take away what retention ends, and delete what no state has any more."""
+        """Compact small files, delete rows past retention, and delete objects that no state needs."""
         rows_gone = self.commit(lambda transaction, _: _expire_rows(transaction, now))
         compacted, into = self.commit(_compact)
         before = self._files()
@@ -324,7 +324,7 @@ class ManagedTable:
         return Tidied(compacted, into, expired, self._sweep(before, now), rows_gone)
 
     def _files(self) -> set[str]:
-        """The addresses of all objects that a state of it needs."""
+        """Return the addresses of all objects that some state needs."""
         catalog, files = self._opened()
         with self._telling("read"):
             table = catalog.load_table()
@@ -342,7 +342,7 @@ class ManagedTable:
             return needed | seen
 
     def _sweep(self, before: set[str], now: datetime) -> int:
-        """Delete what was needed `before` and is not now, and what never was and is old enough to be nobody's."""
+        """Delete objects needed `before` but no longer, and old ones that never were; return the number."""
         needed, root = self._files(), self.reach.root.location.uri.rstrip("/")
         gone = []
         for folder in (DATA, NOTES):
@@ -358,10 +358,10 @@ class ManagedTable:
         self.commit(lambda transaction, _: transaction.set_properties(dict(properties)))
 
     def drop(self, *, delete_data: bool) -> int:
-        """Forget it in its catalog if its objects are deleted, and say how many were; else all stays where it is.
+        """With `delete_data`, drop it from its catalog and delete its objects; return how many. Otherwise do nothing.
 
         Raises:
-            S3ConnError: an object cannot be deleted; the table is gone.
+            S3ConnError: an object cannot be deleted; the table is already dropped.
         """
         from pyiceberg.exceptions import NoSuchTableError
 
@@ -387,7 +387,7 @@ _LEDGER = (pa.string(), pa.string(), pa.string(), pa.string(), pa.int64(), pa.in
 
 
 def replace_files(transaction: Any, files: ConnectionIO, old: Iterable[Any], rows: Rows | None) -> int:
-    """Put other rows in the place of those of some files, and say in how many files they are."""
+    """Replace some files by others with other rows; return the number of new files."""
     from pyiceberg.io.pyarrow import _dataframe_to_data_files
 
     metadata = transaction.table_metadata
@@ -401,7 +401,7 @@ def replace_files(transaction: Any, files: ConnectionIO, old: Iterable[Any], row
 
 
 def delete_rows(transaction: Any, column: str, values: Iterable[str]) -> None:
-    """Have a transaction delete the rows that have one of some values; there may be none."""
+    """Add to a transaction the deletion of rows with one of some values; there may be none."""
     from pyiceberg.expressions import In
 
     _delete(transaction, In(column, set(values)))  # type: ignore[call-arg, arg-type] # what it takes, by place
@@ -414,7 +414,7 @@ def _delete(transaction: Any, gone: Any) -> None:
 
 
 def rows_since(transaction: Any, moment: datetime, columns: Iterable[str]) -> pa.Table:
-    """Some columns of the rows that came to a table since a moment; one that it does not have is NULL."""
+    """Return some columns of the rows added since a moment; columns that the table lacks are NULL."""
     from pyiceberg.expressions import GreaterThanOrEqual
 
     own = {field.name.casefold(): field.name for field in transaction.table_metadata.schema().fields}
@@ -431,7 +431,7 @@ def rows_since(transaction: Any, moment: datetime, columns: Iterable[str]) -> pa
 
 
 def rows_of(transaction: Any, files: ConnectionIO, tasks: Sequence[Any]) -> pa.Table:
-    """The rows of files, as the schema of the table is now."""
+    """Return the rows of files in the table's current schema."""
     from pyiceberg.expressions import AlwaysTrue
     from pyiceberg.io.pyarrow import ArrowScan, schema_to_pyarrow
 
@@ -443,7 +443,7 @@ def rows_of(transaction: Any, files: ConnectionIO, tasks: Sequence[Any]) -> pa.T
 
 
 def tasks_of(transaction: Any) -> list[Any]:
-    """The files of a table, each with what says which of its rows are gone."""
+    """Return the files of a table, each with its deletes."""
     return list(transaction._scan().plan_files())  # noqa: SLF001 - the state of the transaction has no other way
 
 
@@ -460,7 +460,7 @@ def _compact(transaction: Any, files: ConnectionIO) -> tuple[int, int]:
 
 
 def _expire_rows(transaction: Any, now: datetime) -> bool:
-    """Delete rows that are older than the table keeps them, by the first partition that has a time."""
+    """Delete rows past the table's retention, by the first partition with a time; return whether any were."""
     from pyiceberg.expressions import LessThan
     from pyiceberg.types import DateType, TimestampType, TimestamptzType
 
@@ -483,7 +483,7 @@ def _expire_rows(transaction: Any, now: datetime) -> bool:
 
 
 def _expire_snapshots(transaction: Any, now: datetime) -> int:
-    """Forget snapshots that are older than five days, or than the table keeps its rows."""
+    """Expire snapshots that are older than five days or the table's retention."""
     metadata = transaction.table_metadata
     days = int(metadata.properties.get(RETENTION, "0"))
     stay = min(_SNAPSHOTS_STAY, timedelta(days=days)) if days else _SNAPSHOTS_STAY

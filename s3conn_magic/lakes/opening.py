@@ -1,6 +1,6 @@
-"""A table opened at a moment. Of Delta and Hudi the library is given the log alone, in a folder of this machine.
+"""Open a table at a moment. Libraries for Delta and Hudi get only its log, in a local folder.
 
-So every request is one of the connection, with its credentials, its encryption and its guards.
+So all requests go over the connection, with its credentials, encryption and guards.
 """
 
 from __future__ import annotations
@@ -42,15 +42,15 @@ if TYPE_CHECKING:
 
 
 def open_snapshot(reach: Reach, moment: Moment = NEWEST, metadata: str = "") -> Snapshot:
-    """A state of a table.
+    """Return a state of a table.
 
     Args:
-        reach: leads to it.
+        reach: access to it.
         moment: which state.
-        metadata: of Iceberg the metadata file, below the root, in place of the newest.
+        metadata: for Iceberg, a metadata file relative to the root; by default the newest.
 
     Raises:
-        QueryError: there is none such, it is damaged, or uses what is not read; the package that reads it is missing.
+        QueryError: there is no such state, it is damaged or uses unsupported features, or a package is missing.
         S3ConnError: its objects cannot be read.
     """
     others = {"Delta": delta, "Hudi": hudi}
@@ -68,7 +68,7 @@ def open_snapshot(reach: Reach, moment: Moment = NEWEST, metadata: str = "") -> 
 
 
 def newest_version(reach: Reach) -> str:
-    """The version of a table, told without the package that reads it.
+    """Return the version of a table, without the package that reads it.
 
     Raises:
         As `open_snapshot`.
@@ -79,12 +79,12 @@ def newest_version(reach: Reach) -> str:
 
 
 _MOST = 1_000_000_000
-"""Bytes of a log that are fetched."""
+"""Most bytes of a log to fetch."""
 
 
 @contextmanager
 def _mirror(reach: Reach, names: Sequence[str], sizes: Mapping[str, int], empty: Sequence[str] = ()) -> Iterator[Path]:
-    """A folder with some of a table's objects, and others of which only the names are there.
+    """Yield a local folder with some of a table's objects, and empty files in place of others.
 
     Raises:
         QueryError: they are too large.
@@ -110,7 +110,7 @@ def _mirror(reach: Reach, names: Sequence[str], sizes: Mapping[str, int], empty:
 def _with_constants(
     batch: pa.RecordBatch, columns: Sequence[str], schema: pa.Schema, constants: Mapping[str, pa.Scalar]
 ) -> pa.RecordBatch:
-    """A batch with columns that have one value in all of its rows."""
+    """Return a batch with columns, some of which have one value in all rows."""
     made = [pa.repeat(constants[name], batch.num_rows) if name in constants else batch.column(name) for name in columns]
     return pa.RecordBatch.from_arrays(made, schema=pa.schema([schema.field(name) for name in columns]))
 
@@ -124,10 +124,10 @@ _IN_FOLDER = "_sidecars/"
 
 
 class _Log:
-    """The log of a Delta table: its commits and checkpoints by version.
+    """The log of a Delta table: commits and checkpoints by version.
 
     Raises:
-        QueryError: there is none.
+        QueryError: there is no log.
     """
 
     def __init__(self, reach: Reach) -> None:
@@ -151,14 +151,14 @@ class _Log:
 
     @property
     def oldest(self) -> int:
-        """The oldest version that the log still tells."""
+        """The oldest version still in the log."""
         return 0 if 0 in self.commits else min(self.checkpoints, default=min(self.commits))
 
     def version(self, moment: Moment) -> int:
-        """The version that was the newest at a moment.
+        """Return the version at a moment.
 
         Raises:
-            QueryError: the log does not tell it.
+            QueryError: the log does not have it.
         """
         if moment.time is not None:
             versions = [version for version in sorted(self.commits) if version >= self.oldest]
@@ -180,7 +180,7 @@ class _Log:
         return version
 
     def _written(self, version: int) -> datetime:
-        """When a version was written: as its commit says, else when the object was."""
+        """Return when a version was written: the time in its commit, otherwise that of its object."""
         name = self.commits[version]
         (data,) = self._reach.content([LOG + name])
         for line in data.splitlines()[:1]:
@@ -190,7 +190,7 @@ class _Log:
         return written
 
     def needed(self, version: int) -> list[str]:
-        """The names, below the log, that tell a version.
+        """Return the names of the log's files for a version, relative to the log.
 
         Raises:
             QueryError: one of them is missing.
@@ -206,12 +206,12 @@ class _Log:
 
 
 def _delta_version(reach: Reach) -> str:
-    """The newest version of a Delta table, without the package that reads it."""
+    """Return the newest version of a Delta table, without the deltalake package."""
     return f"version {_Log(reach).newest}"
 
 
 def delta(reach: Reach, moment: Moment = NEWEST) -> Snapshot:
-    """A version of a Delta table."""
+    """Return a version of a Delta table."""
     log = _Log(reach)
     library("deltalake", reach, lambda: f"version {log.newest}")
     from deltalake import DeltaTable
@@ -238,21 +238,21 @@ def delta(reach: Reach, moment: Moment = NEWEST) -> Snapshot:
 
 
 def _structs(adds: pa.Table) -> Iterator[dict[str, Any]]:
-    """The rows of a table; structs stay values of Arrow, which know their types."""
+    """Yield the rows of a table; structs stay Arrow values, which know their types."""
     for at in range(adds.num_rows):
         yield {name: adds.column(name)[at] for name in adds.column_names}
 
 
 def _plain(schema: pa.Schema) -> pa.Schema:
-    """Columns without what Delta notes of them."""
+    """Return the columns without Delta's metadata."""
     return pa.schema([pa.field(field.name, field.type, field.nullable) for field in schema])
 
 
 def _check_protocol(table: Any) -> set[str]:
-    """The features that a reader of a table needs.
+    """Return the features that reading a table requires.
 
     Raises:
-        QueryError: there is one that is not read.
+        QueryError: one of them is not supported.
     """
     protocol, configuration = table.protocol(), table.metadata().configuration
     features = set(protocol.reader_features or ())
@@ -266,7 +266,7 @@ def _check_protocol(table: Any) -> set[str]:
 
 
 class _Columns(NamedTuple):
-    """The columns of a Delta table: its schema, those of its partitions, and what its files call each."""
+    """The columns of a Delta table: schema, partition columns, and the names in its files."""
 
     schema: pa.Schema
     partitions: Sequence[str]
@@ -301,7 +301,7 @@ def _stat(values: Any, name: str) -> Any:
 
 
 def _deleted(reach: Reach, names: Sequence[str], sizes: Mapping[str, int]) -> dict[str, pa.Array]:
-    """Which rows of files are left, by the file's key below the root."""
+    """Return which rows of files are left, by the file's key relative to the root."""
     from deltalake import DeltaTable
 
     vectors = reach.below("deletion_vector_")
@@ -321,18 +321,18 @@ _NOT_READ = re.compile(r"(?:metadata/)?(?:\.temp|\.aux|archived|\.heartbeat|\.bu
 
 
 def _hudi_version(reach: Reach) -> str:
-    """The newest commit of a Hudi table, without the package that reads it."""
+    """Return the newest commit of a Hudi table, without the hudi package."""
     instants = _instants([row["key"] for row in reach.below(TIMELINE)])
     return f"commit {instants[-1]}" if instants else "no commit"
 
 
 def _instants(names: Sequence[str]) -> list[str]:
-    """The completed commits, in order."""
+    """Return the completed commits, in order."""
     return sorted({match[1] for name in names if (match := _INSTANT.fullmatch(name))})
 
 
 def hudi(reach: Reach, moment: Moment = NEWEST) -> Snapshot:
-    """A commit of a Hudi table whose rows are all in base files."""
+    """Return a commit of a Hudi table whose rows are all in base files."""
     rows = {row["key"]: row["size"] for row in reach.below("")}
     own = [name for name in rows if name.startswith(TIMELINE)]
     instants = _instants([name.removeprefix(TIMELINE) for name in own])
@@ -365,7 +365,7 @@ def hudi(reach: Reach, moment: Moment = NEWEST) -> Snapshot:
 
 
 def _wanted(moment: Moment, instants: Sequence[str]) -> str:
-    """The commit of a moment; empty for the newest."""
+    """Return the commit at a moment; empty for the newest."""
     if moment.time is not None:
         moment_text = f"{moment.time:%Y%m%d%H%M%S}{moment.time.microsecond // 1000:03}"
         if not instants or moment_text < instants[0]:
@@ -381,7 +381,7 @@ def _wanted(moment: Moment, instants: Sequence[str]) -> str:
 
 
 def _check_slices(slices: Sequence[Any], properties: Mapping[str, str]) -> None:
-    """Refuse rows that are not in Parquet files as they are to be read."""
+    """Refuse rows outside Parquet base files."""
     if any(each.has_log_files() for each in slices):
         raise QueryError(
             "some of its rows are in log files (MERGE_ON_READ), which are not read",

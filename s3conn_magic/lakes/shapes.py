@@ -1,4 +1,4 @@
-"""The shape of a table of ours: its columns, partitions and key, as they are written, made, and widened by rows."""
+"""The shape of our tables: columns, partitions and key, as written, as created, and as widened by rows."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
 
 Rows: TypeAlias = "pa.Table | pa.RecordBatchReader"
 PARTITIONED, KEYS = "s3conn-magic.partitioned-by", "s3conn-magic.primary-key"
-"""Properties of a table that has no columns yet: what its first rows are to be partitioned by, and keyed by."""
+"""Properties of a table without columns: the partitions and the key that its first rows will give it."""
 _TRANSFORM = re.compile(
     r"(?i)(year|month|day|hour|bucket|truncate)\s*\((?:\s*([0-9]{1,9})\s*,)?\s*(.*?)\s*\)", re.DOTALL
 )
 
 
 class TableShape(NamedTuple):
-    """What a table is to be.
+    """The shape of a table.
 
     Attributes:
-        schema: its columns; empty where its first rows give them.
+        schema: its columns; empty if its first rows define them.
         partitions: as written, such as `day(ts)`.
         keys: its primary key.
-        properties: of Iceberg.
+        properties: properties of Iceberg.
     """
 
     schema: pa.Schema
@@ -41,14 +41,14 @@ class TableShape(NamedTuple):
 
 
 def columns_of(table: Any) -> pa.Schema:
-    """The columns of a table, in Arrow's form."""
+    """Return the columns of a table as an Arrow schema."""
     from pyiceberg.io.pyarrow import schema_to_pyarrow
 
     return schema_to_pyarrow(table.schema(), include_field_ids=False)
 
 
 def shaped(wanted: TableShape) -> tuple[Any, Any]:
-    """Schema and partitions of a new table, in the library's own form."""
+    """Return schema and partitions of a new table as PyIceberg's objects."""
     from pyiceberg.partitioning import PARTITION_FIELD_ID_START, PartitionField, PartitionSpec
     from pyiceberg.schema import Schema
 
@@ -80,7 +80,7 @@ def _with_ids(schema: pa.Schema) -> Any:
 
 
 def later(wanted: TableShape) -> dict[str, str]:
-    """What the first rows of a table without columns need to know."""
+    """Return the properties that a table without columns needs when its first rows come."""
     if wanted.schema.names:
         return {}
     kept = {PARTITIONED: list(wanted.partitions), KEYS: list(wanted.keys)}
@@ -88,10 +88,10 @@ def later(wanted: TableShape) -> dict[str, str]:
 
 
 def partition(written: str) -> tuple[str, Any, str]:
-    """Column, transform and name of a partition as it is written.
+    """Return column, transform and name of a partition as written.
 
     Raises:
-        QueryError: it is none.
+        QueryError: it is not a valid partition.
     """
     from pyiceberg import transforms
 
@@ -113,15 +113,15 @@ def _unquoted(name: str) -> str:
 
 
 def append(transaction: Any, rows: Rows) -> None:
-    """Put rows into a transaction, with those of their columns that the table lacks; it widens as Iceberg allows."""
-    # What fails would leave the reader open, which keeps its connection from all else.
+    """Append rows in a transaction, adding columns that the table lacks and widening types as Iceberg allows."""
+    # An error must not leave the reader open, as it blocks its database connection.
     with rows if isinstance(rows, pa.RecordBatchReader) else nullcontext():
         fit(transaction, rows.schema)
         transaction.append(whole(transaction, rows))
 
 
 def shape_of(table: Any) -> TableShape:
-    """What a table is, as it is written."""
+    """Return the shape of a table, as it would be written."""
     from pyiceberg.transforms import VoidTransform
 
     schema, properties = table.schema(), table.properties
@@ -136,13 +136,13 @@ def shape_of(table: Any) -> TableShape:
 
 
 def keys_of(table: Any) -> list[str]:
-    """The primary key of a table; of one without columns, the one that it is to have."""
+    """Return the primary key of a table; without columns, the one that it will get."""
     names = map(table.schema().find_column_name, table.schema().identifier_field_ids)
     return [name for name in names if name] or list(json.loads(table.properties.get(KEYS, "[]")))
 
 
 def _written(transform: str, column: str) -> str:
-    """A partition as it is written, of what the library calls its transform: `bucket[16]`."""
+    """Return a partition as written from PyIceberg's transform, such as `bucket[16]`."""
     kind, _, width = transform.rstrip("]").partition("[")
     named = name_text(column)
     if kind == "identity":
@@ -151,10 +151,10 @@ def _written(transform: str, column: str) -> str:
 
 
 def whole(transaction: Any, rows: Rows) -> Rows:
-    """Rows whose columns that must have values have them; those of a table in partitions all at once.
+    """Check that required columns have values, and return the rows; as one table if the table has partitions.
 
     Raises:
-        QueryError: one has none.
+        QueryError: a required column lacks a value.
     """
     metadata = transaction.table_metadata
     required = {field.name for field in metadata.schema().fields if field.required}
@@ -172,11 +172,11 @@ def whole(transaction: Any, rows: Rows) -> Rows:
 
 
 def fit(transaction: Any, schema: pa.Schema) -> None:
-    """Have the table of a transaction hold columns, too."""
+    """Add the columns of a schema to the table of a transaction."""
     metadata = transaction.table_metadata
     if metadata.schema().fields:
         required = {field.name.casefold() for field in metadata.schema().fields if field.required}
-        # A union makes optional what is so on either side.
+        # A union makes a column optional if it is so on either side.
         schema = pa.schema([field.with_nullable(field.name.casefold() not in required) for field in schema])
         with transaction.update_schema(case_sensitive=False) as update:
             update.union_by_name(_with_ids(schema))
@@ -198,5 +198,5 @@ def fit(transaction: Any, schema: pa.Schema) -> None:
 
 
 def wanted_by(metadata: Any) -> set[str]:
-    """The columns that a table is to be partitioned by as soon as it has them."""
+    """Return the columns by which a table will be partitioned once it has them."""
     return {partition(each)[0] for each in json.loads(metadata.properties.get(PARTITIONED, "[]"))}

@@ -1,4 +1,4 @@
-"""One state of a table of others: what it is called, its columns, its files, and the rows that they hold in it."""
+"""A state of a lake table: its version, columns and files, and their rows as a dataset."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ if TYPE_CHECKING:
     from s3conn_magic.lakes import LakeRoot, Reach
 
 _AT_ONCE, _HELD = 4, 64 * 1024 * 1024
-"""Files that are read side by side, and the bytes of one above which its batches are not held."""
+"""Files read side by side, and the size in bytes above which a file's batches are not held."""
 ORDERED = (pa.types.is_integer, pa.types.is_date32)
-"""Types whose bounds no format rounds."""
+"""Types whose bounds are exact in every format."""
 
 
 class LakeFile(NamedTuple):
     """A file of a table.
 
     Attributes:
-        path: for the filesystem.
-        size: bytes.
-        holds: what is true of all of its rows; None for nothing that is known.
-        detail: what the one who reads it needs to know.
+        path: path for the filesystem.
+        size: size in bytes.
+        holds: what is true of all its rows; None if nothing is known.
+        detail: data for its reader.
     """
 
     path: str
@@ -53,12 +53,12 @@ class Snapshot:
 
     Attributes:
         root: the table.
-        version: what it is called, such as `version 12`.
+        version: such as `version 12`.
         schema: its columns.
-        files: those that have its rows.
-        read: the rows of one of them, of these columns.
-        notes: what to say of it.
-        committed: the latest time that its rows have as `$commit_time`, where those of later commits have later ones.
+        files: its files.
+        read: reads some columns of a file.
+        notes: notes for the user.
+        committed: latest `$commit_time` of its rows; rows of later commits have later ones.
     """
 
     root: LakeRoot
@@ -71,15 +71,15 @@ class Snapshot:
 
     @property
     def badge(self) -> str:
-        """Its format and version, as `Delta, version 12`."""
+        """Format and version, such as `Delta, version 12`."""
         return f"{self.root.format}, {self.version}"
 
 
 def library(name: str, reach: Reach, version: Callable[[], str]) -> Any:
-    """A package that reads tables.
+    """Return a package that reads tables.
 
     Raises:
-        QueryError: it is not installed; the error says what the table is, and how it is installed.
+        QueryError: it is not installed; says which table needs it, and how to install it.
     """
     try:
         return importlib.import_module(name)
@@ -93,11 +93,11 @@ def library(name: str, reach: Reach, version: Callable[[], str]) -> Any:
 
 
 class LakeRows(ds.Dataset):  # type: ignore[misc] # PyArrow has no types
-    """The rows of a state of a table, as DuckDB asks for them: columns and filters come with the question.
+    """The rows of a table's state as DuckDB asks for them, with columns and filters.
 
     Args:
         snapshot: the state.
-        during: is entered while files are read, and sees what fails of that.
+        during: entered while files are read, so that it sees their errors.
     """
 
     def __init__(self, snapshot: Snapshot, during: Callable[[], AbstractContextManager[None]] = nullcontext) -> None:
@@ -115,7 +115,7 @@ class LakeRows(ds.Dataset):  # type: ignore[misc] # PyArrow has no types
         return self._snapshot.schema
 
     def scanner(self, columns: Sequence[str] | None = None, filter: Any = None, **_: Any) -> ds.Scanner:  # noqa: A002 - Arrow's own name
-        """The rows that a filter takes, of some columns; files that have none are not read."""
+        """Return the rows that pass a filter, with some columns; files without such rows are not read."""
         columns = list(self.schema.names if columns is None else columns)
         needed = (
             columns if filter is None else [name for name in self.schema.names if self._needs(name, columns, filter)]
@@ -127,7 +127,7 @@ class LakeRows(ds.Dataset):  # type: ignore[misc] # PyArrow has no types
         )
 
     def may_have(self, filter: Any) -> bool:  # noqa: A002 - as above
-        """Whether a row may be one that a filter takes, by what is known of the files."""
+        """Whether any row may pass a filter, by what is known about the files."""
         return any(True for _ in self._index.get_fragments(filter))
 
     def _needs(self, name: str, columns: Sequence[str], filter: Any) -> bool:  # noqa: A002 - as above
@@ -143,7 +143,7 @@ class LakeRows(ds.Dataset):  # type: ignore[misc] # PyArrow has no types
     def _batches(
         self, files: Sequence[LakeFile], columns: Sequence[str], schema: pa.Schema
     ) -> Iterator[pa.RecordBatch]:
-        """The rows of files in their order; of small ones several are read at once."""
+        """Yield the rows of files in their order; several small files are read at once."""
 
         def rows(file: LakeFile) -> Iterator[pa.RecordBatch]:
             with self._during(), telling(self._snapshot.root):
@@ -162,14 +162,14 @@ _NEXT = timedelta(microseconds=1)
 
 @dataclass(slots=True)
 class Watermarks:
-    """Up to which commit the last run of a job has read each of its tables in S3, and up to which this one does.
+    """The commits up to which a job has read its tables in S3, in its last run and in this one.
 
-    A commit that was under way while the last run read is not in the state that it read, and may be of before its end.
+    A commit under way during the last run is not in the state that it read, although its time may be before its end.
 
     Attributes:
-        before: of the last run, by the address of the table.
-        start: of the time that this run is about.
-        end: of it.
+        before: those of the last run, by address of the table.
+        start: start of the time that this run covers.
+        end: end of that time.
         pinned: the states that this run reads.
     """
 
@@ -179,19 +179,19 @@ class Watermarks:
     pinned: dict[str, Snapshot] = of(default_factory=dict)
 
     def pin(self, root: LakeRoot, newest: Callable[[], Snapshot]) -> Snapshot:
-        """The state of a table that this run reads, however often."""
+        """Return the state of a table that this run reads, the same each time."""
         if (address := _address(root)) not in self.pinned:
             self.pinned[address] = newest()
         return self.pinned[address]
 
     @property
     def after(self) -> dict[str, datetime]:
-        """Of this run."""
+        """The commit times up to which this run has read, by address of the table."""
         states = {address: state.committed for address, state in self.pinned.items()}
         return {address: min(at, self.end - _NEXT) for address, at in states.items() if at is not None}
 
     def late(self, snapshot: Snapshot) -> tuple[pa.Scalar, pa.Scalar] | None:
-        """Between which times, without these, the rows came that the last run would have had to read."""
+        """Return the times between which, both exclusive, rows were added that the last run should have read."""
         seen = self.before.get(_address(snapshot.root))
         if seen is None or CAME not in snapshot.schema.names or seen + _NEXT >= self.start:
             return None
@@ -206,14 +206,14 @@ def _address(root: LakeRoot) -> str:
 def parquet_rows(
     reach: Reach, file: LakeFile, fields: Sequence[pa.Field], names: Mapping[str, str], keep: pa.Array | None = None
 ) -> Iterator[pa.RecordBatch]:
-    """The rows of a Parquet file, of these columns; those that it lacks are NULL.
+    """Yield some columns of the rows of a Parquet file; columns that it lacks are NULL.
 
     Args:
         reach: opens it.
         file: its path.
-        fields: the columns, with the types that they become.
-        names: what the file calls a column, where that is not its name.
-        keep: which rows, from the first on; those behind them stay.
+        fields: the columns, with their target types.
+        names: the file's name of a column, if it differs.
+        keep: which rows to keep, from the first on; rows after these are all kept.
     """
     format_ = ds.ParquetFileFormat(read_options=ds.ParquetReadOptions(coerce_int96_timestamp_unit="us"))
     with reach.filesystem.open(file.path, "rb") as opened:
@@ -233,7 +233,7 @@ def parquet_rows(
 
 
 def _physical(field: pa.Field, name: str) -> pa.Field:
-    """A column as a file has it, with the names that column mapping gives to what is in it."""
+    """Return a column as in a file, with the nested names of column mapping."""
     return pa.field(name, _physical_type(field.type))
 
 
@@ -251,19 +251,19 @@ _PHYSICAL = b"delta.columnMapping.physicalName"
 
 
 def physical_name(field: pa.Field) -> str:
-    """What the files of a Delta table call a column: by its column mapping, else its name."""
+    """Return the name of a column in the files of a Delta table: from its column mapping, otherwise its own."""
     name = (field.metadata or {}).get(_PHYSICAL, field.name.encode()).decode()
     return str(json.loads(name)) if name.startswith('"') else str(name)
 
 
 class _Renamed:
-    """A batch with other names, at any depth: its columns are the same bytes."""
+    """A batch with other names at any depth, over the same bytes."""
 
     def __init__(self, batch: pa.RecordBatch, schema: pa.Schema) -> None:
         self._batch, self._schema = batch, schema
 
     def __arrow_c_array__(self, requested_schema: object = None) -> tuple[object, object]:
-        """Schema and values, in Arrow's C interface."""
+        """Return schema and values for Arrow's C interface."""
         return self._schema.__arrow_c_schema__(), self._batch.__arrow_c_array__()[1]
 
 
@@ -277,7 +277,7 @@ def _mask(keep: pa.Array, at: int, count: int) -> pa.Array:
 
 
 def all_of(conditions: Sequence[Any]) -> Any:
-    """Conditions as one; None for none."""
+    """Return the conjunction of conditions; None if there are none."""
     whole = None
     for condition in conditions:
         whole = condition if whole is None else whole & condition
@@ -285,7 +285,7 @@ def all_of(conditions: Sequence[Any]) -> Any:
 
 
 def bounds(field: pa.Field, least: Any, most: Any, nulls: int | None) -> list[Any]:
-    """What the bounds of a column say of its rows; nothing of types whose bounds may be rounded, or beside NULL."""
+    """Return the conditions in a column's bounds; none if the bounds may be rounded or there are NULLs."""
     if nulls != 0 or least is None or most is None or not any(is_such(field.type) for is_such in ORDERED):
         return []
     column = ds.field(field.name)
