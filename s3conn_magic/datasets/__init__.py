@@ -1,4 +1,4 @@
-"""DISCOVER: what datasets the objects of a bucket are, by one listing and a few looks into them."""
+"""DISCOVER: find the datasets in a bucket by one listing and a few looks into its objects."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from s3conn_magic.lakes import LakeRoot
 
 LOOKS = 4
-"""Looks into the objects of a dataset, where SAMPLE does not say how many."""
+"""Looks into the objects of a dataset, unless SAMPLE sets another number."""
 _FEW = 3
 _FEW_STORES, _NAMED = 8, re.compile(r"\.[a-z]+$")
 _MOST_TABLES = 200
@@ -52,13 +52,13 @@ _Form = tuple[int, str, frozenset[str]]
 
 
 class Finder:
-    """Makes datasets of what a listing has counted.
+    """Finds datasets in a counted listing.
 
     Args:
-        layout: what was counted.
-        sampler: looks into objects; None for none.
-        looks: for each dataset.
-        named: the location of a key or pattern as a query writes it.
+        layout: the counted listing.
+        sampler: looks into objects.
+        looks: looks for each dataset.
+        named: returns the location of a key or pattern as a query writes it.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class Finder:
         self._without_rows: set[_Form] = set()
 
     def datasets(self) -> list[Dataset]:
-        """The datasets, those with the most bytes first, and one for what is none of them."""
+        """Return the datasets, most bytes first, and one for the objects in none of them."""
         leaves = [leaf for leaf in self._layout.leaves() if leaf.objects]
         tables, leaves = self._lakes(leaves)
         stores, leaves = self._stores(leaves)
@@ -98,7 +98,7 @@ class Finder:
     # Lake tables
 
     def _lakes(self, leaves: list[Leaf]) -> tuple[list[Dataset], list[Leaf]]:
-        """The lake tables, and the leaves that are in none of them; of tables within tables the outer one counts."""
+        """Return the lake tables, and the leaves outside; of nested tables the outer one counts."""
         base = self._layout.base
         roots: list[tuple[str, LakeRoot]] = []
         for key, root in sorted(self._layout.roots.items()):
@@ -137,9 +137,9 @@ class Finder:
         return dataset
 
     def _stores(self, leaves: list[Leaf]) -> tuple[list[Dataset], list[Leaf]]:
-        """Stores of arrays and the like, and the leaves that are in none; of stores within stores the outer one counts.
+        """Return stores of arrays and the like, and the leaves outside; of nested stores the outer one counts.
 
-        Those of one folder are one dataset where they are many.
+        Many stores in one folder are one dataset.
         """
         roots: dict[tuple[str, ...], str] = {}
         marked = [(root, format_) for leaf in leaves for format_, root in [store_of(leaf)] if format_]
@@ -170,7 +170,7 @@ class Finder:
         dataset.query = self._query(part, dataset, is_table=False)
         return dataset
 
-    # Which belong together
+    # Joining parts
 
     def _brought_together(self, parts: list[Part]) -> list[Part]:
         deepest = max((len(part.folders) for part in parts), default=0)
@@ -183,10 +183,10 @@ class Finder:
         return [part.with_partitions() for part in parts]
 
     def _look_across(self, parts: list[Part]) -> None:
-        """Note what has the same columns wherever it is in a tree of folders, by a few looks in all.
+        """Note, by a few looks, which parts have the same columns throughout a tree of folders.
 
-        That is every object of one form of name, or those that have one name of a folder in one place, as tables have.
-        Of a full grid of folders the first and the last differ in every place.
+        That is all objects of one form of name, or those in which one folder has the same name, as tables have. In a
+        full grid of folders the first and the last differ in every place.
         """
         groups: dict[_Form, list[Part]] = {}
         for part in parts:
@@ -213,13 +213,13 @@ class Finder:
         return enough and all(_one(seen[0][1], sample, group) for _, sample in seen[1:])
 
     def _is_known_alike(self, group: Sequence[Part], place: int) -> bool:
-        """Whether parts that differ in one place have been seen to be one dataset, by looks into others like them."""
+        """Whether parts that differ in one folder are known to be one dataset, from looks into others like them."""
         first, forms = group[0], {_form(part) for part in group}
         fixed = [(-1, ""), *((at, name) for at, name in enumerate(first.folders) if at != place)]
         return len(forms) == 1 and any((_form(first), *each) in self._alike for each in fixed)
 
     def _samples_of(self, group: Sequence[Part], *, again: bool = False) -> list[tuple[Part, Sample]]:
-        """Looks into some parts of a group, far apart; again, those that were looked into are among them."""
+        """Look into some parts of a group, far apart; with `again`, parts already looked into come first."""
         ordered = sorted(group, key=lambda part: min(part.leaf.places, default=""))
         most = max(LOOKS, self._looks)
         known = [part for part in ordered if self._looked_into(part)] if again else []
@@ -229,11 +229,11 @@ class Finder:
         return [(part, sample) for part, sample in zip(chosen, samples, strict=True) if sample is not None]
 
     def _looked_into(self, part: Part) -> Example | None:
-        """The last of its objects that was looked into."""
+        """Return the last of a part's objects that was looked into."""
         return next((each for each in reversed(part.in_order) if self._sampler.known(each)), None)
 
     def _along(self, parts: list[Part], place: int, alike: Callable[[Part], tuple[object, ...]]) -> list[Part]:
-        """Bring those together that differ in one place of their folders only, where that is a name."""
+        """Join parts that differ only in one folder whose name is literal."""
         groups: dict[object, list[Part]] = {}
         for part in parts:
             key = _place_key(part, place)
@@ -260,7 +260,7 @@ class Finder:
         return any(folder == siblings[0] and names >= siblings[1] for folder, names in self._rejected)
 
     def _by_name(self, parts: list[Part]) -> list[Part]:
-        """Bring those together whose names differ, in the same folders."""
+        """Join parts in the same folders whose file names differ."""
         groups: dict[tuple[tuple[str, ...], str], list[Part]] = {}
         for part in parts:
             groups.setdefault((part.folders, part.family), []).append(part)
@@ -269,13 +269,13 @@ class Finder:
             same = dict[frozenset[str], list[Part]]()
             for part in group:
                 same.setdefault(part.stems, []).append(part)
-            # One name with several endings, packed or not.
+            # The same name with several endings, compressed or not.
             packed = [each for some in same.values() for each in (self._if_alike(some, None) if some[1:] else some)]
             made += self._if_alike(packed, None) if len(packed) > 1 else packed
         return made
 
     def _if_alike(self, group: list[Part], place: int | None) -> list[Part]:
-        """Those of a group that are one dataset as one part, the others as they were."""
+        """Return the parts of a group that are one dataset as one part, and the others unchanged."""
         if all(is_opaque(part) for part in group) or (place is not None and self._is_known_alike(group, place)):
             return [Part.joined(group, place)]
         hive = place is not None and "=" in group[0].folders[place]
@@ -296,7 +296,7 @@ class Finder:
         return [samples.get(each.key) if each else None for each in examples]
 
     def _is_dataset(self, part: Part) -> bool:
-        """Whether objects that are no table are enough to be called a dataset."""
+        """Whether a part is a dataset: a table, or enough objects of another kind."""
         if is_read(part.family) or part.leaf.objects >= _FEW:
             return True
         if is_opaque(part) or _form(part) in self._without_rows:
@@ -307,10 +307,10 @@ class Finder:
         self._without_rows.add(_form(part))
         return False
 
-    # How the columns change
+    # Changes of columns
 
     def _look_at_ends(self, parts: Sequence[Part]) -> None:
-        """Look at the first and the last object of each, and between them as far as there is something left."""
+        """Look at the first and the last object of each part, and between them as long as looks are left."""
         if not self._looks:
             return
         several = [part for part in parts if not is_opaque(part)]
@@ -342,7 +342,7 @@ class Finder:
         return [drift or self._passing(part) for part, drift in zip(parts, drifts, strict=True)]
 
     def _passing(self, part: Part) -> str:
-        """What differs between the first and the last of a dataset whose ends are alike."""
+        """Return the differences within a dataset whose first and last object have the same columns."""
         known = [(each, sample) for each in part.in_order if (sample := self._sampler.known(each)) and sample.columns]
         for (_, before), (here, after) in pairwise(known):
             if said := differences(before, after):
@@ -350,7 +350,7 @@ class Finder:
         return ""
 
     def _drift(self, part: Part, parts: Sequence[Part], examples: Sequence[Example]) -> str:
-        """Where the columns of the last object begin, by halving; a jump in the sizes says where to try first."""
+        """Return where the columns of the last object begin, by bisection from the greatest jump in size."""
         low, high = 0, len(examples) - 1
         first = self._sampler.known(examples[low])
         tries = _jumps(examples)
@@ -370,12 +370,12 @@ class Finder:
         return f"{where}: {', '.join(differences(first, after))}"
 
     def _where(self, part: Part, example: Example) -> str:
-        """The partition of an object, or its name."""
+        """Return the partition of an object, or its name."""
         names = example.key.removeprefix(self._layout.base).split("/")
         folders = [names[at] for at, name in enumerate(part.folders) if WILD in name and name != DEEP]
         return "/".join(folders) or names[-1]
 
-    # What is said of them
+    # Describing datasets
 
     def _dataset(self, part: Part, drift: str, parts: Sequence[Part]) -> Dataset:
         stands = _middle(part)
@@ -425,7 +425,7 @@ class Finder:
         return escaped(folder) + names_pattern(part) if several else escaped(last)
 
     def _pattern(self, part: Part, parts: Sequence[Part]) -> str:
-        """The pattern of the objects; with names in braces where a wildcard would mean others, too."""
+        """Return a pattern of the part's objects, with names in braces where a wildcard would match other parts."""
         if part.leaf.objects == 1 and part.leaf.newest:
             return escaped(part.leaf.newest.key)
         others = [each.key for other in parts if other is not part for each in [*other.leaf.places.values()][:NAMED]]
@@ -456,7 +456,7 @@ def _rows_of(source: str) -> str:
 
 
 def _within(leaf: Leaf, folder: str) -> bool:
-    """Whether a leaf is in a folder, by its template."""
+    """Whether a leaf's template is in a folder."""
     names = folder.split("/")[:-1]
     return len(leaf.folders) >= len(names) and all(
         own == name or (WILD in own and re.fullmatch(".*".join(map(re.escape, own.split(WILD))), name, re.DOTALL))
@@ -465,20 +465,20 @@ def _within(leaf: Leaf, folder: str) -> bool:
 
 
 def _middle(part: Part) -> Example | None:
-    """The object that stands for all: the last that is not empty."""
+    """Return the object that represents a part: the last one that is not empty."""
     examples = part.in_order
     newest = part.leaf.newest
     return examples[-1] if examples else newest if newest and newest.size else None
 
 
 def _names_by_place(group: Sequence[Part]) -> dict[int, set[str]]:
-    """The names that folders have in each place where none of them is a wildcard."""
+    """Return the names of the folders at each depth where none of them is a wildcard."""
     places = enumerate(zip(*(part.folders for part in group), strict=True))
     return {place: {*names} for place, names in places if not any(WILD in name for name in names)}
 
 
 def _form(part: Part) -> _Form:
-    """What is alike of objects in the same place of some tree: how deep they are, and their names."""
+    """Return what parts have in common in a tree: depth and file names."""
     return len(part.folders), part.family, part.stems
 
 
@@ -504,7 +504,7 @@ def _beside(group: Sequence[Part]) -> bool:
 
 
 def _within_columns(sample: Sample, widest: Sample) -> bool:
-    """Whether a sample has some of the columns of another, and no others."""
+    """Whether a sample has only columns of the widest one."""
     if sample.columns is None or widest.columns is None:
         return sample.columns is widest.columns and sample.format == widest.format
     return not any(said.startswith("+") or "→" in said for said in differences(widest, sample))
@@ -513,7 +513,7 @@ def _within_columns(sample: Sample, widest: Sample) -> bool:
 def _one(
     first: Sample, other: Sample, group: Sequence[Part], place: int | None = None, *, ordered: bool = False
 ) -> bool:
-    """Whether two samples of a group are of one dataset."""
+    """Whether two samples of a group belong to one dataset."""
     if first.columns is None and other.columns is None:
         same_names = len({part.stems for part in group}) == 1 or place is None
         return first.format == other.format and not first.note and (same_names or first.format != "text")
@@ -521,7 +521,7 @@ def _one(
 
 
 def _clustered(seen: Sequence[tuple[Part, Sample]], place: int | None) -> list[Part]:
-    """Of some parts those with equal columns as one, each written out."""
+    """Join the parts with equal columns, keeping their names."""
     clusters: list[list[tuple[Part, Sample]]] = []
     for part, sample in seen:
         own = next((each for each in clusters if sample.columns is not None and equal(each[0][1], sample)), None)
@@ -539,7 +539,7 @@ def _clustered(seen: Sequence[tuple[Part, Sample]], place: int | None) -> list[P
 
 
 def _jumps(examples: Sequence[Example]) -> list[int]:
-    """Where to look for a change: on both sides of the greatest jump in size."""
+    """Return the indexes at which to look for a change first: on both sides of the greatest jump in size."""
     sizes = [each.size for each in examples]
     jumps = [abs(after - before) / max(before, after, 1) for before, after in pairwise(sizes)]
     at = max(range(len(jumps)), key=jumps.__getitem__) + 1
@@ -547,7 +547,7 @@ def _jumps(examples: Sequence[Example]) -> list[int]:
 
 
 class Discovery(NamedTuple):
-    """The datasets, and what it took to find them: looks into objects, and their bytes."""
+    """The datasets, and the cost of finding them: requests and bytes."""
 
     datasets: list[Dataset]
     looks: int
@@ -555,6 +555,6 @@ class Discovery(NamedTuple):
 
 
 def find(layout: Layout, sampler: Sampler, looks: int, named: Callable[[str], str]) -> Discovery:
-    """The datasets of what was counted of a listing; arguments are those of `Finder`."""
+    """Return the datasets in a counted listing; arguments as for `Finder`."""
     datasets = Finder(layout, sampler, looks, named).datasets()
     return Discovery(datasets, sampler.requests, sampler.bytes)

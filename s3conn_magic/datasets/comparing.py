@@ -1,4 +1,4 @@
-"""COMPARE: two listings key by key, told apart by etag, size or time, in the order of their keys."""
+"""COMPARE: merge two listings by key and compare etag, size or time."""
 
 from __future__ import annotations
 
@@ -35,17 +35,17 @@ CHANGES = pa.schema(
 
 
 class Side(NamedTuple):
-    """One of the two: what lists it, and what its keys begin with; `as_of` is a moment of a bucket with versions."""
+    """One side of a comparison: its listing, and the prefix of its keys; `as_of` is a time in a versioned bucket."""
 
     listing: Callable[[], Listing]
     prefix: str
     as_of: datetime | None = None
 
     def rows(self, report: Callable[[Any], None] | None = None) -> pa.Table:
-        """Key, size, etag and time of the objects, in the order of their keys.
+        """Return key, size, etag and time of the objects, in key order.
 
         Raises:
-            IncompleteListingError, ListingInterrupted, S3ConnError: as of a listing.
+            IncompleteListingError, ListingInterrupted, S3ConnError: as for a listing.
         """
         with self.listing() as listing:
             rows = listing.collect(on_progress=report)
@@ -53,12 +53,12 @@ class Side(NamedTuple):
 
 
 def at_moment(versions: pa.Table, moment: datetime) -> pa.Table:
-    """The objects that there were at a moment: of each key the newest version of then, unless it marks a deletion."""
+    """Return the objects at a moment: each key's newest version then, unless that is a delete marker."""
     time = pa.scalar(moment.astimezone(UTC), _TIME)
     then = versions.filter(pc.less_equal(versions["last_modified"], time)).combine_chunks()
     if not len(then):
         return then
-    # Versions of a key stand one behind the other, the newest first.
+    # The versions of a key are adjacent, the newest first.
     keys = then["key"]
     first = pa.chunked_array([pa.array([True]), pc.not_equal(keys[1:], keys[:-1]).combine_chunks()])
     newest = then.filter(first)
@@ -66,13 +66,13 @@ def at_moment(versions: pa.Table, moment: datetime) -> pa.Table:
 
 
 class Differences(NamedTuple):
-    """Rows of schema `CHANGES`, and how many keys there are of each kind, equal ones among them."""
+    """Rows of schema `CHANGES`, and the number of keys of each kind, including equal ones."""
 
     table: pa.Table
     counts: dict[str, int]
 
     def note(self, by: str) -> str:
-        """What is said beside the rows."""
+        """Return the note below the rows."""
         kinds = [kind for kind in (LEFT, RIGHT, DIFFERS, UNDECIDED) if self.counts[kind]]
         said = [f"{counted(self.counts[kind], 'key')} {kind}" for kind in kinds]
         first = f"{listed([*said, f'{self.counts[EQUAL]:,} equal'], 'and')}."
@@ -85,22 +85,22 @@ class Differences(NamedTuple):
 
 
 def compared(left: Side, right: Side, by: str, report: Callable[[Any], None] | None = None) -> Differences:
-    """What differs between two sides.
+    """Return the differences between two sides.
 
     Args:
-        left: the one that others are compared with.
-        right: the other.
+        left: the side to compare with.
+        right: the other side.
         by: ETAG, SIZE, or TIME: whether the left one is newer.
-        report: called with how far a listing is.
+        report: called with the progress of each listing.
 
     Raises:
-        As of `Side.rows`.
+        As `Side.rows`.
     """
     return differences_of(left.rows(report), right.rows(report), (left.prefix, right.prefix), by)
 
 
 def differences_of(left: pa.Table, right: pa.Table, prefixes: tuple[str, str], by: str) -> Differences:
-    """The same of rows in the order of their keys, of which only what is behind a prefix is compared."""
+    """Return the differences of rows in key order; keys are compared without their prefixes."""
     parts, counts = list[pa.Table](), dict.fromkeys((EQUAL, LEFT, RIGHT, DIFFERS, UNDECIDED), 0)
     for first, second in _aligned(left, right, prefixes):
         part, equal = _differing(first, second, by)
@@ -112,13 +112,13 @@ def differences_of(left: pa.Table, right: pa.Table, prefixes: tuple[str, str], b
 
 
 def _aligned(left: pa.Table, right: pa.Table, prefixes: tuple[str, str]) -> Iterator[tuple[pa.Table, pa.Table]]:
-    """Slices of both that have the same range of keys, with the keys as they are behind their prefixes."""
+    """Yield slices of both sides with the same range of keys, and with keys relative to their prefixes."""
     at = [0, 0]
     while at[0] < len(left) or at[1] < len(right):
         stop = min(at[0] + _STEP, len(left))
         until = left["key"][stop - 1].as_py()[len(prefixes[0]) :] if at[0] < stop < len(left) else None
         end = len(right) if until is None else _first_behind(right, at[1], prefixes[1], until)
-        while end - at[1] > 4 * _STEP:  # far more on the right: as many as that, alone or with what fits
+        while end - at[1] > 4 * _STEP:  # far more on the right: take a step of it, with what fits on the left
             few = at[1] + _STEP
             last = right["key"][few - 1].as_py()[len(prefixes[1]) :]
             cut = _first_behind(left, at[0], prefixes[0], last)
@@ -129,7 +129,7 @@ def _aligned(left: pa.Table, right: pa.Table, prefixes: tuple[str, str]) -> Iter
 
 
 def _first_behind(table: pa.Table, start: int, prefix: str, key: str) -> int:
-    """The first row from one on whose key behind the prefix is greater."""
+    """Return the first row from `start` on whose key, without the prefix, is greater."""
     low, high, keys = start, len(table), table["key"]
     while low < high:
         middle = (low + high) // 2
@@ -149,7 +149,7 @@ def _slice(table: pa.Table, start: int, stop: int, prefix: str) -> pa.Table:
 
 
 def _differing(left: pa.Table, right: pa.Table, by: str) -> tuple[pa.Table, int]:
-    """The rows that differ, in the order of their keys, and how many do not."""
+    """Return the rows that differ, in key order, and the number of those that do not."""
     right_keys = right["key"].combine_chunks()
     places = pc.index_in(left["key"], value_set=right_keys)
     both = left.filter(pc.is_valid(places))

@@ -1,4 +1,4 @@
-"""What the keys of a listing have in common: templates of their folders and names, and what is counted of each."""
+"""Group the keys of a listing by templates of their folders and names, and count each group."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     _Numbers = npt.NDArray[np.int64]
 
 WILD = "\x00"
-"""In a template, what stands for any text: no key that a listing gives as XML has it."""
+"""Stands for any text in a template; XML listings cannot contain it in a key."""
 DEEP = WILD + WILD
-"""The folder that stands for any number of them."""
+"""Stands for any number of folders in a template."""
 SMALL = 8_000_000
-"""Bytes below which a file is a small one."""
+"""Bytes below which a file counts as small."""
 _ROWS = 65_536
 _MOST_LEAVES = 20_000
 _MOST_STEMS = 200
@@ -37,13 +37,13 @@ _MOST_SIBLINGS = 512
 _MOST_NOTES = 2_000
 _FULL_STOP, _SLASH, _ZERO, _NINE = b"./09"
 _MARKS = np.isin(np.arange(256), list(b"-_. =+~()"))
-"""Whether a byte stands between the words of a name."""
+"""Whether a byte separates the words of a name."""
 _SAMPLE = 512
 _YEAR, _MONTH, _DAY = "(?:19|20)[0-9]{2}", "(?:0[1-9]|1[0-2])", "(?:0[1-9]|[12][0-9]|3[01])"
 _TIME = "(?:[T_ -]?[0-2][0-9](?:[:_h-]?[0-5][0-9](?:[:_m-]?[0-5][0-9])?)?Z?)"
 _DATE = f"{_YEAR}(?:[-_.]?{_MONTH}(?:[-_.]?{_DAY}{_TIME}?)?)?"
 _DAY_WITHIN = f"{_YEAR}[-_.]?{_MONTH}[-_.]?{_DAY}"
-# Of two days behind each other, the second is no time of the first.
+# After two consecutive days, the second is not taken for a time.
 _DATE_WITHIN = f"(?:{_DAY_WITHIN}[-_]{_DAY_WITHIN}|{_DAY_WITHIN}{_TIME}?)"
 _UUID = "[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}"
 _HASH = "[0-9a-f]{16,}|[0-9A-F]{16,}"
@@ -56,7 +56,7 @@ _LITERAL = 0
 
 
 class Example(NamedTuple):
-    """An object that stands for others: its key, bytes, and time in microseconds since 1970."""
+    """An example object: its key, size in bytes, and time in microseconds since 1970."""
 
     key: str
     size: int
@@ -65,13 +65,13 @@ class Example(NamedTuple):
 
 @dataclass(slots=True)
 class Values:
-    """What the folders have in one place of a template: the texts, up to a bound, and whether there were more."""
+    """The values of a wildcard: texts, up to a limit, and whether there were more."""
 
     texts: set[str] = field(default_factory=set)
     more: bool = False
 
     def add(self, texts: Iterable[str]) -> None:
-        """Note some; beyond the bound the least and the greatest are kept."""
+        """Add values; beyond the limit keep a sample with the smallest and the greatest."""
         if self.more and (texts := [*texts]):
             texts = (min(texts), max(texts))
         self.texts.update(texts)
@@ -80,23 +80,23 @@ class Values:
             self.texts, self.more = {*ordered[:: len(ordered) // 1_000], ordered[-1]}, True
 
     def merge(self, other: Values) -> None:
-        """Note those of others."""
+        """Add the values of another."""
         self.add(other.texts)
         self.more = self.more or other.more
 
 
 @dataclass(slots=True)
 class Leaf:
-    """Objects whose folders and names have one template.
+    """Objects whose folders and names have the same template.
 
     Attributes:
-        folders: their names, `WILD` for any text; `k=WILD` is a Hive partition.
-        ending: of the names, that of a compression included.
-        stem: of the names, `WILD` for digits and ids.
-        objects, bytes, small: how many, their bytes, and how many are below `SMALL`.
-        oldest, newest: two of them.
-        values: what stands in place of each wildcard of `folders`, by its place.
-        places: one object of each folder, or some of those that one folder has, in no order.
+        folders: names of the folders, with `WILD` for any text; `k=WILD` is a Hive partition.
+        ending: ending of the names, including that of a compression.
+        stem: names without their endings, with `WILD` for digits and ids.
+        objects, bytes, small: number of objects, their bytes, and the number below `SMALL`.
+        oldest, newest: the oldest and the newest object.
+        values: values of each wildcard in `folders`, by its index.
+        places: one object of each folder, or several if there is only one folder, unordered.
     """
 
     folders: tuple[str, ...]
@@ -112,13 +112,13 @@ class Leaf:
 
     @property
     def is_private(self) -> bool:
-        """Whether they are somebody's notes or work in progress, by their folders or names, or mark a folder."""
+        """Whether the objects are metadata, work in progress or folder markers, by their folders or names."""
         own = self.folders[-1:] and is_private_folder(self.folders[-1])
         marker = not self.stem and not self.ending
         return bool(own) or marker or self.stem[:1] in {"_", "."} or f"{self.stem}{self.ending}".endswith("_$folder$")
 
     def count(self, objects: int, size: int, small: int, ends: tuple[Example, Example]) -> None:
-        """Count some more, of which two are the oldest and the newest."""
+        """Add a number of objects, with the oldest and the newest of them."""
         self.objects += objects
         self.bytes += size
         self.small += small
@@ -128,7 +128,7 @@ class Leaf:
             self.newest = ends[1]
 
     def place(self, examples: Iterable[Example]) -> None:
-        """Note some objects; of very many every other is let go."""
+        """Add examples; past a limit, drop every other one."""
         for example in examples:
             self.places[example.key] = example
         if len(self.places) > 2 * _MOST_PLACES:
@@ -136,7 +136,7 @@ class Leaf:
             self.places = {key: self.places[key] for key in (*ordered[::2], ordered[-1])}
 
     def merge(self, other: Leaf) -> None:
-        """Count those of another."""
+        """Add the counts of another leaf."""
         if other.oldest and other.newest:
             self.count(other.objects, other.bytes, other.small, (other.oldest, other.newest))
         for place, values in other.values.items():
@@ -145,22 +145,22 @@ class Leaf:
 
 
 def wildcard(name: str) -> str:
-    """The template of a folder's name that stands for others beside it: of a Hive partition any value."""
+    """Return the template of a folder's name: for a Hive partition any value, otherwise any name."""
     return name[: name.find("=") + 1] + WILD
 
 
 def is_private_folder(name: str) -> bool:
-    """Whether a folder's name begins as those of work in progress do; `_name=value` is data."""
+    """Whether a folder's name begins with `_` or `.`, as for work in progress; `_name=value` is data."""
     return name[:1] in {"_", "."} and "=" not in name and name not in {".", ".."}
 
 
 class Layout:
-    """Grows with the pages of a listing, in memory that grows with what they have in common.
+    """Counts the pages of a listing, in memory that grows with the number of templates.
 
     Args:
-        bucket: its name.
-        prefix: what all keys begin with; its whole folders are no part of any template.
-        depth: folders that are told apart below it; None for all.
+        bucket: name of the bucket.
+        prefix: prefix of all keys; its complete folders are not part of the templates.
+        depth: folders below it to tell apart; None for all.
     """
 
     def __init__(self, bucket: str, prefix: str, depth: int | None = None) -> None:
@@ -175,26 +175,26 @@ class Layout:
         self._folded: set[str] = set()
 
     def add(self, objects: pa.RecordBatch) -> None:
-        """Count the rows of a page: columns key, size and last_modified."""
+        """Count the rows of a page; needs the columns key, size and last_modified."""
         self._waiting.append(objects.select(["key", "size", "last_modified"]))
         self._rows += objects.num_rows
         if self._rows >= _ROWS:
             self._take()
 
     def begin_again(self) -> None:
-        """Forget what was counted, which will come once more."""
+        """Forget the counts, since all pages come again."""
         self._waiting, self._rows, self._leaves = [], 0, {}
 
     def lacks_rows(self) -> bool:
-        """A second listing is believed, where the first one was in no order."""
+        """Return False: a second listing is trusted even though the first one had no order."""
         return False
 
     def table(self) -> pa.Table:
-        """How many were counted, as an error of a scan carries it."""
+        """Return the number of objects counted, for errors of a scan."""
         return pa.table({"objects": [sum(leaf.objects for leaf in self.leaves())]})
 
     def leaves(self) -> list[Leaf]:
-        """What was counted so far."""
+        """Return the leaves counted so far."""
         self._take()
         return list(self._leaves.values())
 
@@ -226,7 +226,7 @@ class Layout:
                 leaf.values.setdefault(place, Values()).add(folders.texts(codes, place))
 
     def _note_tables(self, rows: _Rows) -> None:
-        """Find the folders of lake tables by their marks; the keys of what they say of themselves are kept."""
+        """Find the folders of lake tables by their metadata folders, and keep the keys of the metadata."""
         names = rows.folders.dictionary
         own = [pc.ends_with(names, folder) for folder in (LOG, NOTES, TIMELINE)]
         codes = np.flatnonzero(pc.or_(pc.or_(own[0], own[1]), own[2]).to_numpy(zero_copy_only=False))
@@ -241,10 +241,10 @@ class Layout:
             if len(kept) > _MOST_NOTES:
                 self.notes[folder] = [kept[0], *sorted(kept)[-_MOST_NOTES // 2 :]]
 
-    # Very many folders
+    # Too many folders
 
     def _shortened(self, template: str) -> str:
-        """A template with a wildcard for the folders of which there are too many in one."""
+        """Return a template with wildcards for folders in a folder that has too many of them."""
         if not self._folded:
             return template
         made = ""
@@ -253,7 +253,7 @@ class Layout:
         return made
 
     def _fold(self) -> None:
-        """Have the folders that hold most others told apart no more, until few enough are left."""
+        """Stop telling apart the folders in the folders that hold most of them, until few leaves are left."""
         siblings, most = dict[str, set[str]](), _MOST_SIBLINGS
         for leaf in self._leaves.values():
             for place, name in enumerate(leaf.folders):
@@ -281,7 +281,7 @@ class Layout:
 
 
 class _Rows:
-    """Some rows of a listing: their keys taken apart, whole columns at once."""
+    """Rows of a listing with their keys split, by whole columns."""
 
     def __init__(self, objects: pa.RecordBatch, skipped: int) -> None:
         self.keys = objects.column("key")
@@ -303,7 +303,7 @@ class _Rows:
         self.stems = _skeletons(stems)
 
     def _endings(self, dots: _Numbers, names: _Numbers, ends: _Numbers) -> tuple[_Numbers, pa.DictionaryArray]:
-        """Where the endings of names begin, and what they are; one that is no word is none."""
+        """Return where the endings of names begin, and the endings; those that are not words do not count."""
         last = _last(dots, names + 1, ends)
         starts = np.where(last >= 0, last, ends)
         written = _slices(self._data, starts, ends).dictionary_encode()
@@ -321,19 +321,19 @@ class _Rows:
         return starts, last_of
 
     def example(self, row: int) -> Example:
-        """A row as an example."""
+        """Return a row as an example."""
         return Example(self.keys[row].as_py(), int(self.sizes[row]), int(self.times[row]))
 
 
 def _are_endings(texts: pa.StringArray) -> npt.NDArray[np.bool_]:
-    """Whether each text is the ending of a name, as a format has it."""
+    """Return for each text whether it is the ending of a format."""
     words, ids = (np.array(pc.match_substring_regex(texts, each), bool) for each in (f"^{_ENDING}$", _NO_ENDING))
     fits: npt.NDArray[np.bool_] = words & ~ids
     return fits
 
 
 def _last(places: _Numbers, begins: _Numbers, ends: _Numbers) -> _Numbers:
-    """The last of some ascending places in each of some ranges; -1 where there is none."""
+    """Return the last of some ascending positions within each range; -1 if there is none."""
     if not len(places):
         return np.full(len(begins), -1, np.int64)
     at = np.searchsorted(places, ends) - 1
@@ -342,7 +342,7 @@ def _last(places: _Numbers, begins: _Numbers, ends: _Numbers) -> _Numbers:
 
 
 def _slices(data: pa.Buffer, begins: _Numbers, ends: _Numbers) -> pa.StringArray:
-    """The texts that are these bytes; none begins before the one ahead of it ends."""
+    """Return the texts at these byte ranges, which are in order and do not overlap."""
     offsets = np.empty(2 * len(begins), np.int32)
     offsets[0::2], offsets[1::2] = begins, ends
     between = pa.StringArray.from_buffers(len(offsets) - 1, pa.py_buffer(offsets), data)
@@ -350,13 +350,13 @@ def _slices(data: pa.Buffer, begins: _Numbers, ends: _Numbers) -> pa.StringArray
 
 
 def _mapped(encoded: pa.DictionaryArray, texts: pa.StringArray) -> pa.DictionaryArray:
-    """The same with other texts, of which several may be equal."""
+    """Return the same values with other texts, some of which may be equal."""
     again = texts.dictionary_encode()
     return pa.DictionaryArray.from_arrays(again.indices.take(encoded.indices), again.dictionary)
 
 
 def _skeletons(stems: pa.StringArray) -> pa.DictionaryArray:
-    """Names without what tells one file of a set from the next: digits, dates, ids."""
+    """Return names without what distinguishes the files of a set: digits, dates, ids."""
     sample = stems.take(pa.array(np.linspace(0, len(stems) - 1, min(len(stems), _SAMPLE)).astype(np.int64)))
     if len(stems) <= _SAMPLE * 8:
         stems = pc.replace_substring_regex(stems, rf"{_UUID}|\b(?:[0-9a-f]{{8,}}|[0-9A-F]{{8,}})\b", "0")
@@ -364,14 +364,14 @@ def _skeletons(stems: pa.StringArray) -> pa.DictionaryArray:
         return _before_ids(stems)
     encoded = _digitless(stems).dictionary_encode()
     texts = encoded.dictionary
-    # A word of letters and several numbers is an id; so are those that follow each other.
+    # A word with letters and several numbers is an id, and so are consecutive numbers.
     for pattern in (rf"[A-Za-z]*{WILD}[A-Za-z]+{WILD}[A-Za-z{WILD}]*", rf"{WILD}(?:[-_.: T+]{{1,2}}{WILD})+"):
         texts = pc.replace_substring_regex(texts, pattern, WILD)
     return _mapped(encoded, texts)
 
 
 def _before_ids(stems: pa.StringArray) -> pa.DictionaryArray:
-    """Names up to the word that has the first digit: of ids no two are alike, and nothing behind them tells more."""
+    """Return names up to the word with the first digit: ids all differ, and what follows tells no more."""
     bounds, content = _content(stems)
     digits = np.flatnonzero((content >= _ZERO) & (content <= _NINE))
     first = np.append(digits, len(content))[np.searchsorted(digits, bounds[:-1])]
@@ -392,7 +392,7 @@ def _content(texts: pa.StringArray) -> tuple[_Numbers, npt.NDArray[np.uint8]]:
 
 
 def _digitless(texts: pa.StringArray) -> pa.StringArray:
-    """The texts with `WILD` in place of each number."""
+    """Return the texts with `WILD` in place of each number."""
     bounds, content = _content(texts)
     content = content.copy()
     digits = (content >= _ZERO) & (content <= _NINE)
@@ -406,7 +406,7 @@ def _digitless(texts: pa.StringArray) -> pa.StringArray:
 
 
 class _Folders:
-    """Some folders, each once, and the template of each."""
+    """Folders, each once, and their templates."""
 
     def __init__(self, names: pa.StringArray, depth: int | None) -> None:
         lists = pc.split_pattern(names, "/")
@@ -422,7 +422,7 @@ class _Folders:
         lengths = np.diff(self._bounds)
         firsts = np.repeat(self._bounds[:-1], lengths)
         dated = dates - dates[firsts] > 0
-        # A number below a date is one of its parts; one by itself may be a name like any other.
+        # A number below a date is part of the date; elsewhere it may be a name.
         literal = np.isin(kind, (_LITERAL, _OWN, _WORD)) | ((kind == _NUMBER) & ~dated)
         codes = self._codes + count * literal
         places, last = np.arange(len(codes)) - firsts, np.repeat(lengths, lengths) - 1
@@ -441,7 +441,7 @@ class _Folders:
         self.templates = joined.dictionary_encode()
 
     def _fold(self, codes: _Numbers, named: npt.NDArray[np.bool_], wildcards: _Numbers) -> None:
-        """Have a wildcard, in place, for the names of folders of which there are very many in one."""
+        """Replace by wildcards, in place, the names of folders in a folder that has too many."""
         above, lengths = np.zeros(len(self._bounds) - 1, np.int64), np.diff(self._bounds)
         most = 2 * len(self._segments) + 1
         for place in range(int(lengths.max()) - 1):
@@ -454,14 +454,14 @@ class _Folders:
             _, above = np.unique(above * (most + 1) + codes[at], return_inverse=True)
 
     def texts(self, codes: _Numbers, place: int) -> list[str]:
-        """What some of the folders have in one place, each once; of a Hive partition its value."""
+        """Return the distinct names that some folders have at an index; for Hive partitions the values."""
         at = self._bounds[codes] + place
         segments = np.unique(self._codes[at[at < self._bounds[codes + 1] - 1]])
         return list(self._segments.take(pa.array(segments)).to_pylist())
 
 
 def _segment_templates(segments: pa.StringArray) -> tuple[pa.StringArray, npt.NDArray[np.int8]]:
-    """The template of each name of a folder where it may have one, and what it is."""
+    """Return the template of each folder name that may have one, and its kind."""
 
     def matching(pattern: str) -> npt.NDArray[np.bool_]:
         return np.array(pc.match_substring_regex(segments, pattern), bool)
@@ -472,7 +472,7 @@ def _segment_templates(segments: pa.StringArray) -> tuple[pa.StringArray, npt.ND
     kinds[matching(_DATE_WITHIN)] = _DATED
     kinds[matching(f"^{_DATE}$")] = _DATED
     kinds[matching("^[^=]+=")] = _HIVE
-    # A word may be the name of a table: whether the folders are one dataset is told by their columns.
+    # A word may name a table; the columns tell whether the folders are one dataset.
     kinds[matching(r"^[^=]+=\pL[\pL_. %-]*[0-9]{0,2}$")] = _WORD
     kinds[matching("^[_.][^=]*$") & ~matching(r"^\.{1,2}$")] = _OWN
     hive = pc.replace_substring_regex(segments, "(?s)^([^=]+)=.*$", rf"\1={WILD}")
@@ -482,7 +482,7 @@ def _segment_templates(segments: pa.StringArray) -> tuple[pa.StringArray, npt.ND
 
 
 class _Groups(NamedTuple):
-    """Rows by template, ending and stem: the sums of each, and where its rows are."""
+    """Rows grouped by template, ending and stem, with the totals and row positions of each group."""
 
     rows: _Rows
     names: list[tuple[str, str, str]]
@@ -534,16 +534,16 @@ class _Groups(NamedTuple):
         )
 
     def counts(self, at: int) -> tuple[int, int, int]:
-        """Objects, bytes, and small objects of a group."""
+        """Return the objects, bytes, and small objects of a group."""
         objects, size, small = self.numbers[:, at].tolist()
         return objects, size, small
 
     def example(self, row: int) -> Example:
-        """A row as an example."""
+        """Return a row as an example."""
         return self.rows.example(int(row))
 
     def places(self, at: int) -> tuple[_Numbers, Iterator[Example]]:
-        """The folders of a group, and a row of each, of some where there are very many."""
+        """Return the folders of a group, and an example of each; of some if there are very many."""
         groups, folders, first = self.pairs
         begin, end = np.searchsorted(groups, [at, at + 1])
         rows = first[begin:end]
@@ -555,7 +555,7 @@ class _Groups(NamedTuple):
 
 
 def _first_of_each(which: _Numbers, folders: _Numbers, count: int) -> tuple[_Numbers, _Numbers, _Numbers]:
-    """Group, folder, and first row, of each pair of a group and a folder that there is; in the order of the groups."""
+    """Return group, folder and first row of each existing pair of group and folder, in the order of the groups."""
     seen, pairs = _encoded(which * count + folders)
     first = np.flatnonzero(np.diff(np.maximum.accumulate(seen), prepend=-1))
     order = np.argsort(pairs)
@@ -566,13 +566,13 @@ _SHORT = 65_536
 
 
 def _encoded(codes: _Numbers) -> tuple[_Numbers, _Numbers]:
-    """The place of each number among those that there are, and these, in the order in which they come first."""
+    """Return each number's index among the distinct ones, and the distinct ones in order of appearance."""
     encoded = pa.array(codes).dictionary_encode()
     places: _Numbers = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
     return places, encoded.dictionary.to_numpy(zero_copy_only=False)
 
 
 def _first_at(times: _Numbers, wanted: _Numbers, counts: _Numbers, last: _Numbers) -> _Numbers:
-    """The first row of each group, of times in the order of the groups, that has the wanted one."""
+    """Return the first row of each group with the wanted time, from times in the order of the groups."""
     places = np.flatnonzero(times == np.repeat(wanted, counts))
     return places[np.searchsorted(places, last - counts)]

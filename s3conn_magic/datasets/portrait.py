@@ -1,4 +1,4 @@
-"""What is said of a dataset: its pattern, partitions, rows, and why its objects are one."""
+"""Describe a dataset: pattern, partitions, rows, and why its objects belong together."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from s3conn_magic.datasets.sampling import Sample
 
 NAMED = 20
-"""Names of folders that a pattern writes out, at most."""
+"""Most names of folders that a pattern spells out."""
 _ZARR = frozenset({".zgroup", ".zarray", ".zmetadata", "zarr.json"})
 _PARTS = ("year", "month", "day", "hour", "minute", "second")
 _READ = frozenset(
@@ -29,14 +29,14 @@ _READ = frozenset(
 
 @dataclass(slots=True)
 class PartitionRange:
-    """What tells the folders of a dataset apart in one place.
+    """The values that distinguish the folders of a dataset at one depth.
 
     Attributes:
-        name: of a Hive partition, of a part of a date, or `folder`.
-        type: DuckDB's, that holds all values.
-        least, greatest: of the values.
-        count: how many there are.
-        more: whether there are more than were counted.
+        name: name of the Hive partition or date part, or `folder`.
+        type: DuckDB type that fits all values.
+        least, greatest: smallest and greatest value.
+        count: number of values.
+        more: whether there are more values than were counted.
     """
 
     name: str
@@ -53,24 +53,24 @@ class PartitionRange:
 
 @dataclass(slots=True)
 class Dataset:
-    """Objects that are one: of one layout, one format and one schema, or one that changed in time.
+    """Objects that belong together: the same layout and format, and one schema or one that changed over time.
 
     Attributes:
-        location: what can be pasted: a pattern, a folder of a lake table, or one object.
+        location: location to copy: a pattern, a folder of a lake table, or one object.
         kind: `files`, `delta`, `iceberg`, `hudi` or `other`.
-        format: of its files.
-        compression: of its files, the codecs around them; empty for none.
-        partitions: in the order of their folders.
-        objects, bytes, small: how many, their bytes, and how many are below 8 MB.
-        rows: how many, or None.
+        format: format of its files.
+        compression: codecs around its files; empty if there are none.
+        partitions: its partitions, in the order of their folders.
+        objects, bytes, small: number of objects, their bytes, and the number below 8 MB.
+        rows: number of rows, or None.
         bound: `exact`, `estimated` or `unknown`.
-        columns: names and types of the newest look; None where there are none.
-        drift: from where on the columns are others, and what is; empty where they are not.
-        oldest, newest: times of two of its objects, in microseconds since 1970.
-        query: a SELECT that runs; empty for what is `other`.
-        reason: why these are one.
-        required: columns of which every look said that no value is missing.
-        named: its location as a query writes it, a connection's name in it where there are several.
+        columns: names and types from the newest look; None if there are none.
+        drift: where the columns change, and how; empty if they do not.
+        oldest, newest: times of the oldest and newest object, in microseconds since 1970.
+        query: a SELECT that runs; empty for `other`.
+        reason: why these objects belong together.
+        required: columns that have no missing values according to every look.
+        named: its location as a query writes it, including the connection if there are several.
     """
 
     location: str
@@ -95,14 +95,14 @@ class Dataset:
 
 @dataclass(slots=True)
 class Part:
-    """Leaves that are thought to be one, and what was seen of them.
+    """Leaves that may be one dataset, and what was seen of them.
 
     Attributes:
-        folders: as of a leaf.
-        stems, endings: of its leaves.
-        leaf: all of them added up.
-        named: the names that folders have in a place where they were brought together.
-        told_apart: those places that are written out as `{a,b}`, since others beside them are another dataset.
+        folders: as in a leaf.
+        stems, endings: stems and endings of its leaves.
+        leaf: the sum of its leaves.
+        named: names of the folders at each index where parts were joined.
+        told_apart: indexes where the names are spelled out as `{a,b}`, since others are another dataset.
     """
 
     folders: tuple[str, ...]
@@ -114,16 +114,16 @@ class Part:
 
     @property
     def family(self) -> str:
-        """The format that its endings say, or else the ending itself."""
+        """The format of its endings, or the ending itself."""
         return family_of(next(iter(self.endings)))
 
     @property
     def in_order(self) -> list[Example]:
-        """Some of its objects that are not empty, in the order of their keys."""
+        """Some of its non-empty objects, in key order."""
         return [each for _, each in sorted(self.leaf.places.items()) if each.size]
 
     def with_partitions(self) -> Part:
-        """The same, with a wildcard for each Hive partition that has one value."""
+        """Replace the values of Hive partitions that have only one by wildcards."""
         for place, name in enumerate(self.folders):
             if "=" in name and WILD not in name and name[:1] != "=":
                 self.named[place] = frozenset([name])
@@ -133,7 +133,7 @@ class Part:
 
     @classmethod
     def joined(cls, parts: Sequence[Part], place: int | None) -> Part:
-        """Several as one, with a wildcard in a place of their folders."""
+        """Return several parts as one, with a wildcard at an index of their folders."""
         first = parts[0]
         leaf = Leaf(first.folders, first.leaf.ending, first.leaf.stem)
         for part in parts:
@@ -152,7 +152,7 @@ class Part:
 
 
 def family_of(ending: str) -> str:
-    """What two endings have alike that may be of one dataset: the format, compressed or not."""
+    """Return the format that an ending stands for, compressed or not, or the ending itself."""
     known = format_of(ending)
     if known is not None:
         return known.name
@@ -161,13 +161,13 @@ def family_of(ending: str) -> str:
 
 
 def before_wild(folders: Sequence[str]) -> list[str]:
-    """The folders before the first that has a wildcard."""
+    """Return the folders before the first with a wildcard."""
     at = next((place for place, name in enumerate(folders) if WILD in name), len(folders))
     return list(folders[:at])
 
 
 def summed(leaves: Sequence[Leaf]) -> Leaf:
-    """Several leaves added up, whatever their folders and names are."""
+    """Return the sum of several leaves, whatever their folders and names."""
     whole = Leaf((), "", "")
     for leaf in leaves:
         if leaf.oldest and leaf.newest:
@@ -176,14 +176,14 @@ def summed(leaves: Sequence[Leaf]) -> Leaf:
 
 
 def measure(dataset: Dataset, leaf: Leaf) -> None:
-    """Note how many objects a leaf has, their bytes and their times."""
+    """Set a dataset's objects, bytes and times from a leaf."""
     dataset.objects, dataset.bytes, dataset.small = leaf.objects, leaf.bytes, leaf.small
     dataset.oldest = leaf.oldest.time if leaf.oldest else None
     dataset.newest = leaf.newest.time if leaf.newest else None
 
 
 def store_of(leaf: Leaf) -> tuple[str, tuple[str, ...]]:
-    """Return what store of many objects a leaf is the notes of, and its folders; an empty text for none."""
+    """Return the kind of array store whose metadata a leaf is, and the store's folders; an empty text if none."""
     if f"{leaf.stem}{leaf.ending}" in _ZARR:
         return "Zarr", leaf.folders
     own = leaf.folders[-1] if leaf.folders else ""
@@ -193,23 +193,23 @@ def store_of(leaf: Leaf) -> tuple[str, tuple[str, ...]]:
 
 
 def is_opaque(part: Part) -> bool:
-    """Whether the ending says a format that is known, and has no rows."""
+    """Whether the ending stands for a known format without rows."""
     known = format_of(next(iter(part.endings)))
     return known is not None and not known.type
 
 
 def is_read(family: str) -> bool:
-    """Whether a family of endings is a format whose objects have rows."""
+    """Whether a format has rows."""
     return family in _READ or family.startswith("CSV")
 
 
 def shown_format(name: str) -> str:
-    """The name of a format, or of an ending that says none."""
+    """Return the name of a format for display; an unknown ending in capitals."""
     return name.lstrip(".").upper() if name.startswith(".") else name or "unknown"
 
 
 def rows_of(leaf: Leaf, samples: Sequence[Sample]) -> tuple[int | None, str]:
-    """How many rows the objects have by some looks into them, and whether that is exact or estimated."""
+    """Return the number of rows of a leaf's objects, judging by some looks, and `exact` or `estimated`."""
     if not any(sample.columns is not None for sample in samples):
         return None, "unknown"
     if len(samples) == leaf.objects and all(sample.rows is not None for sample in samples):
@@ -222,19 +222,19 @@ def rows_of(leaf: Leaf, samples: Sequence[Sample]) -> tuple[int | None, str]:
 
 
 def either(names: Iterable[str]) -> str:
-    """The pattern of some names, each written out."""
+    """Return a pattern that matches each of some names."""
     every = sorted(escaped(name) for name in names)
     return every[0] if len(every) == 1 else "{" + ",".join(every) + "}"
 
 
 def endings_pattern(part: Part) -> str:
-    """The pattern of the endings of the names."""
+    """Return a pattern for a part's endings."""
     endings = sorted(part.endings)
     return escaped(endings[0]) if len(endings) == 1 else "{" + ",".join(map(escaped, endings)) + "}"
 
 
 def names_pattern(part: Part) -> str:
-    """The pattern of the names of files."""
+    """Return a pattern for a part's file names."""
     ending = endings_pattern(part)
     if len(part.stems) > 1:
         return f"*{ending}"
@@ -262,7 +262,7 @@ def _partition(name: str, texts: Iterable[str], *, more: bool = False) -> Partit
 
 
 def _date_part(texts: Iterable[str], parts: Iterator[str]) -> str:
-    """What a part of a date is called: by its length, and by what stood before it."""
+    """Return the name of a date part, judging by its length and by the parts before it."""
     sample = next(iter(texts))
     if re.fullmatch(r"\d{1,4}", sample):
         called = next(parts, "number")
@@ -275,7 +275,7 @@ def _date_part(texts: Iterable[str], parts: Iterator[str]) -> str:
 
 
 def _of_names(part: Part) -> Iterator[PartitionRange]:
-    """The dates that the names of files have, where all of them are known."""
+    """Yield the partition by the dates in file names, if the names of all files are known."""
     if len(part.leaf.places) != part.leaf.objects or WILD not in "".join(part.stems):
         return
     dates = [
@@ -287,7 +287,7 @@ def _of_names(part: Part) -> Iterator[PartitionRange]:
 
 
 def _aside(leaf: Leaf) -> str:
-    """What objects are that are no dataset, in a word."""
+    """Return a word for objects that are no dataset."""
     if leaf.folders and leaf.folders[-1][:1] in {"_", "."} and "=" not in leaf.folders[-1]:
         return f"in {leaf.folders[-1]}/"
     if not leaf.stem and not leaf.ending:
@@ -303,7 +303,7 @@ _ONE = {"folder markers": "folder marker", "checksums (.crc)": "checksum (.crc)"
 
 
 def reason(part: Part, dataset: Dataset, samples: Sequence[Sample]) -> str:
-    """Why these objects are one dataset."""
+    """Return why a part's objects are one dataset."""
     if part.leaf.objects == 1:
         why = "one object, whose columns no other object there has"
     else:
@@ -325,7 +325,7 @@ def _wild(part: Part) -> list[str]:
 
 
 def partitions_of(part: Part) -> Iterator[PartitionRange]:
-    """What tells the folders of a dataset apart, and the names of its files where those have dates."""
+    """Yield the partitions of a dataset by its folders, and by the dates in its file names."""
     date_parts = iter(_PARTS)
     plain = [at for at in part.named if "=" not in part.folders[at]]
     for at, name in enumerate(part.folders):
@@ -345,7 +345,7 @@ def partitions_of(part: Part) -> Iterator[PartitionRange]:
 
 
 def other(leaves: Sequence[Leaf]) -> Dataset:
-    """What is no dataset, as one row."""
+    """Return one row for the objects in no dataset."""
     whole = summed(leaves)
     kinds: dict[str, int] = {}
     for leaf in leaves:

@@ -1,4 +1,4 @@
-"""A look into an object by one range of it: its format, its columns, how many rows it has; and how columns differ."""
+"""Sample an object by reading a range: format, columns and number of rows; and compare columns."""
 
 from __future__ import annotations
 
@@ -36,24 +36,24 @@ _TAIL = 64 * 1024
 _PLAIN = 1024 * 1024
 _ROWS = 100_000
 _UNKNOWN = "?"
-"""The type of a column of text that has no value in what was read."""
+"""Type of a text column without any value in the sample."""
 _Value = TypeVar("_Value")
 _NUMBERS = {"BIGINT", "DOUBLE", "HUGEINT", "INTEGER"}
 
 
 class Sample(NamedTuple):
-    """What one range of an object says of it.
+    """What one range of an object shows.
 
     Attributes:
         example: the object.
-        format: `Parquet`, `CSV`, `JSON lines`, …; empty where nothing tells it.
-        compression: what is around it, or None.
-        columns: names and DuckDB's types; None where it is no table, or could not be read.
-        rows: how many it has, where that is certain.
-        a_byte: how many it has for each of its bytes, where that can be told.
+        format: `Parquet`, `CSV`, `JSON lines`, …; empty if unknown.
+        compression: its compression, or None.
+        columns: names and DuckDB types; None if it is not a table or could not be read.
+        rows: number of rows, if certain.
+        a_byte: rows per byte of the object, if known.
         note: why it could not be read.
-        exact: whether the types are written in the file, and not guessed by its first values.
-        required: columns of which the file says that no value is missing.
+        exact: whether the file contains the types; otherwise they were guessed from its first values.
+        required: columns that, according to the file, have no missing values.
     """
 
     example: Example
@@ -68,17 +68,17 @@ class Sample(NamedTuple):
 
 
 def format_of(ending: str) -> Format | None:
-    """The format that the ending of a name says, that of a compression behind it left out."""
+    """Return the format for the ending of a name, ignoring that of a compression."""
     return by_name(f"x{ending}").format
 
 
 class Sampler:
-    """Looks into objects of a bucket, each once.
+    """Samples objects of a bucket, each once.
 
     Args:
-        connection: reads them.
-        bucket: its name.
-        most: bytes of a look.
+        connection: the connection to read with.
+        bucket: name of the bucket.
+        most: most bytes per sample.
     """
 
     def __init__(self, connection: Connection, bucket: str, most: int = HEAD) -> None:
@@ -88,11 +88,11 @@ class Sampler:
         self._samples: dict[str, Sample] = {}
 
     def known(self, example: Example) -> Sample | None:
-        """What an earlier look has said of an object."""
+        """Return an object's sample from an earlier look, or None."""
         return self._samples.get(example.key)
 
     def look(self, examples: Iterable[Example]) -> list[Sample]:
-        """What each of some objects is; the requests travel side by side.
+        """Return the samples of some objects; the requests run side by side.
 
         Raises:
             StatementInterrupted: the user interrupted it.
@@ -104,7 +104,7 @@ class Sampler:
         return [self._samples[each.key] for each in every]
 
     def content(self, key: str, size: int) -> bytes:
-        """All of a small object, or its first bytes.
+        """Return all of a small object, or its first bytes.
 
         Raises:
             S3ConnError: it cannot be read.
@@ -166,7 +166,7 @@ def _example(key: str, size: int) -> Example:
 
 
 def read_sample(example: Example, data: bytes) -> Sample:
-    """What the first bytes of an object say, or its last ones where its name says that its footer tells."""
+    """Return the sample from an object's first bytes, or from its last ones if its format has a footer."""
     said = by_name(example.key)
     if not data:
         return Sample(example, said.format.name if said.format else "", rows=0 if example.size == 0 else None)
@@ -189,12 +189,12 @@ def read_sample(example: Example, data: bytes) -> Sample:
 
 
 def _text(example: Example, plain: bytes, packed: str | None, *, whole: bool, share: float | None) -> Sample:
-    """A table of text, or a text; `share` is how many plain bytes there are for each of the object's."""
+    """Sample a table of text, or another text; `share` is the number of uncompressed bytes per byte of the object."""
     said = by_name(example.key).format
     decoded = decode(plain, whole=whole) if plain else None
     if decoded is None:
         return Sample(example, said.name if said else "", packed)
-    # Streams of events write objects of one line each, where a document has several.
+    # Event streams write objects with one line each, where a document would have several.
     alone = whole and "\n" not in decoded.text.strip()
     table = read_table(example.key, decoded.text, whole=whole, rows=_ROWS, alone=alone)
     if table is None or table.table is None:
@@ -233,7 +233,7 @@ def _avro(example: Example, plain: bytes, packed: str | None, whole: bool) -> Sa
     file = io.BytesIO(plain)
     records = AvroFile(file, exact=False)
     begin, count = file.tell(), 0
-    with suppress(Exception):  # the last block is cut as a rule
+    with suppress(Exception):  # the last block is usually cut
         for batch in records.batches(_ROWS):
             count += len(batch)
     read = file.tell() - begin
@@ -250,33 +250,33 @@ def _arrow(example: Example, plain: bytes, packed: str | None, whole: bool) -> S
 
 
 class _Tail(io.RawIOBase):
-    """The last bytes of a file, as the file."""
+    """The last bytes of a file, presented as the whole file."""
 
     def __init__(self, data: bytes, size: int) -> None:
         self._data, self._size, self._at = data, size, 0
 
     def readable(self) -> bool:
-        """It is."""
+        """Return True."""
         return True
 
     def seekable(self) -> bool:
-        """It is."""
+        """Return True."""
         return True
 
     def tell(self) -> int:
-        """Where it stands."""
+        """Return the position."""
         return self._at
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        """Stand elsewhere."""
+        """Move to a position."""
         self._at = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
         return self._at
 
     def read(self, size: int = -1, /) -> bytes:
-        """The next bytes.
+        """Return the next bytes.
 
         Raises:
-            BoundReachedError: they are none of the last ones.
+            BoundReachedError: they are before the last bytes.
         """
         stop = self._size if size < 0 else min(self._at + size, self._size)
         begin = self._at - (self._size - len(self._data))
@@ -288,7 +288,7 @@ class _Tail(io.RawIOBase):
 
 
 def columns_of_table(table: pa.Table, *, guessed: bool = False) -> tuple[tuple[str, str], ...]:
-    """Names, and types as DuckDB calls them; of a column that was guessed by no value it is unknown."""
+    """Return the names and DuckDB types; with `guessed`, columns without a value have an unknown type."""
     names = table.column_names
     places = [f"c{at}" for at in range(len(names))]
     database = beside()
@@ -303,11 +303,11 @@ def columns_of_table(table: pa.Table, *, guessed: bool = False) -> tuple[tuple[s
     )
 
 
-# How columns differ
+# Comparing columns
 
 
 def differences(before: Sample, after: Sample) -> list[str]:
-    """What is new in the columns of a sample, what is gone, and what is of another type, each in few words."""
+    """Return the new, missing and changed columns of a sample, in a few words each."""
     old, new = dict(before.columns or ()), dict(after.columns or ())
     said = [f"+{name}" for name in new if name not in old]
     said += [f"-{name}" for name in old if name not in new]
@@ -323,14 +323,14 @@ def _differ(old: str, new: str, *, exact: bool) -> bool:
 
 
 def equal(first: Sample, second: Sample) -> bool:
-    """Whether two samples have the same columns, or are both of one format that has none."""
+    """Whether two samples have the same columns, or both have none and the same format."""
     if first.columns is None or second.columns is None:
         return first.columns is second.columns and first.format == second.format
     return not differences(first, second)
 
 
 def akin(first: Sample, second: Sample) -> bool:
-    """Whether one may have become the other in time: half of the columns of the smaller are in both."""
+    """Whether one may have developed into the other: they share half of the columns of the smaller one."""
     if first.columns is None or second.columns is None:
         return first.columns is second.columns
     old, new = dict(first.columns), dict(second.columns)
@@ -338,7 +338,7 @@ def akin(first: Sample, second: Sample) -> bool:
 
 
 def spread(values: Sequence[_Value], count: int) -> list[_Value]:
-    """So many of some values, the first and the last among them, evenly apart."""
+    """Return `count` of the values, evenly spaced, including the first and the last."""
     if len(values) <= count:
         return list(values)
     if count <= 1:
@@ -350,12 +350,12 @@ def spread(values: Sequence[_Value], count: int) -> list[_Value]:
 
 
 def lake_columns(read: Callable[[str, int], bytes], format_: str, notes: Sequence[Example]) -> Sample:
-    """What the notes of a lake table say: its columns, and rows where they are counted.
+    """Return a sample from the metadata of a lake table: its columns, and its rows if they are counted there.
 
     Args:
-        read: the bytes of a small object by its key and size.
+        read: returns the bytes of a small object by key and size.
         format_: Delta, Iceberg or Hudi.
-        notes: its objects about itself.
+        notes: the table's metadata objects.
     """
     newest = max(notes, key=lambda each: each.key)
     sample = Sample(newest, format_)
@@ -371,7 +371,7 @@ _COMMITS = 4
 
 
 def _delta(read: Callable[[str, int], bytes], sample: Sample, notes: Sequence[Example]) -> Sample:
-    """By its commits, where they are few; by the first of them otherwise."""
+    """Sample a Delta table by its commits if they are few, otherwise by the first and the last."""
     commits = sorted(each for each in notes if each.key.endswith(".json") and each.key.rpartition("/")[2][:1] == "0")
     few = len(commits) <= _COMMITS and not any("checkpoint" in each.key for each in notes)
     rows, columns, counted_ = dict[str, int | None](), None, few

@@ -1,4 +1,4 @@
-"""SUMMARIZE: what stands in each column, by one query over the rows, or by the statistics of Parquet without a row."""
+"""SUMMARIZE: figures for each column, by one query over the rows or from Parquet statistics alone."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _QUANTILES = [step / _STEPS for step in range(_STEPS + 1)]
 
 
 class FooterFigures(NamedTuple):
-    """What statistics say of a column, exactly: count of rows, missing ones, least and greatest value as text."""
+    """Exact figures for a column from statistics: rows, missing values, smallest and greatest value as text."""
 
     rows: int | None = None
     nulls: int | None = None
@@ -45,12 +45,12 @@ def _is_nested(kind: str) -> bool:
 
 
 def summary_query(columns: Sequence[tuple[str, str]], source: str, percent: int | None) -> str:
-    """The query of one row that has all of the figures; columns are known by their places.
+    """Return the query for one row with all figures; columns are named by position.
 
     Args:
-        columns: names and DuckDB's types.
-        source: the query of the rows.
-        percent: how many of 100 rows are looked at; None for all.
+        columns: names and DuckDB types.
+        source: the query for the rows.
+        percent: percentage of rows to sample; None for all.
     """
     figures = ["count(*)"]
     for at, (_, kind) in enumerate(columns):
@@ -64,7 +64,7 @@ _EACH = 8
 
 
 def _figures(name: str, kind: str) -> Iterator[str]:
-    """As many expressions of each column, NULL where it has none."""
+    """Yield the expressions for a column, always as many; NULL where a figure does not apply."""
     plain, number = not _is_nested(kind), _is_number(kind)
     finite = f"FILTER (isfinite({name}))" if kind in {"FLOAT", "DOUBLE"} else ""
     yield f"min({name})::VARCHAR" if plain else "NULL"
@@ -86,12 +86,12 @@ def _figures(name: str, kind: str) -> Iterator[str]:
 def summary_rows(
     columns: Sequence[tuple[str, str]], answer: pa.Table | None, known: Mapping[str, FooterFigures]
 ) -> list[tuple[Any, ...]]:
-    """One row for each column, as SUMMARIZE has them.
+    """Return the rows of SUMMARIZE, one per column.
 
     Args:
-        columns: names and DuckDB's types.
-        answer: of `summary_query`; None where no row was read.
-        known: what statistics say, by the name of a column; it counts before the answer.
+        columns: names and DuckDB types.
+        answer: result of `summary_query`; None if no rows were read.
+        known: figures from statistics by column name; they take precedence.
     """
     values = [column[0].as_py() for column in answer.columns] if answer is not None else []
     rows = []
@@ -111,7 +111,7 @@ def summary_rows(
 
 
 def _histogram(quantiles: Sequence[float]) -> str:
-    """How many values lie in each eighth of their range, as bars, by the line through their quantiles."""
+    """Return the distribution over eighths of the range as bars, by interpolating the quantiles."""
     low, high = quantiles[0], quantiles[-1]
     if not high > low:
         return _BARS[-1]
@@ -134,10 +134,10 @@ def _share_below(quantiles: Sequence[float], edge: float) -> float:
 
 
 def statistics_query(path: str, columns: Sequence[tuple[str, str]]) -> str:
-    """The query of what the footers of Parquet files say of each column that is no structure.
+    """Return the query for the statistics in Parquet footers, for each column that is not nested.
 
-    A least or greatest value counts where every row group has it, and says that it is exact: those of long texts may
-    be cut. Where there is NaN, statistics leave it out, so that those of FLOAT and DOUBLE do not count.
+    A smallest or greatest value counts only if every row group has it and marks it as exact, as those of long texts may
+    be cut. For FLOAT and DOUBLE they do not count, since statistics leave out NaN.
     """
     cases = []
     for name, kind in columns:
@@ -164,16 +164,16 @@ def statistics_query(path: str, columns: Sequence[tuple[str, str]]) -> str:
 
 
 def known_of(answer: pa.Table) -> dict[str, FooterFigures]:
-    """What `statistics_query` gave, by column; of files that lack a column it says less than all."""
+    """Return the figures from `statistics_query` by column, except for columns that some files lack."""
     rows = [tuple(column[at].as_py() for column in answer.columns) for at in range(len(answer))]
     most = max((count or 0 for _, count, *_ in rows), default=0)
     return {name: FooterFigures(count, *rest) for name, count, *rest in rows if count == most}
 
 
 def column_summary(column: pa.ChunkedArray) -> dict[str, Any]:
-    """What stands in a column that is at hand, by the names of SUMMARIZE's columns.
+    """Return the figures for a column in memory, by SUMMARIZE's column names.
 
-    What DuckDB has no type for is looked at as its text.
+    Values without a DuckDB type are summarized as text.
     """
     try:
         return _summary(pa.table({"c0": column}))
@@ -190,7 +190,7 @@ def _summary(values: pa.Table) -> dict[str, Any]:
     return dict(zip([each.name for each in SUMMARY_COLUMNS], row, strict=True))
 
 
-# ANALYZE by what a query adds up
+# ANALYZE by query
 
 _SUMS = "max(last_modified) AS newest, min(last_modified) AS oldest"
 ADDED_UP = {
@@ -205,7 +205,7 @@ ADDED_UP = {
 
 
 def added_up_query(by: str, path: str) -> str:
-    """The query of ANALYZE by what takes every etag or every version of a path."""
+    """Return the query for ANALYZE by criteria that need every etag or version below a path."""
     prices = " ".join(f"WHEN {literal(name)} THEN {price}" for name, price in STORAGE_USD.items())
     known = f"size * CASE storage_class {prices} END / {GB}"
     usd = f"coalesce({known}, CASE WHEN size > 0 THEN 'nan'::DOUBLE ELSE 0 END)"
@@ -213,7 +213,7 @@ def added_up_query(by: str, path: str) -> str:
 
 
 def count_rows(engine: QueryEngine, dataset: Dataset) -> None:
-    """Have all rows of a dataset counted; where they cannot be, that is a part of its reason."""
+    """Count all rows of a dataset; if that fails, add why to its reason."""
     path = literal(dataset.named)
     source = f"read_parquet({path})" if dataset.format == "Parquet" else path
     try:
