@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 LOOKS = 4
 """Looks into the objects of a dataset, unless SAMPLE sets another number."""
-_FEW = 3
+_LEAST_OBJECTS = 3
 _FEW_STORES, _NAMED = 8, re.compile(r"\.[a-z]+$")
 _MOST_TABLES = 200
 _Form = tuple[int, str, frozenset[str]]
@@ -85,7 +85,7 @@ class Finder:
             for leaf in leaves
             if not leaf.is_private
         ]
-        parts = self._brought_together(parts)
+        parts = self._join_parts(parts)
         ours = [part for part in parts if self._is_dataset(part)]
         self._look_at_ends(ours)
         drifts = self._drifts(ours)
@@ -108,8 +108,8 @@ class Finder:
             return [], leaves
         made, rest = [], leaves
         for key, root in roots:
-            own = [leaf for leaf in rest if _within(leaf, key.removeprefix(base))]
-            rest = [leaf for leaf in rest if not _within(leaf, key.removeprefix(base))]
+            own = [leaf for leaf in rest if _is_within(leaf, key.removeprefix(base))]
+            rest = [leaf for leaf in rest if not _is_within(leaf, key.removeprefix(base))]
             made.append(self._lake(root, own))
         return made, rest
 
@@ -118,7 +118,7 @@ class Finder:
         own = OWN_FOLDER[root.format]
         notes = [each for key, some in self._layout.notes.items() if key.startswith(f"{folder}{own}") for each in some]
         sample = lake_columns(self._sampler.content, root.format, notes) if self._looks else None
-        whole = summed(leaves)
+        total = summed(leaves)
         files = [leaf for leaf in leaves if not leaf.is_private and f"{own}" not in "/".join((*leaf.folders, ""))]
         most = max(files, key=lambda leaf: leaf.bytes, default=None)
         named = self._named(folder)
@@ -130,7 +130,7 @@ class Finder:
             query=_rows_of(literal(named)),
             named=named,
         )
-        measure(dataset, whole)
+        measure(dataset, total)
         if sample is not None:
             dataset.columns, dataset.rows = sample.columns, sample.rows
             dataset.bound = "exact" if sample.rows is not None else "unknown"
@@ -172,14 +172,14 @@ class Finder:
 
     # Joining parts
 
-    def _brought_together(self, parts: list[Part]) -> list[Part]:
+    def _join_parts(self, parts: list[Part]) -> list[Part]:
         deepest = max((len(part.folders) for part in parts), default=0)
         self._look_across(parts)
         for place in range(deepest):
-            parts = self._along(parts, place, lambda part: (part.family, part.stems))
-        parts = self._by_name(parts)
+            parts = self._join_folders(parts, place, lambda part: (part.family, part.stems))
+        parts = self._join_names(parts)
         for place in range(deepest):
-            parts = self._along(parts, place, lambda part: (part.family,))
+            parts = self._join_folders(parts, place, lambda part: (part.family,))
         return [part.with_partitions() for part in parts]
 
     def _look_across(self, parts: list[Part]) -> None:
@@ -190,7 +190,7 @@ class Finder:
         """
         groups: dict[_Form, list[Part]] = {}
         for part in parts:
-            groups.setdefault(_form(part), []).append(part)
+            groups.setdefault(_form_of(part), []).append(part)
         for form, group in groups.items():
             if len(group) <= LOOKS or is_opaque(group[0]):
                 continue
@@ -214,9 +214,9 @@ class Finder:
 
     def _is_known_alike(self, group: Sequence[Part], place: int) -> bool:
         """Whether parts that differ in one folder are known to be one dataset, from looks into others like them."""
-        first, forms = group[0], {_form(part) for part in group}
+        first, forms = group[0], {_form_of(part) for part in group}
         fixed = [(-1, ""), *((at, name) for at, name in enumerate(first.folders) if at != place)]
-        return len(forms) == 1 and any((_form(first), *each) in self._alike for each in fixed)
+        return len(forms) == 1 and any((_form_of(first), *each) in self._alike for each in fixed)
 
     def _samples_of(self, group: Sequence[Part], *, again: bool = False) -> list[tuple[Part, Sample]]:
         """Look into some parts of a group, far apart; with `again`, parts already looked into come first."""
@@ -225,14 +225,14 @@ class Finder:
         known = [part for part in ordered if self._looked_into(part)] if again else []
         chosen = spread(known, most)
         chosen += spread([part for part in ordered if part not in known], most - len(chosen))
-        samples = self._seen([self._looked_into(part) or _middle(part) for part in chosen])
+        samples = self._seen([self._looked_into(part) or _representative(part) for part in chosen])
         return [(part, sample) for part, sample in zip(chosen, samples, strict=True) if sample is not None]
 
     def _looked_into(self, part: Part) -> Example | None:
         """Return the last of a part's objects that was looked into."""
         return next((each for each in reversed(part.in_order) if self._sampler.known(each)), None)
 
-    def _along(self, parts: list[Part], place: int, alike: Callable[[Part], tuple[object, ...]]) -> list[Part]:
+    def _join_folders(self, parts: list[Part], place: int, alike: Callable[[Part], tuple[object, ...]]) -> list[Part]:
         """Join parts that differ only in one folder whose name is literal."""
         groups: dict[object, list[Part]] = {}
         for part in parts:
@@ -246,7 +246,7 @@ class Finder:
                 made += group
                 continue
             same = (siblings, group[0].family)
-            if presumed.get(same, 0) > _FEW:
+            if presumed.get(same, 0) > _LEAST_OBJECTS:
                 joined = [Part.joined(group, place)]
             else:
                 joined = self._if_alike(group, place)
@@ -259,7 +259,7 @@ class Finder:
     def _is_rejected(self, siblings: tuple[tuple[str, ...], frozenset[str]]) -> bool:
         return any(folder == siblings[0] and names >= siblings[1] for folder, names in self._rejected)
 
-    def _by_name(self, parts: list[Part]) -> list[Part]:
+    def _join_names(self, parts: list[Part]) -> list[Part]:
         """Join parts in the same folders whose file names differ."""
         groups: dict[tuple[tuple[str, ...], str], list[Part]] = {}
         for part in parts:
@@ -286,7 +286,7 @@ class Finder:
             return [Part.joined(group, place)] if place is None or ordered or hive else group
         alike = partial(_one, group=group, place=place, ordered=ordered)
         first = max(seen, key=lambda each: len(each[1].columns or ()))[1] if hive else seen[0][1]
-        if all(_within_columns(sample, first) if hive else alike(first, sample) for _, sample in seen):
+        if all(_has_only_columns(sample, first) if hive else alike(first, sample) for _, sample in seen):
             return [Part.joined(group, place)] if len(seen) >= min(len(group), LOOKS) else group
         return _clustered(seen, place) if len(group) == len(seen) else group
 
@@ -297,14 +297,14 @@ class Finder:
 
     def _is_dataset(self, part: Part) -> bool:
         """Whether a part is a dataset: a table, or enough objects of another kind."""
-        if is_read(part.family) or part.leaf.objects >= _FEW:
+        if is_read(part.family) or part.leaf.objects >= _LEAST_OBJECTS:
             return True
-        if is_opaque(part) or _form(part) in self._without_rows:
+        if is_opaque(part) or _form_of(part) in self._without_rows:
             return False
-        sample = next(iter(self._seen([_middle(part)])), None)
+        sample = next(iter(self._seen([_representative(part)])), None)
         if sample is not None and sample.columns is not None:
             return True
-        self._without_rows.add(_form(part))
+        self._without_rows.add(_form_of(part))
         return False
 
     # Changes of columns
@@ -315,7 +315,7 @@ class Finder:
             return
         several = [part for part in parts if not is_opaque(part)]
         # One look each, even where what is no dataset has used them up.
-        self._seen([_middle(part) for part in several if self._looked_into(part) is None])
+        self._seen([_representative(part) for part in several if self._looked_into(part) is None])
         for count in range(1, self._looks + 1):
             wanted = [each for part in several for each in spread(part.in_order, min(count, 2))]
             wanted = [each for each in wanted if self._sampler.known(each) is None]
@@ -339,14 +339,14 @@ class Finder:
             if not drift and not is_opaque(part) and len(part.in_order) > 2 and self._left(parts) > 0:  # noqa: PLR2004
                 between = spread(part.in_order, min(self._looks, self._left(parts) + 2))[1:-1]
                 self._seen([each for each in between if self._sampler.known(each) is None])
-        return [drift or self._passing(part) for part, drift in zip(parts, drifts, strict=True)]
+        return [drift or self._changes_between(part) for part, drift in zip(parts, drifts, strict=True)]
 
-    def _passing(self, part: Part) -> str:
+    def _changes_between(self, part: Part) -> str:
         """Return the differences within a dataset whose first and last object have the same columns."""
         known = [(each, sample) for each in part.in_order if (sample := self._sampler.known(each)) and sample.columns]
         for (_, before), (here, after) in pairwise(known):
-            if said := differences(before, after):
-                return f"{self._where(part, here)}: {', '.join(said)}"
+            if changes := differences(before, after):
+                return f"{self._partition_of(part, here)}: {', '.join(changes)}"
         return ""
 
     def _drift(self, part: Part, parts: Sequence[Part], examples: Sequence[Example]) -> str:
@@ -364,12 +364,12 @@ class Finder:
         after = self._sampler.known(examples[high])
         assert first is not None  # noqa: S101 - both ends were looked at
         assert after is not None  # noqa: S101 - as above
-        where = self._where(part, examples[high])
+        where = self._partition_of(part, examples[high])
         if high - low > 1:
-            where = f"between {self._where(part, examples[low])} and {where}"
+            where = f"between {self._partition_of(part, examples[low])} and {where}"
         return f"{where}: {', '.join(differences(first, after))}"
 
-    def _where(self, part: Part, example: Example) -> str:
+    def _partition_of(self, part: Part, example: Example) -> str:
         """Return the partition of an object, or its name."""
         names = example.key.removeprefix(self._layout.base).split("/")
         folders = [names[at] for at, name in enumerate(part.folders) if WILD in name and name != DEEP]
@@ -378,7 +378,7 @@ class Finder:
     # Describing datasets
 
     def _dataset(self, part: Part, drift: str, parts: Sequence[Part]) -> Dataset:
-        stands = _middle(part)
+        stands = _representative(part)
         seen = {each.key: self._sampler.known(each) for each in [*part.in_order, *([stands] if stands else [])]}
         samples = [sample for sample in seen.values() if sample is not None]
         newest = next((sample for sample in reversed(samples) if sample.columns is not None), None)
@@ -440,22 +440,22 @@ class Finder:
         return next((each for each in tries if not (others and any(Glob.compile(each).wants(others)))), tries[-1])
 
     def _written(self, part: Part, in_full: frozenset[int]) -> str:
-        made = escaped(self._layout.base)
+        pattern = escaped(self._layout.base)
         for at, name in enumerate(part.folders):
             if at in in_full and at in part.named:
-                made += either(part.named[at]) + "/"
+                pattern += either(part.named[at]) + "/"
             elif name == DEEP:
-                made += "**/"
+                pattern += "**/"
             else:
-                made += "*".join(escaped(piece) for piece in name.split(WILD)) + "/"
-        return made
+                pattern += "*".join(escaped(piece) for piece in name.split(WILD)) + "/"
+        return pattern
 
 
 def _rows_of(source: str) -> str:
     return f"SELECT * FROM {source} LIMIT 100"  # noqa: S608 - a quoted path
 
 
-def _within(leaf: Leaf, folder: str) -> bool:
+def _is_within(leaf: Leaf, folder: str) -> bool:
     """Whether a leaf's template is in a folder."""
     names = folder.split("/")[:-1]
     return len(leaf.folders) >= len(names) and all(
@@ -464,7 +464,7 @@ def _within(leaf: Leaf, folder: str) -> bool:
     )
 
 
-def _middle(part: Part) -> Example | None:
+def _representative(part: Part) -> Example | None:
     """Return the object that represents a part: the last one that is not empty."""
     examples = part.in_order
     newest = part.leaf.newest
@@ -477,7 +477,7 @@ def _names_by_place(group: Sequence[Part]) -> dict[int, set[str]]:
     return {place: {*names} for place, names in places if not any(WILD in name for name in names)}
 
 
-def _form(part: Part) -> _Form:
+def _form_of(part: Part) -> _Form:
     """Return what parts have in common in a tree: depth and file names."""
     return len(part.folders), part.family, part.stems
 
@@ -503,7 +503,7 @@ def _beside(group: Sequence[Part]) -> bool:
     return any(2 * sum(held[folder] > 1 for folder in own) >= len(own) for own in folders if own)
 
 
-def _within_columns(sample: Sample, widest: Sample) -> bool:
+def _has_only_columns(sample: Sample, widest: Sample) -> bool:
     """Whether a sample has only columns of the widest one."""
     if sample.columns is None or widest.columns is None:
         return sample.columns is widest.columns and sample.format == widest.format
@@ -529,13 +529,13 @@ def _clustered(seen: Sequence[tuple[Part, Sample]], place: int | None) -> list[P
             clusters.append([(part, sample)])
         else:
             own.append((part, sample))
-    made = []
+    clustered = []
     for cluster in clusters:
         joined = cluster[0][0] if len(cluster) == 1 else Part.joined([part for part, _ in cluster], place)
         if len(cluster) > 1 and place is not None:
             joined.told_apart |= {place}
-        made.append(joined)
-    return made
+        clustered.append(joined)
+    return clustered
 
 
 def _jumps(examples: Sequence[Example]) -> list[int]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 EQUAL, LEFT, RIGHT, DIFFERS, UNDECIDED = "equal", "only left", "only right", "differs", "undecided"
 _STEP = 50_000
-_KEPT = ["key", "size", "etag", "last_modified"]
+_COLUMNS = ["key", "size", "etag", "last_modified"]
 _TIME = pa.timestamp("us", tz="UTC")
 CHANGES = pa.schema(
     [
@@ -49,7 +49,7 @@ class Side(NamedTuple):
         """
         with self.listing() as listing:
             rows = listing.collect(on_progress=report)
-        return (rows if self.as_of is None else at_moment(rows, self.as_of)).select(_KEPT)
+        return (rows if self.as_of is None else at_moment(rows, self.as_of)).select(_COLUMNS)
 
 
 def at_moment(versions: pa.Table, moment: datetime) -> pa.Table:
@@ -117,18 +117,18 @@ def _aligned(left: pa.Table, right: pa.Table, prefixes: tuple[str, str]) -> Iter
     while at[0] < len(left) or at[1] < len(right):
         stop = min(at[0] + _STEP, len(left))
         until = left["key"][stop - 1].as_py()[len(prefixes[0]) :] if at[0] < stop < len(left) else None
-        end = len(right) if until is None else _first_behind(right, at[1], prefixes[1], until)
+        end = len(right) if until is None else _first_after(right, at[1], prefixes[1], until)
         while end - at[1] > 4 * _STEP:  # far more on the right: take a step of it, with what fits on the left
             few = at[1] + _STEP
             last = right["key"][few - 1].as_py()[len(prefixes[1]) :]
-            cut = _first_behind(left, at[0], prefixes[0], last)
+            cut = _first_after(left, at[0], prefixes[0], last)
             yield _slice(left, at[0], cut, prefixes[0]), _slice(right, at[1], few, prefixes[1])
             at = [cut, few]
         yield _slice(left, at[0], stop, prefixes[0]), _slice(right, at[1], end, prefixes[1])
         at = [stop, end]
 
 
-def _first_behind(table: pa.Table, start: int, prefix: str, key: str) -> int:
+def _first_after(table: pa.Table, start: int, prefix: str, key: str) -> int:
     """Return the first row from `start` on whose key, without the prefix, is greater."""
     low, high, keys = start, len(table), table["key"]
     while low < high:
@@ -160,9 +160,9 @@ def _differing(left: pa.Table, right: pa.Table, by: str) -> tuple[pa.Table, int]
     new = right.filter(pc.invert(pc.is_in(right["key"], value_set=left["key"].combine_chunks())))
     table = pa.concat_tables(
         [
-            _shaped(both.filter(different), other.filter(different), change.filter(different)),
-            _shaped(gone, None, pa.repeat(LEFT, len(gone))),
-            _shaped(None, new, pa.repeat(RIGHT, len(new))),
+            _rows_of_change(both.filter(different), other.filter(different), change.filter(different)),
+            _rows_of_change(gone, None, pa.repeat(LEFT, len(gone))),
+            _rows_of_change(None, new, pa.repeat(RIGHT, len(new))),
         ]
     )
     return table.sort_by("key"), len(both) - (pc.sum(different).as_py() or 0)
@@ -182,7 +182,7 @@ def _changes(left: pa.Table, right: pa.Table, by: str) -> pa.ChunkedArray:
     return pc.if_else(pc.and_(same, same_size), EQUAL, unlike)
 
 
-def _shaped(left: pa.Table | None, right: pa.Table | None, change: Any) -> pa.Table:
+def _rows_of_change(left: pa.Table | None, right: pa.Table | None, change: Any) -> pa.Table:
     there = left if left is not None else right
     assert there is not None  # noqa: S101 - one of the two is
     columns: list[Any] = [there["key"], change]

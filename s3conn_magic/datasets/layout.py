@@ -50,8 +50,8 @@ _HASH = "[0-9a-f]{16,}|[0-9A-F]{16,}"
 _ENDING = r"\.(?i:[a-z][a-z0-9_+]{0,11}|7z)"
 # Ids and numbers follow full stops, too: `E2K.2026-01-01-05.d6225675.gz`, `gfs.t06z.f003`.
 _NO_ENDING = r"^\.(?:(?:[^0-9]*[0-9]){4}|[0-9a-f]{8,}$|[a-gi-z][0-9]{3}$)"
-_PACKED = frozenset(ending for endings in COMPRESSIONS.values() for ending in endings)
-_HIVE, _DATED, _NUMBER, _OWN, _WORD = 1, 2, 3, 4, 5
+_COMPRESSED = frozenset(ending for endings in COMPRESSIONS.values() for ending in endings)
+_HIVE, _DATED, _NUMBER, _PRIVATE, _WORD = 1, 2, 3, 4, 5
 _LITERAL = 0
 
 
@@ -179,7 +179,7 @@ class Layout:
         self._waiting.append(objects.select(["key", "size", "last_modified"]))
         self._rows += objects.num_rows
         if self._rows >= _ROWS:
-            self._take()
+            self._count_waiting()
 
     def begin_again(self) -> None:
         """Forget the counts, since all pages come again."""
@@ -195,10 +195,10 @@ class Layout:
 
     def leaves(self) -> list[Leaf]:
         """Return the leaves counted so far."""
-        self._take()
+        self._count_waiting()
         return list(self._leaves.values())
 
-    def _take(self) -> None:
+    def _count_waiting(self) -> None:
         waiting, self._waiting, self._rows = self._waiting, [], 0
         waiting = [batch for batch in waiting if batch.num_rows]
         if waiting:
@@ -247,10 +247,10 @@ class Layout:
         """Return a template with wildcards for folders in a folder that has too many of them."""
         if not self._folded:
             return template
-        made = ""
+        shortened = ""
         for name in template.split("/")[:-1]:
-            made += (wildcard(name) if made in self._folded and name != DEEP else name) + "/"
-        return made
+            shortened += (wildcard(name) if shortened in self._folded and name != DEEP else name) + "/"
+        return shortened
 
     def _fold(self) -> None:
         """Stop telling apart the folders in the folders that hold most of them, until few leaves are left."""
@@ -263,10 +263,10 @@ class Layout:
             self._folded |= {folder for folder, names in siblings.items() if len(names) > most}
             before, self._leaves = self._leaves, {}
             for leaf in before.values():
-                self._put(leaf)
+                self._add_leaf(leaf)
             most //= 2
 
-    def _put(self, leaf: Leaf) -> None:
+    def _add_leaf(self, leaf: Leaf) -> None:
         template = self._shortened("".join(f"{name}/" for name in leaf.folders))
         folders = tuple(template.split("/")[:-1])
         for place, (now, before) in enumerate(zip(folders, leaf.folders, strict=True)):
@@ -293,7 +293,7 @@ class _Rows:
         content = np.frombuffer(data or b"", np.uint8)
         self._data, self._bytes = data, content
         begins, ends = bounds[:-1] + skipped, bounds[1:]
-        names = _last(np.flatnonzero(content == _SLASH), begins, ends) + 1
+        names = _last_within(np.flatnonzero(content == _SLASH), begins, ends) + 1
         names = np.where(names > 0, names, begins)
         dots = np.flatnonzero(content == _FULL_STOP)
         self.folders = _slices(data, begins, names).dictionary_encode()
@@ -304,15 +304,15 @@ class _Rows:
 
     def _endings(self, dots: _Numbers, names: _Numbers, ends: _Numbers) -> tuple[_Numbers, pa.DictionaryArray]:
         """Return where the endings of names begin, and the endings; those that are not words do not count."""
-        last = _last(dots, names + 1, ends)
+        last = _last_within(dots, names + 1, ends)
         starts = np.where(last >= 0, last, ends)
         written = _slices(self._data, starts, ends).dictionary_encode()
         codes = written.indices.to_numpy(zero_copy_only=False)
         words = _are_endings(written.dictionary)
-        packed = np.array([ending.lower() in _PACKED for ending in written.dictionary.to_pylist()], bool)
+        packed = np.array([ending.lower() in _COMPRESSED for ending in written.dictionary.to_pylist()], bool)
         starts = np.where(words[codes], starts, ends)
         if packed.any():
-            inner = _last(dots, names + 1, starts)
+            inner = _last_within(dots, names + 1, starts)
             inner = np.where(packed[codes] & (inner >= 0), inner, starts)
             before = _slices(self._data, inner, starts).dictionary_encode()
             known = _are_endings(before.dictionary)[before.indices.to_numpy(zero_copy_only=False)]
@@ -332,7 +332,7 @@ def _are_endings(texts: pa.StringArray) -> npt.NDArray[np.bool_]:
     return fits
 
 
-def _last(places: _Numbers, begins: _Numbers, ends: _Numbers) -> _Numbers:
+def _last_within(places: _Numbers, begins: _Numbers, ends: _Numbers) -> _Numbers:
     """Return the last of some ascending positions within each range; -1 if there is none."""
     if not len(places):
         return np.full(len(begins), -1, np.int64)
@@ -349,7 +349,7 @@ def _slices(data: pa.Buffer, begins: _Numbers, ends: _Numbers) -> pa.StringArray
     return between.take(pa.array(np.arange(0, 2 * len(begins), 2)))
 
 
-def _mapped(encoded: pa.DictionaryArray, texts: pa.StringArray) -> pa.DictionaryArray:
+def _with_texts(encoded: pa.DictionaryArray, texts: pa.StringArray) -> pa.DictionaryArray:
     """Return the same values with other texts, some of which may be equal."""
     again = texts.dictionary_encode()
     return pa.DictionaryArray.from_arrays(again.indices.take(encoded.indices), again.dictionary)
@@ -360,29 +360,29 @@ def _skeletons(stems: pa.StringArray) -> pa.DictionaryArray:
     sample = stems.take(pa.array(np.linspace(0, len(stems) - 1, min(len(stems), _SAMPLE)).astype(np.int64)))
     if len(stems) <= _SAMPLE * 8:
         stems = pc.replace_substring_regex(stems, rf"{_UUID}|\b(?:[0-9a-f]{{8,}}|[0-9A-F]{{8,}})\b", "0")
-    elif len(_digitless(sample).unique()) > _SAMPLE // 8:
-        return _before_ids(stems)
-    encoded = _digitless(stems).dictionary_encode()
+    elif len(_without_digits(sample).unique()) > _SAMPLE // 8:
+        return _up_to_ids(stems)
+    encoded = _without_digits(stems).dictionary_encode()
     texts = encoded.dictionary
     # A word with letters and several numbers is an id, and so are consecutive numbers.
     for pattern in (rf"[A-Za-z]*{WILD}[A-Za-z]+{WILD}[A-Za-z{WILD}]*", rf"{WILD}(?:[-_.: T+]{{1,2}}{WILD})+"):
         texts = pc.replace_substring_regex(texts, pattern, WILD)
-    return _mapped(encoded, texts)
+    return _with_texts(encoded, texts)
 
 
-def _before_ids(stems: pa.StringArray) -> pa.DictionaryArray:
+def _up_to_ids(stems: pa.StringArray) -> pa.DictionaryArray:
     """Return names up to the word with the first digit: ids all differ, and what follows tells no more."""
     bounds, content = _content(stems)
     digits = np.flatnonzero((content >= _ZERO) & (content <= _NINE))
     first = np.append(digits, len(content))[np.searchsorted(digits, bounds[:-1])]
     has = first < bounds[1:]
     marks = np.flatnonzero(_MARKS[content])
-    words = np.maximum(_last(marks, bounds[:-1], np.where(has, first, bounds[:-1])) + 1, bounds[:-1])
+    words = np.maximum(_last_within(marks, bounds[:-1], np.where(has, first, bounds[:-1])) + 1, bounds[:-1])
     heads = _slices(pa.py_buffer(content), bounds[:-1], np.where(has, words, bounds[1:])).dictionary_encode()
     codes = heads.indices.to_numpy(zero_copy_only=False) + len(heads.dictionary) * has
     plain = pc.replace_substring_regex(heads.dictionary, "^[a-f]{8}-(?:[a-f]{4}-)*$", "")
     every = pa.concat_arrays([heads.dictionary, pc.binary_join_element_wise(plain, WILD, "")])
-    return _mapped(pa.DictionaryArray.from_arrays(pa.array(codes), every), every)
+    return _with_texts(pa.DictionaryArray.from_arrays(pa.array(codes), every), every)
 
 
 def _content(texts: pa.StringArray) -> tuple[_Numbers, npt.NDArray[np.uint8]]:
@@ -391,7 +391,7 @@ def _content(texts: pa.StringArray) -> tuple[_Numbers, npt.NDArray[np.uint8]]:
     return bounds, np.frombuffer(data or b"", np.uint8)[: bounds[-1]]
 
 
-def _digitless(texts: pa.StringArray) -> pa.StringArray:
+def _without_digits(texts: pa.StringArray) -> pa.StringArray:
     """Return the texts with `WILD` in place of each number."""
     bounds, content = _content(texts)
     content = content.copy()
@@ -423,19 +423,19 @@ class _Folders:
         firsts = np.repeat(self._bounds[:-1], lengths)
         dated = dates - dates[firsts] > 0
         # A number below a date is part of the date; elsewhere it may be a name.
-        literal = np.isin(kind, (_LITERAL, _OWN, _WORD)) | ((kind == _NUMBER) & ~dated)
+        literal = np.isin(kind, (_LITERAL, _PRIVATE, _WORD)) | ((kind == _NUMBER) & ~dated)
         codes = self._codes + count * literal
         places, last = np.arange(len(codes)) - firsts, np.repeat(lengths, lengths) - 1
         if depth is not None:
             codes = np.where((places >= depth) & (places < last), 2 * count + 1, codes)
         if len(names) > _MOST_SIBLINGS:
-            named = (codes >= count) & (codes < 2 * count) & (kind != _OWN) & (places < last)
+            named = (codes >= count) & (codes < 2 * count) & (kind != _PRIVATE) & (places < last)
             self._fold(codes, named, np.where(kind == _WORD, self._codes, 2 * count))
         made = every.take(pa.array(codes))
         joined = pc.binary_join(pa.ListArray.from_arrays(pa.array(self._bounds, pa.int32()), made), "/")
         if depth is not None:
             joined = pc.replace_substring_regex(joined, f"(?:{DEEP}/)+", f"{DEEP}/")
-        self.own = np.add.reduceat(kind == _OWN, self._bounds[:-1]) > 0
+        self.own = np.add.reduceat(kind == _PRIVATE, self._bounds[:-1]) > 0
         if self.own.any():
             joined = pc.replace_substring_regex(joined, r"^((?:[^/_.][^/]*/|/|_[^/=]*=[^/]*/)*[_.][^/=]*/).*", r"\1")
         self.templates = joined.dictionary_encode()
@@ -474,7 +474,7 @@ def _segment_templates(segments: pa.StringArray) -> tuple[pa.StringArray, npt.ND
     kinds[matching("^[^=]+=")] = _HIVE
     # A word may name a table; the columns tell whether the folders are one dataset.
     kinds[matching(r"^[^=]+=\pL[\pL_. %-]*[0-9]{0,2}$")] = _WORD
-    kinds[matching("^[_.][^=]*$") & ~matching(r"^\.{1,2}$")] = _OWN
+    kinds[matching("^[_.][^=]*$") & ~matching(r"^\.{1,2}$")] = _PRIVATE
     hive = pc.replace_substring_regex(segments, "(?s)^([^=]+)=.*$", rf"\1={WILD}")
     dated = pc.replace_substring_regex(segments, f"(?:{_UUID})|(?:{_DATE_WITHIN})", WILD)
     dated = pc.if_else(pa.array(matching(f"^(?:{_UUID}|{_HASH}|[0-9]+|{_DATE})$")), WILD, dated)
@@ -519,7 +519,7 @@ class _Groups(NamedTuple):
         ]
         counts = np.bincount(which, minlength=len(codes))
         last = np.cumsum(counts)
-        order = np.argsort(which.astype(np.uint16) if len(codes) < _SHORT else which, kind="stable")
+        order = np.argsort(which.astype(np.uint16) if len(codes) < _MOST_CODES else which, kind="stable")
         times = rows.times[order]
         numbers = [np.bincount(which, weights=of, minlength=len(codes)) for of in (rows.sizes, rows.sizes < SMALL)]
         return cls(
@@ -562,7 +562,7 @@ def _first_of_each(which: _Numbers, folders: _Numbers, count: int) -> tuple[_Num
     return pairs[order] // count, pairs[order] % count, first[order]
 
 
-_SHORT = 65_536
+_MOST_CODES = 65_536
 
 
 def _encoded(codes: _Numbers) -> tuple[_Numbers, _Numbers]:

@@ -22,7 +22,7 @@ NAMED = 20
 """Most names of folders that a pattern spells out."""
 _ZARR = frozenset({".zgroup", ".zarray", ".zmetadata", "zarr.json"})
 _PARTS = ("year", "month", "day", "hour", "minute", "second")
-_READ = frozenset(
+_WITH_ROWS = frozenset(
     {"Parquet", "CSV", "TSV", "JSON", "JSON lines", "ORC", "Avro", "Arrow", "Arrow stream", "CloudTrail log"}
 )
 
@@ -168,11 +168,11 @@ def before_wild(folders: Sequence[str]) -> list[str]:
 
 def summed(leaves: Sequence[Leaf]) -> Leaf:
     """Return the sum of several leaves, whatever their folders and names."""
-    whole = Leaf((), "", "")
+    total = Leaf((), "", "")
     for leaf in leaves:
         if leaf.oldest and leaf.newest:
-            whole.count(leaf.objects, leaf.bytes, leaf.small, (leaf.oldest, leaf.newest))
-    return whole
+            total.count(leaf.objects, leaf.bytes, leaf.small, (leaf.oldest, leaf.newest))
+    return total
 
 
 def measure(dataset: Dataset, leaf: Leaf) -> None:
@@ -200,7 +200,7 @@ def is_opaque(part: Part) -> bool:
 
 def is_read(family: str) -> bool:
     """Whether a format has rows."""
-    return family in _READ or family.startswith("CSV")
+    return family in _WITH_ROWS or family.startswith("CSV")
 
 
 def shown_format(name: str) -> str:
@@ -246,9 +246,9 @@ def _hive(name: str, values: Values) -> PartitionRange:
     keys = [f"{text}/x" for text in values.texts]
     column = next(iter(partitions(keys, "").values()), None)
     texts = [value for value in column.values.values() if value is not None] if column else []
-    made = _partition(name, texts or ["NULL"], more=values.more)
-    made.type = column.kind if column else "VARCHAR"
-    return made
+    partition = _partition(name, texts or ["NULL"], more=values.more)
+    partition.type = column.kind if column else "VARCHAR"
+    return partition
 
 
 def _partition(name: str, texts: Iterable[str], *, more: bool = False) -> PartitionRange:
@@ -274,7 +274,7 @@ def _date_part(texts: Iterable[str], parts: Iterator[str]) -> str:
     )
 
 
-def _of_names(part: Part) -> Iterator[PartitionRange]:
+def _dates_in_names(part: Part) -> Iterator[PartitionRange]:
     """Yield the partition by the dates in file names, if the names of all files are known."""
     if len(part.leaf.places) != part.leaf.objects or WILD not in "".join(part.stems):
         return
@@ -286,7 +286,7 @@ def _of_names(part: Part) -> Iterator[PartitionRange]:
         yield _partition("date", [match[0] for match in dates if match])
 
 
-def _aside(leaf: Leaf) -> str:
+def _kind_of_other(leaf: Leaf) -> str:
     """Return a word for objects that are no dataset."""
     if leaf.folders and leaf.folders[-1][:1] in {"_", "."} and "=" not in leaf.folders[-1]:
         return f"in {leaf.folders[-1]}/"
@@ -299,7 +299,7 @@ def _aside(leaf: Leaf) -> str:
     return f"{leaf.stem.replace(WILD, '#')}{leaf.ending}" if leaf.is_private else leaf.ending or "without an ending"
 
 
-_ONE = {"folder markers": "folder marker", "checksums (.crc)": "checksum (.crc)"}
+_SINGULAR = {"folder markers": "folder marker", "checksums (.crc)": "checksum (.crc)"}
 
 
 def reason(part: Part, dataset: Dataset, samples: Sequence[Sample]) -> str:
@@ -341,18 +341,18 @@ def partitions_of(part: Part) -> Iterator[PartitionRange]:
         else:
             called = _date_part(texts, date_parts)
         yield _partition(called, texts, more=values.more)
-    yield from _of_names(part)
+    yield from _dates_in_names(part)
 
 
 def other(leaves: Sequence[Leaf]) -> Dataset:
     """Return one row for the objects in no dataset."""
-    whole = summed(leaves)
+    total = summed(leaves)
     kinds: dict[str, int] = {}
     for leaf in leaves:
-        kinds[_aside(leaf)] = kinds.get(_aside(leaf), 0) + leaf.objects
+        kinds[_kind_of_other(leaf)] = kinds.get(_kind_of_other(leaf), 0) + leaf.objects
     few = sorted(kinds.items(), key=lambda each: -each[1])
-    said = [f"{count:,} {_ONE.get(name, name) if count == 1 else name}" for name, count in few[:6]]
+    kinds_text = [f"{count:,} {_SINGULAR.get(name, name) if count == 1 else name}" for name, count in few[:6]]
     more = [f"{len(few) - 6:,} more kinds"] if len(few) > 6 else []  # noqa: PLR2004
-    dataset = Dataset("other", "other", "", f"no dataset: {listed([*said, *more], 'and')}")
-    measure(dataset, whole)
+    dataset = Dataset("other", "other", "", f"no dataset: {listed([*kinds_text, *more], 'and')}")
+    measure(dataset, total)
     return dataset

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from s3conn_magic.transport import Response
 
 _TAIL = 64 * 1024
-_PLAIN = 1024 * 1024
+_MOST_UNPACKED = 1024 * 1024
 _ROWS = 100_000
 _UNKNOWN = "?"
 """Type of a text column without any value in the sample."""
@@ -115,8 +115,8 @@ class Sampler:
         return data
 
     def _range(self, example: Example) -> tuple[int, int]:
-        said = by_name(example.key)
-        at_end = said.format is not None and said.format.type in {"PARQUET", "ORC"} and not said.packed
+        by_ending = by_name(example.key)
+        at_end = by_ending.format is not None and by_ending.format.type in {"PARQUET", "ORC"} and not by_ending.packed
         return (max(0, example.size - self._most), example.size) if at_end else (0, min(example.size, self._most))
 
     def _parts(self, wanted: Mapping[str, tuple[Example, int, int]]) -> Iterator[tuple[Example, bytes | Sample]]:
@@ -167,38 +167,38 @@ def _example(key: str, size: int) -> Example:
 
 def read_sample(example: Example, data: bytes) -> Sample:
     """Return the sample from an object's first bytes, or from its last ones if its format has a footer."""
-    said = by_name(example.key)
+    named = by_name(example.key)
     if not data:
-        return Sample(example, said.format.name if said.format else "", rows=0 if example.size == 0 else None)
+        return Sample(example, named.format.name if named.format else "", rows=0 if example.size == 0 else None)
     if data.endswith(PARQUET_MAGIC) and (len(data) < example.size or data.startswith(PARQUET_MAGIC)):
         return _parquet(example, data)
-    if said.format is not None and said.format.type == "ORC" and not said.packed:
+    if named.format is not None and named.format.type == "ORC" and not named.packed:
         return _container(example, data, "ORC")
     whole, packed = len(data) == example.size, compression_of(data)
     plain, ended = data, whole
     if packed:
-        unpacked = unpack(data, packed, limit=_PLAIN, whole=whole)
+        unpacked = unpack(data, packed, limit=_MOST_UNPACKED, whole=whole)
         plain, ended = unpacked.data, unpacked.ended
     seen = by_content(plain)
     if seen is not None:
         kinds = {"AVRO": _avro, "ARROW": _arrow}
         read = kinds.get(seen.type)
         return read(example, plain, packed, ended) if read else Sample(example, seen.name, packed)
-    share = len(plain) / len(data) if len(plain) < _PLAIN else None
+    share = len(plain) / len(data) if len(plain) < _MOST_UNPACKED else None
     return _text(example, plain, packed, whole=ended, share=share)
 
 
 def _text(example: Example, plain: bytes, packed: str | None, *, whole: bool, share: float | None) -> Sample:
     """Sample a table of text, or another text; `share` is the number of uncompressed bytes per byte of the object."""
-    said = by_name(example.key).format
+    format_ = by_name(example.key).format
     decoded = decode(plain, whole=whole) if plain else None
     if decoded is None:
-        return Sample(example, said.name if said else "", packed)
+        return Sample(example, format_.name if format_ else "", packed)
     # Event streams write objects with one line each, where a document would have several.
     alone = whole and "\n" not in decoded.text.strip()
     table = read_table(example.key, decoded.text, whole=whole, rows=_ROWS, alone=alone)
     if table is None or table.table is None:
-        name = table.format if table else said.name if said and said.type else "text"
+        name = table.format if table else format_.name if format_ and format_.type else "text"
         return Sample(example, name, packed)
     rows = table.count if whole and not table.broken else None
     read = len(plain) if whole else max(plain.rfind(b"\n") + 1, 1)
@@ -309,11 +309,11 @@ def columns_of_table(table: pa.Table, *, guessed: bool = False) -> tuple[tuple[s
 def differences(before: Sample, after: Sample) -> list[str]:
     """Return the new, missing and changed columns of a sample, in a few words each."""
     old, new = dict(before.columns or ()), dict(after.columns or ())
-    said = [f"+{name}" for name in new if name not in old]
-    said += [f"-{name}" for name in old if name not in new]
+    changes = [f"+{name}" for name in new if name not in old]
+    changes += [f"-{name}" for name in old if name not in new]
     exact = before.exact and after.exact
     changed = [name for name in new if name in old and _differ(old[name], new[name], exact=exact)]
-    return said + [f"{name} {old[name]} → {new[name]}" for name in changed]
+    return changes + [f"{name} {old[name]} → {new[name]}" for name in changed]
 
 
 def _differ(old: str, new: str, *, exact: bool) -> bool:
@@ -390,15 +390,15 @@ def _delta(read: Callable[[str, int], bytes], sample: Sample, notes: Sequence[Ex
     return sample._replace(columns=tuple(columns) if columns else None, rows=total, exact=True)
 
 
-_DELTA = {"long": "BIGINT", "integer": "INTEGER", "short": "SMALLINT", "byte": "TINYINT", "string": "VARCHAR"}
-_ICEBERG = {"long": "BIGINT", "int": "INTEGER", "string": "VARCHAR", "timestamptz": "TIMESTAMP WITH TIME ZONE"}
-_BOTH = {"double": "DOUBLE", "float": "FLOAT", "boolean": "BOOLEAN", "binary": "BLOB", "date": "DATE"}
+_DELTA_TYPES = {"long": "BIGINT", "integer": "INTEGER", "short": "SMALLINT", "byte": "TINYINT", "string": "VARCHAR"}
+_ICEBERG_TYPES = {"long": "BIGINT", "int": "INTEGER", "string": "VARCHAR", "timestamptz": "TIMESTAMP WITH TIME ZONE"}
+_COMMON_TYPES = {"double": "DOUBLE", "float": "FLOAT", "boolean": "BOOLEAN", "binary": "BLOB", "date": "DATE"}
 
 
 def _delta_type(kind: object) -> str:
     if not isinstance(kind, str):
         return str(kind.get("type", "STRUCT")).upper() if isinstance(kind, dict) else "STRUCT"
-    named = {**_BOTH, **_DELTA, "timestamp": "TIMESTAMP WITH TIME ZONE", "timestamp_ntz": "TIMESTAMP"}
+    named = {**_COMMON_TYPES, **_DELTA_TYPES, "timestamp": "TIMESTAMP WITH TIME ZONE", "timestamp_ntz": "TIMESTAMP"}
     return named.get(kind, kind.upper())
 
 
@@ -423,4 +423,4 @@ def _iceberg(read: Callable[[str, int], bytes], sample: Sample, notes: Sequence[
 def _iceberg_type(kind: object) -> str:
     if not isinstance(kind, str):
         return str(kind.get("type", "STRUCT")).upper() if isinstance(kind, dict) else "STRUCT"
-    return {**_BOTH, **_ICEBERG}.get(kind, kind.upper())
+    return {**_COMMON_TYPES, **_ICEBERG_TYPES}.get(kind, kind.upper())

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from s3conn_magic.query.engine import QueryEngine
 
 _BARS = "▁▂▃▄▅▆▇█"
-_WHOLE = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT")
-_NUMBERS = (*_WHOLE, "UHUGEINT", "FLOAT", "DOUBLE")
+_INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT")
+_NUMBERS = (*_INTEGERS, "UHUGEINT", "FLOAT", "DOUBLE")
 _NESTED = ("STRUCT", "MAP", "UNION")
 _FREQUENT = 5
 _STEPS = 16
@@ -60,7 +60,7 @@ def summary_query(columns: Sequence[tuple[str, str]], source: str, percent: int 
     return f"SELECT {', '.join(figures)} FROM (SELECT * FROM ({source}\n) AS t({names}){sample})"  # noqa: S608 - our own names
 
 
-_EACH = 8
+_FIGURES_EACH = 8
 
 
 def _figures(name: str, kind: str) -> Iterator[str]:
@@ -96,7 +96,7 @@ def summary_rows(
     values = [column[0].as_py() for column in answer.columns] if answer is not None else []
     rows = []
     for at, (name, kind) in enumerate(columns):
-        figures = values[1 + at * _EACH : 1 + (at + 1) * _EACH] or [None] * _EACH
+        figures = values[1 + at * _FIGURES_EACH : 1 + (at + 1) * _FIGURES_EACH] or [None] * _FIGURES_EACH
         least, greatest, unique, there, mean, deviation, quantiles, frequent = figures
         count = values[0] if values else None
         share = (count - there) / count if count else None
@@ -154,10 +154,10 @@ def statistics_query(path: str, columns: Sequence[tuple[str, str]]) -> str:
                 f"CASE WHEN {sure} THEN {function}(TRY_CAST(stats_{function}_value AS {kind}))::VARCHAR END"
                 for function in ("min", "max")
             )
-        there = literal(name)
+        column = literal(name)
         nulls = "CASE WHEN count(*) = count(stats_null_count) THEN sum(stats_null_count)::BIGINT END"
-        figures = f"{there}, sum(row_group_num_rows)::BIGINT, {nulls}, {ends}"
-        cases.append(f"SELECT {figures} FROM footers WHERE path_in_schema = {there}")  # noqa: S608 - quoted
+        figures = f"{column}, sum(row_group_num_rows)::BIGINT, {nulls}, {ends}"
+        cases.append(f"SELECT {figures} FROM footers WHERE path_in_schema = {column}")  # noqa: S608 - quoted
     if not cases:
         return ""
     return f"WITH footers AS MATERIALIZED (FROM parquet_metadata({literal(path)})) {' UNION ALL '.join(cases)}"
@@ -192,14 +192,14 @@ def _summary(values: pa.Table) -> dict[str, Any]:
 
 # ANALYZE by query
 
-_SUMS = "max(last_modified) AS newest, min(last_modified) AS oldest"
+_TIMES = "max(last_modified) AS newest, min(last_modified) AS oldest"
 ADDED_UP = {
     "DUPLICATES": f"""SELECT min(key) AS "group", count(*) - 1 AS objects,
-        (sum(size) - any_value(size))::BIGINT AS bytes, {_SUMS},
+        (sum(size) - any_value(size))::BIGINT AS bytes, {_TIMES},
         sum({{usd}}) * (count(*) - 1) / count(*) AS usd_month FROM objects({{path}})
         WHERE size > 0 AND etag <> '' GROUP BY etag, size HAVING count(*) > 1""",  # noqa: S608 - our own words
     "VERSIONS": f"""SELECT CASE WHEN is_delete_marker THEN 'delete markers' WHEN is_latest THEN 'current versions'
-        ELSE 'old versions' END AS "group", count(*) AS objects, coalesce(sum(size), 0)::BIGINT AS bytes, {_SUMS},
+        ELSE 'old versions' END AS "group", count(*) AS objects, coalesce(sum(size), 0)::BIGINT AS bytes, {_TIMES},
         sum({{usd}}) AS usd_month FROM objects({{path}}, versions => true) GROUP BY 1""",  # noqa: S608 - as above
 }
 

@@ -42,18 +42,18 @@ _COPIED_AT_ONCE = 5 * 1024**3
 _SCHEMES = (f"{PROTOCOL}://", "s3://", "s3a://")
 _LINKS: dict[str, Any] = {"get_object": "GET", "put_object": "PUT", "head_object": "HEAD"}
 _Step = TypeVar("_Step", bound="Callable[..., None]")
-_together: ContextVar[list[Callable[[], None]] | None] = ContextVar("s3conn_together", default=None)
+_postponed: ContextVar[list[Callable[[], None]] | None] = ContextVar("s3conn_together", default=None)
 
 
-_NOT_GONE = "TEST CONNECTION … WITH WRITE says whether it may be deleted; then rm() it again."
+_MAY_DELETE_HINT = "TEST CONNECTION … WITH WRITE says whether it may be deleted; then rm() it again."
 
 
-def _one_of_many(step: _Step) -> _Step:
-    """Postpone a step while `_all_together` collects steps."""
+def _postponable(step: _Step) -> _Step:
+    """Postpone a step while `_in_parallel` collects steps."""
 
     @wraps(step)
     def now_or_later(*args: Any, **options: Any) -> None:
-        if (steps := _together.get()) is None:
+        if (steps := _postponed.get()) is None:
             step(*args, **options)
         else:
             steps.append(partial(step, *args, **options))
@@ -90,9 +90,9 @@ class HandedFileSystem(ConnectionFileSystem):
     @classmethod
     def of(cls, connection: Connection) -> HandedFileSystem:
         """Return the filesystem of a connection and keep the connection alive."""
-        made = cls(connection=ConnectionReference.of(connection))
-        made._kept = connection
-        return made
+        files = cls(connection=ConnectionReference.of(connection))
+        files._kept = connection
+        return files
 
     def _named(self, name: str | None) -> Connection:
         return connection_of(self._handle, name, self._kept)
@@ -121,8 +121,8 @@ class HandedFileSystem(ConnectionFileSystem):
         about = super()._info_of(path, entry)
         if entry.is_folder:
             return about
-        theirs = {"Key": about["name"], "Size": entry.size, "LastModified": entry.last_modified}
-        return about | theirs | {"ETag": f'"{entry.etag}"'}
+        s3fs_names = {"Key": about["name"], "Size": entry.size, "LastModified": entry.last_modified}
+        return about | s3fs_names | {"ETag": f'"{entry.etag}"'}
 
     def info(self, path: str, **options: Any) -> dict[str, Any]:
         """Return the info of a path; the empty path is the folder of the buckets."""
@@ -156,12 +156,12 @@ class HandedFileSystem(ConnectionFileSystem):
         if name and maxdepth is None:
             rows = super().find(path, None, withdirs, detail=True, **options)
         else:
-            rows = self._down_to(name, maxdepth, withdirs=withdirs)
+            rows = self._find_by_folder(name, maxdepth, withdirs=withdirs)
         if withdirs and rows and name and name not in rows:
             rows = {name: directory(name), **rows}
         return rows if detail else list(rows)
 
-    def _down_to(self, path: str, maxdepth: int | None, *, withdirs: bool) -> dict[str, Any]:
+    def _find_by_folder(self, path: str, maxdepth: int | None, *, withdirs: bool) -> dict[str, Any]:
         rows: dict[str, Any] = {}
         level, depth = [path], 0
         while level and (maxdepth is None or depth < maxdepth):
@@ -206,38 +206,38 @@ class HandedFileSystem(ConnectionFileSystem):
         waiting, bodies = deque[Any](), list[Any]()
         with self._scoped() as scope:
             for bounds in wanted:
-                asked = _tried(partial(self._asked, *bounds, scope), on_error)
-                waiting.append(partial(_tried, asked, on_error))
+                asked = _result_or_error(partial(self._asked, *bounds, scope), on_error)
+                waiting.append(partial(_result_or_error, asked, on_error))
                 if len(waiting) > GREATEST:
                     bodies.append(waiting.popleft()())
             return [*bodies, *(came() for came in waiting)]
 
     @contextmanager
-    def _all_together(self) -> Iterator[None]:
+    def _in_parallel(self) -> Iterator[None]:
         """Run the steps that fsspec takes one by one in the block in parallel at its end."""
         steps: list[Callable[[], None]] = []
-        before = _together.set(steps)
+        before = _postponed.set(steps)
         try:
             yield
         finally:
-            _together.reset(before)
+            _postponed.reset(before)
         QueryScope().each(lambda step: step(), steps)
 
     def get(self, rpath: Any, lpath: Any, *args: Any, **options: Any) -> None:
         """Copy objects to local files; each file is written completely or not at all."""
-        with self._all_together():
+        with self._in_parallel():
             super().get(rpath, lpath, *args, **options)
 
     def put(self, lpath: Any, rpath: Any, *args: Any, **options: Any) -> None:
         """Write local files as objects."""
-        self._writes(rpath, "an upload")
-        with self._all_together():
+        self._refuse_if_read_only(rpath, "an upload")
+        with self._in_parallel():
             super().put(lpath, rpath, *args, **options)
 
     def pipe(self, path: Any, value: Any = None, **options: Any) -> None:
         """Write bytes as an object, or each value of a mapping as one."""
-        self._writes(list(path) if isinstance(path, dict) else path, "an upload")
-        with self._all_together():
+        self._refuse_if_read_only(list(path) if isinstance(path, dict) else path, "an upload")
+        with self._in_parallel():
             super().pipe(path, value, **options)
 
     def copy(
@@ -250,9 +250,9 @@ class HandedFileSystem(ConnectionFileSystem):
         **options: Any,
     ) -> None:
         """Copy objects on the server."""
-        self._writes(path2, "a copy")
+        self._refuse_if_read_only(path2, "a copy")
         missing = (on_error or ("ignore" if recursive else "raise")) != "raise"
-        with self._all_together():
+        with self._in_parallel():
             super().copy(path1, path2, recursive, maxdepth, "raise", missing_ok=missing, **options)
 
     def cat(self, path: Any, recursive: bool = False, on_error: str = "raise", **options: Any) -> Any:
@@ -294,7 +294,7 @@ class HandedFileSystem(ConnectionFileSystem):
         ends = ends if isinstance(ends, list) else [ends] * len(paths)
         return self._read_all(zip(paths, starts, ends, strict=True), on_error)
 
-    @_one_of_many
+    @_postponable
     def get_file(
         self, rpath: str, lpath: Any, callback: Any = DEFAULT_CALLBACK, outfile: Any = None, **options: Any
     ) -> None:
@@ -340,7 +340,7 @@ class HandedFileSystem(ConnectionFileSystem):
         """Whether the path has a key; raise if it is a bucket that does not exist."""
         return bool(self._path(path).location.key or not self.info(path))
 
-    def _writes(self, path: Any, what: str) -> None:
+    def _refuse_if_read_only(self, path: Any, what: str) -> None:
         """Refuse a write over a READ_ONLY connection, before anything is requested."""
         for written in path if isinstance(path, list) else [path]:
             uploads.refuse_if_read_only(self._named(Path.parse(self._strip_protocol(written)).connection), what)
@@ -353,11 +353,11 @@ class HandedFileSystem(ConnectionFileSystem):
         where = self._path(path)
         if not where.location.key:
             raise S3ConnError(f"s3://{visible(where.text)} is a bucket, not an object", hint="Name an object in it.")
-        self._writes(path, "an upload")
+        self._refuse_if_read_only(path, "an upload")
         exclusive = mode == "xb" or bool(options.get("exclusive"))
         if exclusive and self.isfile(path):
-            said = f"there is an object {visible(where.location.uri)}: nothing was replaced"
-            raise ObjectExistsError(said, hint="Mode 'wb' replaces it; another name leaves it.")
+            message = f"there is an object {visible(where.location.uri)}: nothing was replaced"
+            raise ObjectExistsError(message, hint="Mode 'wb' replaces it; another name leaves it.")
         before = self.info(path) if mode == "ab" and self.isfile(path) else None
         with self._scoped() as scope, scope.noting():
             upload = uploads.Upload(
@@ -373,13 +373,13 @@ class HandedFileSystem(ConnectionFileSystem):
             self._download(path, file, DEFAULT_CALLBACK)
         return file
 
-    @_one_of_many
+    @_postponable
     def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **options: Any) -> None:
         """Write an object; with the mode `create` only if there is none."""
         with self.open(path, "xb" if mode == "create" else "wb", **options) as file:
             file.write(value)
 
-    @_one_of_many
+    @_postponable
     def put_file(
         self, lpath: Any, rpath: str, callback: Any = DEFAULT_CALLBACK, mode: str = "overwrite", **options: Any
     ) -> None:
@@ -397,7 +397,7 @@ class HandedFileSystem(ConnectionFileSystem):
             else:
                 callback.relative_update(target.write(file.read()))
 
-    @_one_of_many
+    @_postponable
     def cp_file(self, path1: str, path2: str, **options: Any) -> None:
         """Copy an object on the server.
 
@@ -414,22 +414,22 @@ class HandedFileSystem(ConnectionFileSystem):
         connection = self._named(target.connection)
         uploads.refuse_if_read_only(connection, "a copy")
         try:
-            there = self.info(path1)
+            original = self.info(path1)
         except ObjectNotFoundError:
             if options.get("missing_ok"):
                 return
             raise
-        if there["type"] == "directory":  # it exists as long as its objects do
+        if original["type"] == "directory":  # it exists as long as its objects do
             return
         origin = {"Bucket": source.location.bucket, "Key": source.location.key}
         to = {"Bucket": target.location.bucket, "Key": target.location.key}
-        said = _of_s3(options) | ({"CopySourceIfMatch": f'"{there["etag"]}"'} if there["etag"] else {})
-        if there["size"] > _COPIED_AT_ONCE:
+        parameters = _of_s3(options) | ({"CopySourceIfMatch": f'"{original["etag"]}"'} if original["etag"] else {})
+        if original["size"] > _COPIED_AT_ONCE:
             client = connection.internal_client(target.location.bucket)
-            translated(lambda: client.copy(origin, *to.values(), ExtraArgs=said), resource=target.location.arn)
+            translated(lambda: client.copy(origin, *to.values(), ExtraArgs=parameters), resource=target.location.arn)
         else:
-            ask(connection, target.location, "copy_object", CopySource=origin, **said, **to)
-        options.get("copied", {})[path1] = there["etag"]
+            ask(connection, target.location, "copy_object", CopySource=origin, **parameters, **to)
+        options.get("copied", {})[path1] = original["etag"]
 
     def mv(self, path1: Any, path2: Any, recursive: bool = False, maxdepth: int | None = None, **options: Any) -> None:
         """Copy objects, and delete the originals unless they were replaced since.
@@ -441,7 +441,7 @@ class HandedFileSystem(ConnectionFileSystem):
         del options
         if path1 == path2:
             return
-        self._writes(path1, "a deletion")
+        self._refuse_if_read_only(path1, "a deletion")
         copied: dict[str, str] = {}
         self.copy(path1, path2, recursive=recursive, maxdepth=maxdepth, on_error="raise", copied=copied)
         if not copied and not recursive:
@@ -452,7 +452,7 @@ class HandedFileSystem(ConnectionFileSystem):
                     f"{visible(path)} was replaced while it was moved: its copy is of before, and it stays",
                     hint="Move it again to have the new one there.",
                 )
-            raise S3ConnError(f"{visible(path)} was copied, and could not be deleted ({code})", hint=_NOT_GONE)
+            raise S3ConnError(f"{visible(path)} was copied, and could not be deleted ({code})", hint=_MAY_DELETE_HINT)
 
     rename = move = mv
 
@@ -471,7 +471,7 @@ class HandedFileSystem(ConnectionFileSystem):
             IsADirectoryError: it is a folder, and `recursive` is False.
             S3ConnError: some could not be deleted; the first of them is named.
         """
-        self._writes(path, "a deletion")
+        self._refuse_if_read_only(path, "a deletion")
         names = self.expand_path(path, maxdepth=None) if not recursive or maxdepth is None else []
         if recursive:
             names = self.expand_path(path, recursive=True, maxdepth=maxdepth) if maxdepth else self._all_below(names)
@@ -494,7 +494,7 @@ class HandedFileSystem(ConnectionFileSystem):
 
     def _delete_or_raise(self, names: Iterable[str]) -> None:
         for path, code in self._delete(dict.fromkeys(names)):
-            raise S3ConnError(f"{visible(path)} was not deleted ({code})", hint=_NOT_GONE)
+            raise S3ConnError(f"{visible(path)} was not deleted ({code})", hint=_MAY_DELETE_HINT)
 
     def _delete(self, names: Mapping[str, str | None]) -> Iterator[tuple[str, str]]:
         """Delete objects, those with an etag only if they still have it; yield the ones kept and the reasons."""
@@ -519,7 +519,7 @@ class HandedFileSystem(ConnectionFileSystem):
         del create_parents, options
         if (where := self._path(path)).location.key:
             return
-        self._writes(path, "a new bucket")
+        self._refuse_if_read_only(path, "a new bucket")
         if self.exists(path):
             raise FileExistsError(f"there is a bucket {where.location.bucket}")
         connection = self._named(where.connection)
@@ -545,7 +545,7 @@ class HandedFileSystem(ConnectionFileSystem):
                 raise OSError(ENOTEMPTY, "the folder is not empty", path)
             self._delete_or_raise([f"{self._strip_protocol(path).removesuffix('/')}/"])
             return
-        self._writes(path, "the deletion of a bucket")
+        self._refuse_if_read_only(path, "the deletion of a bucket")
         client = self._named(where.connection).internal_client(where.location.bucket)
         translated(lambda: client.delete_bucket(Bucket=where.location.bucket), resource=where.location.arn)
 
@@ -557,7 +557,7 @@ class HandedFileSystem(ConnectionFileSystem):
         return f"<files of the S3 connection {name}>"
 
 
-def _tried(step: Callable[[], Any] | Exception, on_error: str) -> Any:
+def _result_or_error(step: Callable[[], Any] | Exception, on_error: str) -> Any:
     """Return the result of a step, or its error unless that is to be raised; return an error as it is."""
     if isinstance(step, Exception):
         return step

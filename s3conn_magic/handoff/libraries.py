@@ -97,8 +97,8 @@ _Connection = TypeVar("_Connection", bound="Connection")
 Library = Literal["pandas", "polars", "fsspec", "deltalake", "dask", "pyiceberg"]
 _TOKENS = ("AWS_SESSION_TOKEN", "AWS_TOKEN")
 _ENCRYPTION = ("AWS_SERVER_SIDE_ENCRYPTION",)
-_OF_KMS = ("AWS_SSE_BUCKET_KEY_ENABLED",)
-_WAY = ("AWS_PROXY_URL", "AWS_ALLOW_INVALID_CERTIFICATES")
+_KMS_VARIABLES = ("AWS_SSE_BUCKET_KEY_ENABLED",)
+_PROXY_VARIABLES = ("AWS_PROXY_URL", "AWS_ALLOW_INVALID_CERTIFICATES")
 _DIRECTORY_BUCKET = "--x-s3"
 _THROUGH_FSSPEC = {
     "pandas": {"protocol": "s3conn"},
@@ -120,9 +120,9 @@ def storage_options(connection: Connection, library: Library, bucket: str | None
         )
     refuse_if_read_only(connection, f"storage_options for {library}")
     options = store_config(connection, bucket)
-    _refuse_untrusted(library, connection)
+    _check_trust(library, connection)
     credentials = triple(connection)
-    _refuse_a_mix(library, connection.settings, tokens=credentials is not None and credentials.token is None)
+    _refuse_environment(library, connection.settings, tokens=credentials is not None and credentials.token is None)
     if credentials is not None:
         options |= _signing(credentials)
     if library == "deltalake":
@@ -133,7 +133,7 @@ def storage_options(connection: Connection, library: Library, bucket: str | None
     return StorageOptions(options, credential_provider=provider, expires_at=credentials and credentials.expires_at)
 
 
-def _refuse_a_mix(library: str, settings: Settings, *, tokens: bool) -> None:
+def _refuse_environment(library: str, settings: Settings, *, tokens: bool) -> None:
     """Refuse if a library would add settings from the environment and cannot be told not to.
 
     Args:
@@ -144,8 +144,8 @@ def _refuse_a_mix(library: str, settings: Settings, *, tokens: bool) -> None:
     Raises:
         CredentialsError: it would add a setting.
     """
-    added = [*(_TOKENS if tokens else ()), *(_WAY if library == "deltalake" else ())]
-    added += _OF_KMS if settings.kms_key else () if settings.customer_key else _ENCRYPTION
+    added = [*(_TOKENS if tokens else ()), *(_PROXY_VARIABLES if library == "deltalake" else ())]
+    added += _KMS_VARIABLES if settings.kms_key else () if settings.customer_key else _ENCRYPTION
     name = next((name for name in added if os.environ.get(name)), None)
     if name is not None:
         raise CredentialsError(
@@ -156,7 +156,7 @@ def _refuse_a_mix(library: str, settings: Settings, *, tokens: bool) -> None:
 
 _CA_FILE = "SSL_CERT_FILE"
 # Where systems keep their trusted CAs, which these libraries trust anyway.
-_OF_SYSTEMS = (
+_SYSTEM_CAS = (
     "/etc/ssl/certs/ca-certificates.crt",
     "/etc/pki/tls/certs/ca-bundle.crt",
     "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
@@ -165,7 +165,7 @@ _OF_SYSTEMS = (
 )
 
 
-def _refuse_untrusted(library: Library, connection: Connection) -> None:
+def _check_trust(library: Library, connection: Connection) -> None:
     """Check that a library whose options cannot name CAs trusts those of the connection.
 
     Raises:
@@ -174,7 +174,7 @@ def _refuse_untrusted(library: Library, connection: Connection) -> None:
     configuration = connection.configuration
     bundle = configuration.ca_bundle.value
     plain = str(configuration.endpoint.value or "").startswith("http://")
-    known = {Path(path).resolve() for path in (*_OF_SYSTEMS, own_cas(), os.environ.get(_CA_FILE)) if path}
+    known = {Path(path).resolve() for path in (*_SYSTEM_CAS, own_cas(), os.environ.get(_CA_FILE)) if path}
     if bundle and not plain and Path(bundle).resolve() not in known:
         raise EndpointError(
             f"{library} takes no CA bundle with its options, and would not trust the {configuration.ca_bundle}",
@@ -187,7 +187,7 @@ def store_config(connection: Connection, bucket: str | None) -> dict[str, str]:
     """Return the options besides credentials for the Rust object stores in obstore, polars and delta-rs."""
     settings, directory_bucket = connection.settings, (bucket or "").endswith(_DIRECTORY_BUCKET)
     address = address_of(connection, None if directory_bucket else bucket)
-    endpoint, virtual = _of_rust(connection, address, bucket)
+    endpoint, virtual = _rust_endpoint(connection, address, bucket)
     if directory_bucket and connection.configuration.is_aws:
         endpoint = None
     options: dict[str, str | None] = {
@@ -215,7 +215,7 @@ def _encryption(connection: Connection) -> str | None:
     return "aws:kms" if settings.kms_key else "sse-c" if settings.customer_key else None
 
 
-def _of_rust(connection: Connection, address: Address, bucket: str | None) -> tuple[str | None, bool]:
+def _rust_endpoint(connection: Connection, address: Address, bucket: str | None) -> tuple[str | None, bool]:
     """Return the endpoint, with the bucket in its host if needed, and whether requests are virtual-hosted.
 
     Raises:
@@ -252,7 +252,7 @@ def polars_provider(connection: Connection) -> Callable[[], tuple[Mapping[str, s
     made_for = connection.settings
 
     def provide() -> tuple[Mapping[str, str], int]:
-        credentials = _signed(connection, made_for)
+        credentials = _live_triple(connection, made_for)
         return {name: str(value) for name, value in _signing(credentials).items()}, int(
             ask_again_at(credentials).timestamp()
         )
@@ -265,7 +265,7 @@ def obstore_provider(connection: Connection) -> Callable[[], dict[str, Any]]:
     made_for = connection.settings
 
     def provide() -> dict[str, Any]:
-        credentials = _signed(connection, made_for)
+        credentials = _live_triple(connection, made_for)
         token = {"token": str(credentials.token)} if credentials.token else {}
         signing = {"access_key_id": credentials.access_key_id, "secret_access_key": str(credentials.secret_access_key)}
         return {**signing, **token, "expires_at": ask_again_at(credentials)}
@@ -273,11 +273,11 @@ def obstore_provider(connection: Connection) -> Callable[[], dict[str, Any]]:
     return provide
 
 
-_HELD = ("ENCRYPTION_KMS_KEY", "ENCRYPTION_CUSTOMER_MANAGED_KEY", "REQUESTER_PAYS")
+_FIXED_OPTIONS = ("ENCRYPTION_KMS_KEY", "ENCRYPTION_CUSTOMER_MANAGED_KEY", "REQUESTER_PAYS")
 """Options that these libraries are told only once, so that they cannot follow an ALTER."""
 
 
-def _signed(connection: Connection, made_for: Settings) -> Triple:
+def _live_triple(connection: Connection, made_for: Settings) -> Triple:
     """Return the current credentials for an object made earlier.
 
     Raises:
@@ -285,7 +285,7 @@ def _signed(connection: Connection, made_for: Settings) -> Triple:
         ReadOnlyConnectionError: the connection has become READ_ONLY.
         S3ConnError: it has become anonymous, was dropped, or has no credentials.
     """
-    refuse_another_place(connection.name, made_for, connection.live_settings(), *_HELD)
+    refuse_another_place(connection.name, made_for, connection.live_settings(), *_FIXED_OPTIONS)
     refuse_if_read_only(connection, "a signature for another library")
     credentials = triple(connection)
     if credentials is None:
@@ -297,7 +297,7 @@ def store(connection: Connection, bucket: str, prefix: str | None) -> Any:
     """Return an obstore store; see `Connection.obstore`."""
     refuse_if_read_only(connection, "an obstore store")
     kind = _store_class()
-    _refuse_a_mix("obstore", connection.settings, tokens=False)
+    _refuse_environment("obstore", connection.settings, tokens=False)
     if bucket.startswith("arn:"):
         raise S3ConnError("obstore takes the name of a bucket, not an access point's ARN", hint="Use its alias.")
     config: dict[str, Any] = {
@@ -311,12 +311,12 @@ def store(connection: Connection, bucket: str, prefix: str | None) -> Any:
         bucket,
         prefix=prefix,
         config={name: value for name, value in config.items() if value is not None},
-        client_options={"allow_http": allow_http, "user_agent": "s3conn-magic", **_trusted(connection)},
+        client_options={"allow_http": allow_http, "user_agent": "s3conn-magic", **_ca_options(connection)},
         credential_provider=None if connection.settings.anonymous else obstore_provider(connection),
     )
 
 
-def _trusted(connection: Connection) -> dict[str, Any]:
+def _ca_options(connection: Connection) -> dict[str, Any]:
     """Return the CAs to trust, if any were set."""
     bundle = connection.configuration.ca_bundle.value
     return {"root_certificate": Path(bundle).read_bytes()} if bundle and Path(bundle).is_file() else {}
@@ -384,12 +384,12 @@ class ConnectionReference(str):
     def of(cls, connection: Connection) -> ConnectionReference:
         """Return the reference of a connection."""
         register()
-        known = next((handle for handle, other in _handles.items() if other is connection), None)
-        if known is None:
+        reference = next((handle for handle, other in _handles.items() if other is connection), None)
+        if reference is None:
             # Unique across processes, so that another process cannot take it for one of its own.
-            known = cls(uuid4().hex)
-            _handles[known] = connection
-        return cls(known)
+            reference = cls(uuid4().hex)
+            _handles[reference] = connection
+        return cls(reference)
 
     def __copy__(self) -> Self:
         return self
@@ -474,19 +474,19 @@ def travelling(connection: _Connection) -> tuple[str, str | S3ConnError, type[_C
     """
     connection.live_settings()
     try:
-        options = {**_placed(connection), **connection.options}
+        options = {**_place_options(connection), **connection.options}
     except S3ConnError as error:
         return str(ConnectionReference.of(connection)), error, type(connection)
-    literal_ones = [
+    literal_names = [
         name
         for name, bound in options.items()
         if isinstance(bound.value, Secret) and not bound.source.startswith(_FROM_ELSEWHERE)
     ]
     portable = getattr(connection, "ends", None) is not None
-    if literal_ones and not portable:
+    if literal_names and not portable:
         refusal = CredentialsError(
             f"the connection {connection.name} cannot be sent to another process: its statement has"
-            f" {listed(literal_ones, 'and')} in it",
+            f" {listed(literal_names, 'and')} in it",
             hint="connection.portable(minutes=15) can be sent, with short-lived credentials in it; so can a"
             " connection with AWS_ROLE, AWS_PROFILE, ENV 'NAME' or KEYRING.",
         )
@@ -496,14 +496,14 @@ def travelling(connection: _Connection) -> tuple[str, str | S3ConnError, type[_C
     return str(ConnectionReference.of(connection)), saved_statement(connection.name, options), type(connection)
 
 
-def _placed(connection: Connection) -> dict[str, BoundValue]:
+def _place_options(connection: Connection) -> dict[str, BoundValue]:
     """Return the place of a connection as options, since another process could not know it.
 
     Raises:
         S3ConnError: it uses FIPS, dual-stack or accelerated endpoints, and its region is only found by requests.
     """
     configuration = connection.configuration
-    said = configuration.as_options()
+    options = configuration.as_options()
     unusual = [name for name in ("fips", "dualstack", "accelerate") if getattr(configuration, name).value]
     if unusual and configuration.finds_regions:
         raise S3ConnError(
@@ -513,9 +513,9 @@ def _placed(connection: Connection) -> dict[str, BoundValue]:
         )
     if unusual:
         address = address_of(connection, None)
-        said |= {"ENDPOINT": address.endpoint, "REGION": address.region}
-        said |= {"ADDRESSING_STYLE": "virtual"} if address.virtual else {}
-    return {name: BoundValue(value) for name, value in said.items()}
+        options |= {"ENDPOINT": address.endpoint, "REGION": address.region}
+        options |= {"ADDRESSING_STYLE": "virtual"} if address.virtual else {}
+    return {name: BoundValue(value) for name, value in options.items()}
 
 
 def _revealed(value: Any) -> Any:
@@ -533,7 +533,7 @@ def arrived(handle: str, statement: str | S3ConnError, kind: type[Connection]) -
         if isinstance(statement, S3ConnError):
             raise statement
         source = Source(statement)
-        (plan,) = bind(parse(source), source, registry.Registry(), _OfThisMachine())
+        (plan,) = bind(parse(source), source, registry.Registry(), _NoUser())
         if not isinstance(plan, Create):
             raise TypeError("a connection travels as the statement that makes it")
         _arrived[handle] = _handles[handle] = kind(plan.name, plan.options)
@@ -563,7 +563,7 @@ def portable(connection: _Connection, minutes: int) -> _Connection:
             options.pop(name, None)
         keys = (frozen.access_key, Secret(frozen.secret_key), Secret(frozen.token))
         options |= {name: BoundValue(value) for name, value in zip(_KEYS, keys, strict=True)}
-    options = _placed(connection) | options
+    options = _place_options(connection) | options
     made: Any = type(connection)(connection.name, options, findings=connection.findings, timeouts=connection.timeouts)
     made.ends = ends
     return cast("_Connection", made)
@@ -578,7 +578,7 @@ def arrived_connection(handle: str, statement: str | S3ConnError, kind: type[Con
     return connection_of(arrived(handle, statement, kind))
 
 
-class _OfThisMachine:
+class _NoUser:
     """Inputs of a statement in another process: the keyring, but no Python variables and no user."""
 
     def variable(self, name: str) -> Any:

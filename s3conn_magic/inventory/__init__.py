@@ -45,15 +45,15 @@ def open_manifest(connection: Connection, location: Location) -> Manifest:
 _ENDINGS = (".json", ".checksum", ".txt", ".gz", ".csv", ".orc", ".parquet")
 _REPORT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}-[0-9]{2}Z/")
 _MANIFEST = "manifest.json"
-_NOT_OF_REPORTS = ("data/", "hive/")
-_LEVELS, _FOLDERS, _NAMED = 4, 100, 5
+_NO_REPORTS = ("data/", "hive/")
+_MOST_LEVELS, _MOST_FOLDERS, _MOST_NAMED = 4, 100, 5
 """Depth to search for reports below a folder, folders to search per level, and inventories to name in the error."""
 
 
 def _newest(connection: Connection, folder: Location) -> Location:
     """Return the manifest of the newest report below a folder, judging by S3's names for the folders of reports."""
     level = [folder.key]
-    for _ in range(_LEVELS):
+    for _ in range(_MOST_LEVELS):
         below = {key: _folders(connection, folder.bucket, key) for key in level}
         for key, names in below.items():
             if _MANIFEST in names:
@@ -63,10 +63,10 @@ def _newest(connection: Connection, folder: Location) -> Location:
             ((key, name),) = inventories.items()
             return Location(folder.bucket, f"{key}{name}{_MANIFEST}")
         if inventories:
-            names = [visible(Location(folder.bucket, key).uri) for key in sorted(inventories)[:_NAMED]]
+            names = [visible(Location(folder.bucket, key).uri) for key in sorted(inventories)[:_MOST_NAMED]]
             message = f"there are reports of {len(inventories)} inventories below {visible(folder.uri)}"
             raise InventoryError(message, hint=f"Name the folder of one: {listed(names, 'or')}.")
-        level = [f"{key}{name}" for key in below for name in below[key] if name not in _NOT_OF_REPORTS][:_FOLDERS]
+        level = [f"{key}{name}" for key in below for name in below[key] if name not in _NO_REPORTS][:_MOST_FOLDERS]
     raise InventoryError(f"there is no report of S3 Inventory below {visible(folder.uri)}", hint=WHAT)
 
 
@@ -100,7 +100,7 @@ def _with_files(connection: Connection, manifest: Manifest) -> Manifest:
     else:
         return manifest
     for folder in _beside(manifest):
-        if _is_there(connection, replace(first, location=folder.of(first.location))):
+        if _exists(connection, replace(first, location=folder.of(first.location))):
             where = visible(Location(manifest.location.bucket, folder.key).uri)
             note = f"The report was copied: its data files are read from {where}, beside its manifest."
             files = tuple(replace(file, location=folder.of(file.location)) for file in manifest.files)
@@ -112,10 +112,10 @@ def _with_files(connection: Connection, manifest: Manifest) -> Manifest:
 def _is_in_place(manifest: Manifest) -> bool:
     """Whether the manifest is where S3 puts it, two folders below the folder of the data files' folder."""
     first, own = manifest.files[0].location, manifest.location
-    return first.bucket == own.bucket and _above(_above(first.key)) == _above(_above(own.key))
+    return first.bucket == own.bucket and _parent(_parent(first.key)) == _parent(_parent(own.key))
 
 
-def _above(key: str) -> str:
+def _parent(key: str) -> str:
     """Return the folder that contains a key or folder."""
     folder, slash, _ = key.removesuffix("/").rpartition("/")
     return folder + slash
@@ -136,12 +136,12 @@ class _Folder:
 
 def _beside(manifest: Manifest) -> list[_Folder]:
     """Return where data files may be: under the same keys, in `data/` of inventory or report, or with the manifest."""
-    bucket, folder = manifest.location.bucket, _above(manifest.location.key)
-    near = [_Folder(bucket, key) for key in (f"{_above(folder)}data/", f"{folder}data/", folder)]
+    bucket, folder = manifest.location.bucket, _parent(manifest.location.key)
+    near = [_Folder(bucket, key) for key in (f"{_parent(folder)}data/", f"{folder}data/", folder)]
     return [_Folder(bucket, "", whole=True), *near]
 
 
-def _is_there(connection: Connection, file: DataFile) -> bool:
+def _exists(connection: Connection, file: DataFile) -> bool:
     try:
         return int(head_answer(connection, file.location, None)["ContentLength"]) == file.size
     except S3ConnError:

@@ -37,7 +37,7 @@ COLUMNS: Final = {
 }
 """The fields that inventories share with listings, in lower case without underscores, and their names in listings."""
 
-_OF_VERSIONS = {"version_id", "is_latest", "is_delete_marker"}
+_VERSION_FIELDS = {"version_id", "is_latest", "is_delete_marker"}
 _STRUCT = re.compile(r"\s*struct\s*<(.*)>\s*", re.DOTALL | re.IGNORECASE)
 _MESSAGE = re.compile(r"\s*message\s+[\w.]+\s*\{(.*)\}\s*", re.DOTALL)
 _OPENING, _CLOSING = "<({", ">)}"
@@ -74,7 +74,7 @@ def listing_names(names: Sequence[str]) -> dict[str, str]:
 
 def has_versions(names: Sequence[str]) -> bool:
     """Whether the inventory lists all versions."""
-    return not _OF_VERSIONS.isdisjoint(listing_names(names))
+    return not _VERSION_FIELDS.isdisjoint(listing_names(names))
 
 
 def _inside(pattern: re.Pattern[str], text: str, expected: str) -> str:
@@ -102,7 +102,7 @@ def _parquet_name(declared: str) -> str:
     return words[-1] if len(words) > 2 else ""  # noqa: PLR2004 - repetition, type, name
 
 
-_ANOTHER = "Choose that field in the bucket's inventory configuration: later reports have it. LIST needs no report."
+_ADD_FIELD = "Choose that field in the bucket's inventory configuration: later reports have it. LIST needs no report."
 _FORMATS = {"csv": "CSV", "orc": "ORC", "parquet": "Parquet"}
 _BUCKET = re.compile(r"(?:arn:aws[a-z-]*:s3:::)?([A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9])")
 _LARGEST = 64 * 1024 * 1024
@@ -152,8 +152,8 @@ class Manifest:
     @property
     def as_of(self) -> str:
         """The note for every result from this report."""
-        made = f"{self.made_at:%Y-%m-%d %H:%M} UTC" if self.made_at else "a time that it does not say"
-        note = f"Inventory of {visible(self.bucket)} as of {made}: later changes are not in it."
+        time = f"{self.made_at:%Y-%m-%d %H:%M} UTC" if self.made_at else "a time that it does not say"
+        note = f"Inventory of {visible(self.bucket)} as of {time}: later changes are not in it."
         unchecked = () if self.checked else ("There is no manifest.checksum beside it to compare it with.",)
         return " ".join((note, *unchecked, *self.notes))
 
@@ -163,12 +163,12 @@ class Manifest:
         Raises:
             InventoryError: the report lacks one.
         """
-        there = listing_names(self.names)
+        present = listing_names(self.names)
         for name in needed:
-            if name not in there:
+            if name not in present:
                 raise InventoryError(
                     f"the inventory {visible(self.location.uri)} has no field for {name}, which is needed here",
-                    hint=_ANOTHER,
+                    hint=_ADD_FIELD,
                     notes=(f"It has {visible(', '.join(self.names))[:300]}.",),
                 )
 
@@ -181,7 +181,7 @@ def read_manifest(connection: Connection, location: Location) -> Manifest:
         S3ConnError: it cannot be read.
     """
     text = _read(connection, location)
-    checked = _check(connection, location, text)
+    checked = _check_checksum(connection, location, text)
     return _manifest(location, _json(location, text), checked=checked)
 
 
@@ -190,7 +190,7 @@ def _read(connection: Connection, location: Location) -> bytes:
     stream, size = answer["Body"], int(answer["ContentLength"])
     try:
         if size > _LARGEST:
-            raise _not_one(location, f"it has {size:,} bytes")
+            raise _no_manifest(location, f"it has {size:,} bytes")
         body, failure = received(stream, size)
     finally:
         stream.close()
@@ -201,7 +201,7 @@ def _read(connection: Connection, location: Location) -> bytes:
     return body
 
 
-def _check(connection: Connection, location: Location, text: bytes) -> bool:
+def _check_checksum(connection: Connection, location: Location, text: bytes) -> bool:
     """Whether there is a checksum; raise an InventoryError if it differs."""
     folder, slash, name = location.key.rpartition("/")
     beside = Location(location.bucket, f"{folder}{slash}{name.removesuffix('.json')}.checksum")
@@ -223,11 +223,11 @@ def _json(location: Location, text: bytes) -> Mapping[str, Any]:
     except (ValueError, RecursionError):
         manifest = None
     if not isinstance(manifest, dict):
-        raise _not_one(location, "it is not a JSON object")
+        raise _no_manifest(location, "it is not a JSON object")
     return manifest
 
 
-def _not_one(location: Location, why: str) -> InventoryError:
+def _no_manifest(location: Location, why: str) -> InventoryError:
     return InventoryError(f"{visible(location.uri)} is not the manifest of an inventory: {why}", hint=WHAT)
 
 
@@ -236,19 +236,19 @@ def _manifest(location: Location, manifest: Mapping[str, Any], *, checked: bool)
         bucket = _bucket(_text(manifest, "sourceBucket"), "sourceBucket")
         file_format = _format(_text(manifest, "fileFormat"))
         names = field_names(_text(manifest, "fileSchema"), file_format)
-        kept = _bucket(_text(manifest, "destinationBucket"), "destinationBucket")
-        files = tuple(_file(kept, file) for file in _list(manifest, "files"))
+        destination = _bucket(_text(manifest, "destinationBucket"), "destinationBucket")
+        files = tuple(_file(destination, file) for file in _list(manifest, "files"))
     except ValueError as error:
         reason = str(error)
     else:
         if "key" not in listing_names(names):
             raise InventoryError(
                 f"the inventory {visible(location.uri)} has no field Key, so it cannot be listed",
-                hint=_ANOTHER,
+                hint=_ADD_FIELD,
                 notes=(f"It has {visible(', '.join(names))[:300]}.",),
             )
         return Manifest(location, bucket, _time(manifest), file_format, names, files, checked)
-    raise _not_one(location, reason)
+    raise _no_manifest(location, reason)
 
 
 def _text(manifest: Mapping[str, Any], name: str) -> str:
@@ -358,13 +358,13 @@ class ReportDownloads:
         for start in range(0, file.size, PART):
             if len(under_way) == ahead:
                 yield under_way.popleft().result()
-            self._check()
+            self._check_running()
             under_way.append(self._pool.submit(self._part, pinned, start, min(start + PART, file.size)))
         while under_way:
             yield under_way.popleft().result()
 
     def _pinned(self, file: DataFile) -> PinnedObject:
-        self._check()
+        self._check_running()
         self._count(1, 0)
         answer = head_answer(self._connection, file.location, None)
         size = int(answer["ContentLength"])
@@ -375,7 +375,7 @@ class ReportDownloads:
         return PinnedObject(self._connection, file.location, size, etag_of(answer))
 
     def _part(self, pinned: PinnedObject, start: int, stop: int) -> bytes:
-        self._check()
+        self._check_running()
         body = pinned.get(start, stop, tries=_TRIES, stopped=self._stop.is_set)
         self._count(1, len(body))
         return body
@@ -385,6 +385,6 @@ class ReportDownloads:
             self.counts.requests += requests
             self.counts.received += received
 
-    def _check(self) -> None:
+    def _check_running(self) -> None:
         if self._stop.is_set():
             raise StatementInterrupted("the statement was stopped")

@@ -52,7 +52,7 @@ class UnreadableFileError(ValueError):
 def schema_of(manifest: Manifest) -> pa.Schema:
     """Return the columns of a report in a query: bucket, the columns of a listing, then the report's others."""
     listed = VERSIONS if manifest.versions else OBJECTS
-    others = [pa.field(name, _TYPES.get(name, pa.string())) for name in _others(manifest.names)]
+    others = [pa.field(name, _TYPES.get(name, pa.string())) for name in _other_fields(manifest.names)]
     return pa.schema([_BUCKET, *(_plain(field) for field in listed), *others])
 
 
@@ -60,7 +60,7 @@ def _plain(field: pa.Field) -> pa.Field:
     return field.with_type(field.type.value_type) if pa.types.is_dictionary(field.type) else field
 
 
-def _others(names: Sequence[str]) -> dict[str, str]:
+def _other_fields(names: Sequence[str]) -> dict[str, str]:
     """Return the fields that are not in listings: the inventory's name by column name, such as `encryption_status`."""
     known = {*listing_names(names).values()}
     others = {_WORD_BEGINS.sub("_", name).lower(): name for name in names if name not in known}
@@ -79,9 +79,9 @@ def report_batches(path: Path, manifest: Manifest, schema: pa.Schema, rows: int 
     Raises:
         UnreadableFileError: the file is damaged, or lacks fields that the manifest names.
     """
-    every = listing_names(manifest.names) | _others(manifest.names)
-    wanted = {ours: theirs for ours, theirs in every.items() if ours in schema.names}
-    wanted = wanted or {"key": every["key"]}
+    fields = listing_names(manifest.names) | _other_fields(manifest.names)
+    wanted = {ours: theirs for ours, theirs in fields.items() if ours in schema.names}
+    wanted = wanted or {"key": fields["key"]}
     try:
         for batch in _READERS[manifest.file_format](path, manifest.names, wanted, rows):
             yield _in_columns(batch, schema, wanted, manifest)
@@ -147,8 +147,8 @@ def _parquet(path: Path, names: Sequence[str], wanted: dict[str, str], rows: int
         yield from file.iter_batches(rows, columns=list(wanted.values()), use_threads=False)
 
 
-def _check_fields(there: Sequence[str], wanted: dict[str, str]) -> None:
-    if missing := sorted(set(wanted.values()) - set(there)):
+def _check_fields(present: Sequence[str], wanted: dict[str, str]) -> None:
+    if missing := sorted(set(wanted.values()) - set(present)):
         raise UnreadableFileError(f"it has no field {missing[0]}, which the manifest names")
 
 
@@ -191,7 +191,7 @@ def _keys(values: Any, *, encoded: bool) -> Any:
 
 _FILES_AT_ONCE = 8
 _BYTES_AHEAD = 1024**3
-_PARTS = 16
+_PARTS_AT_ONCE = 16
 
 
 class Inventory:
@@ -255,7 +255,7 @@ class Inventory:
         try:
             with closing(self.batches(self._schema, self._reporter(on_progress))) as batches:
                 for batch in batches:
-                    self._take(batch if self._matching is None else batch.filter(self._matching.mask(batch["key"])))
+                    self._add_rows(batch if self._matching is None else batch.filter(self._matching.mask(batch["key"])))
                     if self.truncated:
                         break
         except KeyboardInterrupt:
@@ -354,14 +354,14 @@ class Inventory:
                 yield waiting.popleft()
                 at_once = min(_FILES_AT_ONCE, 2 * at_once)
             path = folder / str(at)
-            waiting.append((file, path, pool.submit(self._download, file, path, max(2, _PARTS // at_once))))
+            waiting.append((file, path, pool.submit(self._download, file, path, max(2, _PARTS_AT_ONCE // at_once))))
         yield from waiting
 
     def _download(self, file: DataFile, path: Path, ahead: int) -> None:
         with path.open("wb") as into:
             self._downloads.fetch(file, into, ahead)
 
-    def _take(self, table: pa.Table) -> None:
+    def _add_rows(self, table: pa.Table) -> None:
         if self._limit is not None and self._rows + len(table) > self._limit:
             table, self.truncated = table.slice(0, self._limit - self._rows), True
         self._tables.append(table)
@@ -393,11 +393,11 @@ class StreamedRows(ds.Dataset):  # type: ignore[misc] # PyArrow has no types
         """The columns."""
         return self._schema
 
-    def scanner(self, columns: Sequence[str] | None = None, filter: Any = None, **_: Any) -> _Asked:  # noqa: A002 - Arrow's own name
+    def scanner(self, columns: Sequence[str] | None = None, filter: Any = None, **_: Any) -> _RowReader:  # noqa: A002 - Arrow's own name
         """Return the rows that pass a filter, with some columns."""
         wanted = self._schema if columns is None else pa.schema([self._schema.field(name) for name in columns])
         # A filter does not tell which columns it needs.
-        return _Asked(wanted, self._batches(wanted if filter is None else self._schema, wanted, filter))
+        return _RowReader(wanted, self._batches(wanted if filter is None else self._schema, wanted, filter))
 
     def _batches(self, read: pa.Schema, wanted: pa.Schema, taken: Any) -> Iterator[pa.RecordBatch]:
         source = self._open()
@@ -410,7 +410,7 @@ class StreamedRows(ds.Dataset):  # type: ignore[misc] # PyArrow has no types
             self._scope.count(source.progress.requests, source.progress.received)
 
 
-class _Asked(NamedTuple):
+class _RowReader(NamedTuple):
     """Takes the place of Arrow's scanner, whose threads read ahead beyond any LIMIT."""
 
     schema: pa.Schema

@@ -49,11 +49,11 @@ _PAGE = 1_000
 _AT_ONCE = 32
 
 
-def _nobody(requests: int) -> None:
+def _ignore_count(requests: int) -> None:
     """Ignore the number of requests."""
 
 
-def _refused(bucket: str, keys: Sequence[str]) -> None:
+def _refuse_removal(bucket: str, keys: Sequence[str]) -> None:
     """Refuse to delete: tables of others are only read."""
     raise NotImplementedError(bucket, keys)
 
@@ -91,11 +91,11 @@ def among(bucket: str, keys: Iterable[str]) -> dict[str, LakeRoot]:
             # Hudi keeps a metadata table within its table, which is part of it.
             if match and TIMELINE not in match[1] and LOG not in match[1]:
                 formats.setdefault(match[1], set()).add(name)
-    made = {}
+    roots = {}
     for folder, names in formats.items():
         first, *others = (name for name in OWN_FOLDER if name in names)
-        made[folder] = LakeRoot(first, Location(bucket, folder), tuple(others))
-    return made
+        roots[folder] = LakeRoot(first, Location(bucket, folder), tuple(others))
+    return roots
 
 
 def among_column(bucket: str, keys: pa.ChunkedArray) -> dict[str, LakeRoot]:
@@ -112,7 +112,7 @@ def with_marks(glob: Glob) -> Glob:
 
 
 def at(
-    connection: Connection, location: Location, asked: _Asked = _nobody, page: Page | None = None
+    connection: Connection, location: Location, asked: _Asked = _ignore_count, page: Page | None = None
 ) -> LakeRoot | None:
     """Return the table in the folder at a location, with or without a final `/`.
 
@@ -128,10 +128,10 @@ def at(
     key = location.key
     folder = key if not key or key.endswith("/") else f"{key}/"
     seen = {} if page is None else {folder: page}
-    return next(iter(_asked(connection, location.bucket, [folder], asked, seen)), None)
+    return next(iter(_roots_of(connection, location.bucket, [folder], asked, seen)), None)
 
 
-def around(connection: Connection, bucket: str, keys: Iterable[str], asked: _Asked = _nobody) -> list[LakeRoot]:
+def around(connection: Connection, bucket: str, keys: Iterable[str], asked: _Asked = _ignore_count) -> list[LakeRoot]:
     """Return the tables that contain some objects or folders, given by exact keys; the innermost first.
 
     Looks into all folders above the keys.
@@ -139,14 +139,14 @@ def around(connection: Connection, bucket: str, keys: Iterable[str], asked: _Ask
     Raises:
         As `at`.
     """
-    return _asked(connection, bucket, sorted(_folders_around(keys), key=len, reverse=True), asked, {})
+    return _roots_of(connection, bucket, sorted(_folders_around(keys), key=len, reverse=True), asked, {})
 
 
 def _folders_around(keys: Iterable[str]) -> set[str]:
     return {key[:end] for key in keys for end in (0, *(match.end() for match in re.finditer("/", key)))}
 
 
-def _asked(
+def _roots_of(
     connection: Connection, bucket: str, folders: Sequence[str], asked: _Asked, seen: Mapping[str, Page | None]
 ) -> list[LakeRoot]:
     """Return the tables in some folders: first find their metadata folders, then what is in these."""
@@ -206,9 +206,9 @@ def _keys(page: Page | None) -> list[str]:
 
 def named(roots: Iterable[LakeRoot]) -> str:
     """Return some tables in a sentence, with only the first few named."""
-    every = sorted(roots, key=lambda root: root.location.key)
-    shown = [f"{visible(root.location.uri)} ({root.format})" for root in every[:_SHOWN]]
-    return listed([*shown, f"{counted(len(every) - _SHOWN, 'other')}"] if len(every) > _SHOWN else shown, "and")
+    ordered = sorted(roots, key=lambda root: root.location.key)
+    shown = [f"{visible(root.location.uri)} ({root.format})" for root in ordered[:_SHOWN]]
+    return listed([*shown, f"{counted(len(ordered) - _SHOWN, 'other')}"] if len(ordered) > _SHOWN else shown, "and")
 
 
 def within(roots: Iterable[LakeRoot], keys: Iterable[str]) -> list[LakeRoot]:
@@ -275,8 +275,8 @@ class Reach(NamedTuple):
     connection: Connection
     filesystem: Any
     root: LakeRoot
-    asked: _Asked = _nobody
-    remove: Callable[[str, Sequence[str]], None] = _refused
+    asked: _Asked = _ignore_count
+    remove: Callable[[str, Sequence[str]], None] = _refuse_removal
 
     def path(self, key: str, bucket: str = "") -> str:
         """Return the path of a key for the filesystem."""
@@ -322,14 +322,14 @@ def telling(root: LakeRoot) -> Iterator[None]:
     except S3ConnError:
         raise
     except Exception as error:  # noqa: BLE001 - each library has errors of its own
-        said = visible(" ".join(str(error).split()))[:300] or type(error).__name__
-        raise QueryError(f"{root.text} cannot be read: {said}", hint=DAMAGED) from None
+        message = visible(" ".join(str(error).split()))[:300] or type(error).__name__
+        raise QueryError(f"{root.text} cannot be read: {message}", hint=DAMAGED) from None
 
 
 _NUMBER = re.compile(r"v?([0-9]+)\D.*", re.DOTALL)
 
 
-_HINT, _OF_OURS = "version-hint.text", re.compile(r"[0-9]{5,}-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_HINT, _OUR_METADATA = "version-hint.text", re.compile(r"[0-9]{5,}-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def newest_metadata(reach: Reach) -> str:
@@ -340,9 +340,9 @@ def newest_metadata(reach: Reach) -> str:
     """
     names = [row["key"] for row in reach.below(NOTES)]
     if _HINT in names:  # our tables may have metadata that is not committed yet, or never will be
-        said = reach.content([f"{NOTES}{_HINT}"])[0].decode("utf-8", "replace").strip()
-        if _OF_OURS.fullmatch(said):
-            return f"{NOTES}{said}.metadata.json"
+        state = reach.content([f"{NOTES}{_HINT}"])[0].decode("utf-8", "replace").strip()
+        if _OUR_METADATA.fullmatch(state):
+            return f"{NOTES}{state}.metadata.json"
     files = [name for name in names if re.fullmatch(r"[^/]*\.metadata\.json(\.gz)?", name)]
     numbers: dict[int, list[str]] = {}
     for name in files:

@@ -329,23 +329,23 @@ class FilePointer:
         self._execute("DELETE FROM pointers WHERE location = ?", self._location)
 
 
-class _States(list[Any]):
+class _SharedHistory(list[Any]):
     """A table's past states, which no change alters, so copies of the metadata share them.
 
     PyIceberg deep-copies the metadata some thirty times per commit.
     """
 
-    def __add__(self, more: list[Any]) -> _States:
-        return _States([*self, *more])
+    def __add__(self, more: list[Any]) -> _SharedHistory:
+        return _SharedHistory([*self, *more])
 
-    def __deepcopy__(self, _: Any) -> _States:
-        return _States(self)
+    def __deepcopy__(self, _: Any) -> _SharedHistory:
+        return _SharedHistory(self)
 
 
-def _with_states(metadata: Any) -> Any:
+def _with_shared_history(metadata: Any) -> Any:
     """Return metadata whose history is not copied with it."""
     history = ("snapshots", "snapshot_log", "metadata_log")
-    return metadata.model_copy(update={name: _States(getattr(metadata, name)) for name in history})
+    return metadata.model_copy(update={name: _SharedHistory(getattr(metadata, name)) for name in history})
 
 
 class UnknownOutcomeError(S3ConnError):
@@ -379,7 +379,7 @@ class PointerCatalog(NoopCatalog):
             raise NoSuchTableError
         where = self._address(self._seen.name)
         metadata = FromInputFile.table_metadata(self._io.new_input(where))
-        return Table(identifier, _with_states(metadata), where, self._io, self)
+        return Table(identifier, _with_shared_history(metadata), where, self._io, self)
 
     def newest(self) -> str:
         """Return the name of the newest metadata file, relative to the table's folder; empty if there is none."""
@@ -429,14 +429,14 @@ class PointerCatalog(NoopCatalog):
         name = f"{number:05d}-{uuid.uuid4()}"
         where = self._address(name)
         ToOutputFile.table_metadata(metadata, self._io.new_output(where))
-        made = self._swapped(name, seen.tag) if seen else self._pointer.create(name)
+        made = self._swap_certainly(name, seen.tag) if seen else self._pointer.create(name)
         if not made:
             raise CommitFailedException
         self._io.written.clear()
         self._seen = None
         return where
 
-    def _swapped(self, name: str, tag: str) -> bool:
+    def _swap_certainly(self, name: str, tag: str) -> bool:
         """Swap the pointer; return whether it took effect, even if the answer was lost or came to a second try."""
         try:
             if self._pointer.swap(name, tag):
@@ -446,11 +446,11 @@ class PointerCatalog(NoopCatalog):
         else:
             failure = None
         try:
-            there = self._pointer.read()
-            done = there is not None and (there.name == name or self._is_after(there.name, name))
+            pointed = self._pointer.read()
+            done = pointed is not None and (pointed.name == name or self._is_after(pointed.name, name))
         except S3ConnError as error:
             raise _unknown(self._root, error.message) from None
-        if not done and failure is not None and there is not None and there.tag == tag:
+        if not done and failure is not None and pointed is not None and pointed.tag == tag:
             # The swap may still take effect, so what was written is kept.
             raise _unknown(self._root, failure.message)
         return done
@@ -466,14 +466,14 @@ class PointerCatalog(NoopCatalog):
         self._pointer.drop()
 
 
-_GIVEN = "s3conn_magic_files"
+_FILES_PROPERTY = "s3conn_magic_files"
 _REFUSED = (CommitFailedException, NoSuchTableError, BadRequestError, ForbiddenError, UnauthorizedError, S3ConnError)
 """Errors after which nothing of a change took effect."""
 
 
 def given_files(properties: Mapping[str, Any]) -> FileIO:
     """Return the FileIO for another catalog, which is among its properties."""
-    files: FileIO = properties[_GIVEN]
+    files: FileIO = properties[_FILES_PROPERTY]
     return files
 
 
@@ -494,7 +494,7 @@ class NamedCatalog:
         kind, _, address = setting.partition(":")
         *within, name = table_parts(table)
         called = within[0] if len(within) > 1 else "default"
-        ours: dict[str, Any] = {"py-io-impl": f"{__name__}.{given_files.__name__}", _GIVEN: files}
+        ours: dict[str, Any] = {"py-io-impl": f"{__name__}.{given_files.__name__}", _FILES_PROPERTY: files}
         try:
             catalog: Any = (
                 _glue(called, reach.connection.internal_client(service="glue"), ours)
@@ -515,7 +515,7 @@ class NamedCatalog:
 
     def _ours(self, table: Table) -> Table:
         table.io, table.catalog = self._io, self  # type: ignore[assignment] # all that a table asks of one
-        table.metadata = _with_states(table.metadata)
+        table.metadata = _with_shared_history(table.metadata)
         return table
 
     def commit_table(self, table: Table, requirements: Any, updates: Any) -> CommitTableResponse:
@@ -525,19 +525,19 @@ class NamedCatalog:
         except _REFUSED:
             raise
         except Exception as error:  # noqa: BLE001 - whatever kept the answer away
-            return self._looked_for(updates, error)
+            return self._check_outcome(updates, error)
         return done
 
     def _delete_old_metadata(self, *states: Any) -> None:
         """Delete metadata files that the table does not keep, if its properties say so."""
         self._catalog._delete_old_metadata(*states)  # noqa: SLF001 - a table asks its catalog for it by this name
 
-    def _looked_for(self, updates: Any, error: Exception) -> CommitTableResponse:
+    def _check_outcome(self, updates: Any, error: Exception) -> CommitTableResponse:
         """Return the state if it has the change whose answer was lost; raise UnknownOutcomeError otherwise."""
-        made = [update.snapshot.snapshot_id for update in updates if isinstance(update, AddSnapshotUpdate)]
+        added = [update.snapshot.snapshot_id for update in updates if isinstance(update, AddSnapshotUpdate)]
         with suppress(Exception):
             now = self.load_table()
-            if made and all(now.snapshot_by_id(each) for each in made):
+            if added and all(now.snapshot_by_id(each) for each in added):
                 return CommitTableResponse.model_construct(
                     metadata=now.metadata, metadata_location=now.metadata_location
                 )

@@ -21,15 +21,15 @@ if TYPE_CHECKING:
     from s3conn_magic.lakes import Reach
     from s3conn_magic.lakes.catalogs import ConnectionIO
 
-_EXACT = (*ORDERED, pa.types.is_timestamp)
+_EXACT_BOUNDS = (*ORDERED, pa.types.is_timestamp)
 """Types whose bounds are exact; some writers of Delta round those of times."""
 _COMMITTED = "s3conn-magic.committed"
 
 
 def committed_of(metadata: Any) -> datetime:
     """Return the time of an Iceberg table's latest commit as its rows have it, or a later one."""
-    said = metadata.properties.get(_COMMITTED)
-    return datetime.fromisoformat(said) if said else datetime.fromtimestamp(metadata.last_updated_ms / 1000, UTC)
+    time = metadata.properties.get(_COMMITTED)
+    return datetime.fromisoformat(time) if time else datetime.fromtimestamp(metadata.last_updated_ms / 1000, UTC)
 
 
 def new_commit(transaction: Any) -> datetime:
@@ -70,8 +70,8 @@ def iceberg(reach: Reach, moment: Moment, name: str = "") -> Snapshot:
     columns = scan.projection()
     inner = [field for field in index_by_id(columns).values() if field not in columns.fields]
     if any(field.initial_default is not None for field in inner):
-        said = "a field within a column has a default for the rows before it, which is not read"
-        raise QueryError(said, hint=OWN_ENGINE)
+        message = "a field within a column has a default for the rows before it, which is not read"
+        raise QueryError(message, hint=OWN_ENGINE)
     schema = schema_to_pyarrow(columns, include_field_ids=False)
     clear_manifest_cache()  # its keys are addresses, which tables on several servers may share
     # Manifests of a rewrite contain only deleted files.
@@ -85,7 +85,7 @@ def iceberg(reach: Reach, moment: Moment, name: str = "") -> Snapshot:
         wanted = columns.select(*names)
         yield from ArrowScan(metadata, io, wanted, AlwaysTrue()).to_record_batches([file.detail])
 
-    holds = _iceberg_holds(metadata, columns, schema)
+    holds = _conditions_of(metadata, columns, schema)
     files = [LakeFile(task.file.file_path, task.file.file_size_in_bytes, holds(task.file), task) for task in tasks]
     state = f"snapshot {snapshot.snapshot_id}" if snapshot else "no snapshot"
     badge, committed = f"format {metadata.format_version}, {state}", committed_of(metadata)
@@ -95,9 +95,9 @@ def iceberg(reach: Reach, moment: Moment, name: str = "") -> Snapshot:
 def _with_one_state(content: Mapping[str, Any]) -> dict[str, Any]:
     """Return a metadata file's content with only the current state, as validating a thousand others takes long."""
     left_out = {"snapshot-log", "metadata-log", "statistics", "partition-statistics", "refs"}
-    made = {name: value for name, value in content.items() if name not in left_out}
+    fields = {name: value for name, value in content.items() if name not in left_out}
     current, states = content.get("current-snapshot-id"), content.get("snapshots") or ()
-    return {**made, "snapshots": [each for each in states if each.get("snapshot-id") == current]}
+    return {**fields, "snapshots": [each for each in states if each.get("snapshot-id") == current]}
 
 
 def _has_files(manifest: Any) -> bool:
@@ -124,7 +124,7 @@ def _iceberg_snapshot(table: Any, moment: Moment) -> Any:
     return snapshot
 
 
-def _iceberg_holds(metadata: Any, columns: Any, schema: pa.Schema) -> Callable[[Any], Any]:
+def _conditions_of(metadata: Any, columns: Any, schema: pa.Schema) -> Callable[[Any], Any]:
     """Return what is true of all rows of a file, by the bounds in its manifest and by partitions with a text."""
     from pyiceberg.conversions import from_bytes
     from pyiceberg.transforms import IdentityTransform
@@ -134,7 +134,7 @@ def _iceberg_holds(metadata: Any, columns: Any, schema: pa.Schema) -> Callable[[
     ordered = {
         column.field_id: (column.field_type, fields[column.field_id])
         for column in columns.fields
-        if any(is_such(fields[column.field_id].type) for is_such in _EXACT)
+        if any(is_such(fields[column.field_id].type) for is_such in _EXACT_BOUNDS)
     }
     texts = {column.field_id for column in columns.fields if isinstance(column.field_type, StringType)}
     parted = {

@@ -45,9 +45,9 @@ PROPERTIES: Mapping[str, str] = {
 
 def properties_of(options: Mapping[str, Any]) -> dict[str, str]:
     """Return the Iceberg properties for some options."""
-    made = {PROPERTIES[name]: str(value) for name, value in options.items()}
+    properties = {PROPERTIES[name]: str(value) for name, value in options.items()}
     codec = PROPERTIES["COMPRESSION"]
-    return made | ({codec: made[codec].lower()} if codec in made else {})
+    return properties | ({codec: properties[codec].lower()} if codec in properties else {})
 
 
 _PROPERTIES = {
@@ -57,8 +57,8 @@ _PROPERTIES = {
 }
 _TRIES = 60
 _LONGEST_WAIT = 2.0
-_SNAPSHOTS_STAY, _ORPHANS_STAY = timedelta(days=5), timedelta(days=1)
-_SMALL = 32 * 1024 * 1024
+_KEEP_SNAPSHOTS, _KEEP_ORPHANS = timedelta(days=5), timedelta(days=1)
+_SMALL_FILE = 32 * 1024 * 1024
 """Bytes below which files are compacted."""
 
 
@@ -127,7 +127,7 @@ class ManagedTable:
         return opened(self.catalog, self.name, self.reach, files, self.beside), files
 
     @contextmanager
-    def _telling(self, done: str = "changed") -> Iterator[None]:
+    def _raising_query_errors(self, done: str = "changed") -> Iterator[None]:
         """Raise PyIceberg's errors as QueryErrors."""
         from pyiceberg.exceptions import CommitFailedException, NoSuchTableError
 
@@ -138,15 +138,15 @@ class ManagedTable:
         except (S3ConnError, CommitFailedException, NoConditionsError):
             raise
         except NoSuchTableError:
-            raise self._gone() from None
+            raise self._missing_error() from None
         except Exception as error:  # noqa: BLE001 - the library has errors of its own, and of others
-            said = visible(" ".join(str(error).split()))[:400] or type(error).__name__
+            message = visible(" ".join(str(error).split()))[:400] or type(error).__name__
             hint = "Nothing of it was changed: run it again, or look at its states by SHOW SNAPSHOTS."
-            raise QueryError(f"the table {visible(self.name)} cannot be {done}: {said}", hint=hint) from None
+            raise QueryError(f"the table {visible(self.name)} cannot be {done}: {message}", hint=hint) from None
 
-    def _gone(self) -> QueryError:
-        said = f"the table {visible(self.name)} is not at {visible(self.reach.root.location.uri)} any more"
-        return QueryError(said, hint=f"DROP TABLE {self.name}; forgets it.")
+    def _missing_error(self) -> QueryError:
+        message = f"the table {visible(self.name)} is not at {visible(self.reach.root.location.uri)} any more"
+        return QueryError(message, hint=f"DROP TABLE {self.name}; forgets it.")
 
     # Reading
 
@@ -154,7 +154,7 @@ class ManagedTable:
         """Return the name of the newest metadata file, relative to the folder; empty if there is no table."""
         from pyiceberg.exceptions import NoSuchTableError
 
-        with self._telling("read"):
+        with self._raising_query_errors("read"):
             catalog, _ = self._opened()
             try:
                 return catalog.newest()
@@ -169,12 +169,12 @@ class ManagedTable:
         """
         check_installed()
         if not (name := self.newest()):
-            raise self._gone()
+            raise self._missing_error()
         return open_snapshot(self.reach, moment, name)
 
     def schema(self, *, to_change: bool = False) -> pa.Schema:
         """Return its columns; with `to_change` the next commit starts from this state, if it is still the newest."""
-        with self._telling("read"):
+        with self._raising_query_errors("read"):
             opened = self._opened()
             table = opened[0].load_table()
             self._seen = (opened, table) if to_change else None
@@ -183,21 +183,21 @@ class ManagedTable:
 
     def shape(self) -> TableShape:
         """Return its shape, as `create` takes it."""
-        with self._telling("read"):
+        with self._raising_query_errors("read"):
             return shape_of(self._opened()[0].load_table())
 
     def history(self) -> list[tuple[Any, ...]]:
         """Return its snapshots, newest first: id, time, operation, total rows and bytes, and whether it is current."""
-        with self._telling("read"):
+        with self._raising_query_errors("read"):
             table = self._opened()[0].load_table()
         current = table.metadata.current_snapshot_id
         rows = []
         for snapshot in reversed(table.metadata.snapshots):
             summary = snapshot.summary.additional_properties if snapshot.summary else {}
             total = [int(summary[name]) if name in summary else None for name in _TOTALS]
-            made = datetime.fromtimestamp(snapshot.timestamp_ms / 1000, UTC)
+            time = datetime.fromtimestamp(snapshot.timestamp_ms / 1000, UTC)
             operation = snapshot.summary.operation.value if snapshot.summary else None
-            rows.append((str(snapshot.snapshot_id), made, operation, *total, snapshot.snapshot_id == current))
+            rows.append((str(snapshot.snapshot_id), time, operation, *total, snapshot.snapshot_id == current))
         return rows
 
     # Creating
@@ -218,7 +218,7 @@ class ManagedTable:
 
         catalog, files = self._opened()
         try:
-            with self._telling("made"):
+            with self._raising_query_errors("made"):
                 schema, spec = shaped(wanted)
                 properties = {**_PROPERTIES, **wanted.properties, **later(wanted)}
                 table = catalog.staged(schema, spec, properties, replacing=replace)
@@ -230,15 +230,15 @@ class ManagedTable:
                     table = transaction.commit_transaction()
                 self.committed = columns_of(table)
         except CommitFailedException:
-            self._take_back(files)
-            said = f"there is already a table at {visible(self.reach.root.location.uri)}"
-            raise QueryError(said, hint="Give another STORAGE_LOCATION, or read what is there by SELECT.") from None
+            self._delete_written(files)
+            message = f"there is already a table at {visible(self.reach.root.location.uri)}"
+            raise QueryError(message, hint="Give another STORAGE_LOCATION, or read what is there by SELECT.") from None
         except BaseException:
-            self._take_back(files)
+            self._delete_written(files)
             raise
 
     @staticmethod
-    def _take_back(files: ConnectionIO) -> None:
+    def _delete_written(files: ConnectionIO) -> None:
         """Delete what a failed commit wrote; OPTIMIZE TABLE sweeps what cannot be deleted now."""
         with suppress(S3ConnError):
             files.delete_all(files.written)
@@ -263,7 +263,7 @@ class ManagedTable:
             (catalog, files), seen = self._seen or (self._opened(), None)
             self._seen = None
             try:
-                with self._telling():
+                with self._raising_query_errors():
                     try:
                         transaction = (seen or catalog.load_table()).transaction()
                         result = change(transaction, files)
@@ -272,12 +272,12 @@ class ManagedTable:
                         raise CommitFailedException from error
                     return result
             except CommitFailedException:
-                self._take_back(files)
+                self._delete_written(files)
                 time.sleep(random.uniform(0, min(0.05 * 2**attempt, _LONGEST_WAIT)))  # noqa: S311 - no secret
             except UnknownOutcomeError:
                 raise
             except BaseException:
-                self._take_back(files)
+                self._delete_written(files)
                 raise
         raise QueryError(
             f"the table {visible(self.name)} was changed by others {_TRIES} times before this could be committed",
@@ -299,7 +299,7 @@ class ManagedTable:
     def loaded(self) -> list[LedgerRow]:
         """Return the objects loaded by jobs so far."""
         catalog, files = self._opened()
-        with self._telling("read"):
+        with self._raising_query_errors("read"):
             return self.ledger(catalog.load_table().transaction(), files)
 
     def note(self, transaction: Any, files: ConnectionIO, rows: Sequence[LedgerRow]) -> None:
@@ -326,7 +326,7 @@ class ManagedTable:
     def _files(self) -> set[str]:
         """Return the addresses of all objects that some state needs."""
         catalog, files = self._opened()
-        with self._telling("read"):
+        with self._raising_query_errors("read"):
             table = catalog.load_table()
             metadata = table.metadata
             needed = {table.metadata_location, *(entry.metadata_file for entry in metadata.metadata_log)}
@@ -348,7 +348,7 @@ class ManagedTable:
         for folder in (DATA, NOTES):
             for row in self.reach.below(folder):
                 address = f"{root}/{folder}{row['key']}"
-                old = now - row["last_modified"] > _ORPHANS_STAY
+                old = now - row["last_modified"] > _KEEP_ORPHANS
                 if address not in needed and (address in before or (old and row["key"] != "version-hint.text")):
                     gone.append(address)
         return self._opened()[1].delete_all(gone)
@@ -371,7 +371,7 @@ class ManagedTable:
             return 0
         refuse_if_read_only(self.reach.connection, "DROP TABLE … DELETE_DATA")
         catalog, files = self._opened()
-        with suppress(NoSuchTableError), self._telling("dropped"):
+        with suppress(NoSuchTableError), self._raising_query_errors("dropped"):
             catalog.drop_table()
         root = self.reach.root.location.uri.rstrip("/")
         return files.delete_all(
@@ -418,12 +418,12 @@ def rows_since(transaction: Any, moment: datetime, columns: Iterable[str]) -> pa
     from pyiceberg.expressions import GreaterThanOrEqual
 
     own = {field.name.casefold(): field.name for field in transaction.table_metadata.schema().fields}
-    there = [own[name.casefold()] for name in columns if name.casefold() in own]
+    present = [own[name.casefold()] for name in columns if name.casefold() in own]
     if CAME not in own:
         rows = pa.table({name: pa.nulls(0) for name in columns})
     else:
         since = GreaterThanOrEqual(CAME, f"{moment:%Y-%m-%dT%H:%M:%S.%f}")  # type: ignore[call-arg, arg-type] # as above
-        rows = transaction._scan(since).select(*there, CAME).to_arrow().select(there)  # noqa: SLF001 - as below
+        rows = transaction._scan(since).select(*present, CAME).to_arrow().select(present)  # noqa: SLF001 - as below
     for name in columns:
         if name.casefold() not in own:
             rows = rows.append_column(name, pa.nulls(len(rows)))
@@ -450,13 +450,13 @@ def tasks_of(transaction: Any) -> list[Any]:
 def _compact(transaction: Any, files: ConnectionIO) -> tuple[int, int]:
     groups: dict[str, list[Any]] = {}
     for task in tasks_of(transaction):
-        if task.file.file_size_in_bytes < _SMALL or task.delete_files:
+        if task.file.file_size_in_bytes < _SMALL_FILE or task.delete_files:
             groups.setdefault(repr((task.file.spec_id, task.file.partition)), []).append(task)
     taken = [task for tasks in groups.values() if len(tasks) > 1 or tasks[0].delete_files for task in tasks]
     if not taken:
         return 0, 0
-    made = replace_files(transaction, files, [task.file for task in taken], rows_of(transaction, files, taken))
-    return len(taken), made
+    file_count = replace_files(transaction, files, [task.file for task in taken], rows_of(transaction, files, taken))
+    return len(taken), file_count
 
 
 def _expire_rows(transaction: Any, now: datetime) -> bool:
@@ -486,7 +486,7 @@ def _expire_snapshots(transaction: Any, now: datetime) -> int:
     """Expire snapshots that are older than five days or the table's retention."""
     metadata = transaction.table_metadata
     days = int(metadata.properties.get(RETENTION, "0"))
-    stay = min(_SNAPSHOTS_STAY, timedelta(days=days)) if days else _SNAPSHOTS_STAY
+    stay = min(_KEEP_SNAPSHOTS, timedelta(days=days)) if days else _KEEP_SNAPSHOTS
     stay = timedelta(milliseconds=int(metadata.properties.get("history.expire.max-snapshot-age-ms", stay / _MS)))
     kept = {ref.snapshot_id for ref in metadata.refs.values()}
     end = (now - stay).timestamp() * 1000

@@ -78,7 +78,7 @@ def newest_version(reach: Reach) -> str:
         return told_by(reach)
 
 
-_MOST = 1_000_000_000
+_MOST_BYTES = 1_000_000_000
 """Most bytes of a log to fetch."""
 
 
@@ -90,16 +90,16 @@ def _mirror(reach: Reach, names: Sequence[str], sizes: Mapping[str, int], empty:
         QueryError: they are too large.
     """
     total = sum(sizes[name] for name in names)
-    if total > _MOST:
-        said = f"its log has {size_text(total)}, and at most {size_text(_MOST)} of one are read"
-        raise QueryError(said, hint="A checkpoint that its own engine writes makes what is to be read short.")
+    if total > _MOST_BYTES:
+        message = f"its log has {size_text(total)}, and at most {size_text(_MOST_BYTES)} of one are read"
+        raise QueryError(message, hint="A checkpoint that its own engine writes makes what is to be read short.")
     folder = new_folder("lake")
     try:
         for name, data in chain(zip(names, reach.content(names), strict=True), ((name, b"") for name in empty)):
             file = folder.joinpath("table", *name.split("/"))
             if not file.resolve().is_relative_to(folder.resolve()):
-                said = f"its log has a name that cannot be one of a file: {visible(name)}"
-                raise QueryError(said, hint=OWN_ENGINE)
+                message = f"its log has a name that cannot be one of a file: {visible(name)}"
+                raise QueryError(message, hint=OWN_ENGINE)
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(data)
         yield folder / "table"
@@ -119,7 +119,7 @@ def _with_constants(
 
 _COMMIT = re.compile(r"([0-9]{20})\.json")
 _CHECKPOINT = re.compile(r"([0-9]{20})\.checkpoint(?:\.[0-9]{10}\.([0-9]{10})|\.[0-9a-f-]+)?\.(?:parquet|json)")
-_READ = {"deletionVectors", "columnMapping", "timestampNtz", "v2Checkpoint", "vacuumProtocolCheck", "typeWidening"}
+_SUPPORTED = {"deletionVectors", "columnMapping", "timestampNtz", "v2Checkpoint", "vacuumProtocolCheck", "typeWidening"}
 _IN_FOLDER = "_sidecars/"
 
 
@@ -184,8 +184,8 @@ class _Log:
         name = self.commits[version]
         (data,) = self._reach.content([LOG + name])
         for line in data.splitlines()[:1]:
-            if (said := json.loads(line).get("commitInfo", {}).get("inCommitTimestamp")) is not None:
-                return datetime.fromtimestamp(said / 1000, UTC)
+            if (time := json.loads(line).get("commitInfo", {}).get("inCommitTimestamp")) is not None:
+                return datetime.fromtimestamp(time / 1000, UTC)
         written: datetime = self.rows[name]["last_modified"]
         return written
 
@@ -233,11 +233,11 @@ def delta(reach: Reach, moment: Moment = NEWEST) -> Snapshot:
         for batch in parquet_rows(reach, file, fields, mapped, keep):
             yield _with_constants(batch, columns, schema, constants)
 
-    files = [_delta_file(reach, row, _Columns(schema, partitions, mapped), deleted) for row in _structs(adds)]
+    files = [_delta_file(reach, row, _Columns(schema, partitions, mapped), deleted) for row in _rows_of(adds)]
     return Snapshot(reach.root, f"version {version}", _plain(schema), files, read)
 
 
-def _structs(adds: pa.Table) -> Iterator[dict[str, Any]]:
+def _rows_of(adds: pa.Table) -> Iterator[dict[str, Any]]:
     """Yield the rows of a table; structs stay Arrow values, which know their types."""
     for at in range(adds.num_rows):
         yield {name: adds.column(name)[at] for name in adds.column_names}
@@ -256,12 +256,12 @@ def _check_protocol(table: Any) -> set[str]:
     """
     protocol, configuration = table.protocol(), table.metadata().configuration
     features = set(protocol.reader_features or ())
-    unknown = sorted(features - _READ - {f"{name}-preview" for name in _READ})
+    unknown = sorted(features - _SUPPORTED - {f"{name}-preview" for name in _SUPPORTED})
     if unknown:
         raise QueryError(f"its feature {listed(unknown, 'and')} is not read", hint=OWN_ENGINE)
     if configuration.get("delta.columnMapping.mode") == "id":
-        said = "its columns are mapped by ids (delta.columnMapping.mode = id), which is not read"
-        raise QueryError(said, hint=OWN_ENGINE)
+        message = "its columns are mapped by ids (delta.columnMapping.mode = id), which is not read"
+        raise QueryError(message, hint=OWN_ENGINE)
     return features
 
 
@@ -391,5 +391,5 @@ def _check_slices(slices: Sequence[Any], properties: Mapping[str, str]) -> None:
     if other is not None:
         raise QueryError(f"its base files are not Parquet: {visible(other.base_file_name)}", hint=OWN_ENGINE)
     if properties.get("hoodie.datasource.write.drop.partition.columns", "false") == "true":
-        said = "its files lack the columns of its partitions (drop.partition.columns), which is not read"
-        raise QueryError(said, hint=OWN_ENGINE)
+        message = "its files lack the columns of its partitions (drop.partition.columns), which is not read"
+        raise QueryError(message, hint=OWN_ENGINE)

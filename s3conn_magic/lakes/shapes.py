@@ -67,8 +67,8 @@ def shaped(wanted: TableShape) -> tuple[Any, Any]:
 
 def _known(ids: Mapping[str, int], name: str) -> int:
     if name.casefold() not in ids:
-        said = f"there is no column {visible(name)} to be partitioned or keyed by"
-        raise QueryError(said, hint=f"It has {visible(', '.join(ids))[:300]}." if ids else "It has none.")
+        message = f"there is no column {visible(name)} to be partitioned or keyed by"
+        raise QueryError(message, hint=f"It has {visible(', '.join(ids))[:300]}." if ids else "It has none.")
     return ids[name.casefold()]
 
 
@@ -126,7 +126,7 @@ def shape_of(table: Any) -> TableShape:
 
     schema, properties = table.schema(), table.properties
     partitions = [
-        _written(str(field.transform), schema.find_column_name(field.source_id))
+        _partition_text(str(field.transform), schema.find_column_name(field.source_id))
         for field in table.spec().fields
         if not isinstance(field.transform, VoidTransform)
     ]
@@ -141,7 +141,7 @@ def keys_of(table: Any) -> list[str]:
     return [name for name in names if name] or list(json.loads(table.properties.get(KEYS, "[]")))
 
 
-def _written(transform: str, column: str) -> str:
+def _partition_text(transform: str, column: str) -> str:
     """Return a partition as written from PyIceberg's transform, such as `bucket[16]`."""
     kind, _, width = transform.rstrip("]").partition("[")
     named = name_text(column)
@@ -163,9 +163,9 @@ def whole(transaction: Any, rows: Rows) -> Rows:
     table = rows if isinstance(rows, pa.Table) else rows.read_all()
     for name in required:
         if name not in table.column_names or table.column(name).null_count:
-            said = f"the column {visible(name)} has NULL, and is NOT NULL or in the PRIMARY KEY"
+            message = f"the column {visible(name)} has NULL, and is NOT NULL or in the PRIMARY KEY"
             raise QueryError(
-                said, hint="Leave those rows out by WHERE … IS NOT NULL, or give it a value by coalesce()."
+                message, hint="Leave those rows out by WHERE … IS NOT NULL, or give it a value by coalesce()."
             )
     fields = [field.with_nullable(field.name not in required) for field in table.schema]
     return table.cast(pa.schema(fields))

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from s3conn_magic.lakes import LakeRoot, Reach
 
-_AT_ONCE, _HELD = 4, 64 * 1024 * 1024
+_AT_ONCE, _MOST_HELD = 4, 64 * 1024 * 1024
 """Files read side by side, and the size in bytes above which a file's batches are not held."""
 ORDERED = (pa.types.is_integer, pa.types.is_date32)
 """Types whose bounds are exact in every format."""
@@ -151,13 +151,13 @@ class LakeRows(ds.Dataset):  # type: ignore[misc] # PyArrow has no types
                     yield batch.select(columns).cast(schema)
 
         def held(file: LakeFile) -> Iterable[pa.RecordBatch]:
-            return list(rows(file)) if file.size <= _HELD else rows(file)
+            return list(rows(file)) if file.size <= _MOST_HELD else rows(file)
 
         for batches in in_order(held, files, _AT_ONCE, name="s3conn-lake"):
             yield from batches
 
 
-_NEXT = timedelta(microseconds=1)
+_STEP = timedelta(microseconds=1)
 
 
 @dataclass(slots=True)
@@ -188,12 +188,12 @@ class Watermarks:
     def after(self) -> dict[str, datetime]:
         """The commit times up to which this run has read, by address of the table."""
         states = {address: state.committed for address, state in self.pinned.items()}
-        return {address: min(at, self.end - _NEXT) for address, at in states.items() if at is not None}
+        return {address: min(at, self.end - _STEP) for address, at in states.items() if at is not None}
 
     def late(self, snapshot: Snapshot) -> tuple[pa.Scalar, pa.Scalar] | None:
         """Return the times between which, both exclusive, rows were added that the last run should have read."""
         seen = self.before.get(_address(snapshot.root))
-        if seen is None or CAME not in snapshot.schema.names or seen + _NEXT >= self.start:
+        if seen is None or CAME not in snapshot.schema.names or seen + _STEP >= self.start:
             return None
         kind = snapshot.schema.field(CAME).type
         return tuple(pa.scalar(at, pa.timestamp("us", "UTC")).cast(kind) for at in (seen, self.start))
@@ -218,10 +218,10 @@ def parquet_rows(
     format_ = ds.ParquetFileFormat(read_options=ds.ParquetReadOptions(coerce_int96_timestamp_unit="us"))
     with reach.filesystem.open(file.path, "rb") as opened:
         fragment = format_.make_fragment(opened)
-        there = fragment.physical_schema.names
-        spelled = {name.casefold(): name for name in there}
+        stored_names = fragment.physical_schema.names
+        spelled = {name.casefold(): name for name in stored_names}
         stored = [names.get(field.name, field.name) for field in fields]
-        stored = [name if name in there else spelled.get(name.casefold(), name) for name in stored]
+        stored = [name if name in stored_names else spelled.get(name.casefold(), name) for name in stored]
         physical = pa.schema([_physical(field, name) for field, name in zip(fields, stored, strict=True)])
         logical = pa.schema(list(fields))
         at = 0
@@ -278,10 +278,10 @@ def _mask(keep: pa.Array, at: int, count: int) -> pa.Array:
 
 def all_of(conditions: Sequence[Any]) -> Any:
     """Return the conjunction of conditions; None if there are none."""
-    whole = None
+    condition_of_all = None
     for condition in conditions:
-        whole = condition if whole is None else whole & condition
-    return whole
+        condition_of_all = condition if condition_of_all is None else condition_of_all & condition
+    return condition_of_all
 
 
 def bounds(field: pa.Field, least: Any, most: Any, nulls: int | None) -> list[Any]:
