@@ -233,7 +233,7 @@ class Finder:
         return next((each for each in reversed(part.in_order) if self._sampler.known(each)), None)
 
     def _join_folders(self, parts: list[Part], place: int, alike: Callable[[Part], tuple[object, ...]]) -> list[Part]:
-        """Join parts that differ only in one folder whose name is literal."""
+        """Join parts that differ only in one folder."""
         groups: dict[object, list[Part]] = {}
         for part in parts:
             key = _place_key(part, place)
@@ -483,9 +483,9 @@ def _form_of(part: Part) -> _Form:
 
 
 def _place_key(part: Part, place: int) -> str | None:
-    """Return what folders have in common that may be one dataset: any plain names, one Hive key, or all but numbers.
+    """Return what folders share that may be one dataset: nothing for plain names, a Hive key, or all but the numbers.
 
-    None where there is no folder, or a wildcard that has no number beside it and stands for no names that are known.
+    None if there is no such folder, or for a wildcard without a number that stands for unknown names.
     """
     if place >= len(part.folders):
         return None
@@ -497,7 +497,7 @@ def _place_key(part: Part, place: int) -> str | None:
 
 
 def _beside(group: Sequence[Part]) -> bool:
-    """Whether half of the folders of a part hold another one, too: kinds of files, where versions follow each other."""
+    """Whether a part shares half of its folders with others: kinds of files do, but versions follow each other."""
     folders = [{key.rpartition("/")[0] for key in part.leaf.places} for part in group]
     held = Counter(folder for own in folders for folder in own)
     return any(2 * sum(held[folder] > 1 for folder in own) >= len(own) for own in folders if own)
