@@ -350,7 +350,7 @@ def _without_redirects(client: Any) -> None:
 
 
 def _whole_parts(client: Any) -> None:
-    """Have parts of uploads hashed and sent as bytes: botocore wraps them in files and reads these in pieces."""
+    """Hash and send parts of uploads as bytes: botocore wraps them in files and reads these in pieces."""
 
     def whole(request: Any, **_: Any) -> None:
         if isinstance(request.data, io.BytesIO):

@@ -332,7 +332,7 @@ class Guards:
     def _complete(self, params: dict[str, Any], model: Any, now: Settings, context: Any) -> None:
         members = model.input_shape.members if model.input_shape else {}
         for begins, defaults in _defaults(now):
-            # The caller's encryption counts as a whole: S3 refuses half of it mixed with half of ours.
+            # The caller's encryption counts as a whole: S3 refuses parts of it mixed with the connection's.
             if begins is _ENCRYPTION and self._is_chosen_by_caller(params, model):
                 context["encrypted_by_caller"] = True
             elif not any(parameter.startswith(begins) for parameter in params):

@@ -314,7 +314,7 @@ class Finder:
         if not self._looks:
             return
         several = [part for part in parts if not is_opaque(part)]
-        # One look each, even where what is no dataset has used them up.
+        # One look each, even if other objects have used up the looks.
         self._seen([_representative(part) for part in several if self._looked_into(part) is None])
         for count in range(1, self._looks + 1):
             wanted = [each for part in several for each in spread(part.in_order, min(count, 2))]

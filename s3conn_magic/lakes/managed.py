@@ -1,4 +1,4 @@
-"""Tables of ours in S3, in Iceberg format: created, changed by single commits, compacted, and dropped."""
+"""Our own tables in S3, in Iceberg format: created, changed by single commits, compacted, and dropped."""
 
 from __future__ import annotations
 
@@ -358,7 +358,7 @@ class ManagedTable:
         self.commit(lambda transaction, _: transaction.set_properties(dict(properties)))
 
     def drop(self, *, delete_data: bool) -> int:
-        """With `delete_data`, drop it from its catalog and delete its objects; return how many. Otherwise do nothing.
+        """Drop it from its catalog, delete its objects and return their number; without `delete_data` do nothing.
 
         Raises:
             S3ConnError: an object cannot be deleted; the table is already dropped.

@@ -33,7 +33,7 @@ class Renewed(Protocol):
 def new_lock() -> threading.Lock:
     """Return a lock that is free in a forked child even if a thread of the parent held it.
 
-    It is Python's own lock: with methods of ours an interrupt could come between acquiring it and noting that.
+    It is a plain lock: a wrapper could be interrupted between acquiring the lock and noting that it did.
     """
     lock = threading.Lock()
     _locks.add(lock)
@@ -46,7 +46,7 @@ _locks: WeakSet[threading.Lock] = WeakSet()
 
 
 def renew_in_child(renewed: Renewed) -> None:
-    """Have `renew` called in every forked child as long as the object lives."""
+    """Call `renew` in every forked child as long as the object lives."""
     _renewed.add(renewed)
 
 
@@ -73,7 +73,7 @@ ASKING = contextvars.ContextVar("asking", default=None)
 
 @contextmanager
 def asking(prompt: Callable[[str], str]) -> Iterator[None]:
-    """Let this thread ask the user within the block.
+    """Allow this thread to ask the user within the block.
 
     Args:
         prompt: asks for the text of the given name; raises a LookupError if nobody can be asked.

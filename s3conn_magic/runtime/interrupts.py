@@ -56,7 +56,7 @@ _FINALIZER = "__del__"
 
 
 def whole(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:
-    """Have interrupts wait until a short function has finished."""
+    """Make interrupts wait until a short function has finished."""
     _WHOLE.add(function.__code__)
     return function
 
@@ -194,7 +194,7 @@ def outcome(
 
 
 def postponed(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:
-    """Have an interrupt during a short function wait for its end and stop what comes after it."""
+    """Make an interrupt during a short function wait for its end, and then stop what follows."""
     whole(function)
 
     @wraps(function)
@@ -206,7 +206,7 @@ def postponed(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _
 
 
 def undisturbed(function: Callable[_Arguments, None]) -> Callable[_Arguments, None]:
-    """Have an interrupt during a short function stop neither that nor anything else."""
+    """Ignore interrupts during a short function."""
     whole(function)
 
     @wraps(function)
@@ -229,7 +229,7 @@ def deferred(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _R
 
 
 def interruptible(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:
-    """Have an interrupt of a public function raise StatementInterrupted and leave nothing half done."""
+    """Make a public function raise StatementInterrupted when interrupted, with nothing left half done."""
 
     @wraps(function)
     def called(*args: _Arguments.args, **options: _Arguments.kwargs) -> _Result:
