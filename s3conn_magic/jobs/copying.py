@@ -30,7 +30,7 @@ from s3conn_magic.objects.filesystem import Copies
 from s3conn_magic.objects.listed import partitions, said_of_private
 from s3conn_magic.query.failures import translate
 from s3conn_magic.query.line_rows import FILE
-from s3conn_magic.query.paths import alike_in
+from s3conn_magic.query.parquet_paths import alike_in
 from s3conn_magic.query.sql import PLACED, identifier, literal, placed, transaction
 from s3conn_magic.query.text_rows import with_files
 
@@ -396,7 +396,9 @@ class Together:
         try:
             alike: list[Any] = []
             with self._unless_refused():
-                query = alike_in(map(literal, paths.values()), ", repetition_type, type_length")
+                # Those are looked into one by one.
+                having = "HAVING NOT bool_or(coalesce(type = 'INT96' OR precision > 38, false))"
+                query = alike_in(map(literal, paths.values()), ", repetition_type, type_length", having=having)
                 alike = self._loader.database.execute(query).fetchall()
             for (files,) in alike:
                 self._halved(files, load)

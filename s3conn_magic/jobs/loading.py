@@ -17,6 +17,7 @@ from s3conn_magic.objects.ranged import PinnedObject, RangedObject, ask_for
 from s3conn_magic.objects.unpacking import unpacked
 from s3conn_magic.query.failures import MARK, details_of
 from s3conn_magic.query.line_rows import Skipped, json_lines, reread
+from s3conn_magic.query.parquet_paths import check_narrowed, contradicts
 from s3conn_magic.query.plain_rows import NOT_PLAIN, plain_rows
 from s3conn_magic.query.sql import identifier, literal, transaction
 from s3conn_magic.query.text_rows import CsvRows, with_room
@@ -180,6 +181,8 @@ class Loader:
     def _typed(self, source: ObjectSource, ranged: RangedObject) -> Iterator[str]:
         """The query of the rows of an object whose columns have types."""
         if source.detected.format.type == "PARQUET":
+            left_out = self.job.option("EXCLUDE_COLUMNS") or ()
+            check_narrowed(self.database, source.path, ReadableFile(ranged, source.path), left_out)
             yield f"SELECT * FROM read_parquet({literal(source.path)}, hive_partitioning = false)"  # noqa: S608
             return
         rows = reread(source.detected, lambda: ReadableFile(ranged, source.path), self.scope, self.skipped)
@@ -378,7 +381,7 @@ class Loader:
             if (kind := there.get(name.casefold())) is None:
                 added.append(f"{value}::{partition.kind} AS {identifier(name)}")
                 continue
-            other = f"{identifier(name)} IS DISTINCT FROM TRY_CAST({value} AS {kind})"
+            other = contradicts(identifier(name), value, kind)
             if self.database.execute(f"SELECT 1 FROM ({query}) WHERE {other} LIMIT 1").fetchall():  # noqa: S608
                 raise QueryError(
                     f"the folder of the object says {name} = {said or 'NULL'}, and its column {name} says otherwise",

@@ -30,6 +30,7 @@ from s3conn_magic.objects.containers import (
     DONE,
     EXTENT,
     JOB,
+    MORE_BEHIND,
     READ,
     SCHEMA,
     ContainerError,
@@ -175,11 +176,46 @@ def _checked(kind: str, batches: Iterator[pa.RecordBatch], schema: pa.Schema) ->
         for batch in batches:
             if kind == "ARROW":  # others were looked through where they were made
                 batch.validate(full=True)  # who is given them looks at no offset, and reads what lies behind the end
+                _check_kept(batch)
             if batch.schema.equals(schema):
                 yield batch
             else:
                 columns = map(_given_as, batch.columns, schema.types)
                 yield pa.record_batch([*columns], schema=schema)
+
+
+def _check_kept(batch: pa.RecordBatch) -> None:
+    """Refuse spans of time that DuckDB's INTERVAL, which counts microseconds, would cut.
+
+    Raises:
+        NotImplementedError: there is one.
+    """
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        for leaf in _leaves(column):
+            if leaf.type == pa.duration("ns"):
+                finer = any(each % 1000 for each in leaf.cast(pa.int64()).drop_null().to_pylist())
+            else:
+                finer = leaf.type == pa.month_day_nano_interval() and any(
+                    each.nanoseconds % 1000 for each in leaf.drop_null().to_pylist()
+                )
+            if finer:
+                raise NotImplementedError(f"the column {name} has spans of time that are finer than a microsecond")
+
+
+def _leaves(column: pa.Array) -> Iterator[pa.Array]:
+    """The arrays of values that are in one."""
+    kind = column.type
+    if pa.types.is_map(kind):
+        parts = [column.keys, column.items]
+    elif pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+        parts = [column.flatten()]
+    elif pa.types.is_struct(kind):
+        parts = column.flatten()
+    else:
+        yield column
+        return
+    for part in parts:
+        yield from _leaves(part)
 
 
 def _given_as(column: pa.Array, kind: pa.DataType) -> pa.Array:
@@ -221,7 +257,13 @@ def _arrow(file: Any, *, seekable: bool) -> tuple[pa.Schema, Iterator[pa.RecordB
     if head != _ARROW_FILE:  # behind those bytes a file is a stream
         file.seek(0)
     stream = pa.ipc.open_stream(pa.PythonFile(file, mode="r"))
-    return stream.schema, iter(stream)
+    return stream.schema, iter(stream) if head == _ARROW_FILE else _to_the_end(stream, file)
+
+
+def _to_the_end(stream: pa.RecordBatchReader, file: Any) -> Iterator[pa.RecordBatch]:
+    yield from stream
+    if file.read(1):
+        raise NotImplementedError(MORE_BEHIND)
 
 
 def _every_batch(file: Any, name: str, size: int, rows: int) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:

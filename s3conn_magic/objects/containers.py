@@ -285,8 +285,13 @@ def _arrow_stream(remote: _Remote, rows: int) -> _Found:
                 more["about"] = _estimate(there, remote.at - begun, remote.size - begun)
                 yield batch
         more["total"] = there
+        if remote.at < remote.size:
+            more["notes"] = [MORE_BEHIND]
 
     return _Found(opened.schema, read() if rows else iter(()), more)
+
+
+MORE_BEHIND = "its stream of Arrow ends, and more follows"
 
 
 def is_arrow_stream(head: bytes) -> bool:

@@ -67,6 +67,7 @@ def records(
     escape: str = '"',
     most: int | None = _LOOKED_AT,
     marked: Collection[str] = (),
+    blank: bool = False,
 ) -> list[list[str]]:
     """The first records of a text; the last is left out where it may be cut.
 
@@ -79,6 +80,7 @@ def records(
         escape: stands before a quote in a quoted field.
         most: records that are looked at; None for all.
         marked: fields that get `MARK_OF_QUOTED` in front where they are quoted.
+        blank: whether an empty line is a record, of one field without a value, as in a table of one column.
     """
     if escape == '"' and '"' in text:
         text = _without_spaces(text, delimiter, marked)
@@ -91,7 +93,7 @@ def records(
         )
         lines = list(islice(_readable(reader), None if most is None else most + 1))
     cut = not whole and (most is None or len(lines) <= most) and len(lines) > 1
-    return [record for record in (lines[:-1] if cut else lines) if record]
+    return [record or [""] for record in (lines[:-1] if cut else lines) if record or blank]
 
 
 def _without_spaces(text: str, delimiter: str, marked: Collection[str]) -> str:
@@ -277,7 +279,11 @@ _NLB_LATER = "alpn_fe_protocol alpn_be_protocol alpn_client_preference_list tls_
 _NLB = "^" + " ".join(f"(?<{name}>[^ ]+)" for name in _NLB_FIELDS.split())
 _NLB += "".join(f"(?: (?<{name}>[^ ]+)" for name in _NLB_LATER.split()) + ")?" * 4 + "(?: .*)?$"
 _FLOW_FIELD = re.compile(r"[a-z][a-z\d]*(?:-[a-z\d]+)*")
-_FLOW_FIELDS = {"version", "account-id", "interface-id", "srcaddr", "dstaddr", "srcport", "dstport", "log-status"}
+_FLOW_FIELDS = {
+    *("version", "account-id", "interface-id", "srcaddr", "dstaddr", "srcport", "dstport", "action", "log-status"),
+    *("vpc-id", "subnet-id", "instance-id", "tcp-flags", "pkt-srcaddr", "pkt-dstaddr", "az-id", "flow-direction"),
+    *("pkt-src-aws-service", "pkt-dst-aws-service", "traffic-path", "sublocation-type", "sublocation-id"),
+}
 _FEW = 2
 _S3 = (
     r"^(?<bucket_owner>\S+) (?<bucket>\S+) \[(?<time>[^\]]*)\] (?<remote_ip>\S+) (?<requester>\S+) (?<request_id>\S+)"

@@ -281,6 +281,7 @@ class _Text:
 
 
 _MARKS = (
+    (codecs.BOM_UTF8 * 2, "utf-8-sig"),  # as text that was marked twice, whose second mark no reader takes for one
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32-le"),
     (codecs.BOM_UTF32_BE, "utf-32-be"),
@@ -314,8 +315,8 @@ def encoding_of(data: bytes) -> str:
 
 
 def _decoded(data: bytes, encoding: str) -> str:
-    """The text; a character that is cut at the end is left out."""
-    return codecs.getincrementaldecoder(encoding)("replace").decode(data).removeprefix("\ufeff")
+    """The text without marks of its encoding; a character that is cut at the end is left out."""
+    return codecs.getincrementaldecoder(encoding)("replace").decode(data).lstrip("\ufeff")
 
 
 def _kind(text: _Text, plain: bytes) -> Format:

@@ -239,6 +239,7 @@ class RangedObject:
     Attributes:
         listed: what it was listed with, and where it stands among these.
         version: what its bytes are kept as for other queries; None where they are not.
+        starts: where each part begins that was asked for.
     """
 
     def __init__(self, pinned: PinnedObject, scope: QueryScope, *, tries: int = _TRIES, outlives: bool = True) -> None:
@@ -248,7 +249,7 @@ class RangedObject:
         self._recalled = self.version is None
         self._scope = scope
         self._tries = tries
-        self._starts: list[int] = []
+        self.starts: list[int] = []
         self._segments: dict[int, _Segment] = {}
         self._lock = threading.Lock()
 
@@ -384,10 +385,10 @@ class RangedObject:
     def _overlapping(self, start: int, stop: int) -> list[_Segment]:
         if not self._recalled:
             self._recall()
-        at = max(0, bisect_right(self._starts, start) - 1)
+        at = max(0, bisect_right(self.starts, start) - 1)
         segments = []
-        while at < len(self._starts) and self._starts[at] < stop:
-            segment = self._segments[self._starts[at]]
+        while at < len(self.starts) and self.starts[at] < stop:
+            segment = self._segments[self.starts[at]]
             if segment.stop > start:
                 segments.append(segment)
                 self._scope.touch(id(self), segment.start)
@@ -397,14 +398,14 @@ class RangedObject:
     def _add(self, segment: _Segment) -> None:
         if segment.start in self._segments:
             return
-        insort(self._starts, segment.start)
+        insort(self.starts, segment.start)
         self._segments[segment.start] = segment
 
     def _drop(self, segment: _Segment) -> None:
         with self._lock:
             if self._segments.get(segment.start) is segment:
                 del self._segments[segment.start]
-                self._starts.remove(segment.start)
+                self.starts.remove(segment.start)
 
     def _ask(self, segment: _Segment, *, here: bool = False) -> None:
         """Ask for a range and do not wait, unless a client does so `here`, in this thread."""

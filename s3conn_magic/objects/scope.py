@@ -195,6 +195,7 @@ class QueryScope:
         loose: whether files of lake tables may be read as any others, since that was looked at before.
         missing: the error for an object that is not there, where the engine looked for files and found none.
         notes: what to say of the query beside its result, such as what it has left out.
+        checks: what is done when it has read what it wants; each may have it run again, by all records.
         text: of the query, where it says all that is asked of its objects.
         watermarks: of the job whose run it is, where that reads tables in S3 from where its last one ended.
         copies: `Copies` of objects that a pattern has matched, by the pattern's path; None where there can be none.
@@ -212,6 +213,7 @@ class QueryScope:
         self.globs: dict[str, Sequence[Any]] = {}
         self.connections: set[str] = set()
         self.notes: list[str] = []
+        self.checks: list[Callable[[], None]] = []
         self.text = ""
         self.copies: dict[str, Any] = {}
         self.watermarks: Any = None

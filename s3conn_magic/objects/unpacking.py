@@ -397,7 +397,7 @@ _CODECS: dict[str, Callable[[Any, int], Iterator[bytes]]] = {
 
 
 def _decoded(pieces: Iterator[bytes], encoding: str) -> Iterator[bytes]:
-    """In UTF-8, without a mark at the beginning."""
+    """In UTF-8, without marks at the beginning."""
     decoder = codecs.getincrementaldecoder(encoding)()
     plain = codecs.lookup(encoding).name == "utf-8"
     at, first = 0, True
@@ -409,7 +409,7 @@ def _decoded(pieces: Iterator[bytes], encoding: str) -> Iterator[bytes]:
             raise _not_text(encoding, at - held + error.start) from None
         at += len(piece)
         if first and text:
-            text, first = text.removeprefix("\ufeff"), False
+            text, first = text.lstrip("\ufeff"), False
             yield text.encode()
         elif plain and not held and not decoder.getstate()[0]:
             yield piece

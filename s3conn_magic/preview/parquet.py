@@ -233,7 +233,10 @@ def read_parquet(reader: RangeReader, blank: Preview, rows: int) -> Preview | No
 
 def _parquet_file(reader: RangeReader) -> Any:
     try:
-        file = pq.ParquetFile(pa.PythonFile(reader, mode="r"), buffer_size=4096, pre_buffer=False)
+        # As DuckDB reads it: times of INT96 may be of years that nanoseconds do not reach.
+        file = pq.ParquetFile(
+            pa.PythonFile(reader, mode="r"), buffer_size=4096, pre_buffer=False, coerce_int96_timestamp_unit="us"
+        )
         schema_of(file.schema_arrow)
     except BoundReachedError:
         return None
@@ -245,10 +248,12 @@ def _parquet_file(reader: RangeReader) -> Any:
 
 
 def _with_schema(blank: Preview, file: Any) -> Preview:
-    meta = file.metadata
+    meta, leaves = file.metadata, file.schema
+    cut = any(leaves.column(at).physical_type == "INT96" for at in range(len(leaves)))
     return replace(
         blank,
         kind="table",
+        notes=("times of INT96 are shown to the microsecond",) if cut else (),
         format="Parquet",
         schema=schema_of(file.schema_arrow),
         total_rows=meta.num_rows,

@@ -81,7 +81,9 @@ def _delimited(text: str, detected: Detected, *, whole: bool, rows: int) -> Text
     nulls = {*nulls_of(settings)}
     # A null text within quotes is a value, except in logs.
     marked = () if detected.log or MARK_OF_QUOTED in body else nulls
-    every = records(body, settings["DELIMITER"], whole=whole, most=None, marked=marked)[int(settings["HEADER"]) :]
+    body, blank = "".join(body.splitlines(keepends=True)[detected.blank :]), len(names) == 1
+    every = records(body, settings["DELIMITER"], whole=whole, most=None, marked=marked, blank=blank)
+    every = every[int(settings["HEADER"]) :]
     # As in DuckDB, a trailing delimiter does not start another field.
     first_records = [record[:-1] if record[len(names) :] == [""] else record for record in every[:rows]]
     width = max(map(len, [names, *first_records]))

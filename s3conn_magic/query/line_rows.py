@@ -109,11 +109,15 @@ def batches(detected: Detected, file: Any, skipped: Skipped | None = None, *, ro
         rows: 0 for the schema alone.
 
     Raises:
-        QueryError: it is damaged, or a text in another encoding, also while it is read.
+        QueryError: it is damaged, or a text in another encoding, also while it is read; or it has no columns.
         S3ConnError: it cannot be read.
     """
     if detected.format.type in KINDS:
-        return record_batches(detected.format.type, file, detected.compression, rows=rows)
+        made = record_batches(detected.format.type, file, detected.compression, rows=rows)
+        if not made.schema.names:
+            hint = "PREVIEW shows what it is. There is nothing in it to be read."
+            raise QueryError("its records have no fields, so that there are no columns", hint=hint)
+        return made
     text = unpacked(file, detected.compression, detected.encoding or "utf-8")
     content = Content(detected.format.type, detected.settings)
     return _rows(_pieces(content, text), content, skipped or Skipped())
@@ -186,19 +190,28 @@ def _matching(content: Content, skipped: Skipped) -> _Reader:
     expression = RegularExpression.parse(str(content.get("PATTERN")))
     groups, nulls = expression.groups, set(content.get("NULL_VALUES", ()))
     numbers = [at for at, name in enumerate(groups, 1) if name] or [*range(1, len(groups) + 1)] or [0]
-    query = _matches(expression.text, len(groups), numbers, multiline=bool(content.get("MULTILINE")))
+    multiline = bool(content.get("MULTILINE"))
+    query = _matches(expression.text, len(groups), [0, *numbers], multiline=multiline)
     database = duckdb.connect(config={"threads": 1})
 
     def read(texts: list[str], before: int) -> Iterator[_Row]:
         places = pa.array(range(len(texts)), pa.int64())
         database.register("pieces", pa.table({"place": places, "piece": pa.array(texts, pa.string())}))
-        rows, due = database.execute(query), 0
+        rows, due, end = database.execute(query), 0, 0
         while some := rows.fetchmany(_AT_ONCE):
-            for at, *values in some:
-                _note(texts, due, at, before, skipped)
+            for at, whole, *values in some:
+                if multiline:
+                    begin = texts[0].find(whole, end)
+                    _note_between(texts[0], end, begin, skipped)
+                    end = begin + len(whole)
+                else:
+                    _note(texts, due, at, before, skipped)
                 due = max(due, at + 1)
                 yield tuple(None if value in nulls else value for value in values) if nulls else tuple(values)
-        _note(texts, due, len(texts), before, skipped)
+        if multiline:
+            _note_between(texts[0], end, len(texts[0]), skipped)
+        else:
+            _note(texts, due, len(texts), before, skipped)
 
     return tuple(groups[at - 1] or f"group{at}" if at else _LINE for at in numbers), read
 
@@ -208,6 +221,18 @@ def _note(texts: list[str], start: int, stop: int, before: int, skipped: Skipped
     for at in range(start, stop):
         if texts[at]:
             skipped.add(before + at + 1, texts[at], _UNMATCHED)
+
+
+def _note_between(text: str, start: int, stop: int, skipped: Skipped) -> None:
+    """Count the lines between two matches, without those on which one ends or begins."""
+    if start and text[start - 1] != "\n":
+        start = text.find("\n", start, stop) + 1 or stop
+    stop = stop if stop == len(text) else text.rfind("\n", start, stop) + 1
+    if start < stop:
+        before = text.count("\n", 0, start)
+        for number, line in enumerate(text[start:stop].splitlines(), before + 1):
+            if line.strip():
+                skipped.add(number, line, _UNMATCHED)
 
 
 def _matches(expression: str, groups: int, wanted: list[int], *, multiline: bool) -> str:

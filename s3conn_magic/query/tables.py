@@ -18,7 +18,7 @@ from s3conn_magic.language.help import name_text, table_name
 from s3conn_magic.language.words import table_parts, table_text
 from s3conn_magic.locations import Location, visible
 from s3conn_magic.objects.deleting import delete
-from s3conn_magic.objects.formats import ending_of, is_parquet, is_told
+from s3conn_magic.objects.formats import ending_of, is_told
 from s3conn_magic.objects.listed import Path, escaped, private
 from s3conn_magic.query.sql import PLACED, behind, identifier, literal, placed, qualified, transaction
 
@@ -52,7 +52,7 @@ class Table:
         name: as written when it was created.
         connections: names of the connections that it depends on.
         location: where its files are, or None when DuckDB holds its rows.
-        files: the pattern of its files of text, whose types are told when they are read; empty for any others.
+        files: the pattern of its files, whose types are told when they are read; empty where DuckDB holds its rows.
         declared: whether it has no columns yet: what is loaded into it first gives it some.
         is_view: whether every query reads it afresh: one over files, or a view that was in the database before.
         catalog: what knows its newest state, where its files are its own; else empty.
@@ -318,13 +318,12 @@ class Tables:
     def _created_over(self, name: str, location: Location, connection: str) -> Table:
         self.prepare(name)
         where, note = self._files(Path(connection, location))
-        columns, files = self._engine.columns(f"FROM {literal(where)}"), "" if is_parquet(where) else where
+        columns = self._engine.columns(f"FROM {literal(where)}")
         note = " ".join(filter(None, [note, *self._engine.filesystem.scope.notes]))
         with transaction(self._engine.database):
             self._forget(name)
-            before = f"CREATE VIEW {qualified(name)} AS "
-            self._see_files(name, *columns) if files else self._engine.execute(_of_parquet(where), before)
-        return self._note(Table(name, (connection,), location, files, is_view=True, note=note))
+            self._see_files(name, *columns)
+        return self._note(Table(name, (connection,), location, where, is_view=True, note=note))
 
     def _see_files(self, name: str, columns: Sequence[str], types: Sequence[Any]) -> None:
         """Make a view of a view that reads the files, which is there only while a query mentions the table."""
@@ -433,10 +432,6 @@ class Tables:
         ]
         with transaction(self._engine.database):
             for table in renamed:
-                if table.location is not None and not table.files:
-                    where, _ = self._files(Path(new, table.location))
-                    before = f"CREATE OR REPLACE VIEW {qualified(table.name)} AS "
-                    self._engine.execute(_of_parquet(where), before)
                 self._engine.database.execute(table.noted())
         for table in renamed:
             self._put(table)
@@ -535,11 +530,6 @@ class Tables:
         left = len(names) - count
         note = f"It reads the {ending} files; {left:,} with another ending are left out." if left else ""
         return f"s3://{path.named(escaped(key.rstrip('/')))}/**/*{ending}", note
-
-
-def _of_parquet(where: str) -> str:
-    options = ", union_by_name = true" if "/**/" in where else ""
-    return f"FROM read_parquet({literal(where)}{options})"
 
 
 def _unused(name: str) -> str:

@@ -51,6 +51,24 @@ def test_lines_that_do_not_match_are_counted_with_their_numbers():
     )
 
 
+@pytest.mark.parametrize(
+    ("text", "rows", "left_out"),
+    [
+        ("a=1\na=2\n", 2, []),
+        ("head\na=1 rest\n more\n\nsuch a=2\n", 2, [(1, "head"), (3, " more")]),
+        ("a=1 a=2\nlast", 2, [(2, "last")]),
+        ("no\nnone\n", 0, [(1, "no"), (2, "none")]),
+        ("a=\n1\nx\na=\n2", 2, [(3, "x")]),
+        ("", 0, []),
+    ],
+)
+def test_lines_between_matches_over_lines_are_counted(text: str, rows: int, left_out: list[tuple[int, str]]):
+    """With MULTI_LINE, those that no match has a part of; a line without any character is none."""
+    settings = {"TYPE": "REGEX", "PATTERN": r"a=\s*(?<a>\d+)", "MULTI_LINE": True}
+    found, skipped = _read(text.encode(), content_type(settings))
+    assert (len(found), skipped.first, skipped.count) == (rows, left_out, len(left_out))
+
+
 def test_groups_have_names_in_either_spelling_and_nulls():
     """`(?<name>…)` and `(?P<name>…)`."""
     for group in ("(?<a>", "(?P<a>"):

@@ -15,6 +15,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import cramjam
+import fastavro
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -182,7 +183,8 @@ def test_columns_of_several_files_of_parquet_are_widened_exactly_or_refused(moto
             continue
         run(f"CREATE OR REPLACE TABLE t AS FROM '{where}*.parquet'; {over}")
         for table in ("t", "o"):
-            rows = rows_of(run, table, "typeof(v), v")
+            frame = run(f"SELECT typeof(v), v FROM {table} ORDER BY ALL")
+            rows = [tuple(row) for row in frame.itertuples(index=False, name=None)]
             assert rows == [(kind, Decimal(value) if kind.startswith("DEC") else value) for value in values]
 
 
@@ -313,9 +315,24 @@ def test_a_document_of_json_can_be_folded_in_the_panel():
     assert json.loads(done.stdout) == ["pre", ["details", "{", *inner], "}"]
 
 
-def _parquet(values: list[int]) -> bytes:
+def _parquet(values: list[Any] | pa.Array, *, int96: bool = False, **more: Any) -> bytes:
     sink = io.BytesIO()
-    pq.write_table(pa.table({"x": values}), sink)
+    pq.write_table(pa.table({"x": values, **more}), sink, use_deprecated_int96_timestamps=int96)
+    return sink.getvalue()
+
+
+def _avro(kind: str, *values: Any) -> bytes:
+    sink = io.BytesIO()
+    schema = {"type": "record", "name": "r", "fields": [{"name": "x", "type": kind}]}
+    fastavro.writer(sink, fastavro.parse_schema(schema), [{"x": value} for value in values])
+    return sink.getvalue()
+
+
+def _arrow(*tables: pa.Table) -> bytes:
+    sink = io.BytesIO()
+    for table in tables:
+        with pa.ipc.new_stream(sink, table.schema) as writer:
+            writer.write_table(table)
     return sink.getvalue()
 
 
@@ -335,6 +352,21 @@ TOGETHER: dict[str, tuple[dict[str, bytes], list[str], list[tuple[Any, ...]]]] =
     "delimiters": ({"a.csv": b"a,b\n1,2\n", "b.csv": b"a;b\n3;4\n", "c.csv": b""}, ["a", "b"], [(1, 2), (3, 4)]),
     "logs": ({"a.log": FLOW.encode(), "b.log": FLOW.encode()}, [], []),
     "geojson": ({"a.geojson": COLLECTION, "b.geojson": COLLECTION}, ["type", "name", "features"], []),
+    **{
+        f"{kind} {case}": ({f"a.{kind}": first, f"b.{kind}": second}, ["x"], [("ä",), ("ö",)])
+        for kind, texts in {"csv": ("x\nä\n", "x\nö\n"), "json": ('{"x":"ä"}', '[{"x":"ö"}]')}.items()
+        for case, first, second in (
+            ("encodings", texts[0].encode(), texts[1].encode("utf-16")),
+            ("an encoding first", texts[0].encode("utf-16-be"), texts[1].encode()),
+            ("packed by its content", texts[0].encode(), gzip.compress(texts[1].encode())),
+            ("marked twice", b"\xef\xbb\xbf" * 2 + texts[0].encode(), texts[1].encode("utf-8-sig")),
+        )
+    },
+    "types of Avro": ({"a.avro": _avro("int", 1), "b.avro": _avro("double", 1.5)}, [], []),
+    "zeros": ({"p=01/a.csv": b"p,x\n1,5\n"}, ["p", "x"], [(1, 5)]),
+    "zeros of Parquet": ({"p=01/a.parquet": _parquet([5], p=[1])}, ["x", "p"], [(5, 1)]),
+    "zeros as text": ({"p=01/a.parquet": _parquet([5], p=["01"])}, ["x", "p"], [(5, "01")]),
+    "a fraction": ({"p=1.50/a.parquet": _parquet([5], p=[1.5])}, ["x", "p"], [(5, 1.5)]),
     **{
         f"{kind} {case}": ({key.format(kind): body for key, body in keys.items()}, ["x", name], rows)
         for kind, bodies in {
@@ -357,7 +389,6 @@ def test_objects_that_differ_are_read_alike_by_all(moto_lake: Lake):  # noqa: F8
     for at, (case, (bodies, columns, rows)) in enumerate(TOGETHER.items()):
         run = _put(moto_lake, {f"t{at}/{key}": body for key, body in bodies.items()})
         where = f"s3://{moto_lake.bucket}/t{at}/"
-        run("USE CONNECTION lake")
         run(f"CREATE JOB j AS COPY FROM S3 lake LOCATION = '{where}' INTO t; CREATE TABLE l LOCATION '{where}**'")
         found = [run(f"FROM '{where}**'"), run("FROM l"), run('SELECT * EXCLUDE ("$object") FROM t')]
         answers = {(tuple(frame.columns), *sorted(map(str, _rows(frame)))) for frame in found}
@@ -365,3 +396,115 @@ def test_objects_that_differ_are_read_alike_by_all(moto_lake: Lake):  # noqa: F8
         if len(answers) > 1 or (columns and answers.pop()[: len(plain)][: 1 + len(rows)] != plain):
             wrong[case] = answers
     assert not wrong
+
+
+_WIDE = Decimal("12345678901234567890123456789012345678901.25")
+# Objects that all refuse → what their errors have in common.
+REFUSED: dict[str, tuple[dict[str, bytes], str]] = {
+    "folder of text": ({"p=01/a.parquet": _parquet([5], p=["1"])}, "says otherwise"),
+    "folder that is no number": ({"p=abc/a.parquet": _parquet([5], p=pa.array([None], pa.int64()))}, "says otherwise"),
+    "folder of CSV": ({"p=01/a.csv": b"p,x\n2,5\n"}, "says otherwise"),
+    "Avro": ({"a.avro": _avro("long", 2**53 + 1), "b.avro": _avro("double", 1.5)}, "value"),
+    "cut array": ({"a.json": b'{"x":1}\n', "b.json": b'[{"x":1},{"x":2},'}, "does not end"),
+    "two streams": ({"a.arrows": _arrow(*[pa.table({"x": [1]})] * 2)}, "and more follows"),
+    "spans": ({"a.arrow": _arrow(pa.table({"x": pa.array([[5]], pa.list_(pa.duration("ns")))}))}, "finer than a"),
+    "intervals": (
+        {"a.arrow": _arrow(pa.table({"x": pa.array([(1, 2, 3)], pa.month_day_nano_interval())}))},
+        "finer than a microsecond",
+    ),
+    "no fields": ({"a.arrow": _arrow(pa.table({}))}, "no columns"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_would_be_lost_is_refused_by_all(moto_lake: Lake, case: str):  # noqa: F811 - the fixture
+    """By a query, a table over files and COPY."""
+    bodies, said = REFUSED[case]
+    run, where = _put(moto_lake, bodies), f"s3://{moto_lake.bucket}/"
+    for statement in (f"FROM '{where}**'", f"CREATE TABLE l LOCATION '{where}**'; FROM l"):
+        assert said in run.fails(statement, QueryError).message
+    run(f"CREATE JOB j AS COPY FROM S3 lake LOCATION = '{where}' INTO t")
+    assert said in str(run("SHOW JOB j ERRORS")["error"][0])
+
+
+@pytest.mark.parametrize(
+    ("body", "note", "error"),
+    [
+        (_parquet(pa.array([1_000], pa.timestamp("ns")), int96=True), "to the microsecond", ""),
+        (
+            _parquet(pa.array([1_001], pa.timestamp("ns")), int96=True, k=[1]),
+            "to the microsecond",
+            "finer than a microsecond",
+        ),
+        (
+            _parquet(pa.array([_WIDE], pa.decimal256(60, 2)), k=[1]),
+            "as DOUBLE, which rounds",
+            "which DuckDB would round",
+        ),
+    ],
+)
+def test_what_duckdb_changes_of_parquet_is_said_and_not_loaded(moto_lake: Lake, body: bytes, note: str, error: str):  # noqa: F811 - the fixture
+    """A query has a note; COPY refuses what would be another value, but in columns that it leaves out."""
+    run = _put(moto_lake, {f"p/{at}.parquet": body for at in range(2)})
+    where = f"s3://{moto_lake.bucket}/p/"
+    run(f"FROM '{where}*.parquet'")
+    assert note in run.notes[-1]
+    copy = f"AS COPY FROM S3 lake LOCATION = '{where}'"
+    run(f"CREATE JOB j {copy} INTO t")
+    errors = [*run("SHOW JOB j ERRORS")["error"]]
+    assert (len(errors), all(error in each for each in errors)) == (2 if error else 0, True)
+    if error:
+        option = re.search(r"EXCLUDE_COLUMNS = \(.*?\)", errors[0])
+        assert option
+        run(f"CREATE JOB k {copy} {option[0]} INTO u")
+        assert not len(run("SHOW JOB k ERRORS"))
+
+
+def test_years_that_nanoseconds_do_not_reach_are_shown_as_they_are():
+    """Times of INT96 in a preview of Parquet, as a query gives them."""
+    body = _parquet([datetime(1601, 1, 1), datetime(2024, 5, 6, 7, 8, 9, 10)], int96=True)  # noqa: DTZ001 - it has no zone
+    shown = previewed(body, "x.parquet")
+    assert [str(one) for one in shown.frame["x"]] == ["1601-01-01 00:00:00", "2024-05-06 07:08:09.000010"]
+
+
+def test_files_of_other_types_among_many_change_no_value(moto_lake: Lake):  # noqa: F811 - the fixture
+    """Where a query reads a few of many files of Parquet, those are checked that it has read; so are later ones."""
+    bodies = {f"many/p={at // 40}/{at:03}.parquet": _parquet([at + 0.5 if at == 85 else at]) for at in range(120)}
+    run, where = _put(moto_lake, bodies), f"s3://{moto_lake.bucket}/many/"
+    assert [*run(f"SELECT sum(x) AS s FROM '{where}**/*.parquet' WHERE p = 2")["s"]] == [sum(range(80, 120)) + 0.5]
+    assert run(f"SELECT x FROM '{where}**/*.parquet' LIMIT 1000")["x"].sum() == sum(range(120)) + 0.5
+    run(f"CREATE TABLE s AS SELECT x FROM '{where}**/*.parquet' WHERE p = 2 LIMIT 1000")
+    run(f"CREATE TABLE l LOCATION '{where}'")
+    for table in ("s", "l WHERE p = 2"):
+        assert [*run(f"SELECT sum(x) AS s FROM {table}")["s"]] == [sum(range(80, 120)) + 0.5]
+    _put(moto_lake, {"many/p=2/new.parquet": _parquet([2**53 + 1])})
+    assert "has values there that" in run.fails("FROM l", QueryError).message
+
+
+def test_what_is_taken_for_a_header_is_said_by_queries_and_tables(moto_lake: Lake):  # noqa: F811 - the fixture
+    """With the query that takes the first line for what it was not; a log is called by its name."""
+    run = _put(moto_lake, {"a.csv": b"name,town\nann,oslo\n", "b.csv": b"ann,oslo\nann,rome\n", "c.log": FLOW.encode()})
+    for key, taken, first in (
+        ("a.csv", "1 object was read with a header, judging by its content", "name"),
+        ("b.csv", "1 object was read without a header: names are column0, …", "ann"),
+        ("c.log", "1 object was read as VPC flow log, by its lines", ""),
+    ):
+        where = f"s3://{moto_lake.bucket}/{key}"
+        run(f"CREATE OR REPLACE TABLE l LOCATION '{where}'")
+        for query in (f"FROM '{where}'", "FROM l"):
+            run.notes.clear()
+            run(query)
+            assert run.notes[0].startswith(taken)
+            if first:
+                other = re.search(r"FROM read_csv\(.*?\)", run.notes[0])
+                assert other
+                frame = run(other[0])
+                assert first in {*map(str, frame.iloc[0]), *frame.columns}
+
+
+def test_an_empty_line_of_one_column_is_a_value_that_is_not_there(moto_lake: Lake):  # noqa: F811 - the fixture
+    """As INSERT writes it: by PREVIEW, too, which left it out."""
+    body = b"x\n\n1\n\n2\n\n"
+    run = _put(moto_lake, {"x.csv": body})
+    found = [previewed(body, "x.csv").frame, run(f"FROM 's3://{moto_lake.bucket}/x.csv'")]
+    assert [_rows(frame) for frame in found] == [[[None], ["1"], [None], ["2"], [None]]] * 2

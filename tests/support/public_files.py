@@ -1,9 +1,9 @@
 """`python tests/support/public_files.py FOLDER [STATEMENT …]`: each file of a folder through some statements.
 
 PREVIEW, SELECT, TABLE (a table over the file) and COPY. What all but the first give is compared with what Python's
-`csv` and `json` and PyArrow read, cell for cell. A line for each file and statement: `shown` of a preview, `equal`,
-`refused` and why, `different` and the first cell that is, `unread` where there is nothing to compare with, `defect`,
-or `died` where the process ended over it; the counts are the last lines. Fetch public test data and run it over them,
+`csv` and `json`, PyArrow and fastavro read, cell for cell. A line for each file and statement: `shown` of a preview,
+`equal`, `refused` and why, `different` and the first cell that is, `unread` where there is nothing to compare with,
+`defect`, or `died` where the process ended over it; the counts are the last lines. Fetch public test data and run it,
 such as apache/parquet-testing, apache/arrow-testing, duckdb's data/ and csv-spectrum; they are none of this repository.
 """
 
@@ -21,8 +21,9 @@ from datetime import UTC, date, datetime, time
 from decimal import Decimal, InvalidOperation
 from itertools import count, zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
+import fastavro
 import pyarrow as pa
 import pyarrow.parquet as pq
 from every_preview import shown_in_all_forms
@@ -30,7 +31,7 @@ from pyarrow import orc
 from statements import Statements, create
 
 from s3conn_magic.errors import InternalError, QueryError, S3ConnError
-from s3conn_magic.objects.formats import by_name
+from s3conn_magic.objects.formats import by_content, by_name
 from s3conn_magic.sandbox import Sandbox
 from s3conn_magic.sandbox.identities import EMPTY
 
@@ -155,12 +156,15 @@ def expected(file: Path) -> list[_Reading]:
     The cells of such a text are texts; its fields may be separated by several characters, and its first line may be
     names or a row.
     """
-    said = by_name(file.name)
-    kind, body = said.format.name if said.format else "", file.read_bytes()
+    said, body = by_name(file.name), file.read_bytes()
+    told = by_content(body) or said.format
+    kind = told.name if told else ""
     if said.compression:
         body = pa.CompressedInputStream(pa.BufferReader(body), said.compression).read()
-    if kind in {"Parquet", "ORC", "Arrow"}:
-        read = {"Parquet": pq.read_table, "ORC": orc.read_table, "Arrow": _arrow}[kind]
+    if kind == "Avro":
+        return [_records_of_avro(body)]
+    if kind in {"Parquet", "ORC", "Arrow", "Arrow stream"}:
+        read = {"Parquet": pq.read_table, "ORC": orc.read_table}.get(kind, _arrow)
         table = read(io.BytesIO(body))
         table.validate(full=True)
         if any(pa.types.is_struct(one.type) and one.type.get_field_index("metadata") == 0 for one in table.schema):
@@ -188,6 +192,15 @@ def _arrow(file: Any) -> pa.Table:
     except pa.ArrowInvalid:
         file.seek(0)
         return pa.ipc.open_stream(file).read_all()
+
+
+def _records_of_avro(body: bytes) -> _Reading:
+    reader = fastavro.reader(io.BytesIO(body))
+    schema: Any = reader.writer_schema
+    if not isinstance(schema, dict) or schema["type"] != "record":
+        return ["value"], [[one] for one in reader]
+    names = [field["name"] for field in schema["fields"]]
+    return names, [[cast("dict[str, Any]", one)[name] for name in names] for one in reader]
 
 
 def _records(text: str) -> _Reading:
