@@ -319,6 +319,7 @@ class Tasks:
         self._grant_of = grant_of
         self._tasks: dict[int, _Task] = {}
         self._done: SimpleQueue[tuple[int, Future]] = SimpleQueue()
+        self._prepared: list[Future] = []
         self._sealed: list[tuple[Grant, Access, bytes]] = []
         self._workers: dict[str, float] = {}
         self._addressed: set[str] = set()
@@ -340,14 +341,24 @@ class Tasks:
         if not workers:  # for the scheduler, none would be any
             self._tasks[number] = _Task(None, function, grant, rest, workers, tries)
             return
+        future = self._sent(function, access, *rest, workers=workers)
+        self._tasks[number] = _Task(future, function, grant, rest, workers, tries)
+        future.add_done_callback(partial(self._note, number))
+
+    def _sent(self, function: Callable[..., Any], *given: Any, workers: Iterable[str]) -> Future:
         key = f"s3conn-{function.__name__}-{uuid4().hex}"
         # A setting of dask's has the source of the calling cell sent along.
         with dask_settings({"distributed.diagnostics.computations.nframes": 0}):
-            future = self._client.submit(
-                function, access, *rest, key=key, pure=False, workers=sorted(workers), allow_other_workers=False
+            return self._client.submit(
+                function, *given, key=key, pure=False, workers=sorted(workers), allow_other_workers=False
             )
-        self._tasks[number] = _Task(future, function, grant, rest, workers, tries)
-        future.add_done_callback(partial(self._note, number))
+
+    def prepare(self) -> None:
+        """Have each worker open its connection, which takes it half a second, and wait for none."""
+        if not self._prepared:
+            with suppress(S3ConnError):  # the first task says it
+                access = self._access(self._grant_of())
+                self._prepared = [self._sent(work.prepare, access, workers=[worker]) for worker in self._workers]
 
     def _access(self, grant: Grant) -> Access:
         """Return what a task carries, its workers having been told what opens it."""
@@ -464,7 +475,8 @@ class Tasks:
 
     def cancel(self) -> None:
         """Have nothing more of them run, and workers forget what opened them."""
-        left, self._tasks = [task.future for task in self._tasks.values() if task.future is not None], {}
+        left = [*self._prepared, *(task.future for task in self._tasks.values() if task.future is not None)]
+        self._prepared, self._tasks = [], {}
         with suppress(Exception):
             if left:
                 self._client.cancel(left, force=True)

@@ -8,8 +8,10 @@ back what it left. So work is shared out again and again, in ever smaller portio
 from __future__ import annotations
 
 import time
+from bisect import bisect_left
 from dataclasses import dataclass, field, replace
-from itertools import chain, pairwise
+from heapq import heapify, heappop, heappush
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Self
 
 import pyarrow as pa
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
 
 FIRST_PAGES = 64
 """Requests of the first look: what takes fewer is not worth a cluster."""
-_PAGE = 1000
+_PAGE, _MANY = 1000, 8
 _PORTIONS, _FEW_SPANS = 2, 3
 _LEAST_PAGES, _MOST_PAGES, _ROUNDS = 64, 320, 4
 _MORE, _SURPLUS = 1.5, 1.2
@@ -232,11 +234,15 @@ class ClusterListing:
             IncompleteListingError, ListingInterrupted: `rows_so_far` are those that had arrived.
             S3ConnError: it failed before anything arrived.
         """
-        left = self._first(on_progress)
+        with self._cluster.tasks(lambda: self._cluster.accesses.of(self._connection, self._where)) as tasks:
+            return self._collected(tasks, on_progress)
+
+    def _collected(self, tasks: Tasks, on_progress: _Report) -> pa.Table:
+        left = self._first(tasks, on_progress)
         if left is None:
             return self._cut(self._parts[0])
         try:
-            self._swept(left, on_progress)
+            self._swept(left, tasks, on_progress)
         except KeyboardInterrupt:
             rows = self._joined()
             message = f"the listing was interrupted after {len(rows):,} rows"
@@ -249,11 +255,11 @@ class ClusterListing:
             return self._cut(self._joined())
         raise failure
 
-    def _first(self, report: _Report) -> Sweep | None:
+    def _first(self, tasks: Tasks, report: _Report) -> Sweep | None:
         """Return the first look; None when that was all."""
         with self._listing(pages=FIRST_PAGES) as first:
             self._local = first
-            self._parts = [first.collect(on_progress=report)]
+            self._parts = [first.collect(on_progress=_preparing(tasks, report))]
         if not first.rest:
             return None
         task = RangeTask(self._where.key, self._connections, self._matching)
@@ -263,15 +269,14 @@ class ClusterListing:
         target: BucketTarget = self._connection.target(self._where.bucket)
         return Listing(target, self._where.key, matching=self._matching, connections=self._connections, **more)
 
-    def _swept(self, sweep: Sweep, report: _Report) -> None:
+    def _swept(self, sweep: Sweep, tasks: Tasks, report: _Report) -> None:
         self._sweep = sweep
-        with self._cluster.tasks(lambda: self._cluster.accesses.of(self._connection, self._where)) as tasks:
-            every = None if report is None else lambda: report(self.progress)
-            for part in sweep.run(self._cluster, tasks, wanted=self._wanted, every=every):
-                if part.table is not None:
-                    self._parts.append(part.table)
-                if self._limit is not None and self._complete() > self._limit:
-                    return
+        every = None if report is None else lambda: report(self.progress)
+        for part in sweep.run(self._cluster, tasks, wanted=self._wanted, every=every):
+            if part.table is not None:
+                self._parts.append(part.table)
+            if self._limit is not None and self._complete() > self._limit:
+                return
 
     def _wanted(self) -> float | None:
         return None if self._limit is None else float(self._limit - self._complete() + 1)
@@ -305,6 +310,18 @@ class ClusterListing:
             return rows
 
 
+def _preparing(tasks: Tasks, report: _Report) -> Callable[[Progress], None]:
+    """Report on a first look, and have workers prepare as soon as it is seen not to be all."""
+
+    def looked(progress: Progress) -> None:
+        if progress.requests >= _MANY:
+            tasks.prepare()
+        if report is not None:
+            report(progress)
+
+    return looked
+
+
 def _incomplete(rows: pa.Table, error: S3ConnError) -> IncompleteListingError:
     reason = error.reason if isinstance(error, IncompleteListingError) else error.message
     message = f"the listing is incomplete, {len(rows):,} rows had arrived: {reason}"
@@ -319,24 +336,23 @@ def _below(table: pa.Table, edge: str) -> int:
 
 
 def in_key_order(tables: list[pa.Table]) -> pa.Table:
-    """Return one table of all rows, each of the tables being in key order and their ranges apart."""
+    """Return one table of all rows, each of the tables being in key order.
+
+    Their ranges lie between each other: of each, all that is below the first key of the others is taken at once.
+    """
     filled = [table for table in tables if len(table)]
-    if not filled:
-        return OBJECTS.empty_table()
-    whole = pa.concat_tables(sorted(filled, key=lambda each: each["key"][0].as_py())).unify_dictionaries()
-    if _rises(whole):
-        return whole
-    # A task's ranges may lie on both sides of another's; a page is of one range.
-    batches = sorted((batch for batch in whole.to_batches() if len(batch)), key=lambda each: each.column(0)[0].as_py())
-    whole = pa.Table.from_batches(batches, whole.schema)
-    return whole if _rises(whole) else whole.sort_by("key")
-
-
-def _rises(table: pa.Table) -> bool:
-    """Whether each chunk of keys, all of them being in order, lies above the one before it."""
-    chunks = [chunk for chunk in table["key"].chunks if len(chunk)]
-    ends = [(chunk[0].as_py(), chunk[-1].as_py()) for chunk in chunks]
-    return all(left[1] < right[0] for left, right in pairwise(ends))
+    columns = [table["key"] for table in filled]
+    heads = [(column[0].as_py(), number, 0) for number, column in enumerate(columns)]
+    heapify(heads)
+    runs = []
+    while heads:
+        _, number, at = heappop(heads)
+        keys = columns[number]
+        stop = bisect_left(keys, heads[0][0], at + 1, key=lambda key: key.as_py()) if heads else len(keys)
+        runs.append(filled[number].slice(at, stop - at))
+        if stop < len(keys):
+            heappush(heads, (keys[stop].as_py(), number, stop))
+    return pa.concat_tables(runs).unify_dictionaries() if runs else OBJECTS.empty_table()
 
 
 def open_listing(cluster: Cluster, connection: Connection, where: Location, **given: Any) -> Listing | ClusterListing:
@@ -373,14 +389,18 @@ class ClusterScan:
             IncompleteListingError, ListingInterrupted: `rows_so_far` are the groups of what had arrived.
             S3ConnError: it failed before anything arrived.
         """
+        with self._cluster.tasks(lambda: self._cluster.accesses.of(self._connection, self._where)) as tasks:
+            return self._total(tasks, on_progress)
+
+    def _total(self, tasks: Tasks, on_progress: _Report) -> pa.Table:
         target = self._connection.target(self._where.bucket)
         most = self._task.connections
         with Scan(target, self._where.key, self._groups, connections=most, pages=FIRST_PAGES) as first:
-            groups = first.total(on_progress=on_progress)
+            groups = first.total(on_progress=_preparing(tasks, on_progress))
         if not first.rest:
             return groups
         try:
-            self._swept(Sweep(self._task, list(first.rest), first.progress), on_progress)
+            self._swept(Sweep(self._task, list(first.rest), first.progress), tasks, on_progress)
         except KeyboardInterrupt:
             message = f"the analysis was interrupted after {self._keys():,} keys"
             failure: S3ConnError = ListingInterrupted(message, rows_so_far=self._groups.table())
@@ -393,12 +413,11 @@ class ClusterScan:
             return self._groups.table()
         raise failure
 
-    def _swept(self, sweep: Sweep, report: _Report) -> None:
-        with self._cluster.tasks(lambda: self._cluster.accesses.of(self._connection, self._where)) as tasks:
-            every = None if report is None else lambda: report(sweep.progress(time.monotonic() - self._began))
-            for part in sweep.run(self._cluster, tasks, wanted=lambda: None, every=every):
-                if part.table is not None:
-                    self._groups.merge(part.table)
+    def _swept(self, sweep: Sweep, tasks: Tasks, report: _Report) -> None:
+        every = None if report is None else lambda: report(sweep.progress(time.monotonic() - self._began))
+        for part in sweep.run(self._cluster, tasks, wanted=lambda: None, every=every):
+            if part.table is not None:
+                self._groups.merge(part.table)
 
     def _keys(self) -> int:
         return int(pc.sum(self._groups.table()["objects"]).as_py() or 0)

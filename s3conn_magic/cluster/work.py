@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import secrets
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -285,6 +286,7 @@ __all__ = [
     "Unopened",
     "fetch_objects",
     "list_ranges",
+    "prepare",
     "version",
 ]
 
@@ -346,6 +348,12 @@ class RangeTask:
 def version() -> str:
     """Return the version of this package."""
     return VERSION
+
+
+def prepare(access: Access) -> None:
+    """Make the connection ready; what is wrong with it the first task says."""
+    with suppress(NotGivenError, S3ConnError), access.connection() as connection:
+        connection.target(access.bucket).sign(())
 
 
 def list_ranges(

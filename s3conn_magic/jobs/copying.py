@@ -35,7 +35,7 @@ from s3conn_magic.query.sql import PLACED, identifier, literal, placed, transact
 from s3conn_magic.query.text_rows import with_files
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
     from s3conn_magic.jobs.job import Candidate, ObjectSource, Run
@@ -376,7 +376,7 @@ class Together:
             self._loader.scope.failure = None
 
     def _load_parquet(self, sources: Sequence[ObjectSource]) -> bool:
-        of, name, copies = {_name(source): source for source in sources}, identifier(FILE), None
+        of, copies = {_name(source): source for source in sources}, None
         with self._unless_refused():
             copies = Copies.of(
                 {path: self._loader.pin(each.candidate) for path, each in of.items()}, self._loader.scope
@@ -384,14 +384,11 @@ class Together:
         paths, whose = {f"s3://{path}": each.path for path, each in of.items()}, {f"s3://{path}": path for path in of}
         if copies is not None:
             paths, whose = {file: file for file in copies.names}, dict(copies.names)
-            names = ", ".join(map(literal, of))
-            name = f"([{names}])[substr({name}, {len(str(copies.folder)) + 2}, 7)::INTEGER + 1]"
 
         def load(files: Sequence[str]) -> bool:
             options = f"hive_partitioning = false, filename = {literal(FILE)}"
             read = f"read_parquet([{', '.join(literal(paths[file]) for file in files)}], {options})"
-            query = f"SELECT * REPLACE ({name} AS {identifier(FILE)}) FROM {read}"  # noqa: S608 - quoted names
-            return self._commit(query, [of[whose[file]] for file in files], None)
+            return self._commit(f"SELECT * FROM {_numbered(files, read)}", [of[whose[file]] for file in files], None)  # noqa: S608
 
         try:
             alike: list[Any] = []
@@ -414,13 +411,17 @@ class Together:
             table = TargetTable(self._loader.database, self._loader.table)
             types = fitting(group.types(known), table.columns(), {})
             with self._loader.in_memory(group, [source.candidate for source in sources]) as rows:
-                named = with_files(rows, FILE) if rows is group else rows.source
+                named = rows.source
+                if rows is group:
+                    # DuckDB names a file by the path that the filesystem gives, behind any scheme.
+                    bare = f"substr({identifier(FILE)}, instr({identifier(FILE)}, '://') + 3)"
+                    named = _numbered(map(_name, sources), with_files(rows, FILE), bare)
                 query = replace(rows, source=named, folders=(FILE,)).select(known, types)
                 return self._commit(query, sources, types)
         return False
 
     def _commit(self, query: str, sources: Sequence[ObjectSource], known: Mapping[str, str] | None) -> bool:
-        """Load the rows of a query, which has the path of each row's file in `FILE`; all of them or none."""
+        """Load the rows of a query, which has in `FILE` of which source each is, from 1 on; all of them or none."""
         database, said = self._loader.database, {source.candidate: source.detected.said for source in sources}
         with self._unless_refused():
             with transaction(database):
@@ -439,15 +440,14 @@ class Together:
             LookupError: a row is of no object that was asked for, or the objects have columns that are ours.
         """
         database, file, origin = self._loader.database, identifier(FILE), identifier(OBJECT_COLUMN)
-        counted_rows = database.execute(f"SELECT {file}, count(*) FROM temp.{_BATCH} GROUP BY 1").fetchall()  # noqa: S608
-        rows_of = {name[name.index("://") + 3 :] if "://" in name else name: rows for name, rows in counted_rows}
+        rows_of = dict(database.execute(f"SELECT {file}, count(*) FROM temp.{_BATCH} GROUP BY 1").fetchall())  # noqa: S608
         rows = f"(SELECT * EXCLUDE ({file}) FROM temp.{_BATCH})"  # noqa: S608 - names of our own
         described = database.execute(f"DESCRIBE {rows}").fetchall()
         columns = {name: kind for name, kind, *_ in described}
-        names = {_name(source): source.candidate for source in sources}
+        numbers = {number: source.candidate for number, source in enumerate(sources, 1)}
         system = self._loader.system
         if (
-            not rows_of.keys() <= names.keys()
+            not rows_of.keys() <= numbers.keys()
             or {OBJECT_COLUMN, *system} & columns.keys()
             or "GEOMETRY" in str(columns)
         ):
@@ -457,15 +457,21 @@ class Together:
         table.fit(columns, rows, system)
         values = table.taken(columns)
         replaced = f" REPLACE ({', '.join(values)})" if values else ""
-        # What stands before the bucket is one connection's name for all of them.
-        where = f"'s3://' || substr({file}, instr({file}, {literal(f'@{sources[0].candidate.location.bucket}/')}) + 1)"
-        times = {name: moment_literal(candidate.last_modified) for name, candidate in names.items()}
-        lists = f"[{', '.join(map(literal, times))}], [{', '.join(times.values())}]"
-        written = f"map({lists})[regexp_replace({file}, '^[a-z0-9-]*://', '')]"
+        where = f"[{', '.join(literal(candidate.location.uri) for candidate in numbers.values())}][{file}]"
+        written = f"[{', '.join(moment_literal(candidate.last_modified) for candidate in numbers.values())}][{file}]"
         ours = "".join(f", {value}" for value in system_values(system, written, where))
         every = f"SELECT * EXCLUDE ({file}){replaced}, {where} AS {origin}{ours} FROM temp.{_BATCH}"  # noqa: S608 - as above
         database.execute(f"INSERT INTO {table.sql} BY NAME {every}")
-        return {candidate: rows_of.get(name, 0) for name, candidate in names.items()}
+        return {candidate: rows_of.get(number, 0) for number, candidate in numbers.items()}
+
+
+def _numbered(names: Iterable[str], source: str, name: str = identifier(FILE)) -> str:
+    """What stands behind FROM for rows whose file is named in `FILE`, with its place among some names, from 1 on.
+
+    DuckDB works it out once for a file, and numbers are cheaper to group and to look up than paths.
+    """
+    place = f"list_position([{', '.join(map(literal, names))}], {name})::INTEGER"
+    return f"(SELECT * REPLACE ({place} AS {identifier(FILE)}) FROM {source})"  # noqa: S608 - quoted names
 
 
 def _name(source: ObjectSource) -> str:

@@ -237,12 +237,11 @@ class Loader:
 
     @contextmanager
     def in_memory(self, rows: TextRows, candidates: Sequence[Candidate]) -> Iterator[TextRows]:
-        """The records of small objects, where each line is one, with their object's path in `FILE`; else as given."""
-        lines, name = None, self.job.connection.name
+        """The records of small objects, where each line is one, with their object's number in `FILE`; else as given."""
+        lines = None
         if rows.source.startswith("read_json_objects(['s3://"):
-            paths = [f"{name}@{each.location.bucket}/{each.location.key}" for each in candidates]
             bodies = (self.pin(each).read(0, each.size) for each in candidates)
-            lines = json_lines(self.database, zip(paths, bodies, strict=True))
+            lines = json_lines(self.database, enumerate(bodies, 1))
         if lines is None:
             yield rows
             return

@@ -117,7 +117,7 @@ _BY_TYPE = (
     Format("lines by a pattern", type="REGEX"),
     Format("lines of fixed width", type="FIXED_WIDTH"),
 )
-_TEXT = {"CSV", "TSV", "JSON"}
+_TEXT, _BINARY = {"CSV", "TSV", "JSON"}, {"PARQUET", "ORC", "AVRO", "ARROW"}
 _PROSE = {
     *(".adoc", ".c", ".cfg", ".conf", ".cpp", ".css", ".go", ".h", ".htm", ".html", ".ini", ".java", ".js", ".log"),
     *(".md", ".py", ".r", ".rs", ".rst", ".scala", ".sh", ".sql", ".svg", ".tex", ".toml", ".ts", ".xml"),
@@ -137,6 +137,12 @@ HEAD = 64 * 1024
 _NO_TEXT = re.compile(rb"[\x00-\x06\x0e-\x1a\x1c-\x1f]")
 _ENDINGS = {ending: format_ for format_ in FORMATS for ending in format_.endings}
 _PACKED = {ending: name for name, endings in COMPRESSIONS.items() for ending in endings}
+_MARKED = [
+    (format_, at, part, [(text, where) for where, text in more])
+    for format_ in FORMATS
+    for (at, part), *more in [format_.magic or ((0, b""),)]
+    if part
+]
 
 
 class FileName(NamedTuple):
@@ -168,12 +174,11 @@ def by_name(name: str) -> FileName:
 
 def by_content(data: bytes) -> Format | None:
     """The format that the first bytes are certain of, or None: the case of every text."""
-    seen = next((format_ for format_ in FORMATS if format_.magic and _begins(data, format_.magic)), None)
+    begins = data.startswith
+    seen = next(
+        (one for one, at, part, more in _MARKED if begins(part, at) and all(begins(*each) for each in more)), None
+    )
     return None if seen and seen.also_text and not _NO_TEXT.search(data[:512]) else seen
-
-
-def _begins(data: bytes, magic: tuple[tuple[int, bytes], ...]) -> bool:
-    return all(data[at : at + len(part)] == part for at, part in magic)
 
 
 class Detected(NamedTuple):
@@ -243,19 +248,19 @@ def detect(
                 f"the object is packed twice: in its {packed} data is what is packed by {inner}", hint=hint
             )
     settings = dict(given.settings) if given else {}
+    kind = of_type(given.type) if given and given.type != "AUTO" else None
+    if (seen_kind := kind or by_content(plain)) and seen_kind.type in _BINARY:
+        if seen_kind.type in {"PARQUET", "ORC"} and packed:
+            hint = "Unpack it: what is in it is packed already."
+            raise QueryError(f"a file of {seen_kind.name} that is packed by {packed} is not read", hint=hint)
+        return Detected(seen_kind, packed, "", settings)
     encoding = str(settings.get("ENCODING") or encoding_of(plain))
     text = _Text(name, _decoded(plain, encoding), ended)
-    kind = of_type(given.type) if given and given.type != "AUTO" else None
     log = None if kind else log_of(text.text, whole=text.whole)
     if log:
         kind, settings = of_type(log.type), {**settings, **log.settings}
     kind, log_name = kind or _kind(text, plain), log.name if log else ""
     said = f"as {log_name}, by its lines" if log else ""
-    if kind.type in {"PARQUET", "ORC"} and packed:
-        hint = "Unpack it: what is in it is packed already."
-        raise QueryError(f"a file of {kind.name} that is packed by {packed} is not read", hint=hint)
-    if kind.reader == "read_parquet" or kind.type in {"ORC", "AVRO", "ARROW"}:
-        return Detected(kind, packed, "", settings)
     if kind.reader != "read_csv":
         array = text.text.lstrip()[:1] == "["
         return Detected(kind, packed, encoding, settings, said, array=array, log=log_name)
@@ -305,6 +310,8 @@ def encoding_of(data: bytes) -> str:
     if marked := next((name for mark, name in _MARKS if data.startswith(mark)), None):
         return marked
     data = data[:HEAD]
+    if 0 not in data:
+        return "utf-8"
     for encoding, width, lowest in _WIDE if len(data) >= _SURE_FROM else ():
         places = [data[at::width] for at in range(width)]
         if 0 not in places.pop(lowest) and all(place.count(0) > _MOSTLY * len(place) for place in places):

@@ -272,7 +272,7 @@ FILE = "s3conn_magic file"
 """The column with the name of each row's object."""
 
 
-def json_lines(database: duckdb.DuckDBPyConnection, objects: Iterable[tuple[str, bytes]]) -> pa.Table | None:
+def json_lines(database: duckdb.DuckDBPyConnection, objects: Iterable[tuple[Any, bytes]]) -> pa.Table | None:
     """The records of objects of JSON that have one on each line, as they are written, in the columns `json` and `FILE`.
 
     Opening an object costs DuckDB more than reading its records, so those of many are read as one text.
@@ -303,7 +303,7 @@ def json_lines(database: duckdb.DuckDBPyConnection, objects: Iterable[tuple[str,
     except pa.ArrowInvalid:  # it is not UTF-8
         return None
     records = pc.split_pattern(joined, "\n").flatten()
-    files = pa.array(names, pa.string()).take(pa.array(np.repeat(np.arange(len(names)), counts)))
+    files = pa.array(names).take(pa.array(np.repeat(np.arange(len(names)), counts)))
     lines = pa.table({"json": records, FILE: files})
     ((valid,),) = database.from_arrow(lines).aggregate("bool_and(json_valid(json))").fetchall()
     return lines if valid else None

@@ -5,7 +5,10 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
+import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from layouts import keys_of
 from synthetic import Bucket
 from virtual_time import Simulation
@@ -14,6 +17,7 @@ from s3conn_magic.cluster import sweep
 from s3conn_magic.cluster.scheduler import Capacity
 from s3conn_magic.cluster.work import RangeResult, RangeTask
 from s3conn_magic.listing.request import Progress
+from s3conn_magic.listing.table import OBJECTS
 
 _KEYS, _PAGE_KEYS, _FAR = 40_000, 40, 0.15
 _SENT = 0.05
@@ -71,3 +75,19 @@ def test_two_workers_take_two_thirds_of_the_time(layout: str, connections: int, 
         list(shared.run(workers, workers, wanted=lambda wanted=wanted: wanted))  # type: ignore[arg-type] # both stand in
         assert sorted([*first.keys, *workers.keys]) == _bucket(layout).keys
         assert workers.now <= 0.7 * alone
+
+
+@given(st.lists(st.tuples(st.text(max_size=4), st.integers(0, 4)), unique_by=lambda each: each[0]), st.integers(1, 50))
+def test_rows_of_tasks_whose_ranges_lie_between_each_other_are_in_key_order(keys, chunk):
+    """Each row once, in the order of the keys' bytes, however they are shared out and cut into chunks."""
+    tables = []
+    for task in range(5):
+        mine = sorted((key for key, whose in keys if whose == task), key=str.encode)
+        rows = OBJECTS.empty_table()
+        if mine:
+            columns = {field.name: pa.nulls(len(mine), field.type) for field in OBJECTS} | {"key": pa.array(mine)}
+            rows = pa.Table.from_pydict(columns).select(OBJECTS.names).cast(OBJECTS)
+        tables.append(pa.Table.from_batches(rows.to_batches(max_chunksize=chunk), OBJECTS))
+    joined = sweep.in_key_order(tables)
+    assert joined.schema == OBJECTS
+    assert joined["key"].to_pylist() == sorted((key for key, _ in keys), key=str.encode)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import threading
 import time
@@ -64,7 +65,7 @@ def test_an_analysis_is_that_of_one_process_though_a_worker_is_killed(run, worke
     _same(found, here["analyze"])
 
 
-def test_workers_do_most_of_a_listing(run, slow):
+def test_workers_do_most_of_a_listing(run, slow, here):
     """Tasks of the listing run in the workers' processes, and only the first look here."""
     seen = []
     cluster = run.session.scale.cluster()
@@ -72,10 +73,17 @@ def test_workers_do_most_of_a_listing(run, slow):
     cluster._client.submit = lambda *given, **options: (seen.append(options["key"]), submit(*given, **options))[1]
     asked = slow.behaviour.requests
     run(LIST)
-    assert len(seen) >= 2
+    assert sum(key.startswith("s3conn-list_ranges-") for key in seen) >= 2
     assert slow.behaviour.requests - asked > 64
     # What the scheduler, its dashboard and its logs name tasks by tells nothing of what is read.
-    assert all(key.startswith("s3conn-list_ranges-") and "bucket" not in key for key in seen)
+    assert all(re.fullmatch(r"s3conn-(list_ranges|prepare)-[0-9a-f]{32}", key) for key in seen)
+    # Each worker opens its connection meanwhile, once, and none where the first look is all there is.
+    assert sum(key.startswith("s3conn-prepare-") for key in seen) <= len(cluster.trusted())
+    assert seen[0].startswith("s3conn-prepare-")
+    seen.clear()
+    folder = here["list"]["key"][0].rpartition("/")[0]
+    assert len(run(f"LIST 's3://bucket/{folder}/' RECURSIVE LIMIT ALL")) > 0
+    assert not seen
 
 
 @pytest.mark.parametrize("limit", [90_000, 120_000])
