@@ -175,9 +175,8 @@ def by_name(name: str) -> FileName:
 def by_content(data: bytes) -> Format | None:
     """The format that the first bytes are certain of, or None: the case of every text."""
     begins = data.startswith
-    seen = next(
-        (one for one, at, part, more in _MARKED if begins(part, at) and all(begins(*each) for each in more)), None
-    )
+    marked = (each for each, at, part, more in _MARKED if begins(part, at) and all(begins(*other) for other in more))
+    seen = next(marked, None)
     return None if seen and seen.also_text and not _NO_TEXT.search(data[:512]) else seen
 
 
