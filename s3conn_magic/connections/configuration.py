@@ -263,7 +263,6 @@ class _Lookup:
         self._of_profile = f"profile {session.get_config_variable('profile') or 'default'}"
 
     def stated(self, option: str) -> Effective | None:
-        """Return the value from the statement."""
         bound = self._settings.options.get(option)
         return Effective(bound.value, "statement") if bound else None
 
@@ -310,7 +309,6 @@ class _Lookup:
             raise _no_such(_US_EAST_1, named.source, "legacy or regional")
 
     def flag(self, name: str) -> Effective:
-        """Return a setting that is on or off."""
         value, source = self.of(name, Effective(False))
         return Effective(bool(value), source)
 
@@ -324,13 +322,11 @@ class _Lookup:
         return default if value is None else Effective(value, self._of_profile)
 
     def style(self, default: Effective) -> Effective:
-        """Return the addressing style."""
         stated = self.stated("ADDRESSING_STYLE")
         name = "addressing_style"
         return stated or _one_of(name, self.of_s3(name, default), "auto", "path", "virtual")
 
     def tries(self, default: Effective) -> Effective:
-        """Return how often a request is tried."""
         tries = self.of("max_attempts", default)
         return tries if isinstance(tries.value, int) and tries.value > 0 else default
 

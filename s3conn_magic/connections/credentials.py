@@ -268,7 +268,6 @@ class _Sts:
         return client
 
     def close(self) -> None:
-        """Close the clients."""
         while self._made:
             self._made.pop().close()
 

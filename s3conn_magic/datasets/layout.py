@@ -321,7 +321,6 @@ class _Rows:
         return starts, last_of
 
     def example(self, row: int) -> Example:
-        """Return a row as an example."""
         return Example(self.keys[row].as_py(), int(self.sizes[row]), int(self.times[row]))
 
 
@@ -534,12 +533,10 @@ class _Groups(NamedTuple):
         )
 
     def counts(self, at: int) -> tuple[int, int, int]:
-        """Return the objects, bytes, and small objects of a group."""
         objects, size, small = self.numbers[:, at].tolist()
         return objects, size, small
 
     def example(self, row: int) -> Example:
-        """Return a row as an example."""
         return self.rows.example(int(row))
 
     def places(self, at: int) -> tuple[_Numbers, Iterator[Example]]:

@@ -99,7 +99,7 @@ def _with_files(connection: Connection, manifest: Manifest) -> Manifest:
         missing = error
     else:
         return manifest
-    for folder in _beside(manifest):
+    for folder in _candidate_folders(manifest):
         if _exists(connection, replace(first, location=folder.of(first.location))):
             where = visible(Location(manifest.location.bucket, folder.key).uri)
             note = f"The report was copied: its data files are read from {where}, beside its manifest."
@@ -116,7 +116,6 @@ def _is_in_place(manifest: Manifest) -> bool:
 
 
 def _parent(key: str) -> str:
-    """Return the folder that contains a key or folder."""
     folder, slash, _ = key.removesuffix("/").rpartition("/")
     return folder + slash
 
@@ -134,7 +133,7 @@ class _Folder:
         return Location(self.bucket, f"{self.key}{name}")
 
 
-def _beside(manifest: Manifest) -> list[_Folder]:
+def _candidate_folders(manifest: Manifest) -> list[_Folder]:
     """Return where data files may be: under the same keys, in `data/` of inventory or report, or with the manifest."""
     bucket, folder = manifest.location.bucket, _parent(manifest.location.key)
     near = [_Folder(bucket, key) for key in (f"{_parent(folder)}data/", f"{folder}data/", folder)]

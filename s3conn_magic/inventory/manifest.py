@@ -105,7 +105,7 @@ def _parquet_name(declared: str) -> str:
 _ADD_FIELD = "Choose that field in the bucket's inventory configuration: later reports have it. LIST needs no report."
 _FORMATS = {"csv": "CSV", "orc": "ORC", "parquet": "Parquet"}
 _BUCKET = re.compile(r"(?:arn:aws[a-z-]*:s3:::)?([A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9])")
-_LARGEST = 64 * 1024 * 1024
+_LARGEST_MANIFEST = 64 * 1024 * 1024
 _MD5 = re.compile(r"[0-9a-fA-F]{32}")
 WHAT = "Name the manifest.json of an S3 Inventory report, or the folder with its reports."
 """What to do if something is not a report."""
@@ -189,7 +189,7 @@ def _read(connection: Connection, location: Location) -> bytes:
     answer = ask(connection, location, "get_object", Bucket=location.bucket, Key=location.key)
     stream, size = answer["Body"], int(answer["ContentLength"])
     try:
-        if size > _LARGEST:
+        if size > _LARGEST_MANIFEST:
             raise _no_manifest(location, f"it has {size:,} bytes")
         body, failure = received(stream, size)
     finally:
@@ -297,7 +297,7 @@ def _time(manifest: Mapping[str, Any]) -> datetime | None:
 
 PART = 8 * 1024 * 1024
 """Bytes per request; the last request for a file may be smaller."""
-_TRIES = 4
+_PART_TRIES = 4
 _AGAIN = "It was changed, or is being written: read another report."
 
 
@@ -376,7 +376,7 @@ class ReportDownloads:
 
     def _part(self, pinned: PinnedObject, start: int, stop: int) -> bytes:
         self._check_running()
-        body = pinned.get(start, stop, tries=_TRIES, stopped=self._stop.is_set)
+        body = pinned.get(start, stop, tries=_PART_TRIES, stopped=self._stop.is_set)
         self._count(1, len(body))
         return body
 

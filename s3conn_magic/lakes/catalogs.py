@@ -150,7 +150,6 @@ class _WholeInput(FsspecInputFile):
     """An object that is read as a whole by one request."""
 
     def open(self, seekable: bool = True) -> Any:  # noqa: ARG002 - it is
-        """Return its bytes as a file."""
         return io.BytesIO(self._fs.cat_file(self.location))
 
 
@@ -164,14 +163,12 @@ class _Output(OutputFile):
         return self.size
 
     def exists(self) -> bool:
-        """Whether the object exists."""
         try:
             return len(self.to_input_file()) >= 0
         except ObjectNotFoundError:
             return False
 
     def to_input_file(self) -> InputFile:
-        """Return the same object for reading."""
         return self._of.new_input(self.location)
 
     def create(self, overwrite: bool = False) -> Any:  # noqa: ARG002 - its name is new
@@ -179,7 +176,6 @@ class _Output(OutputFile):
         return _Body(self)
 
     def made(self, body: bytes) -> None:
-        """Write the finished object."""
         self.size = len(body)
         self._of.write(self.location, body)
 
@@ -199,7 +195,6 @@ class _Body(io.BytesIO):
         self.close()
 
     def close(self) -> None:
-        """Write the object."""
         output, self._output = self._output, None
         if output is not None and not self.closed:
             output.made(self.getvalue())
@@ -239,7 +234,7 @@ class BucketPointer:
     def __init__(self, reach: Reach) -> None:
         self._reach = reach
         self._place = Location(reach.root.location.bucket, f"{reach.root.location.key}{HINT}")
-        self._named = {"Bucket": self._place.bucket, "Key": self._place.key}
+        self._parameters = {"Bucket": self._place.bucket, "Key": self._place.key}
 
     @property
     def _client(self) -> Any:
@@ -252,7 +247,7 @@ class BucketPointer:
 
         def read() -> Pointed | None:
             try:
-                answer = client.get_object(**self._named)
+                answer = client.get_object(**self._parameters)
             except ClientError as error:
                 if code_of(error) in MISSING:
                     return None
@@ -281,7 +276,7 @@ class BucketPointer:
 
     def _put(self, name: str, **condition: str) -> bool:
         try:
-            self._client.put_object(**self._named, Body=name.encode(), **condition)
+            self._client.put_object(**self._parameters, Body=name.encode(), **condition)
         except ClientError as error:
             if code_of(error) in UNMET or ("IfMatch" in condition and code_of(error) in MISSING):
                 return False
@@ -295,7 +290,7 @@ class BucketPointer:
     def drop(self) -> None:
         """Delete it."""
         client = self._client
-        translated(lambda: client.delete_object(**self._named), resource=self._place.arn)
+        translated(lambda: client.delete_object(**self._parameters), resource=self._place.arn)
 
 
 class FilePointer:

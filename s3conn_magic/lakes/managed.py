@@ -117,7 +117,7 @@ class ManagedTable:
     committed: pa.Schema | None = None
     keys: Sequence[str] = ()
     wanted: AbstractSet[str] = frozenset()
-    _seen: tuple[tuple[AnyCatalog, ConnectionIO], Any] | None = None
+    _loaded_state: tuple[tuple[AnyCatalog, ConnectionIO], Any] | None = None
 
     def _opened(self) -> tuple[AnyCatalog, ConnectionIO]:
         check_installed()
@@ -128,7 +128,6 @@ class ManagedTable:
 
     @contextmanager
     def _raising_query_errors(self, done: str = "changed") -> Iterator[None]:
-        """Raise PyIceberg's errors as QueryErrors."""
         from pyiceberg.exceptions import CommitFailedException, NoSuchTableError
 
         from s3conn_magic.lakes.catalogs import NoConditionsError
@@ -177,7 +176,7 @@ class ManagedTable:
         with self._raising_query_errors("read"):
             opened = self._opened()
             table = opened[0].load_table()
-            self._seen = (opened, table) if to_change else None
+            self._loaded_state = (opened, table) if to_change else None
             self.keys, self.wanted = keys_of(table), wanted_by(table.metadata)
             return columns_of(table)
 
@@ -260,8 +259,8 @@ class ManagedTable:
 
         refuse_if_read_only(self.reach.connection, f"a change of the table {self.name}")
         for attempt in range(_TRIES):
-            (catalog, files), seen = self._seen or (self._opened(), None)
-            self._seen = None
+            (catalog, files), seen = self._loaded_state or (self._opened(), None)
+            self._loaded_state = None
             try:
                 with self._raising_query_errors():
                     try:

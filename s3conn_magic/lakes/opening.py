@@ -146,7 +146,6 @@ class _Log:
 
     @property
     def newest(self) -> int:
-        """The newest version."""
         return max([*self.commits, *self.checkpoints])
 
     @property
@@ -340,7 +339,7 @@ def hudi(reach: Reach, moment: Moment = NEWEST) -> Snapshot:
     library("hudi", reach, lambda: newest)
     from hudi import HudiReadOptions, HudiTable
 
-    wanted = _wanted(moment, instants)
+    wanted = _instant_at(moment, instants)
     partitions = [name for name in rows if name.rpartition("/")[2] == ".hoodie_partition_metadata"]
     mirrored = [name for name in own if not _NOT_READ.fullmatch(name.removeprefix(TIMELINE))] + partitions
     names_only = [name for name in rows if name not in {*own, *partitions}]
@@ -364,7 +363,7 @@ def hudi(reach: Reach, moment: Moment = NEWEST) -> Snapshot:
     return Snapshot(reach.root, f"commit {wanted}" if wanted else newest, schema, files, read)
 
 
-def _wanted(moment: Moment, instants: Sequence[str]) -> str:
+def _instant_at(moment: Moment, instants: Sequence[str]) -> str:
     """Return the commit at a moment; empty for the newest."""
     if moment.time is not None:
         moment_text = f"{moment.time:%Y%m%d%H%M%S}{moment.time.microsecond // 1000:03}"

@@ -56,16 +56,16 @@ def shaped(wanted: TableShape) -> tuple[Any, Any]:
     if not wanted.schema.names:
         return schema, PartitionSpec()
     ids = {field.name.casefold(): field.field_id for field in schema.fields}
-    keys = [_known(ids, key) for key in wanted.keys]
+    keys = [_field_id(ids, key) for key in wanted.keys]
     schema = Schema(*schema.fields, schema_id=0, identifier_field_ids=keys)
     fields = []
     for at, written in enumerate(wanted.partitions):
         column, transform, name = partition(written)
-        fields.append(PartitionField(_known(ids, column), PARTITION_FIELD_ID_START + at, transform, name))
+        fields.append(PartitionField(_field_id(ids, column), PARTITION_FIELD_ID_START + at, transform, name))
     return schema, PartitionSpec(*fields)
 
 
-def _known(ids: Mapping[str, int], name: str) -> int:
+def _field_id(ids: Mapping[str, int], name: str) -> int:
     if name.casefold() not in ids:
         message = f"there is no column {visible(name)} to be partitioned or keyed by"
         raise QueryError(message, hint=f"It has {visible(', '.join(ids))[:300]}." if ids else "It has none.")
@@ -193,7 +193,7 @@ def fit(transaction: Any, schema: pa.Schema) -> None:
         with transaction.update_spec() as update:
             for each in written:
                 column, transform, name = partition(each)
-                _known(dict.fromkeys(names, 0), column)
+                _field_id(dict.fromkeys(names, 0), column)
                 update.add_field(names[column.casefold()], transform, name)
 
 

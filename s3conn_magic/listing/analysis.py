@@ -204,10 +204,10 @@ class Summary:
         self._most = most
         # The sums so far and what is to be added, in one list: an interrupt finds either both or their total.
         self._parts = [GROUPS.empty_table()]
-        self._waiting = 0
+        self._waiting_rows = 0
         self._runs: tuple[Path, ...] = ()
         self._folder: Path | None = None
-        self._void: tuple[tuple[Path, ...], pa.Table] | None = None
+        self._before_restart: tuple[tuple[Path, ...], pa.Table] | None = None
 
     def add(self, objects: pa.RecordBatch) -> None:
         """Count the rows of a page."""
@@ -215,9 +215,9 @@ class Summary:
             return
         part = self._sums_of_page(objects)
         self._parts.append(part)
-        self._waiting += len(part)
+        self._waiting_rows += len(part)
         # Parts wait until there are enough, so that many groups do not cost a pass over all sums for each page.
-        if len(self._parts) > _MOST_PARTS or self._waiting > max(_MOST_ROWS, len(self._parts[0])):
+        if len(self._parts) > _MOST_PARTS or self._waiting_rows > max(_MOST_ROWS, len(self._parts[0])):
             self._sums_in_memory()
 
     def merge(self, groups: pa.Table) -> None:
@@ -234,13 +234,13 @@ class Summary:
         """Return the sums in memory; past twice the rows of the result they go to disk."""
         if len(self._parts) > 1:
             self._parts = [_summed(pa.concat_tables(self._parts))]
-            self._waiting = 0
+            self._waiting_rows = 0
             if self._most is not None and len(self._parts[0]) > 2 * self._most:
-                run = self._written(self._parts[0].sort_by("group"))
+                run = self._write_run(self._parts[0].sort_by("group"))
                 self._parts, self._runs = [GROUPS.empty_table()], (*self._runs, run)
         return self._parts[0]
 
-    def _written(self, groups: pa.Table) -> Path:
+    def _write_run(self, groups: pa.Table) -> Path:
         if self._folder is None:
             self._folder = new_folder("analysis")
             finalize(self, remove, self._folder)
@@ -255,13 +255,13 @@ class Summary:
 
     def begin_again(self) -> None:
         """Forget the counts, since all pages come again."""
-        self._void, self._parts, self._runs = self._sums(), [GROUPS.empty_table()], ()
+        self._before_restart, self._parts, self._runs = self._sums(), [GROUPS.empty_table()], ()
 
     def lacks_rows(self) -> bool:
         """Whether a group has fewer objects than before the restart."""
-        if self._void is None:
+        if self._before_restart is None:
             return False
-        void = [map(_negative, source) for source in _in_order(self._void)]
+        void = [map(_negative, source) for source in _in_order(self._before_restart)]
         both = _joined([*_in_order(self._sums()), *void])
         return any(pc.any(pc.less(part["objects"], 0)).as_py() for part in both)
 

@@ -65,7 +65,7 @@ def first_rows(page: Page, count: int) -> Page:
     return replace(page, objects=page.objects.filter(within), prefixes=prefixes)
 
 
-_MOST_EMPTY = 1000
+_MOST_EMPTY_PAGES = 1000
 
 
 class TokenPager:
@@ -90,7 +90,7 @@ class TokenPager:
             return
         token = page.next_token
         self._empty = 0 if len(page) else self._empty + 1
-        if token is not None and (token in self._seen or self._repeats(page) or self._empty > _MOST_EMPTY):
+        if token is not None and (token in self._seen or self._repeats(page) or self._empty > _MOST_EMPTY_PAGES):
             raise UnreadableError("the server's pages go round in a circle")
         self._seen.add(token)
         self.next = None if token is None else replace(self.next, token=token, start_after=None)
@@ -127,23 +127,23 @@ class ListingEngine:
         self.rest: tuple[KeyRange, ...] = ()
 
     async def __call__(self, background: Background) -> None:
-        """Run to the end."""
+        """Run the listing."""
         request = self._request
         fetcher = Fetcher(self._target, request.connections)
         if request.versions or not self._target.ordered:
-            await self._sequential(fetcher, background)
+            await self._list_in_sequence(fetcher, background)
             return
         try:
-            await _Crew(self, fetcher, background).run()
+            await _RangeLister(self, fetcher, background).run()
         except UntrustedOrderError:
             if request.ranges:
                 raise
             self.tally.clear()
             self.row_limit = RowLimit(request.limit)
             await background.put(Restart())
-            await self._sequential(fetcher, background)
+            await self._list_in_sequence(fetcher, background)
 
-    async def _sequential(self, fetcher: Fetcher, background: Background) -> None:
+    async def _list_in_sequence(self, fetcher: Fetcher, background: Background) -> None:
         for first in self._request.queries():
             pager = TokenPager(first)
             while pager.next is not None and not self.row_limit.full:
@@ -164,7 +164,7 @@ class ListingEngine:
         return self._request
 
 
-class _Crew:
+class _RangeLister:
     """Lists many ranges side by side."""
 
     def __init__(self, engine: ListingEngine, fetcher: Fetcher, background: Background) -> None:
@@ -175,13 +175,13 @@ class _Crew:
         self._ranges = RangePlanner(request.queries(), limit=request.limit, ranges=request.ranges)
         self._left = request.pages
         self._under_way: set[asyncio.Task[None]] = set()
-        self._going_on = False
+        self._resuming = False
         self._over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def run(self) -> None:
         """Request and report pages until nothing is left, or until the first error."""
         try:
-            self._ask()
+            self._start_requests()
             await self._over
             self._engine.rest = tuple(self._ranges.rest()) if self._left == 0 else ()
         finally:
@@ -189,23 +189,23 @@ class _Crew:
                 task.cancel()
             await asyncio.gather(*self._under_way, return_exceptions=True)
 
-    def _ask(self) -> None:
+    def _start_requests(self) -> None:
         """Start as many requests as are worthwhile; with none to start and none under way, the listing is over."""
         pace = self._fetcher.pace
         most = 1 if self._fetcher.in_process else min(pace.places, self._engine.request.pages_wanted)
         self._ranges.allow(most, pace.latency)
-        while self._may_ask(most) and (page_request := self._ranges.next()) is not None:
+        while self._may_start(most) and (page_request := self._ranges.next()) is not None:
             self._left = None if self._left is None else self._left - 1
-            task = asyncio.create_task(self._take(page_request))
+            task = asyncio.create_task(self._fetch(page_request))
             self._under_way.add(task)
-            task.add_done_callback(self._taken)
+            task.add_done_callback(self._fetched)
         if not self._under_way and not self._over.done():
             self._over.set_result(None)
 
-    def _may_ask(self, most: int) -> bool:
+    def _may_start(self, most: int) -> bool:
         return not self._engine.row_limit.full and self._ranges.asked < most and self._left != 0
 
-    def _taken(self, task: asyncio.Task[None]) -> None:
+    def _fetched(self, task: asyncio.Task[None]) -> None:
         self._under_way.discard(task)
         error = None if task.cancelled() else task.exception()
         if self._over.done():
@@ -214,24 +214,24 @@ class _Crew:
             self._over.set_exception(error)
         elif self._engine.row_limit.full:
             self._over.set_result(None)
-        elif not self._going_on:
+        elif not self._resuming:
             # Pages that were parsed together are handled together.
-            self._going_on = True
-            asyncio.get_running_loop().call_soon(self._go_on)
+            self._resuming = True
+            asyncio.get_running_loop().call_soon(self._resume)
 
-    def _go_on(self) -> None:
+    def _resume(self) -> None:
         """Ask for more, passing on any error: raised in a callback it would be lost and the listing would hang."""
-        self._going_on = False
+        self._resuming = False
         if self._over.done():
             return
         try:
-            self._ask()
+            self._start_requests()
         except Exception as error:  # noqa: BLE001 - raised by `run`
             self._over.set_exception(error)
 
-    async def _take(self, page_request: PageRequest) -> None:
+    async def _fetch(self, page_request: PageRequest) -> None:
         try:
-            page = await self._fetcher.page(page_request.query, came=partial(self._came, page_request))
+            page = await self._fetcher.page(page_request.query, came=partial(self._request_ahead, page_request))
         except (S3ConnError, UnreadableError):
             if not page_request.look:
                 raise
@@ -244,11 +244,11 @@ class _Crew:
         page = unrepeated(page, page_request.low)
         await self._report(page_request, self._ranges.arrived(page_request, page), page)
 
-    def _came(self, page_request: PageRequest, body: bytes) -> None:
+    def _request_ahead(self, page_request: PageRequest, body: bytes) -> None:
         """Request the next page of a range before this one is read."""
         seen = look_ahead(body)
         if seen is not None and not self._over.done() and self._ranges.foresee(page_request, seen):
-            self._go_on()
+            self._resume()
 
     async def _report(self, page_request: PageRequest, kept: Page | None, page: Page) -> None:
         tally = self._engine.tally

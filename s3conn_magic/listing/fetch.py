@@ -65,7 +65,7 @@ class Fetcher:
         self.pace = Pace(min(connections, LEAST), _SECONDS_PER_PAGE)
         self._reader = Reader(target.bucket)
         self._escapes = Escapes()
-        self._older = False
+        self._by_marker = False
         self.in_process = False
 
     async def page(self, query: PageQuery, *, came: Callable[[bytes], None] | None = None) -> Page:
@@ -85,7 +85,7 @@ class Fetcher:
             return _beginning_with(await self.page(replace(query, prefix=folder), came=came), query.prefix)
         problem: Exception | None = None
         for tries in range(1, TRIES + 1):
-            page = await self._try(query, tries, came)
+            page = await self._try_once(query, tries, came)
             if isinstance(page, Page):
                 self.pace.succeeded()
                 return page if tries == 1 else replace(page, requests=page.requests + tries - 1)
@@ -97,11 +97,11 @@ class Fetcher:
             hint="Set REGION = 'eu-west-1', for example, or another ENDPOINT.",
         )
 
-    async def _try(self, query: PageQuery, tries: int, came: Callable[[bytes], None] | None) -> Page | _Retry:
+    async def _try_once(self, query: PageQuery, tries: int, came: Callable[[bytes], None] | None) -> Page | _Retry:
         epoch = 0
         try:
             async with self.pace as epoch:
-                response = await self._answer(query)
+                response = await self._send(query)
             if came is not None and response.status == _OK and not self.in_process:
                 came(response.body)
             return await self._read(response, query)
@@ -116,8 +116,8 @@ class Fetcher:
                 self.pace.slow_down(epoch, tries)
             return refused.retry
 
-    async def _answer(self, query: PageQuery) -> Response:
-        query = replace(query, older=self._older and not query.versions)
+    async def _send(self, query: PageQuery) -> Response:
+        query = replace(query, older=self._by_marker and not query.versions)
         ask = partial(_answered_or_signed, self._target, query.parameters())
         # Signing may wait for credentials, and the loop serves all requests.
         waits = self._target.waits
@@ -145,16 +145,16 @@ class Fetcher:
         try:
             page = await self._reader.page(response.body, query, self._escapes)
         except AmbiguousError:
-            requests += await self._settle(parse(response.body), query)
+            requests += await self._learn_escapes(parse(response.body), query)
             page = await self._reader.page(response.body, query, self._escapes)
-        self._older = self._older or (page.next_token or "").startswith(marker_token(""))
+        self._by_marker = self._by_marker or (page.next_token or "").startswith(marker_token(""))
         return replace(page, received=len(response.body), requests=requests)
 
-    async def _settle(self, answer: xml.ListDocument, query: PageQuery) -> int:
+    async def _learn_escapes(self, answer: xml.ListDocument, query: PageQuery) -> int:
         """Learn how the server escapes, once in a listing, and return how many requests it took."""
         texts = key_texts(answer)
         if answer.fields.get("EncodingType"):
-            await self._settle_plus(texts, query)
+            await self._learn_plus(texts, query)
             return 1
         # A text with `+` also tells what `+` stands for.
         sample, requests = max((text for text in texts if "+" in text or "%" in text), key=lambda text: "+" in text), 0
@@ -168,7 +168,7 @@ class Fetcher:
         self._escapes = Escapes(unsaid=False)
         return requests
 
-    async def _settle_plus(self, encoded: set[str], query: PageQuery) -> None:
+    async def _learn_plus(self, encoded: set[str], query: PageQuery) -> None:
         """Ask for the same page without encoding to learn what `+` stands for."""
         try:
             plus = settle_plus(encoded, await self._texts(replace(query, encoded=False)))
@@ -178,7 +178,7 @@ class Fetcher:
 
     async def _texts(self, query: PageQuery) -> set[str]:
         """Return the keys and common prefixes of a page as they stand in the answer."""
-        response = await self._answer(query)
+        response = await self._send(query)
         if response.status != _OK or xml.error_code(response.body) is not None:
             raise self._refusal(response, query, xml.error_code(response.body) or "")
         return key_texts(parse(response.body))
@@ -191,10 +191,10 @@ class Fetcher:
         fault = _throttled() if slow else self._target.fault(response, query.parameters())
         if (
             fault
-            and not (self._older or query.versions or query.token)
+            and not (self._by_marker or query.versions or query.token)
             and (code or str(response.status)) in NO_NEWER_LISTING
         ):
-            self._older = True
+            self._by_marker = True
             return _RefusedError(_Retry(fault, wait=False), busy=False)
         if response.status in PASSING or code in PASSING_CODES:
             return _RefusedError(_Retry(fault), busy=busy)

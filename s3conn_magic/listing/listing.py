@@ -131,7 +131,7 @@ class Listing:
         except KeyboardInterrupt:
             raise self._interrupted() from None
         rows = self.table()
-        if self._void and not self.truncated and not _holds(rows, self._void):
+        if self._void and not self.truncated and not _contains_all(rows, self._void):
             raise self._failure(
                 UnreadableError("the server lists keys without an order, and not the same ones each time")
             )
@@ -155,7 +155,7 @@ class Listing:
 
     def _watched(self, *, keep: bool, every: Callable[[], None] | None) -> Iterator[Page | Restart]:
         try:
-            self._prepare()
+            self._find_transport()
             self._background.start()
             for report in self._background.reports(every=every):
                 if keep and isinstance(report, Page):
@@ -168,7 +168,7 @@ class Listing:
         finally:
             self.cancel()
 
-    def _prepare(self) -> None:
+    def _find_transport(self) -> None:
         """Find region and credentials in this thread, where an interrupt ends the wait."""
         _ = self._target.transport
 
@@ -192,7 +192,7 @@ class Listing:
         )
 
 
-def _holds(rows: pa.Table, pages: list[Page]) -> bool:
+def _contains_all(rows: pa.Table, pages: list[Page]) -> bool:
     """Whether every key of the pages is in the rows."""
     import pyarrow.compute as pc
 

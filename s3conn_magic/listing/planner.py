@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 _LEARN_PAGES = 64
 _UNKNOWN_PAGES, _OPEN_PAGES = 100.0, 8.0
 _SURPLUS = 1.2
-_LEAP = 0.25
+_LEAP_PART = 0.25
 _LEAST, _NEAR, _HALF = 0.01, 0.25, 0.5
 _FEW_PAGES = 3
 # An estimate is believed up to so many times the rows that have come; past so many pages it is absurd.
@@ -93,9 +93,9 @@ class RangePlanner:
 
     def rest(self) -> list[KeyRange]:
         """Return what is left, cut at known folders; not while requests are under way."""
-        return [part for item in self.ranges if item.query is not None for part in self._cut(item)]
+        return [part for item in self.ranges if item.query is not None for part in self._cut_at_folders(item)]
 
-    def _cut(self, item: ActiveRange) -> list[KeyRange]:
+    def _cut_at_folders(self, item: ActiveRange) -> list[KeyRange]:
         places = [folder for folder in self._index.within(item.low, item.high) if folder.startswith(item.prefix)]
         each = min(self._estimate(item) or 1.0, _UNKNOWN_PAGES * self._page_keys) / (len(places) + 1)
         if places or not item.keys:
@@ -209,7 +209,7 @@ class RangePlanner:
         item.back = request.low
         self._count(item, kept)
         if request.foreseen is None or request.foreseen != (last, page.next_token):
-            self._move(request, page, last)
+            self._set_next(request, page, last)
         if item.query is not None:
             item.estimate.take(len(kept))
             if self._budget.far:
@@ -243,7 +243,7 @@ class RangePlanner:
         else:
             item.below.part = max(_LEAST, item.below.part / 2)
 
-    def _move(self, request: PageRequest, page: Page, last: str | None) -> None:
+    def _set_next(self, request: PageRequest, page: Page, last: str | None) -> None:
         """Note where the range goes on after a page; a request foreseen by an earlier try of the page is void."""
         item = request.range
         if item.newest is not None and item.newest is not request:
@@ -300,10 +300,10 @@ class RangePlanner:
         may_guess, worth = self._budget.may_guess, self._budget.worth * self._page_keys
         candidates = [item for item in wanted if item.query is not None and self._estimate(item, worth) > worth]
         for item in sorted(candidates, key=_left, reverse=True):
-            split = self._at_folder(item)
+            split = self._split_at_folder(item)
             if split is None and (look := self._look_into(item)) is not None:
                 return look
-            split = split or (self._at_guess(item) if may_guess else None)
+            split = split or (self._split_at_guess(item) if may_guess else None)
             if split is not None:
                 return self._ask(split)
             item.estimate.left = worth if may_guess else item.left
@@ -320,7 +320,7 @@ class RangePlanner:
         self._budget.ask(look=True)
         return PageRequest(query, self.ranges[0], look=True)
 
-    def _at_folder(self, item: ActiveRange) -> ActiveRange | None:
+    def _split_at_folder(self, item: ActiveRange) -> ActiveRange | None:
         """Split at a known folder, as near to the middle of those known as can be."""
         folders = [folder for folder in self._index.within(item.low, item.high) if folder.startswith(item.prefix)]
         if not folders:
@@ -334,16 +334,16 @@ class RangePlanner:
         upper.below = None
         return upper
 
-    def _at_guess(self, item: ActiveRange) -> ActiveRange | None:
-        middle, part = self._guess(item)
+    def _split_at_guess(self, item: ActiveRange) -> ActiveRange | None:
+        middle, part = self._place_to_split(item)
         if middle is not None and self._delimiter:
             middle = _behind_group(middle, item, self._delimiter)
         return None if middle is None else self._split(item, middle, part)
 
-    def _guess(self, item: ActiveRange) -> tuple[str | None, float]:
+    def _place_to_split(self, item: ActiveRange) -> tuple[str | None, float]:
         """Return where to split a range, and which part of the rows left is below that."""
         part = _NEAR if item.high is None and self._budget.pages < _FEW_PAGES else item.part
-        part = part * _LEAP if item.part < _HALF else part
+        part = part * _LEAP_PART if item.part < _HALF else part
         if self._budget.far and (place := self._beyond(item)) is not None:
             return place, 1.0
         lost = item.estimate.surprises > 0 or part < _NEAR or self._absurd(item)

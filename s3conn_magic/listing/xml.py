@@ -207,7 +207,6 @@ class _Region:
 
     @classmethod
     def of(cls, body: bytes, begin: int, end: int) -> _Region:
-        """Return the region of the rows in `body[begin:end]`."""
         data = np.frombuffer(body, np.uint8)[begin:end]
         opens = np.flatnonzero(data == _OPEN)
         opens += begin

@@ -360,8 +360,6 @@ class Exchange:
 
 
 class _Outgoing(NamedTuple):
-    """A request to send."""
-
     request: ObjectRequest
     signed: SignedRequest
     transport: Transport
