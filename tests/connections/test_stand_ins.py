@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from datetime import UTC, datetime
 from unittest.mock import patch
+from uuid import uuid4
 
 import boto3
 import pytest
@@ -12,7 +13,9 @@ from botocore.awsrequest import AWSHTTPSConnection, AWSHTTPSConnectionPool, AWSR
 from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 from botocore.stub import Stubber
+from inventories import FOLDER, Report, row
 from moto import mock_aws
+from moto.core.models import botocore_stubber
 from statements import Statements, create
 
 from s3conn_magic.errors import AccessDeniedError, BucketNotFoundError, EndpointError
@@ -24,6 +27,7 @@ PAIR = Keys("AKIAIOSFODNN7EXAMPLE", Secret("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPL
 ODD = "odd/ä +%\x01&<'.csv"
 THEN = datetime(2024, 1, 2, tzinfo=UTC)
 COUNT = 30
+REPORT = f"s3://reports/{FOLDER}/manifest.json"
 OBJECTS = {f"n/{number:04}.json": b'{"n":%d}' % number for number in range(COUNT)} | {ODD: b"a,b\n1,2\n"}
 
 
@@ -49,7 +53,9 @@ def filled():
     mock = mock_aws()
     mock.start()
     client = boto3.client("s3", region_name="us-east-1")
-    client.create_bucket(Bucket="lake")
+    for bucket in ("lake", "reports", "tables"):
+        client.create_bucket(Bucket=bucket)
+    Report([[row("a", 1), row("b", 2)]], kept_in="reports").put(client)
     for key, body in OBJECTS.items():
         client.put_object(Bucket="lake", Key=key, Body=body)
     mock.stop(remove_data=False)
@@ -84,20 +90,58 @@ STATEMENTS = {
     ),
     "CREATE JOB c AS COPY FROM S3 lake LOCATION = 's3://lake/n/' FILE_PATTERN = '000..json' INTO loaded;"
     "SELECT sum(n) AS s FROM loaded": lambda frame: frame.values.tolist() == [[45]],
-    "CREATE JOB i AS INSERT INTO S3 lake LOCATION = 's3://lake/out/' FILE_FORMAT = (TYPE = PARQUET) SELECT 7 AS a;"
-    "SELECT a FROM 's3://lake/out/*'": lambda frame: frame.values.tolist() == [[7]],
+    "CREATE JOB i AS INSERT INTO S3 lake LOCATION = 's3://tables/{far}/' FILE_FORMAT = (TYPE = PARQUET) SELECT 7 AS a;"
+    "SELECT a FROM 's3://tables/{far}/*'": lambda frame: frame.values.tolist() == [[7]],
     "PREVIEW 's3://lake/n/0007.json'": lambda preview: '"n": 7' in str(preview) or "7" in str(preview),
     "TEST CONNECTION lake LOCATION 's3://lake/n/'": lambda frame: frame.set_index("action")["allowed"]["list"],
-    "SHOW BUCKETS": lambda frame: frame["bucket"].tolist() == ["lake"],
+    "SHOW BUCKETS": lambda frame: frame["bucket"].tolist() == ["lake", "reports", "tables"],
     "EXPLORE 's3://lake/n/'": lambda explorer: "0007.json" in explorer._repr_mimebundle_()[0]["text/plain"],
+    "DISCOVER 's3://lake/n/'": lambda frame: frame["objects"].sum() == COUNT,
+    "COMPARE 's3://lake/n/' WITH 's3://lake/odd/'": lambda frame: len(frame) == COUNT + 1,
+    "DESCRIBE SELECT * FROM 's3://lake/n/*.json'": lambda frame: frame.iloc[:, 0].tolist() == ["n"],
+    "SUMMARIZE SELECT * FROM 's3://lake/n/*.json'": lambda frame: "29" in str(frame),
+    "SELECT count(*) AS c FROM objects('s3://lake/n/')": lambda frame: frame["c"][0] == COUNT,
+    "ANALYZE 's3://lake/' BY EXTENSION": lambda frame: set(frame["objects"]) == {COUNT, 1},
+    "CREATE TABLE far (n BIGINT) STORAGE_CONNECTION = lake STORAGE_LOCATION = 's3://tables/{far}/';"
+    "INSERT INTO far SELECT 4; INSERT INTO far SELECT 5; SELECT sum(n) AS s FROM far": lambda frame: frame["s"][0] == 9,
+    "CREATE TABLE far (n BIGINT) STORAGE_CONNECTION = lake STORAGE_LOCATION = 's3://tables/{far}/';"
+    "CREATE JOB c AS COPY FROM S3 lake LOCATION = 's3://lake/n/' INTO far; RUN JOBS; OPTIMIZE TABLE far;"
+    "MERGE INTO far USING (SELECT 3 AS n) s ON far.n = s.n WHEN MATCHED THEN DELETE; SELECT sum(n) AS s FROM far": (
+        lambda frame: frame["s"][0] == sum(range(COUNT)) - 3
+    ),
+    "CREATE TABLE far (n BIGINT) STORAGE_CONNECTION = lake STORAGE_LOCATION = 's3://tables/{far}/';"
+    "INSERT INTO far SELECT 4; SHOW SNAPSHOTS far": lambda frame: len(frame) >= 1,
+    f"LIST FROM INVENTORY '{REPORT}'": lambda frame: frame["key"].tolist() == ["a", "b"],
+    f"ANALYZE FROM INVENTORY '{REPORT}'": lambda frame: frame["objects"].sum() == 2,
+    f"SELECT count(*) AS c FROM inventory('{REPORT}')": lambda frame: frame["c"][0] == 2,
 }
+
+
+def _ran(run, statement):
+    """What a statement gives; each has a folder of its own for its table."""
+    return STATEMENTS[statement](run(statement.replace("{far}", uuid4().hex)))
 
 
 @pytest.mark.parametrize("statement", STATEMENTS)
 def test_every_statement_works_in_a_mock(run, leaving, statement):
     """Under `mock_aws()` each statement gives what is in the mock, and nothing leaves the process."""
-    assert STATEMENTS[statement](run(statement))
+    assert _ran(run, statement)
     assert leaving == []
+
+
+@pytest.mark.parametrize("statement", STATEMENTS)
+def test_every_statement_works_where_botocore_s_sending_is_replaced(alone, filled, statement):
+    """What records or replays answers in its place sends each request of a statement, and nothing else does."""
+
+    def send(_session, request):
+        filled.start(reset=False)
+        try:
+            return botocore_stubber("before-send", request)
+        finally:
+            filled.stop(remove_data=False)
+
+    with patch("botocore.httpsession.URLLib3Session.send", send):
+        assert _ran(alone, statement)
 
 
 def test_what_is_handed_on_is_mocked_as_well(run):
