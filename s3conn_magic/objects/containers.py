@@ -95,7 +95,7 @@ class _Remote(io.RawIOBase):
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
         base = {io.SEEK_SET: 0, io.SEEK_CUR: self.at, io.SEEK_END: self.size}[whence]
         if base + offset < 0:
-            raise ValueError("a position is not negative")
+            raise OSError("a position is not negative")  # as of a file: zipfile asks for one before the beginning
         self.at = base + offset
         return self.at
 

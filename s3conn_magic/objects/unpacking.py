@@ -425,7 +425,7 @@ def _and_end(pieces: Iterator[bytes]) -> Iterator[bytes]:
 
 def _not_text(encoding: str, at: int) -> QueryError:
     name = encoding.upper() if encoding.startswith("utf") else encoding
-    hint = "ENCODING = '…' in CONTENT_TYPE = (TYPE = …) sets another one, such as 'cp1252', 'latin-1' or 'utf-16'."
+    hint = "COPY FROM S3 takes another one, such as CONTENT_TYPE = (TYPE = CSV ENCODING = 'cp1252')."
     return damaged(f"byte {at:,} is not {name}", hint)
 
 
@@ -461,7 +461,7 @@ def _check_fields(first: bytes, line: bytes) -> None:
     if line.split() != first.split():
         raise QueryError(
             "the #Fields line of the log changes along the way, so its records have different columns",
-            hint="CONTENT_TYPE = SPLIT_LINES loads its lines as they are.",
+            hint="COPY FROM S3 with CONTENT_TYPE = SPLIT_LINES loads its lines as they are.",
         )
 
 

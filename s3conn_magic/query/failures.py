@@ -42,6 +42,7 @@ _ENCRYPTED = re.compile(r"\AFile (?:'.*' )?is encrypted\b", re.DOTALL)
 _UPPER_CASE = re.compile(f'{_NO_FILES} the pattern "S3://')
 _CSV = re.compile(r"CSV Error on Line: (\d+)\n(.*)", re.DOTALL)
 _RECORD = re.compile(r"Original Line:.*?\n(?=Expected|Value with|Invalid|Maximum|Error)", re.DOTALL)
+_FILE = re.compile(r"^  file = (s3://.+)$|\AError when sniffing file \"(s3://.+)\"\.$", re.MULTILINE)
 _FIELDS = re.compile(r"Expected Number of Columns: (\d+) Found: (\d+)")
 _EXTENSION = re.compile(r"File (\S+) requires the extension (\w+)")
 _NO_TABLE = re.compile(r'Table with name "?(.+?)"? does not exist|No extension found .* file "(s3://.+?)";')
@@ -145,7 +146,8 @@ def _of_duckdb(said: dict[str, Any], kind: str, sql: str, scope: QueryScope) -> 
     for copies in scope.copies.values():
         message = copies.named(message) if copies is not None else message
     if failure := _of_file(message):
-        return failure
+        file = _FILE.search(message) if sql else None  # a job tells it of each of its objects
+        return failure.of(visible(file[1] or file[2])) if file else failure
     if _UPPER_CASE.search(message):
         return QueryError("the path of an object begins with s3:// in lower case", hint="Write s3:// for S3://.")
     if _NO_FILES in message and scope.missing is not None:
@@ -158,7 +160,8 @@ def _of_duckdb(said: dict[str, Any], kind: str, sql: str, scope: QueryScope) -> 
         )
         failure.offset = _offset(sql, said.get("position"))
         return failure
-    hint = _AS_SQL if kind == "ParserException" else _WAYS_ON.get(kind, _CORRECT)
+    way_on = _LINES if message.startswith("Malformed JSON in file") else _WAYS_ON.get(kind, _CORRECT)
+    hint = _AS_SQL if kind == "ParserException" else way_on
     return refused(sql, message, said.get("position"), hint)
 
 
@@ -172,7 +175,7 @@ def _defect(message: str) -> QueryError:
     )
 
 
-_LINES = "CONTENT_TYPE = SPLIT_LINES loads lines as they are."
+_LINES = "COPY FROM S3 with CONTENT_TYPE = SPLIT_LINES loads lines as they are."
 
 
 def _of_file(message: str) -> QueryError | None:
@@ -183,6 +186,9 @@ def _of_file(message: str) -> QueryError | None:
         return QueryError(
             "the lines of a CSV do not all end the same way, or not where its quotes and delimiters say", hint=_LINES
         )
+    if message.startswith("Error when sniffing file"):
+        said = "its records do not all have the same number of fields, or its quotes do not say where they end"
+        return QueryError(said, hint=_LINES)
     if _ENCRYPTED.search(message):
         return QueryError(
             "a Parquet file is encrypted, or has encrypted columns, which no statement can read",
@@ -196,11 +202,11 @@ def _of_csv(where: str, said: str) -> QueryError:
         few = (
             f"{where} has {int(fields[2]):,} of {int(fields[1]):,} fields: not all records have the same number of them"
         )
-        return QueryError(few, hint=f"Set DELIMITER if another one was meant. {_LINES}")
+        return QueryError(few, hint=f"DELIMITER sets another one, if one was meant. {_LINES}")
     if "unterminated quote" in said:
         return QueryError(f"a quote on {where} does not end, or goes on behind its end", hint=_LINES)
     if "Invalid unicode" in said:
-        hint = "Set ENCODING, for example CONTENT_TYPE = (TYPE = CSV ENCODING = 'cp1252')."
+        hint = "COPY FROM S3 takes an encoding, for example CONTENT_TYPE = (TYPE = CSV ENCODING = 'cp1252')."
         return QueryError(f"{where} is not UTF-8", hint=hint)
     if "Maximum line size" in said:
         return QueryError(f"the record on {where} is longer than can be read", hint=_LINES)

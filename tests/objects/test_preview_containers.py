@@ -291,6 +291,14 @@ def test_a_sheet_of_two_cells_far_apart_is_small():
     assert found.frame.shape == (100, 1)
 
 
+def test_a_zip_file_without_members_is_a_table_without_rows():
+    """No damage: it is 22 bytes, which end before the place where a larger one is asked for."""
+    file = io.BytesIO()
+    zipfile.ZipFile(file, "w").close()
+    seen = previewed(file.getvalue(), "x.zip")
+    assert (seen.kind, seen.total_rows, seen.notes) == ("table", 0, ())
+
+
 def test_a_zip_file_is_a_table_of_its_members():
     """Name, size and time of each, by ranges of its end, however large it is."""
     file = io.BytesIO()

@@ -508,3 +508,20 @@ def test_an_empty_line_of_one_column_is_a_value_that_is_not_there(moto_lake: Lak
     run = _put(moto_lake, {"x.csv": body})
     found = [previewed(body, "x.csv").frame, run(f"FROM 's3://{moto_lake.bucket}/x.csv'")]
     assert [_rows(frame) for frame in found] == [[[None], ["1"], [None], ["2"], [None]]] * 2
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b"a,b\n1,caf\xe9\n", "line 2 is not UTF-8"),
+        (b"a,b\n1,2,3\n", "its records do not all have the same number of fields"),
+        (b'a,b\n1,"2\n', "its records do not all have"),
+        (gzip.compress(b"a,b\n1,caf\xe9\n"), "the object is damaged: byte 9 is not UTF-8"),
+    ],
+)
+def test_an_error_of_a_query_names_the_object_and_what_reads_it(moto_lake: Lake, body: bytes, said: str):  # noqa: F811 - the fixture
+    """Among several, without DuckDB's own advice, whose options nobody can set there."""
+    run = _put(moto_lake, {"e/a.csv": b"a,b\n1,2\n", "e/b.csv": body})
+    failed = run.fails(f"FROM 's3://{moto_lake.bucket}/e/*.csv'", QueryError)
+    assert failed.message.startswith(f"s3://{moto_lake.bucket}/e/b.csv: {said}")
+    assert failed.hint.startswith("COPY FROM S3 ")
