@@ -269,6 +269,7 @@ def _each(filesystem: ConnectionFileSystem, objects: _Objects) -> dict[str, Dete
     """
     entries, reader = objects.entries, objects.detected.format.reader
     is_trail = objects.detected.format.type == _TRAIL
+    plain = reader == "read_json" and not is_trail and objects.detected.as_plain() is None
     if len(entries) == 1:
         return {objects.first: objects.detected}
     if reader == "read_json" and len(entries) > FEW and asks_for_some(filesystem.scope.text, entries):
@@ -279,6 +280,9 @@ def _each(filesystem: ConnectionFileSystem, objects: _Objects) -> dict[str, Dete
     for entry, head in _heads(filesystem, entries):
         # Where the first lines are the same names, so is all that they tell.
         line = head.partition(b"\n")[0]
+        if plain and head[:2] == b'{"' and b'"Records"' not in head[:_BEGINNING]:
+            every[entry] = objects.detected
+            continue
         detected = known.get(line) or (_detected(entry, head, objects.path) if head else None)
         if detected is None:
             continue
@@ -355,7 +359,7 @@ def _staged(database: duckdb.DuckDBPyConnection, rows: TextRows, path: str) -> T
     return replace(rows, source=identifier(f"{path} (rows)"))
 
 
-_TRAIL = "CLOUDTRAIL"
+_TRAIL, _BEGINNING = "CLOUDTRAIL", 64
 _ALIKE = "Name those that are alike by their pattern: 's3://bucket/folder/*.csv'."
 _LOOKED_AT_TWICE, _TOGETHER, _EACH = 8 * 1024 * 1024, 64 * 1024 * 1024, 256 * 1024
 """Bytes of objects of text that are read into memory together, by DuckDB and by us, and of each of them on average."""
