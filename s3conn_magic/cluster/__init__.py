@@ -95,7 +95,7 @@ class Workers:
     def scan(self, connection: Connection, plan: Analyze, connections: int) -> Callable[[datetime], ClusterScan] | None:
         """Return what makes the scan of an analysis, given the moment of its ages; None for this process."""
         cluster = self.cluster()
-        if cluster is None:
+        if cluster is None or connection.target(plan.location.bucket).is_stood_in:
             return None
         from s3conn_magic.cluster.sweep import ClusterScan
         from s3conn_magic.cluster.work import RangeTask

@@ -514,6 +514,8 @@ class GroupReader:
                 f"The key of {name}'s ENCRYPTION_CUSTOMER_MANAGED_KEY is not sent to workers: objects are read here."
             )
             return None
+        if job.connection.target(job.location.bucket).is_stood_in:
+            return None
         return self._fetched(job, _groups(candidates), check)
 
     def _fetched(self, job: Job, groups: Sequence[Sequence[Candidate]], check: Callable[[], None]) -> Iterator[Fetched]:

@@ -360,7 +360,7 @@ def open_listing(cluster: Cluster, connection: Connection, where: Location, **gi
     limit, grouped = given["limit"], given.pop("delimiter", None)
     versions = given.pop("versions", False)
     target = connection.target(where.bucket)
-    if grouped or versions or not target.ordered or (limit is not None and limit <= _FEW_ROWS):
+    if grouped or versions or not target.ordered or target.is_stood_in or (limit is not None and limit <= _FEW_ROWS):
         return Listing(target, where.key, delimiter=grouped, versions=versions, **given)
     return ClusterListing(cluster, connection, where, **given)
 

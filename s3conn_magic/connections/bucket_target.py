@@ -194,6 +194,13 @@ class BucketTarget:
         """Whether there may be a stand-in for the server."""
         return has_others(self._sending_client(), f"before-send.s3.{operation}")
 
+    @property
+    def is_stood_in(self) -> bool:
+        """Whether something in this process answers for the server: other processes would ask the server itself."""
+        if sends_otherwise(self._sending_client(), LISTING):
+            return True
+        return self.has_stand_in(LISTING) and self.send((("list-type", "2"), ("max-keys", "1"))) is not None
+
     def _signer_for(self, operation: str, template: Template) -> Signer:
         credentials = self._frozen()
         signer = self._signers.get(operation)

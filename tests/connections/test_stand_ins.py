@@ -18,6 +18,7 @@ from moto import mock_aws
 from moto.core.models import botocore_stubber
 from statements import Statements, create
 
+from s3conn_magic.cluster import Workers
 from s3conn_magic.errors import AccessDeniedError, BucketNotFoundError, EndpointError
 from s3conn_magic.listing import fetch
 from s3conn_magic.sandbox import Keys
@@ -142,6 +143,21 @@ def test_every_statement_works_where_botocore_s_sending_is_replaced(alone, fille
 
     with patch("botocore.httpsession.URLLib3Session.send", send):
         assert _ran(alone, statement)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "LIST 's3://lake/n/' RECURSIVE LIMIT ALL",
+        "ANALYZE 's3://lake/'",
+        "CREATE JOB c AS COPY FROM S3 lake LOCATION = 's3://lake/n/' INTO loaded; SELECT * FROM loaded",
+    ],
+)
+def test_a_cluster_is_not_asked_for_what_is_in_a_mock(run, leaving, statement, monkeypatch):
+    """Its workers are other processes, in which there is no mock: they would ask AWS."""
+    monkeypatch.setattr(Workers, "cluster", lambda _: object())
+    assert len(run(statement)) in {COUNT, 2}
+    assert leaving == []
 
 
 def test_what_is_handed_on_is_mocked_as_well(run):
