@@ -112,12 +112,13 @@ LONG = {
     "language/grammar.py",  # every rule of the language
     "language/job_values.py",  # what a job's options take, each value with its reader
     "language/options.py",  # the table of options, and their values
-    "language/phrases.py",  # the tables of the phrase book, and options and values by them
+    "language/option_names.py",  # options of others, and their values, as ours
     "language/plans.py",  # a plan of every statement
     "language/reference.py",  # the table of statements
     "language/source.py",  # the text of a cell: tokens and places
     "language/statements.py",  # the tree
     "language/translation.py",  # a statement of others taken apart: a property for each slot
+    "language/unphrased.py",  # places, options and verbs in a text of any system
     "listing/pages.py",  # what an answer says, in whatever form, and whether it is one
     "listing/analysis.py",  # what objects are grouped by, and sums that wait on the disk
     "listing/xml.py",  # an answer read fast, and read again by a parser where it differs

@@ -3,32 +3,41 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from s3conn_magic.errors import StatementSyntaxError
 from s3conn_magic.language.phrases import JOINED, Answer, sentence_on
+from s3conn_magic.language.session_settings import find_setting
 from s3conn_magic.language.source import (
     AS_MARKS,
     COMMENT,
     MOST,
     PROMPT,
+    Source,
     Span,
     head_of,
     lines_of,
     pieces,
     spaced,
 )
+from s3conn_magic.language.statements import SetSetting
 from s3conn_magic.language.translation import Rewriting, phrased
 from s3conn_magic.language.unphrased import in_s3, shapes_of
 from s3conn_magic.secrets import Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
+
+    from s3conn_magic.language.statements import Statement
 
 # What a statement of several lines begins with, of which one line is no statement.
 _SPOKEN = re.compile(r"(?:CREATE|ALTER|DROP|COPY|INSERT|SELECT|LOAD|UNLOAD|CALL|EXEC|BACKUP|ATTACH)\s", re.IGNORECASE)
 # Other services, and what says that a text is about S3.
 _ABROAD = re.compile(
-    r"azure|abfss?:|wasbs?:|adls|dynamodb|kafka|bigquery|api_gateway|API\s+INTEGRATION|hdfs:", re.IGNORECASE
+    r"azure|abfss?:|wasbs?:|adls|dynamodb|kafka|bigquery|api_gateway|API\s+INTEGRATION|hdfs:|kinesis"
+    r"|\b(?!(?:parquet|duckdb|iceberg|delta|csv|regex|delimited)_)\w+_(?:fdw|wrapper)\b",
+    re.IGNORECASE,
 )
 _OF_S3 = re.compile(r"s3|minio|\br2\b|amazonaws", re.IGNORECASE)
 
@@ -61,7 +70,9 @@ def answer(
     of_python = first is not None and first.whose == "Python's" and not first.ours.startswith("CREATE S3 CONNECTION")
     if (first is None and said is None) or begun or of_python:
         shaped = _by_shape(text, span, connections, parses)
-        connects = shaped is not None and re.match(r"CREATE S3 CONNECTION \w+ ", shaped.ours)
+        connects = shaped is not None and re.match(
+            r"CREATE S3 CONNECTION \w+ (?!PATH_DISPLAY_FILTERS = [^;]*;$)", shaped.ours
+        )
         first = shaped if first is None or (begun and shaped) or (of_python and connects) else first
     if first and "S3 CONNECTION" in first.ours and _is_abroad(text[slice(*first.span)]):
         return Answer(first.whose, first.head, first.span, "", "Connections lead to Amazon S3 and compatible servers.")
@@ -91,17 +102,41 @@ def _by_first_words(text: str, span: Span) -> Answer | None:
     return Answer("", head_of(text, span), span, "", said) if said else None
 
 
-def translated(text: str, connections: Sequence[str], is_ours: Callable[[str], bool]) -> Secret | None:
-    """Return a cell with each statement of another system as ours, secrets and all; None where one cannot be.
+def accepted(
+    source: Source, note: Callable[[str], None], parse: Callable[[Source], list[Statement]]
+) -> tuple[list[Statement], Source]:
+    """Return the statements of a text, those of other systems as ours, and the text that says them."""
+    try:
+        parsed = parse(source)
+    except StatementSyntaxError:
+        pass
+    else:
+        if _sets_ours(parsed):
+            return parsed, source
+    if (said := _translated(source, parse)) is not None:
+        source = replace(source, text=said.reveal())
+        note("Statements of other systems are run as ours: EXPLAIN shows what each becomes.")
+    return parse(source), source
 
-    Args:
-        text: of the cell.
-        connections: names of those that there are.
-        is_ours: whether a text is a statement of ours, which stays as it is.
-    """
+
+def _sets_ours(parsed: Iterable[Statement]) -> bool:
+    """Whether what is set are settings of ours; `SET s3_region = …` is another system's statement."""
+    return all(find_setting(node.name.text) for node in parsed if isinstance(node, SetSetting))
+
+
+def _translated(source: Source, parse: Callable[[Source], list[Statement]]) -> Secret | None:
+    """Return a cell with each statement of another system as ours, secrets and all; None where one cannot be."""
+
+    def is_ours(statement: str) -> bool:
+        try:
+            return _sets_ours(parse(Source(statement)))
+        except StatementSyntaxError:
+            return False
+
+    text = source.text
     said, at, settings = [], 0, False
     for span in pieces(text):
-        made = None if is_ours(text[slice(*span)]) else phrased(text, span, connections)
+        made = None if is_ours(text[slice(*span)]) else phrased(text, span, source.connections())
         # What is ours with other marks or words is told, and never run as it may have been meant.
         if made is None or not made.whose:
             continue

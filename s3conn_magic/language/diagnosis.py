@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from s3conn_magic.language.answers import answer
 from s3conn_magic.language.job_options import JOB_OPTION_NAMES
+from s3conn_magic.language.option_names import BOOLEANS, URL, is_local
 from s3conn_magic.language.options import OPTION_NAMES, Option, find_option
-from s3conn_magic.language.phrases import BOOLEANS, URL, Answer, is_local
 from s3conn_magic.language.reference import KEYWORDS, STATEMENTS, Reference
 from s3conn_magic.language.source import BEFORE_NAME, BLANK, Source, Span, Token, harmless, pieces
 from s3conn_magic.language.words import identifier, listed, literal, nearest
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from s3conn_magic.errors import StatementSyntaxError
+    from s3conn_magic.language.phrases import Answer
     from s3conn_magic.language.session_settings import Setting
 
     Parses = Callable[[str], bool]

@@ -525,7 +525,7 @@ def _environment(text: str) -> str:
     """Return the environment variable that a text names, as templates and other languages do."""
     if not _TEMPLATE.search(text):
         return ""
-    from s3conn_magic.language.phrases import environment_meant
+    from s3conn_magic.language.option_names import environment_meant
 
     return environment_meant(text)
 

@@ -540,7 +540,10 @@ def spaced(text: str) -> str:
 
 # What looks like a mark of ours, for the same place in the text; and the prompt of a shell.
 AS_MARKS = str.maketrans("\u2018\u2019\u201c\u201d\u00a0\u202f\u2007\u3000\uff1b\uff1d\uff0c", "''\"\"    ;=,")
-PROMPT = re.compile(r"\A\s*[!$>](?=\s*(?:aws|s5cmd|rclone|mc|ls|cat|head|du|rm|cp)\b)")
+PROMPT = re.compile(
+    r"\A\s*(?:[!$>](?=\s*(?:aws|s5cmd|rclone|mc|ls|cat|head|du|rm|cp)\b)"
+    r"|[\w@-]+(?:\s+[(\[][\w.-]+[)\]]|:[\w.]+|=[#>])?[>#](?=\s+[A-Za-z]))"
+)
 BLANK = "…"
 """What is left to be filled in."""
 KEY_ID = re.compile(r"A[A-Z]{2}A[A-Z0-9]{12,17}")

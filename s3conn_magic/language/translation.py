@@ -6,22 +6,24 @@ import re
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-from s3conn_magic.language.option_names import is_telling, option_meant, words_listed
-from s3conn_magic.language.options import OPTIONS
-from s3conn_magic.language.phrases import (
+from s3conn_magic.language import unphrased
+from s3conn_magic.language.option_names import (
     BOOLEANS,
     FIELD,
-    OPTIONAL,
     PYTHON,
-    Answer,
+    SURE,
     Given,
-    Phrase,
     Written,
-    fitting,
+    folded,
     given_in,
-    settings_in,
+    is_telling,
+    option_meant,
+    rank_of,
     without_quotes,
+    words_listed,
 )
+from s3conn_magic.language.options import OPTIONS
+from s3conn_magic.language.phrases import OPTIONAL, Answer, Phrase, fitting, settings_in
 from s3conn_magic.language.reference import KEYWORDS
 from s3conn_magic.language.source import (
     BLANK,
@@ -34,8 +36,7 @@ from s3conn_magic.language.source import (
     masked,
     spaced,
 )
-from s3conn_magic.language.unphrased import in_s3, pairs_in
-from s3conn_magic.language.words import identifier, listed, literal, nearest, pattern_as, plainly
+from s3conn_magic.language.words import identifier, literal, pattern_as, plainly
 from s3conn_magic.locations import WILD, below, folder_of, location_meant, normal_location
 from s3conn_magic.secrets import Secret
 
@@ -48,7 +49,6 @@ _WRITTEN = {"PARQUET", "CSV", "TSV", "JSON"}
 _FORMATS = {*_WRITTEN, "ORC", "AVRO"}
 # With the space within, it is there where the slot is.
 _SLOT = re.compile(r"\{( ?)(\w+)\}")
-_SHORT = 4
 _AS_WRITTEN = {"listed_": "listed"}
 _AS_OPTIONS = (
     ("endpoint", "ENDPOINT"),
@@ -84,7 +84,7 @@ class Rewriting:
         self,
         phrase: Phrase,
         slots: Mapping[str, str | None],
-        flags: Iterable[tuple[str, str]],
+        flags: Iterable[tuple[str, Written]],
         connections: Sequence[str],
         *,
         text: str = "",
@@ -92,16 +92,18 @@ class Rewriting:
         self._phrase = phrase
         self._slots = {name: text.strip() for name, text in slots.items() if text is not None}
         self._connections = connections
+        self._slots |= {"remote": self._slots["root"]} if "root" in self._slots else {}
         if "section" in self._slots:
             self._slots["name"] = self._slots["section"].strip("[] ").removeprefix("profile ")
         self._given = Given(python=phrase.whose == "Python's", tolerant=not phrase.whose)
-        for name, value in flags:
-            self._given.add(name, value)
-        for option, written in self._written():
+        for option, written in (*flags, *self._written()):
             self._given.add(option, written)
-        if phrase.whose and "{options}" in phrase.ours and not self._given.values:
-            for option, written in pairs_in(text):
-                self._given.add(option, written) if is_telling(option) else None
+        least = (
+            0 if "{options}" in phrase.ours and not self._given.values else SURE if "{connect}" in phrase.ours else 99
+        )
+        for option, written in unphrased.pairs_in(text) if phrase.whose else ():
+            if is_telling(option) and rank_of(folded(option)) >= least:
+                self._given.add(option, written)
         if "{connect}" in phrase.ours and (
             there := self._given.on_server(without_quotes(self._slots.get("place", "")))
         ):
@@ -114,8 +116,8 @@ class Rewriting:
             yield from given_in(self._slots.get(name, ""))
         yield from ((without_quotes(name), value) for name, value in _CALLED.findall(self._slots.get("built", "")))
         yield from ((name, literal(unquote(value))) for name, value in _ASKED.findall(self._slots.get("place", "")))
-        yield from (pair for pair in pairs_in(self._slots.get("clauses", "")) if is_telling(pair[0]))
-        yield from re.findall(r"(\w+)=([^,:]+)", self._slots.get("remote", ""))
+        yield from (pair for pair in unphrased.pairs_in(self._slots.get("clauses", "")) if is_telling(pair[0]))
+        yield from unphrased.remote_options(self._slots.get("remote", ""))
         yield from ((option, self._slots[slot]) for slot, option in _AS_OPTIONS if slot in self._slots)
 
     def answer(self, head: Span, span: Span, *, lines: bool) -> Answer | None:
@@ -127,27 +129,39 @@ class Rewriting:
             )
             return Answer(phrase.whose, head, span, "", said)
         said = _SLOT.sub(lambda match: (text := self._slot(match[2])) and match[1] + text, phrase.ours)
-        why = [*self._left_out()]
+        why = [*self._given.reasons()]
         if said.endswith(" SET;") and why and phrase.whose:
             return Answer(phrase.whose, head, span, "", " ".join(why))
-        empty = said == "CREATE S3 CONNECTION my_s3;" and phrase.whose == "Spark's"
-        if empty or not said.strip("; ") or said.endswith(" SET;") or (self._given.tolerant and self._is_unsure()):
+        empty = said == "CREATE S3 CONNECTION my_s3;" and phrase.whose in {"Spark's", "a shell's", "another system's"}
+        if (
+            empty
+            or "; ;" in said
+            or not said.strip("; ")
+            or said.endswith(" SET;")
+            or (self._given.tolerant and self._given.is_unsure())
+        ):
             return None
         said = _AS_OF.sub(r"AT (\1 => \2)", re.sub(r"\s+(?=;)|(?<=\s)\s+", "", said))
-        shown = masked(said)
-        left = ", ".join(dict.fromkeys(name for name in self._given.undone if name != BLANK))
+        undone = [name for name in self._given.undone if not self._is_place(self._given.others.get(name))]
+        left = ", ".join(dict.fromkeys(name for name in undone if name != BLANK))
         # A hint's statement ends with its last semicolon.
         reason = f": {self._given.lacks[left].partition(';')[0]}" if self._given.lacks.get(left) else ""
         note = f"{left} {'have' if ',' in left else 'has'} no counterpart{reason}." if left else ""
         if self._is_narrowed(said):
             note = f"{note} All files below the location are read, not those of the pattern alone.".lstrip()
-        if phrase.whose and re.fullmatch(r"CREATE [A-Z0-9 ]*CONNECTION (?:IF NOT EXISTS )?\S+;", said):
-            note = note or " ".join(why)
-        note = note or ("" if phrase.whose else phrase.difference or " ".join(why))
-        whole = None
-        if not (self._given.undone or self._given.junk or self._given.completed) and BLANK not in said:
-            whole = Secret(self._revealed(said))
-        return Answer(phrase.whose, head, span, shown, note, whole)
+        bare = re.fullmatch(r"CREATE [A-Z0-9 ]*CONNECTION (?:IF NOT EXISTS )?\S+;", said)
+        note = note or (" ".join(why) if bare else "") if phrase.whose else note or phrase.difference or " ".join(why)
+        if phrase.difference.startswith("+ "):
+            note = f"{phrase.difference[2:]} {note}".rstrip()
+        whole = not (self._given.undone or self._given.junk or self._given.completed or BLANK in said)
+        return Answer(
+            phrase.whose, head, span, masked(said), note, Secret(self._given.revealed(said)) if whole else None
+        )
+
+    def _is_place(self, value: Written | None) -> bool:
+        """Whether a value is the place that is told."""
+        written = without_quotes(value) if isinstance(value, str) else ""
+        return "s3://" in str(value).lower() or ("place" in self._slots and location_meant(written) == self._location)
 
     def _is_narrowed(self, said: str) -> bool:
         """Whether a table over files stands for what named some of them by a pattern."""
@@ -156,27 +170,6 @@ class Rewriting:
         return bool(
             re.search(r"TABLE [^;]* LOCATION '", said) and (patterns or (wild and "*." not in self._listed[1][:2]))
         )
-
-    def _left_out(self) -> Iterator[str]:
-        """Yield what is said of options that nothing here needs, those of one reason together."""
-        reasons: dict[str, list[str]] = {}
-        for name, reason in self._given.left_out.items():
-            if harmless(name):
-                reasons.setdefault(reason.partition(";")[0], []).append(name)
-        for reason, names in reasons.items():
-            yield f"{listed(names, 'and')} {'is' if len(names) == 1 else 'are'} left out: {reason}."
-
-    def _is_unsure(self) -> bool:
-        """Whether something in a statement that is nearly one of ours may be anything else than an option of others."""
-        words = ("EXISTS", "REPLACE", "CONNECTION")
-        odd = any(len(name) < _SHORT or name in KEYWORDS or nearest(name, words) for name in self._given.undone)
-        odd = odd or any(name in words_listed("own") for name in self._given.left_out)
-        return self._given.junk or odd or bool(self._given.undone and not self._given.values)
-
-    def _revealed(self, said: str) -> str:
-        for asked, secret in self._given.secrets.items():
-            said = said.replace(asked, secret)
-        return said
 
     @property
     def _unset(self) -> str:
@@ -205,8 +198,8 @@ class Rewriting:
             known = re.fullmatch(r"[A-Za-z_]\w*", plain) and not named.startswith('"')
             return plain if known else identifier(plain)
         profile = self._given.values.get("AWS_PROFILE", "").strip("'")
-        fresh = profile if re.fullmatch(r"[A-Za-z_]\w*", profile) and profile not in self._connections else ""
         taken = {name.casefold() for name in self._connections}
+        fresh = profile if re.fullmatch(r"[A-Za-z_]\w*", profile) and profile not in self._connections else ""
         names = (name for number in range(1, 99) if (name := f"my_s3{number if number > 1 else ''}") not in taken)
         return self._named("name", fresh or next(names))
 
@@ -222,7 +215,7 @@ class Rewriting:
     @property
     def _table(self) -> str:
         named = without_quotes(str(self._given.others.get("TABLE_NAME", "my_table")))
-        return self._slots.get("table", named).replace("`", '"')
+        return unphrased.as_table(self._slots.get("table", named))
 
     @property
     def _options(self) -> str:
@@ -261,7 +254,8 @@ class Rewriting:
 
     @property
     def _asked(self) -> str:
-        through = f"'s3://{self._name}@" if self._connects else "'s3://"
+        named = self._connects or any(name in words_listed("connections") for name in self._given.others)
+        through = f"'s3://{self._via}@" if named else "'s3://"
         return self._sql(self._slots["asked"]).replace("'s3://", through)
 
     @property
@@ -325,10 +319,12 @@ class Rewriting:
     @property
     def _path(self) -> str:
         """The location that is given as an option."""
-        names = ["PATH", "URI", "URIS", "URL", "LOCATION", "TABLE_LOCATION", "TABLE"]
+        names = ["PATH", "FILE_PATH", "FILENAME", "URI", "URIS", "URL", "LOCATION", "TABLE_LOCATION", "TABLE"]
         given = [self._given.others.get(name) for name in names]
         given += [value for value in self._given.others.values() if "s3://" in str(value)]
         first = next((value if isinstance(value, str) else value[0] for value in given if value), f"s3://{BLANK}/")
+        if {"FILE_PATH", "FILENAME"} & self._given.others.keys() and "://" not in first:
+            first = f"s3://{BLANK}/{without_quotes(first).lstrip('/')}"
         self._slots["place"] = first
         location = self._location + below(self._location)
         return literal(location.replace("s3://", f"s3://{self._name}@", 1) if self._connects else location)
@@ -356,20 +352,25 @@ class Rewriting:
             return f" MATCHING {literal(self._listed[1])}"
         if "text" in self._slots:
             return f" MATCHING {literal(without_quotes(self._slots['text']).replace('%', '*'))}"
-        if isinstance(asked := self._given.others.get("MATCHING") or self._given.others.get("GLOB"), str):
-            return f" MATCHING {literal(without_quotes(asked))}"
-        pattern = self._given.others.get("PATTERN") or self._given.others.get("INCLUDE")
-        return (
-            f" MATCHING {literal(kept)}"
-            if isinstance(pattern, str) and (kept := pattern_as("glob", without_quotes(pattern), "regular"))
-            else ""
+        asked = next(
+            (self._given.others[name] for name in ("MATCHING", "GLOB", "NAME") if name in self._given.others), 0
         )
+        if isinstance(asked, str) and asked != "true":
+            deep = "**/" * ("NAME" in self._given.others and "/" not in asked)
+            return f" MATCHING {literal(deep + without_quotes(asked))}"
+        pattern = self._given.others.get("PATTERN") or self._given.others.get("INCLUDE")
+        kept = pattern_as("glob", without_quotes(pattern), "regular") if isinstance(pattern, str) else ""
+        return f" MATCHING {literal(kept)}" if kept else ""
 
     @property
     def _recursive(self) -> str:
         asked = "recursive" in self._slots or {"RECURSIVE", "R", "LR"} & self._given.others.keys()
-        deep = "place" in self._slots and "/" in self._listed[1]
-        return " RECURSIVE" if asked or deep else ""
+        deep = asked or ("place" in self._slots and "/" in self._listed[1])
+        return f"{' RECURSIVE' if deep else ''}{self._versions}"
+
+    @property
+    def _versions(self) -> str:
+        return " VERSIONS" if "VERSIONS" in self._given.others else ""
 
     @property
     def _limit(self) -> str:
@@ -377,7 +378,7 @@ class Rewriting:
         number = self._slots.get("n") or next(filter(None, counts), None)
         if not isinstance(number, str):
             return ""
-        digits = re.sub(r"[_,]|\.0*$", "", number.strip("'")).upper().replace("K", "000").replace("M", "000000")
+        digits = unphrased.digits_of(number)
         self._given.junk = self._given.junk or not digits.lstrip("-").isdecimal()
         return " LIMIT ALL" if digits.startswith("-") else f" LIMIT {digits}" if digits.isdecimal() else ""
 
@@ -386,9 +387,7 @@ class Rewriting:
     @property
     def _stage_parts(self) -> tuple[str, str]:
         if remote := self._slots.get("remote") or self._slots.get("path"):
-            # A remote that is no name but its settings: `:s3,provider=AWS:bucket`.
-            name, path = re.split("[:/]", re.sub(r"\A:([\w-]+)(?:,[^:]*)?:", r"\1:", remote), maxsplit=1)
-            return name, path.strip("/")
+            return unphrased.remote_parts(remote)
         match = _STAGE.fullmatch(without_quotes(self._slots.get("stage", "")).lstrip("@"))
         return ((match[1] or match[2]).rpartition(".")[2], match[3]) if match else (BLANK, "")
 
@@ -443,12 +442,10 @@ class Rewriting:
         query = _MADE_BY.search(clauses)  # what it reads, or its functions take, is no place of the table
         place = _PLACED.search(clauses, 0, query.start() if query else len(clauses))
         made = f"TABLE{self._slot('if_not_exists')} {self._table}"
-        if re.search(r"\btype['\"]?\s*=\s*'sink'", clauses):
+        if re.search(r"\btype['\"]?\s*=\s*'sink'|\bS3\s*\(|\bremotesource\b", clauses, re.IGNORECASE):
             return ""
-        misspelt = (query is None and _BEFORE_QUERY.search(clauses)) or (
-            place is None and "://" in clauses and not query
-        )
-        if misspelt or clauses.count("(") != clauses.count(")"):
+        lost = _BEFORE_QUERY.search(clauses) or (place is None and "://" in clauses)
+        if (query is None and lost) or clauses.count("(") != clauses.count(")"):
             return ""
         if place is None:
             given = f" ({_COMMENTED.sub('', columns).strip()})" if columns else ""
@@ -465,11 +462,9 @@ class Rewriting:
             return f"CREATE ICEBERG {made} ({_COMMENTED.sub('', columns).strip()}){parts} {keeps}"
         using = f" {behind[1]}" if behind[1] else self._using
         over = f"CREATE{self._slot('or_replace')} {made} LOCATION {self._folder}{using}"
-        kind = next(iter(sorted(_FORMATS & set(re.findall(r"\w+", clauses.upper())))), "PARQUET")
+        self._slots["writes"] = next(iter(sorted(_FORMATS & set(re.findall(r"\w+", clauses.upper())))), "PARQUET")
         writes = f"CREATE JOB write_{self._load.removeprefix('load_')} AS INSERT INTO S3 {self._via}"
-        return (
-            f"{writes} LOCATION = {self._folder} FILE_FORMAT = {kind} {self._said(query[1])}; {over}" if query else over
-        )
+        return f"{writes} LOCATION = {self._folder}{self._format} {self._said(query[1])}; {over}" if query else over
 
     # Connections and jobs
 
@@ -477,8 +472,9 @@ class Rewriting:
     def _via(self) -> str:
         if self._slots.keys() & {"stage", "remote", "path"} and not self._connects:
             return plainly(self._known_stage)
-        if credential := self._given.others.get("CREDENTIAL") or self._given.others.get("STORAGE_INTEGRATION"):
-            return without_quotes(str(credential))
+        named = (value for name, value in self._given.others.items() if name in words_listed("connections"))
+        if credential := next(named, None):
+            return plainly(without_quotes(str(credential)))
         return self._name if self._connects else next(iter(self._connections), BLANK)
 
     @property
@@ -509,10 +505,11 @@ class Rewriting:
 
     @property
     def _bucket(self) -> str:
-        head, _, path = without_quotes(self._slots.get("bucket", self._slots.get("bare", ""))).partition("/")
+        written = without_quotes(self._slots.get("bucket", self._slots.get("bare", "")))
+        head, _, path = written.partition("/")
         if path and head in self._connections:
             return f"{literal(normal_location(path))} USING {plainly(head)}"
-        return literal(normal_location(without_quotes(self._slots.get("bucket", self._slots.get("bare", "")))))
+        return literal(normal_location(written))
 
     @property
     def _field(self) -> str:
@@ -542,33 +539,36 @@ class Rewriting:
     @property
     def _kind(self) -> str:
         others = self._given.others
-        written = [others.get(name) for name in ("TYPE", "FORMAT", "FILEFORMAT", "FILE_FORMAT", "AS")]
-        word = next(
-            (kind for kind in written if isinstance(kind, str) and without_quotes(kind).upper() in _FORMATS), None
-        )
+        named = (others.get(name) for name in ("TYPE", "FORMAT", "FILEFORMAT", "FILE_FORMAT", "AS"))
+        word = next((kind for each in named if (kind := without_quotes(str(each)).upper()) in _FORMATS), "")
         ending = without_quotes(self._slots.get("place", "")).rpartition(".")[2].upper()
         rest = {token.upper() for token in re.findall(r"\w+", self._slots.get("options", ""))} & _FORMATS
         said = f"{self._slots.get('using')} {self._slots.get('writes')}".replace("nd", "")
         rest |= {token.upper() for token in re.findall(r"[a-zA-Z]+", said)} & _FORMATS
         rest |= {without_quotes(self._slots.get(slot, "")).upper() for slot in ("word", "method")} & _FORMATS
-        return without_quotes(word).upper() if word else ending if ending in _FORMATS else next(iter(sorted(rest)), "")
+        return word or (ending if ending in _FORMATS else next(iter(sorted(rest)), ""))
 
     @property
     def _format(self) -> str:
         kind = self._kind or "CSV"
         if kind not in _WRITTEN:
             self._given.undone.append(kind)
+        mark = unphrased.delimiter_in(self._given.others)
+        if kind == "CSV" and len(mark) == 1 and mark != ",":
+            return f" FILE_FORMAT = (TYPE = CSV DELIMITER = {literal(mark)})"
         return f" FILE_FORMAT = {kind if kind in _WRITTEN else 'PARQUET'}"
 
     @property
     def _job_options(self) -> str:
         others = self._given.others
-        delimiter = next((others[name] for name in ("FIELD_DELIMITER", "DELIMITER", "SEP") if name in others), None)
+        delimiter = unphrased.delimiter_in(others)
         kind = self._kind
         content = f" CONTENT_TYPE = {kind}" if kind else ""
-        if isinstance(delimiter, str) and len(without_quotes(delimiter)) == 1:
-            content = f" CONTENT_TYPE = (TYPE = {kind or 'CSV'} DELIMITER = {literal(without_quotes(delimiter))})"
-        elif delimiter is not None:
+        if re.search(r"\bMANIFEST\b(?!\s*=?\s*(?:FALSE|OFF))", self._slots.get("options", ""), re.IGNORECASE):
+            self._given.undone.append("MANIFEST")
+        if len(delimiter) == 1:
+            content = f" CONTENT_TYPE = (TYPE = {kind or 'CSV'} DELIMITER = {literal(delimiter)})"
+        elif delimiter:
             self._given.undone.append("DELIMITER")
         pattern = others.get("PATTERN")
         glob = self._listed[1] if "place" in self._slots else ""
@@ -590,7 +590,7 @@ def phrased(text: str, span: Span, connections: Sequence[str]) -> Answer | None:
     if not written or len(written) > MOST:
         return None
     plain = COMMENT.sub(lambda match: match[1] or " ", written).strip().rstrip(";").rstrip()
-    plain = in_s3(plain)
+    plain = unphrased.in_s3(plain)
     for phrase, flags, match in fitting(plain):
         pairs = settings_in(phrase, text) if {"value"} & match.groupdict().keys() else []
         taken = Rewriting(phrase, match.groupdict(), [*flags, *pairs], connections, text=plain)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import time
-from dataclasses import replace
 from functools import singledispatch, singledispatchmethod
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,6 @@ from s3conn_magic.language import plans, statements
 from s3conn_magic.language.grammar import parse
 from s3conn_magic.language.help import name_text
 from s3conn_magic.language.reference import columns_of
-from s3conn_magic.language.session_settings import find_setting
 from s3conn_magic.language.source import Source
 from s3conn_magic.language.words import counted, table_parts
 from s3conn_magic.results.cards import Message
@@ -156,16 +154,20 @@ class Queries:
         """Return a hint for a query in another system's dialect: our version of it, if that query only reads."""
         from s3conn_magic.language.answers import answer
 
-        translation = answer(source.text, source.offset(error.place or place), source.connections())
+        translation = answer(source.text, source.offset(error.place or place), source.connections(), self._reads)
         if translation is None or not translation.ours:
             return translation.note if translation and translation.whose else ""
+        return translation.hint if self._reads(translation.ours) else ""
+
+    def _reads(self, text: str) -> bool:
+        """Whether a text has statements of our language only, whose queries only read."""
         try:
-            for statement in parse(Source(translation.ours)):
+            for statement in parse(Source(text)):
                 if isinstance(statement, _HAS_QUERY) and statement.query is not None:
                     self.engine.mentioned(statement.query.value.reveal())
         except (QueryError, StatementSyntaxError):
-            return ""
-        return translation.hint
+            return False
+        return True
 
     def _at_place(self, plan: Any, call: Callable[[], Any]) -> Any:
         """Return the result of a call; errors of the query point to their place in the cell."""
@@ -568,33 +570,10 @@ def _(plan: statements.Help, connections: Registry) -> Any:
     return help_on(plan.topic)
 
 
-def _is_our_statement(text: str) -> bool:
-    """Whether a text is a statement of our language."""
-    try:
-        return _our_settings_only(parse(Source(text)))
-    except StatementSyntaxError:
-        return False
-
-
-def _our_settings_only(parsed: list[statements.Statement]) -> bool:
-    """Whether all settings in it are ours; `SET s3_region = …` is another system's statement."""
-    return all(find_setting(node.name.text) for node in parsed if isinstance(node, statements.SetSetting))
-
-
 def in_dialect(source: Source, dialect: str, note: Callable[[str], None]) -> tuple[list[statements.Statement], Source]:
     """Return a text's statements and the text, translated from other systems after SET DIALECT = 'accept'."""
-    accepts = dialect == "accept" and not source.file
-    try:
-        parsed = parse(source)
-    except StatementSyntaxError:
-        if not accepts:
-            raise
-    else:
-        if not accepts or _our_settings_only(parsed):
-            return parsed, source
-    from s3conn_magic.language.answers import translated
+    if dialect != "accept" or source.file:
+        return parse(source), source
+    from s3conn_magic.language.answers import accepted
 
-    if (translation := translated(source.text, source.connections(), _is_our_statement)) is not None:
-        source = replace(source, text=translation.reveal())
-        note("Statements of other systems are run as ours: EXPLAIN shows what each becomes.")
-    return parse(source), source
+    return accepted(source, note, parse)
