@@ -14,6 +14,7 @@ from s3conn_magic.jobs.target_table import TEXTS, TargetTable, moment_literal, s
 from s3conn_magic.objects.files import ReadableFile
 from s3conn_magic.objects.formats import HEAD
 from s3conn_magic.objects.ranged import PinnedObject, RangedObject, ask_for
+from s3conn_magic.objects.scope import KEPT
 from s3conn_magic.objects.unpacking import unpacked
 from s3conn_magic.query.failures import MARK, details_of
 from s3conn_magic.query.line_rows import Skipped, json_lines, reread
@@ -329,12 +330,16 @@ class Loader:
         if made is None or plain is None:
             yield rows.select(known, types)
             return
-        opened, how = partial(ReadableFile, self.pin(plain.candidate), plain.path), plain.detected.as_plain()
+        ranged = self.pin(plain.candidate)
+        # What may be read again is kept, as far as a query keeps so much.
+        ranged.passing = ranged.size > KEPT // 2 and not (self.partitions or self.expectations)
+        opened, how = partial(ReadableFile, ranged, plain.path), plain.detected.as_plain()
         content = (lambda: unpacked(opened(), **how._asdict())) if how else opened
         self.database.register(_PLAIN, made.reread(content, self.scope))
         try:
             yield made.select(_PLAIN)
         finally:
+            ranged.passing = False
             self.database.unregister(_PLAIN)
 
     def _wider(self, table: TargetTable, misfit: Misfit, rows: TextRows) -> str:

@@ -44,7 +44,7 @@ from s3conn_magic.runtime.background import run_in_background, wait_for
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["KINDS", "ContainerError", "Contents", "Reread", "read_container", "record_batches"]
+__all__ = ["KINDS", "ContainerError", "Contents", "Reread", "in_parts", "read_container", "record_batches"]
 
 _NAMES = {"ORC": "ORC", "AVRO": "Avro", "ARROW": "Arrow"}
 KINDS = set(_NAMES)
@@ -123,6 +123,20 @@ class Reread:
         """The rows, in Arrow's C interface."""
         reader = pa.RecordBatchReader.from_batches(self.schema, self._begin())
         return reader.__arrow_c_stream__(requested_schema)
+
+
+_PART, _MOST = 122_880, 8
+
+
+def in_parts(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Batches put together, a few at most, to the rows of a part of DuckDB's tables: it writes smaller ones twice."""
+    some: list[pa.RecordBatch] = []
+    for batch in batches:
+        some.append(batch)
+        if sum(each.num_rows for each in some) >= _PART or len(some) == _MOST:
+            yield from pa.Table.from_batches(some).combine_chunks().to_batches()
+            some = []
+    yield from some
 
 
 def record_batches(kind: str, file: Any, compression: str | None = None, *, rows: int = ALL) -> pa.RecordBatchReader:

@@ -42,10 +42,6 @@ _PARTIAL, _REFUSED = 206, 300
 _GET = "GetObject"
 
 
-def _no_stop() -> bool:
-    return False
-
-
 @dataclass(frozen=True, slots=True)
 class PinnedObject:
     """An object as it was when it was first seen.
@@ -68,7 +64,7 @@ class PinnedObject:
     version_id: str | None = None
     encryption: str = "none"
 
-    def get(self, start: int, stop: int, *, tries: int = 1, stopped: Callable[[], bool] = _no_stop) -> bytes:
+    def get(self, start: int, stop: int, *, tries: int = 1, stopped: Callable[[], bool] = lambda: False) -> bytes:
         """The bytes from `start` to `stop`, neither behind the end.
 
         Args:
@@ -240,12 +236,14 @@ class RangedObject:
         listed: what it was listed with, and where it stands among these.
         version: what its bytes are kept as for other queries; None where they are not.
         starts: where each part begins that was asked for.
+        passing: whether it is read from its beginning to its end, and what was read is let go.
     """
 
     def __init__(self, pinned: PinnedObject, scope: QueryScope, *, tries: int = _TRIES, outlives: bool = True) -> None:
         self.pinned = pinned
         self.listed: tuple[Any, int] | None = None
         self.version = pinned.version() if outlives else None
+        self.passing = False
         self._recalled = self.version is None
         self._scope = scope
         self._tries = tries
@@ -301,6 +299,8 @@ class RangedObject:
                 data = self._scope.wait(segment.data)
                 whole = segment.start >= start and segment.stop <= stop
                 yield data if whole else memoryview(data)[max(start - segment.start, 0) : stop - segment.start]
+                if self.passing and segment.stop <= stop:
+                    self._drop(segment)
         except S3ConnError as error:
             self._scope.failed(error)
             raise
@@ -361,10 +361,8 @@ class RangedObject:
     def _wanted(self, start: int, stop: int, ahead_to: int, *, here: bool = True) -> list[_Segment]:
         """The segments that cover a range; what is missing is asked for, the first of it in this thread."""
         there, added = self._lacking(start, ahead_to)
-        for segment in added[1:]:
-            self._ask(segment)
-        if added:
-            self._ask(added[0], here=here and added[0].start < stop)
+        for segment in [*added[1:], *added[:1]]:
+            self._ask(segment, here=here and segment is added[0] and segment.start < stop)
         covering = [segment for segment in (*there, *added) if segment.start < stop]
         return sorted(covering, key=lambda segment: segment.start)
 
@@ -451,7 +449,8 @@ class RangedObject:
         self._scope.count(0, len(data))
         segment.data.set_result(data)
         self._outlive(segment.start, data)
-        self._scope.keep(id(self), segment.start, len(data), partial(self._drop, segment))
+        if not self.passing:
+            self._scope.keep(id(self), segment.start, len(data), partial(self._drop, segment))
 
     def _fetch(self, segment: _Segment) -> bytes:
         try:

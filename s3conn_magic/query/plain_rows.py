@@ -23,7 +23,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from s3conn_magic.objects.apart import Reread
+from s3conn_magic.objects.apart import Reread, in_parts
 from s3conn_magic.query.failures import MARK
 from s3conn_magic.query.sql import identifier
 from s3conn_magic.query.text_rows import CsvRows
@@ -72,14 +72,7 @@ class NotPlainError(Exception):
 
 
 def plain_rows(rows: TextRows, known: Any, types: Mapping[str, str], detected: Detected) -> PlainRows | None:
-    """How to read records that may be written plainly; None where it is known that they are not.
-
-    Args:
-        rows: the records.
-        known: what is known of their values.
-        types: of the columns.
-        detected: what the first bytes of their object say.
-    """
+    """How to read records that may be written plainly; None where it is known that they are not."""
     if rows.folders or not types:
         return None
     return _csv(rows, types, detected) if isinstance(rows, CsvRows) else _json(rows, known, types, detected)
@@ -96,9 +89,10 @@ class PlainRows(ABC):
     def __init__(self, types: Mapping[str, str], formats: Formats) -> None:
         self.types, self.formats = types, formats
         # Other types are cast by the query, of the texts.
-        self.proven = {name: kind for name, kind in types.items() if kind in _ARROW and not _formatted(kind, formats)}
-        fields = [(name, _ARROW[self.proven.get(name, "VARCHAR")]) for name in types]
-        self.schema = pa.schema(fields)
+        formatted = {"DATE": formats.date, "TIMESTAMP": formats.timestamp}
+        self.proven = {name: kind for name, kind in types.items() if kind in _ARROW and not formatted.get(kind)}
+        self._kinds = dict.fromkeys(types, "VARCHAR") | self.proven
+        self.schema = pa.schema([(name, _ARROW[kind]) for name, kind in self._kinds.items()])
         self._own = threading.local()
 
     @staticmethod
@@ -118,9 +112,8 @@ class PlainRows(ABC):
         def begin() -> Iterator[pa.RecordBatch]:
             # Arrow and numpy leave other threads their turn, so pieces are looked at side by side.
             with scope.noting():
-                yield from in_order(
-                    self._batch, enumerate(_pieces(file(), step, self.end)), _AT_ONCE, name="s3conn-text"
-                )
+                pieces = enumerate(_pieces(file(), step, self.end))
+                yield from in_parts(in_order(self._batch, pieces, _AT_ONCE, name="s3conn-text"))
 
         return Reread(self.schema, begin)
 
@@ -128,6 +121,8 @@ class PlainRows(ABC):
         import duckdb
 
         at, piece = numbered
+        if piece.startswith(_BYTE_ORDER_MARK):  # which Arrow leaves out of every piece
+            raise NotPlainError(NOT_PLAIN)
         try:
             columns = self.columns(piece, first=not at)
         except (pa.ArrowInvalid, UnicodeDecodeError, NotPlainError) as error:
@@ -167,10 +162,6 @@ class PlainRows(ABC):
             database = self._own.database = duckdb.connect(config={"threads": 1})
         database.register("piece", piece)
         return database.sql(query).to_arrow_table()
-
-
-def _formatted(kind: str, formats: Formats) -> str:
-    return {"DATE": formats.date, "TIMESTAMP": formats.timestamp}.get(kind, "")
 
 
 def _pieces(file: Any, step: int, end: Callable[[bytearray], int]) -> Iterator[bytearray]:
@@ -220,25 +211,22 @@ def _end_of_records(data: bytearray) -> int:
     return cut
 
 
-def _count(data: bytearray, byte: bytes) -> int:
-    # bytes.count takes twice as long where there are many.
-    return int(np.count_nonzero(np.frombuffer(data, np.uint8) == byte[0]))
-
-
 def _places(data: bytearray, byte: bytes) -> Any:
     return np.flatnonzero(np.frombuffer(data, np.uint8) == byte[0])
 
 
 def _split(
-    piece: bytearray, names: Sequence[str], delimiter: str, convert: Any, *, quotes: bool, skip: bool
+    piece: bytearray, names: Sequence[str], delimiter: str, convert: Any, *, quotes: bool, skip: bool, empty: bool
 ) -> pa.Table:
-    """The fields of the lines of a piece; an empty line is none."""
+    """The fields of the lines of a piece; `empty` where an empty line is none."""
     return pyarrow.csv.read_csv(
         pa.py_buffer(piece),
         pyarrow.csv.ReadOptions(
             use_threads=False, block_size=len(piece) + 1, column_names=names, skip_rows_after_names=int(skip)
         ),
-        pyarrow.csv.ParseOptions(delimiter=delimiter, quote_char=quotes and '"', newlines_in_values=quotes),
+        pyarrow.csv.ParseOptions(
+            delimiter=delimiter, quote_char=quotes and '"', newlines_in_values=quotes, ignore_empty_lines=empty
+        ),
         convert,
     )
 
@@ -274,7 +262,8 @@ class _PlainCsv(PlainRows):
         self._names, self._header = names, bool(settings.get("HEADER"))
         self._delimiter = str(settings.get("DELIMITER") or ",")
         self._convert = pyarrow.csv.ConvertOptions(
-            column_types=dict.fromkeys(names, pa.string()),
+            # What is proven is seen to be no other text than it may be.
+            column_types={name: pa.string() if self._kinds.get(name) == "VARCHAR" else pa.binary() for name in names},
             include_columns=list(types),
             null_values=nulls_of(settings),
             strings_can_be_null=True,
@@ -286,14 +275,16 @@ class _PlainCsv(PlainRows):
     def columns(self, piece: bytearray, *, first: bool) -> Mapping[str, pa.Array]:
         """As of `PlainRows`."""
         records, skip = self._records(piece), first and self._header
-        texts = _split(piece, self._names, self._delimiter, self._convert, quotes=b'"' in piece, skip=skip)
+        quotes = b'"' in piece
+        texts = _split(piece, self._names, self._delimiter, self._convert, quotes=quotes, skip=skip, empty=True)
         if texts.num_rows + skip != records:
             raise NotPlainError
         return {name: self._column(name, _of(texts, name)) for name in self.types}
 
     def _records(self, piece: bytearray) -> int:
         """How many records a piece has, whose quotes and line ends leave no doubt of where they begin and end."""
-        lines = _count(piece, b"\n") + (not piece.endswith(b"\n"))
+        # bytes.count takes twice as long where there are many.
+        lines = int(np.count_nonzero(np.frombuffer(piece, np.uint8) == ord("\n"))) + (not piece.endswith(b"\n"))
         if b"\0" in piece or (b"\r" in piece and not piece.count(b"\r") == piece.count(b"\r\n") == piece.count(b"\n")):
             raise NotPlainError
         if b'"' not in piece:
@@ -314,11 +305,12 @@ class _PlainCsv(PlainRows):
         return lines - int(within.sum())
 
     def _column(self, name: str, texts: pa.Array) -> pa.Array:
-        kind = self.proven.get(name, "VARCHAR")
-        values = proven(texts, kind)
+        kind = self._kinds[name]
+        values = proven(texts.view(pa.string()), kind)
         if values is None:
             query = f"SELECT {strict('text', kind, name, self.formats)} AS value FROM piece"  # noqa: S608 - see `sql`
-            values = _of(self.asked(query, pa.table({"text": texts})), "value").cast(_ARROW[kind])
+            piece = pa.table({"text": texts.cast(pa.string())})
+            values = _of(self.asked(query, piece), "value").cast(_ARROW[kind])
         return values
 
 
@@ -365,45 +357,41 @@ class _PlainJson(PlainRows):
         super().__init__(types, rows.formats)
         self._strings = {name: known.shape[key] == "VARCHAR" for key, name in known.columns.items()}
         self._names = {key.encode(): name for key, name in known.columns.items() if name in types}
-        texts = {name: self.proven.get(name, "VARCHAR") for name in types}
-        self._one_by_one = replace(rows, source="piece").select(known, texts)
+        self._one_by_one = replace(rows, source="piece").select(known, self._kinds)
 
     end = staticmethod(_end_of_lines)
 
     def columns(self, piece: bytearray, *, first: bool) -> Mapping[str, pa.Array]:  # noqa: ARG002 - as of `PlainRows`
         """As of `PlainRows`."""
-        bytes_, lines = np.frombuffer(piece, np.uint8), _count(piece, b"\n")
-        if np.count_nonzero(bytes_ < _SPACE) != lines:
+        if b"\r" in piece:
             raise NotPlainError
-        lines += not piece.endswith(b"\n")
         if b"\\" not in piece:
-            line = bytes(piece[: piece.find(b"\n")] if lines > 1 else piece.removesuffix(b"\n"))
-            # Where all lines have as many quotes as the first one, a comma in a string makes it one part more.
-            for delimiter in (b",", b'"') if _count(piece, b'"') == lines * line.count(b'"') else ():
-                if columns := self._split(piece, lines, line.split(delimiter), delimiter):
+            line = bytes(piece[:at] if (at := piece.find(b"\n")) >= 0 else piece)
+            # A comma in a string makes it one part more, and a quote ends it.
+            for delimiter in (b",", b'"'):
+                if columns := self._split(piece, line.split(delimiter), delimiter):
                     return columns
-        return self._by_records(piece, lines)
+        return self._by_records(piece)
 
-    def _by_records(self, piece: bytearray, lines: int) -> Mapping[str, pa.Array]:
+    def _by_records(self, piece: bytearray) -> Mapping[str, pa.Array]:
         texts = pa.array(piece.decode().removesuffix("\n").split("\n"), pa.string())
+        if np.count_nonzero(np.frombuffer(piece, np.uint8) < _SPACE) != len(texts) - (not piece.endswith(b"\n")):
+            raise NotPlainError
         made = self.asked(self._one_by_one, pa.table({"json": texts}))
-        if made.num_rows != lines:
+        if made.num_rows != len(texts):
             raise NotPlainError
         return {name: _of(made, name).cast(self.schema.field(name).type) for name in self.types}
 
-    def _split(
-        self, piece: bytearray, lines: int, parts: Sequence[bytes], delimiter: bytes
-    ) -> Mapping[str, pa.Array] | None:
+    def _split(self, piece: bytearray, parts: Sequence[bytes], delimiter: bytes) -> Mapping[str, pa.Array] | None:
         """By commas, or by quotes; None where a line has other fields than the first, or a value is not proven."""
         fields = self._between_commas(parts) if delimiter == b"," else self._between_quotes(parts)
         if fields is None:
             return None
         names = [str(at) for at in range(len(parts))]
-        convert = pyarrow.csv.ConvertOptions(
-            column_types=dict.fromkeys(names, pa.binary()) | {str(field.at): pa.string() for field in fields.values()}
-        )
+        written = {str(field.at): pa.string() for name, field in fields.items() if self._kinds[name] == "VARCHAR"}
+        convert = pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.binary()) | written)
         try:
-            texts = _split(piece, names, delimiter.decode(), convert, quotes=False, skip=False)
+            texts = _split(piece, names, delimiter.decode(), convert, quotes=False, skip=False, empty=False)
         except pa.ArrowInvalid:
             return None
         varying = {field.at for field in fields.values()}
@@ -412,14 +400,14 @@ class _PlainJson(PlainRows):
             for at, (name, part) in enumerate(zip(names, parts, strict=True))
             if at not in varying
         )
-        if texts.num_rows != lines or not all(same):
+        if not all(same):
             return None
         columns = {}
         for name in self.types:
             column = (
                 self._value(name, _of(texts, str(fields[name].at)), fields[name])
                 if name in fields
-                else pa.nulls(lines, self.schema.field(name).type)
+                else pa.nulls(texts.num_rows, self.schema.field(name).type)
             )
             if column is None:
                 return None
@@ -465,13 +453,20 @@ class _PlainJson(PlainRows):
         return fields
 
     def _value(self, name: str, texts: pa.Array, field: _Field) -> pa.Array | None:
-        is_string = self._strings[name]
+        is_string, kind = self._strings[name], self._kinds[name]
+        if kind == "BOOLEAN":
+            true, false = (pc.equal(texts, field.before + word + field.behind) for word in (b"true", b"false"))
+            if pc.all(pc.or_(true, false)).as_py():
+                return true
         bare = _bare(texts, field, 0 if is_string else 1)
-        if bare is None or (not is_string and _are_strange(bare)):
+        if bare is None or (kind in _LENGTHS and not is_string) or (kind == "VARCHAR" and not _is_bare(bare)):
             return None
-        if not is_string and pc.any(null := pc.equal(bare, "null")).as_py():
-            bare = pc.if_else(null, pa.scalar(None, pa.string()), bare)
-        return proven(bare, self.proven.get(name, "VARCHAR"))
+        if kind == "DOUBLE" and not is_string and _are_strange(bare):
+            return None
+        if (values := proven(bare, kind)) is None and not is_string:
+            null = pc.equal(bare, "null")
+            values = proven(pc.if_else(null, pa.scalar(None, pa.string()), bare), kind)
+        return values
 
 
 def _json(rows: JsonRows, known: Any, types: Mapping[str, str], detected: Detected) -> PlainRows | None:
@@ -493,12 +488,18 @@ def _is_always(texts: pa.Array, text: bytes) -> bool:
 def _bare(texts: pa.Array, field: _Field, shortest: int) -> pa.Array | None:
     """Values without what stands before and behind them, the same in all lines; None where it is not."""
     if not field.before:
-        return texts
+        return texts.view(pa.string())
     before, behind = len(field.before), len(field.behind)
     same = pc.all(pc.starts_with(texts, field.before)).as_py() and pc.all(pc.ends_with(texts, field.behind)).as_py()
     if not same or int(np.diff(_buffers(texts)[0]).min(initial=_LONGEST)) < before + behind + shortest:
         return None
     return pc.binary_slice(texts.view(pa.binary()), before, -behind or _LONGEST).view(pa.string())
+
+
+def _is_bare(texts: pa.Array) -> bool:
+    """Whether no text has a quote or a control character, which no string of JSON has as it is."""
+    bytes_ = _buffers(texts)[1]
+    return bool(bytes_.min(initial=_SPACE) >= _SPACE and not (bytes_ == ord('"')).any())
 
 
 def _are_strange(texts: pa.Array) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import os
 import re
 import socket
@@ -13,12 +14,13 @@ import weakref
 import zlib
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 from aiohttp import helpers
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.client_proto import ResponseHandler
+from aiohttp.helpers import set_exception, set_result
 from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
@@ -28,7 +30,10 @@ from s3conn_magic.runtime.background import LOOP, leave_to_parent, renew_in_chil
 from s3conn_magic.runtime.logs import is_ours
 from s3conn_magic.transport import Response, SignedRequest, Transport
 
-_LARGEST, _READ = 64 * 1024 * 1024, 1 << 20
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+_LARGEST, _READ, _LONG = 64 * 1024 * 1024, 1 << 20, 1 << 18
 _INTERIM, _FINAL = 100, 200
 _READ_TIMEOUTS = 2.0
 _REFUSED = 300
@@ -91,7 +96,8 @@ class Wire:
             connection = await self._connector.connect(route, [], limits)
             try:
                 message, payload = await self._answer(connection, sent, request.method, limits)
-                response = await _response(request, message, payload, began, upto)
+                whole = partial(connection.protocol.whole, payload)
+                response = await _response(request, message, payload, began, upto, whole=whole)
             except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError):
                 connection.close()
                 if not reused:
@@ -165,15 +171,23 @@ def _stamps(*files: bool | str | tuple[str, str] | None) -> tuple[int, ...]:
 
 
 async def _response(
-    request: SignedRequest, answer: Any, content: aiohttp.StreamReader, began: float, upto: int | None
+    request: SignedRequest,
+    answer: Any,
+    content: aiohttp.StreamReader,
+    began: float,
+    upto: int | None,
+    *,
+    whole: Callable[[int], Awaitable[bytes]] | None = None,
 ) -> Response:
-    """Return the response with its body, or as much as is wanted; arguments as for `Wire.send`."""
+    """Return the response with its body, or as much as is wanted; `whole` receives one of a known length."""
     waited = time.monotonic() - began
     status = answer.status if isinstance(answer, aiohttp.ClientResponse) else answer.code
     headers = {name.lower(): value for name, value in answer.headers.items()}
     refused = status >= _REFUSED
     if upto is None or refused or request.method == "HEAD":
         body = await _body(content)
+    elif whole is not None and _LONG <= (length := _length(headers)) <= upto:
+        body = await whole(length)
     else:
         body = await _first_bytes(content, headers.get("content-length", ""), upto)
     # For an object the encoding tells how to read its bytes, which are wanted as stored.
@@ -213,6 +227,12 @@ def _decoded(body: bytes, encoding: str) -> bytes:
     return document
 
 
+def _length(headers: Mapping[str, str]) -> int:
+    """Return the bytes of a body, or -1 if the headers don't say."""
+    said = headers.get("content-length", "")
+    return int(said) if said.isdigit() and "transfer-encoding" not in headers else -1
+
+
 async def _first_bytes(content: aiohttp.StreamReader, length: str, size: int) -> bytes:
     """Return up to `size` bytes of a body; if more are left, the socket is closed."""
     if length.isdigit() and int(length) <= size:
@@ -233,15 +253,66 @@ _HEAD_END = b"\r\n\r\n"
 _PARSERS = ("aiohttp._http_parser", "aiohttp.http_parser")
 
 
-class _LenientReader(ResponseHandler):
+class _LenientReader(ResponseHandler, asyncio.BufferedProtocol):
     """Accepts what real servers send: a repeated header, which `python -X dev` refuses, and bytes after a HEAD.
 
     By HTTP nothing follows the response to a HEAD. aiohttp takes extra bytes for the next response and then drops
     both; here the extra bytes are dropped and the socket is closed.
+
+    A long body is received into the memory where it stays, past aiohttp's buffers, which copy it twice.
+
+    Args:
+        came: memory for all other bytes, which are taken out at once.
+        loop: the running loop.
     """
 
     _head: bytes | None = None
     """The head of a response to HEAD so far; None once it is complete, and for other requests."""
+    _rest: memoryview | None = None
+    """Room for what is to come of a long body."""
+
+    def __init__(self, came: memoryview, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop)
+        self._came = came
+        self._filled: asyncio.Future[None] | None = None
+
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - the loop only guesses it
+        """Where the next bytes are to stand."""
+        return self._came if self._rest is None else self._rest
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Take what stands there now."""
+        if self._rest is None:
+            self.data_received(bytes(self._came[:nbytes]))
+            return
+        self._reschedule_timeout()
+        self._rest = self._rest[nbytes:] or None
+        if self._rest is None and self._filled is not None:
+            set_result(self._filled, None)
+
+    async def whole(self, content: aiohttp.StreamReader, length: int) -> bytes:
+        """A body of which that many bytes are to come."""
+        made = io.BytesIO(bytes(length))
+        with made.getbuffer() as view:
+            at = 0
+            while at < length and (chunk := content.read_nowait()):
+                view[at : at + len(chunk)] = chunk
+                at += len(chunk)
+            if at < length:
+                self._rest, self._filled = view[at:], self._loop.create_future()
+                try:
+                    await self._filled
+                finally:
+                    self._rest = self._filled = None
+                content.feed_eof()
+        return made.getvalue()
+
+    def set_exception(self, exc: BaseException, *cause: BaseException) -> None:
+        """Note why no more comes, also for who waits for a long body."""
+        super().set_exception(exc, *cause)
+        if self._filled is not None:
+            cut = aiohttp.ClientPayloadError(f"Response payload is not completed: {exc!r}")
+            set_exception(self._filled, exc if isinstance(exc, TimeoutError) else cut)
 
     def set_response_params(self, *, skip_payload: bool = False, **params: Any) -> None:
         """Prepare for the next response; the parser reads its module's DEBUG once, when it is made."""
@@ -280,7 +351,8 @@ def _open_wire(transport: Transport) -> Wire:
     is_ours()
     # The callers bound how many requests there are.
     connector = aiohttp.TCPConnector(limit=0, resolver=_Resolver(), keepalive_timeout=_KEPT_ALIVE)
-    handler: Any = partial(_LenientReader, loop=asyncio.get_running_loop())
+    # One room for all of them: what is there is taken out before another one is asked where its bytes are to stand.
+    handler: Any = partial(_LenientReader, memoryview(bytearray(_READ)), loop=asyncio.get_running_loop())
     connector._factory = handler  # noqa: SLF001 - there is no other way
     session = aiohttp.ClientSession(
         connector=connector,

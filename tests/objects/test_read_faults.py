@@ -13,6 +13,8 @@ from hashlib import md5
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from certificates import authority
+from proxies import secured
 from statements import Statements, create
 from synthetic import Behaviour, ObjectConnection, StoredBucket
 
@@ -30,7 +32,7 @@ from s3conn_magic.objects.ranged import PinnedObject, RangedObject
 from s3conn_magic.objects.scope import BLOCKS, QueryScope
 from s3conn_magic.sandbox import Keys
 from s3conn_magic.secrets import Secret
-from s3conn_magic.transport import exchange
+from s3conn_magic.transport import exchange, wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -157,9 +159,11 @@ def reading(serve, monkeypatch):
     run("DROP CONNECTION lake")
 
 
+@pytest.mark.parametrize("long", [1, 1 << 20], ids=["where it stays", "through buffers"])
 @pytest.mark.parametrize("name", ONCE)
-def test_a_passing_fault_costs_another_try(reading, name):
-    """What goes wrong once is asked for again, and the bytes are those of the object."""
+def test_a_passing_fault_costs_another_try(reading, name, long, monkeypatch):
+    """What goes wrong once is asked for again, and the bytes are those of the object, wherever they are received."""
+    monkeypatch.setattr(wire, "_LONG", long)
     ranged = reading(ONCE[name], times=1)
     assert ranged.read(0, 10) == BODY[:10]
     assert ranged.read(5000, len(BODY)) == BODY[5000:]
@@ -186,6 +190,22 @@ def test_an_interrupt_ends_the_wait_for_a_server_that_stalls(reading, answer):
     threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
     with pytest.raises((KeyboardInterrupt, StatementInterrupted)):
         ranged.read(0, 3000)
+
+
+@pytest.mark.parametrize("by_tls", [False, True])
+def test_a_long_body_is_received_whole(serve, by_tls, tmp_path, monkeypatch):
+    """Bodies of megabytes come as they are, one behind the other on a socket, also by TLS."""
+    tls, body = authority(tmp_path), os.urandom(3_000_001)
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(tls.bundle))
+    endpoint = serve(StoredBucket(bodies={"a.bin": body}), Behaviour(), ObjectConnection)
+    run = Statements()
+    with secured(endpoint, tls.server) as address:
+        endpoint = f"https://{address}" if by_tls else endpoint
+        run(create("lake", keys=KEYS, ENDPOINT=endpoint, REGION="us-east-1", VALIDATE=False))
+        pinned = PinnedObject(run.connection("lake"), Location("bucket", "a.bin"), len(body), md5(body).hexdigest())
+        for start, stop in [(0, len(body)), (1, 300_000), (2_000_000, len(body)), (5, 9)]:
+            assert pinned.get(start, stop) == body[start:stop]
+        run("DROP CONNECTION lake")
 
 
 def test_a_stop_ends_what_is_under_way(reading):

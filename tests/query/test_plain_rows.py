@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 import pytest
 from corpora import some
 from hypothesis import given, settings
@@ -101,6 +102,10 @@ DOUBTFUL = {
     "bytes that are not UTF-8": b"a,b\n1,\xe9\n",
     "strings that are not UTF-8": b'{"a":"x"}\n{"a":"\xe9"}\n',
     "a cut record": b'{"a":1}\n{"a":\n',
+    "lines of JSON with carriage returns": b'{"a":1}\r\n{"a":2}\r\n',
+    "a carriage return in place of a line end": b'{"a":1,"b":2}\r{"a":2,"b":3}\n',
+    "a control character in a string": b'{"a":"x\x01","b":"y"}\n',
+    "an empty line of JSON": b'{"a":1,"b":2}\n\n{"a":2,"b":3}\n',
 }
 
 
@@ -113,6 +118,28 @@ def test_what_two_parsers_may_read_differently_is_left_to_one(database, tmp_path
     except (S3ConnError, duckdb.Error):  # before anything is asked of either
         return
     assert arrow == GIVEN_UP
+
+
+@pytest.mark.parametrize("step", [8, 1 << 20])
+def test_a_byte_order_mark_within_is_text(database, tmp_path: Path, step: int):
+    """Arrow would leave it out at the beginning of a piece."""
+    arrow, own = both(database, tmp_path / "x.csv", b"a,b\nx,yy\n\xef\xbb\xbfx,yy\n", step)
+    assert arrow in (own, GIVEN_UP)
+    assert "\\ufeff" in ascii(own)
+
+
+def test_pieces_are_put_together_to_parts_of_a_table(tmp_path: Path, database):
+    """A batch has as many rows as a part of DuckDB's tables, which would write smaller ones twice; all rows come."""
+    text = b"n\n" + b"".join(b"%d\n" % at for at in range(300_000))
+    detected = detect("x.csv", text[:1000])
+    (tmp_path / "x.csv").write_bytes(text)
+    rows: Any = text_rows_of(str(tmp_path / "x.csv"), detected)
+    plain = plain_rows(rows, rows.learn(database, whole=False), {"n": "BIGINT"}, detected)
+    assert plain is not None
+    stream = pa.RecordBatchReader.from_stream(plain.reread(lambda: io.BytesIO(text), QueryScope(), 400_000))
+    batches = list(stream)
+    assert [batch.num_rows >= 122_880 for batch in batches] == [True, True]
+    assert pa.Table.from_batches(batches).column("n").to_pylist() == [*range(300_000)]
 
 
 NUMBERS = [
