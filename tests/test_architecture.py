@@ -67,6 +67,7 @@ OF_TABLES = {"query/managing.py", "query/merging.py", "jobs/filling.py", "langua
 # Longer than 400 lines, each one idea that reads worse in two.
 LONG = {
     "objects/apart.py",  # what a process apart reads, and rows of it that DuckDB takes as they are
+    "transport/wire.py",  # requests over sockets, and what comes back, received where it stays
     "objects/listed.py",  # what paths match, keys say, and a first look gives
     "objects/uploads.py",  # whole or not at all, several parts at once, and those that never ended
     "cluster/work.py",  # what a worker is told, and what it does with that
