@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from s3conn_magic.lakes import LOG, NOTES, TIMELINE, among
+from s3conn_magic.listing.table import texts_at
 from s3conn_magic.objects.formats import COMPRESSIONS
 
 if TYPE_CHECKING:
@@ -296,17 +297,17 @@ class _Rows:
         names = _last_within(np.flatnonzero(content == _SLASH), begins, ends) + 1
         names = np.where(names > 0, names, begins)
         dots = np.flatnonzero(content == _FULL_STOP)
-        self.folders = _slices(data, begins, names).dictionary_encode()
+        self.folders = texts_at(data, begins, names).dictionary_encode()
         self.folder_codes: _Numbers = self.folders.indices.to_numpy(zero_copy_only=False).astype(np.int64)
         endings, self.endings = self._endings(dots, names, ends)
-        stems = _slices(data, names, endings)
+        stems = texts_at(data, names, endings)
         self.stems = _skeletons(stems)
 
     def _endings(self, dots: _Numbers, names: _Numbers, ends: _Numbers) -> tuple[_Numbers, pa.DictionaryArray]:
         """Return where the endings of names begin, and the endings; those that are not words do not count."""
         last = _last_within(dots, names + 1, ends)
         starts = np.where(last >= 0, last, ends)
-        written = _slices(self._data, starts, ends).dictionary_encode()
+        written = texts_at(self._data, starts, ends).dictionary_encode()
         codes = written.indices.to_numpy(zero_copy_only=False)
         words = _are_endings(written.dictionary)
         packed = np.array([ending.lower() in _COMPRESSED for ending in written.dictionary.to_pylist()], bool)
@@ -314,10 +315,10 @@ class _Rows:
         if packed.any():
             inner = _last_within(dots, names + 1, starts)
             inner = np.where(packed[codes] & (inner >= 0), inner, starts)
-            before = _slices(self._data, inner, starts).dictionary_encode()
+            before = texts_at(self._data, inner, starts).dictionary_encode()
             known = _are_endings(before.dictionary)[before.indices.to_numpy(zero_copy_only=False)]
             starts = np.where(known, inner, starts)
-        last_of = _slices(self._data, starts, ends).dictionary_encode()
+        last_of = texts_at(self._data, starts, ends).dictionary_encode()
         return starts, last_of
 
     def example(self, row: int) -> Example:
@@ -338,14 +339,6 @@ def _last_within(places: _Numbers, begins: _Numbers, ends: _Numbers) -> _Numbers
     at = np.searchsorted(places, ends) - 1
     last_of = np.where(at >= 0, places[at], -1)
     return np.where(last_of >= begins, last_of, -1)
-
-
-def _slices(data: pa.Buffer, begins: _Numbers, ends: _Numbers) -> pa.StringArray:
-    """Return the texts at these byte ranges, which are in order and do not overlap."""
-    offsets = np.empty(2 * len(begins), np.int32)
-    offsets[0::2], offsets[1::2] = begins, ends
-    between = pa.StringArray.from_buffers(len(offsets) - 1, pa.py_buffer(offsets), data)
-    return between.take(pa.array(np.arange(0, 2 * len(begins), 2)))
 
 
 def _with_texts(encoded: pa.DictionaryArray, texts: pa.StringArray) -> pa.DictionaryArray:
@@ -377,7 +370,7 @@ def _up_to_ids(stems: pa.StringArray) -> pa.DictionaryArray:
     has = first < bounds[1:]
     marks = np.flatnonzero(_MARKS[content])
     words = np.maximum(_last_within(marks, bounds[:-1], np.where(has, first, bounds[:-1])) + 1, bounds[:-1])
-    heads = _slices(pa.py_buffer(content), bounds[:-1], np.where(has, words, bounds[1:])).dictionary_encode()
+    heads = texts_at(pa.py_buffer(content), bounds[:-1], np.where(has, words, bounds[1:])).dictionary_encode()
     codes = heads.indices.to_numpy(zero_copy_only=False) + len(heads.dictionary) * has
     plain = pc.replace_substring_regex(heads.dictionary, "^[a-f]{8}-(?:[a-f]{4}-)*$", "")
     every = pa.concat_arrays([heads.dictionary, pc.binary_join_element_wise(plain, WILD, "")])

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from s3conn_magic.errors import IncompleteListingError, ListingInterrupted, S3ConnError
 from s3conn_magic.listing.engine import Restart
 from s3conn_magic.listing.listing import CONNECTIONS, Listing
+from s3conn_magic.listing.table import texts_at
 from s3conn_magic.listing.xml import UnreadableError
 from s3conn_magic.locations import size_text
 from s3conn_magic.runtime.temporary import new_folder, remove
@@ -136,15 +137,7 @@ def _leading_folders(keys: pa.StringArray, start: int, depth: int, *, named: boo
     folders = np.minimum(behind - before, depth)
     last = np.append(slashes, 0)[before + folders - 1]
     ends = np.where(folders > 0, last + 1, bounds[1:] if named else begins)
-    return _slices(data, begins, ends)
-
-
-def _slices(data: pa.Buffer, begins: npt.NDArray[np.int64], ends: npt.NDArray[np.int64]) -> pa.Array:
-    """Return the texts at these byte ranges, which are in order and do not overlap."""
-    offsets = np.empty(2 * len(begins), np.int32)
-    offsets[0::2], offsets[1::2] = begins, ends
-    between = pa.StringArray.from_buffers(len(offsets) - 1, pa.py_buffer(offsets), data)
-    return between.take(pa.array(np.arange(0, 2 * len(begins), 2)))
+    return texts_at(data, begins, ends)
 
 
 GROUPS = pa.schema(

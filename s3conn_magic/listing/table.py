@@ -16,6 +16,8 @@ import pyarrow as pa
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    import numpy.typing as npt
+
 MEMORY = pa.system_memory_pool()
 """Where columns are allocated: growing Arrow's own pool may take milliseconds, some ten times in a listing."""
 
@@ -67,6 +69,14 @@ class Page:
 
     def __len__(self) -> int:
         return int(self.objects.num_rows) + len(self.prefixes)
+
+
+def texts_at(data: pa.Buffer, begins: npt.NDArray[np.int64], ends: npt.NDArray[np.int64]) -> pa.StringArray:
+    """Return the texts at byte ranges that are in order and do not overlap."""
+    offsets = np.empty(2 * len(begins), np.int32)
+    offsets[0::2], offsets[1::2] = begins, ends
+    between = pa.StringArray.from_buffers(len(offsets) - 1, pa.py_buffer(offsets), data)
+    return between.take(pa.array(np.arange(0, 2 * len(begins), 2)))
 
 
 def assemble(pages: Iterable[Page], *, versions: bool = False, with_prefixes: bool = False) -> pa.Table:
