@@ -180,7 +180,12 @@ def expected(file: Path) -> list[_Reading]:
 
 
 def _fields(text: str, delimiter: str) -> Iterator[_Reading]:
-    lines = [line for line in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter) if line]
+    """As documented: a delimiter behind the last field begins no other, and an empty line of one column is a NULL."""
+    lines = [*csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)]
+    begin = next((at for at, line in enumerate(lines) if line), 0)
+    width = len(lines[begin])
+    lines = [line or [""] for line in lines[begin:] if line or width == 1]
+    lines = [line[:-1] if len(line) == width + 1 and not line[-1] else line for line in lines]
     rows = [[value for _, value in zip_longest(lines[0], line)] for line in lines]
     yield lines[0], rows[1:]
     yield [f"column{at}" for at in range(len(lines[0]))], rows
@@ -197,7 +202,7 @@ def _arrow(file: Any) -> pa.Table:
 def _records_of_avro(body: bytes) -> _Reading:
     reader = fastavro.reader(io.BytesIO(body))
     schema: Any = reader.writer_schema
-    if not isinstance(schema, dict) or schema["type"] != "record":
+    if not isinstance(schema, dict) or schema["type"] not in {"record", "error"}:
         return ["value"], [[one] for one in reader]
     names = [field["name"] for field in schema["fields"]]
     return names, [[cast("dict[str, Any]", one)[name] for name in names] for one in reader]
@@ -209,9 +214,9 @@ def _records(text: str) -> _Reading:
         found = found if isinstance(found, list) else [found]
     except ValueError:
         found = [json.loads(line, parse_float=Decimal) for line in text.splitlines() if line.strip()]
-    if not all(isinstance(one, dict) for one in found):
+    names = [*dict.fromkeys(name for one in found if isinstance(one, dict) for name in one)]
+    if not names or not all(isinstance(one, dict) for one in found):
         return ["json"], [[one] for one in found]
-    names = [*dict.fromkeys(name for one in found for name in one)]
     return names, [[one.get(name) for name in names] for one in found]
 
 
@@ -301,6 +306,7 @@ def tried(bucket: Bucket, statement: str, file: Path) -> str:
 
 def work(statements: list[str]) -> None:
     """Say what comes of each file that is named by the input, before the next one is."""
+    sys.setrecursionlimit(10_000)  # to compare lists within each other
     with Sandbox.start() as sandbox:
         bucket = Bucket(sandbox)
         for line in sys.stdin:
