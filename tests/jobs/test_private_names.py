@@ -194,7 +194,7 @@ def test_wildcards_of_a_query_match_none_and_say_so(lake: Lake):
     one = "1 object whose name or folder begins with _ or . was left out, "
     two = "2 objects whose names or folders begin with _ or . were left out, such as "
     assert run(f"SELECT n FROM '{place}/**/*.csv' ORDER BY n")["n"].tolist() == ["_date=2024/c.csv", "a.csv"]
-    assert [note.startswith(two) for note in run.notes] == [True]
+    assert sum(note.startswith(two) for note in run.notes) == 1
     assert run(f"SELECT n FROM read_csv(['{place}/_t*/*/*.csv', '{place}/a.csv']) ORDER BY n")["n"].tolist() == [
         "_temporary/0/b.csv",
         "a.csv",
