@@ -486,6 +486,11 @@ def folder_of(location: str) -> str:
     return f"{above}/" if not last or "." in last or last[-1] in "_-" else f"{location}/"
 
 
+def through(uri: str, connection: str) -> str:
+    """Return an `s3://` location as a query writes it that reads through a connection of this name."""
+    return uri.replace("s3://", f"s3://{connection}@", 1)
+
+
 def below(location: str) -> str:
     """Return the glob that makes a query's path match all of a folder, which other systems mean by its bare name."""
     last = location.rpartition("/")[2]

@@ -24,7 +24,7 @@ from s3conn_magic.language.words import sentence
 from s3conn_magic.listing.analysis import MOST_GROUPS
 from s3conn_magic.listing.listing import CONNECTIONS, Listing, fetch_page, fetch_pages
 from s3conn_magic.listing.request import PageQuery
-from s3conn_magic.locations import Location, pasted, visible
+from s3conn_magic.locations import Location, pasted, through, visible
 from s3conn_magic.objects import uploads
 from s3conn_magic.objects.deleting import (
     Chosen,
@@ -254,7 +254,7 @@ class ConnectionObjects:
         plan = Discover(place=_NOWHERE, name=connection.name, location=folder)
 
         def named(place: Location) -> str:
-            return place.uri.replace("s3://", f"s3://{connection.name}@", 1)
+            return through(place.uri, connection.name)
 
         options = ListOptions(None, CONNECTIONS, _progress_callback(report, cancelled))
         discovery, note = datasets_of(connection, plan, folder, options, named)

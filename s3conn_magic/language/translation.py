@@ -37,7 +37,7 @@ from s3conn_magic.language.source import (
     spaced,
 )
 from s3conn_magic.language.words import identifier, literal, pattern_as, plainly
-from s3conn_magic.locations import WILD, below, folder_of, location_meant, normal_location
+from s3conn_magic.locations import WILD, below, folder_of, location_meant, normal_location, through
 from s3conn_magic.secrets import Secret
 
 if TYPE_CHECKING:
@@ -305,7 +305,7 @@ class Rewriting:
         if "FROM {place}" not in self._phrase.ours:
             return literal(self._listed[0] if "LOCATION = {place}" in self._phrase.ours else self._location)
         location = self._location + below(self._location)
-        return literal(location.replace("s3://", f"s3://{self._name}@", 1) if self._connects else location)
+        return literal(through(location, self._name) if self._connects else location)
 
     @property
     def _folder(self) -> str:
@@ -314,7 +314,7 @@ class Rewriting:
         object_alone = of_table and not pattern and re.search(r"\.\w+\Z", location)
         folder = location if object_alone else folder_of(location)
         named = self._connects and "FROM {folder}" in self._phrase.ours
-        return literal(folder.replace("s3://", f"s3://{self._name}@", 1) if named else folder)
+        return literal(through(folder, self._name) if named else folder)
 
     @property
     def _path(self) -> str:
@@ -327,7 +327,7 @@ class Rewriting:
             first = f"s3://{BLANK}/{without_quotes(first).lstrip('/')}"
         self._slots["place"] = first
         location = self._location + below(self._location)
-        return literal(location.replace("s3://", f"s3://{self._name}@", 1) if self._connects else location)
+        return literal(through(location, self._name) if self._connects else location)
 
     @property
     def _path_folder(self) -> str:
@@ -501,7 +501,7 @@ class Rewriting:
 
     @property
     def _through(self) -> str:
-        return literal(self._location.replace("s3://", f"s3://{self._name}@", 1))
+        return literal(through(self._location, self._name))
 
     @property
     def _bucket(self) -> str:

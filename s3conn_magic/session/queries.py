@@ -14,6 +14,7 @@ from s3conn_magic.language.help import name_text
 from s3conn_magic.language.reference import columns_of
 from s3conn_magic.language.source import Source
 from s3conn_magic.language.words import counted, table_parts
+from s3conn_magic.locations import through
 from s3conn_magic.results.cards import Message
 from s3conn_magic.runtime.background import new_lock
 from s3conn_magic.runtime.patterns import like
@@ -244,7 +245,7 @@ class Queries:
         connection, place = self._connections.get(plan.name), plan.location
         if plan.by == "UPLOADS":
             return analysis_of_rows(uploads_table(connection, place))
-        query = added_up_query(plan.by, place.uri.replace("s3://", f"s3://{connection.name}@", 1))
+        query = added_up_query(plan.by, through(place.uri, connection.name))
         return analysis_of_rows(self.engine.query(query).table)
 
     def _source(self, plan: plans.DescribeRows) -> tuple[str, Dataset | None]:
@@ -414,7 +415,7 @@ def discovered(
     datasets, notes = list[Any](), list[str]()
 
     def named(place: Location) -> str:
-        return place.uri.replace("s3://", f"s3://{connection.name}@", 1) if several else place.uri
+        return through(place.uri, connection.name) if several else place.uri
 
     places = [plan.location] if plan.location else [report_bucket(connection, plan.inventory)] if plan.inventory else []
     for place in places or roots(connection):
