@@ -173,6 +173,18 @@ def test_an_endpoint_of_the_environment_is_told(told, monkeypatch):
     assert (options["ENDPOINT"], options["REGION"]) == ("http://127.0.0.1:9", "eu-west-1")
 
 
+def test_the_session_s_connections_and_timeouts_count_on_workers(told):
+    """Each worker has as many requests under way as the session allows, and waits as long; it keeps nothing."""
+    run = Statements()
+    keys = {"AWS_ACCESS_KEY_ID": "ASIAX", "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_SESSION_TOKEN": "a-token"}
+    run(create("lake", **keys, REGION="eu-west-1", VALIDATE=False))
+    run("SET CONNECTIONS = 5; SET CONNECT_TIMEOUT = 3; SET READ_TIMEOUT = 7; SET CACHE = '1 MB'")
+    with _told_of(told.of(run, "lake")).connection() as connection:
+        assert connection.timeouts() == (3, 7, 5, 0)
+        transport = connection.target(LOGS).transport
+    assert (transport.connect_timeout, transport.read_timeout) == (3.0, 7.0)
+
+
 def test_another_key_is_another_access(slow, told):
     """After an ALTER workers are told anew, and what they were told before is not used again."""
     run = Statements()
