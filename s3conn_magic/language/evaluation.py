@@ -400,7 +400,7 @@ class Binding:
             BindError: one is.
         """
         pastes, self._pastes = self._pastes, []
-        endpoints = self.endpoints()
+        endpoints = self.endpoints() if pastes else {}
         for place, span in pastes if name in endpoints else ():
             try:
                 check_server(place, name, endpoints[name])

@@ -67,7 +67,7 @@ def test_it_is_made_where_it_is_named(statement):
     run = Statements()
     run(statement)
     assert run.connections == [DEFAULT_S3]
-    assert len([note for note in run.notes if DEFAULT_S3 in note]) == 1
+    assert len([note for note in run.notes if f"{DEFAULT_S3} was created" in note]) == 1
 
 
 def test_without_credentials_none_is_made():
