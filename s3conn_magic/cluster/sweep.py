@@ -42,7 +42,7 @@ FIRST_PAGES = 64
 """Requests of the first look: what takes fewer is not worth a cluster."""
 _PAGE, _MANY = 1000, 8
 _PORTIONS, _FEW_SPANS = 2, 3
-_LEAST_PAGES, _MOST_PAGES, _ROUNDS = 64, 320, 4
+_LEAST_PAGES, _MOST_PAGES, _ROUNDS = 64, 640, 6
 _MORE, _SURPLUS = 1.5, 1.2
 
 
@@ -121,7 +121,7 @@ class Sweep:
         # Neighbours are as long as each other, so each task has some from everywhere.
         group, self.waiting = self.waiting[::free], [each for at, each in enumerate(self.waiting) if at % free]
         # It stops early enough that what it leaves can be shared out again.
-        pages = max(_LEAST_PAGES, _ROUNDS * self._task_of(capacity).connections, left / _PAGE / capacity.tasks / 2)
+        pages = max(_LEAST_PAGES, _ROUNDS * self._task_of(capacity).connections, left / _PAGE / capacity.tasks / 1.5)
         return tuple(group), round(min(_MOST_PAGES, pages))
 
     def _neighbours(self, capacity: Capacity, wanted: float) -> tuple[tuple[KeyRange, ...], int]:

@@ -398,7 +398,9 @@ def _listed(
     most = task.connections
     if task.by is None:
         with Listing(target, task.prefix, matching=task.matching, connections=most, ranges=ranges, pages=pages) as rows:
-            return RangeResult(rows.collect(on_progress=check), rows.rest, rows.progress)
+            table = rows.collect(on_progress=check)
+            # A table of one chunk is sent in a tenth of the time: each chunk of each column is pickled by itself.
+            return RangeResult(table.unify_dictionaries().combine_chunks(), rows.rest, rows.progress)
     with Scan(target, task.prefix, summary_of(task, None), connections=most, ranges=ranges, pages=pages) as scan:
         return RangeResult(scan.total(on_progress=check), scan.rest, scan.progress)
 
