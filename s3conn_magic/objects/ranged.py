@@ -508,7 +508,9 @@ def parts(start: int, stop: int, size: float = PART) -> list[tuple[int, int]]:
     """A range, cut into even parts of about a size."""
     if stop <= start:
         return []
-    count = max(1, round((stop - start) / size))
+    count = round((stop - start) / size)
+    if count <= 1:
+        return [(start, stop)]
     return list(pairwise(start + (stop - start) * at // count for at in range(count + 1)))
 
 
