@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 LOOKS = 4
 """Looks into the objects of a dataset, unless SAMPLE sets another number."""
-_LEAST_OBJECTS = 3
+_LEAST_OBJECTS, _ENOUGH_JOINED = 3, 3
 _FEW_STORES, _NAMED = 8, re.compile(r"\.[a-z]+$")
 _MOST_TABLES = 200
 _Form = tuple[int, str, frozenset[str]]
@@ -246,7 +246,7 @@ class Finder:
                 made += group
                 continue
             same = (siblings, group[0].family)
-            if presumed.get(same, 0) > _LEAST_OBJECTS:
+            if presumed.get(same, 0) > _ENOUGH_JOINED:
                 joined = [Part.joined(group, place)]
             else:
                 joined = self._if_alike(group, place)

@@ -30,7 +30,7 @@ from s3conn_magic.objects.filesystem import Copies
 from s3conn_magic.objects.listed import partitions, said_of_private
 from s3conn_magic.query.failures import translate
 from s3conn_magic.query.line_rows import FILE
-from s3conn_magic.query.parquet_paths import alike_in
+from s3conn_magic.query.parquet_paths import NARROWED, alike_in
 from s3conn_magic.query.sql import PLACED, identifier, literal, placed, transaction
 from s3conn_magic.query.text_rows import with_files
 
@@ -394,7 +394,7 @@ class Together:
             alike: list[Any] = []
             with self._unless_refused():
                 # Those are looked into one by one.
-                having = "HAVING NOT bool_or(coalesce(type = 'INT96' OR precision > 38, false))"
+                having = f"HAVING NOT bool_or(coalesce({NARROWED}, false))"
                 query = alike_in(map(literal, paths.values()), ", repetition_type, type_length", having=having)
                 alike = self._loader.database.execute(query).fetchall()
             for (files,) in alike:

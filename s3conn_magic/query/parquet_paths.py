@@ -254,6 +254,8 @@ def alike_in(files: Iterable[str], more: str = "", *, having: str = "") -> str:
 
 
 _DIGITS = 38
+NARROWED = f"type = 'INT96' OR precision > {_DIGITS}"
+"""Whether DuckDB's type of a column may not hold its values, by a row of `parquet_schema`."""
 _NARROWED = {
     "INT96": "DuckDB reads times of INT96 to the microsecond, and drops what is below it",
     "DECIMAL": f"DuckDB reads decimals of more than {_DIGITS} digits as DOUBLE, which rounds them",
@@ -264,7 +266,7 @@ def narrowed_in(database: duckdb.DuckDBPyConnection, files: Sequence[str]) -> di
     """The columns of files of Parquet, quoted, that DuckDB's types may not hold; none where they cannot be read."""
     import duckdb
 
-    read = f"parquet_schema([{', '.join(files)}]) WHERE type = 'INT96' OR precision > {_DIGITS}"
+    read = f"parquet_schema([{', '.join(files)}]) WHERE {NARROWED}"
     query = f"SELECT if(type = 'INT96', type, 'DECIMAL'), list(DISTINCT name ORDER BY name) FROM {read} GROUP BY 1"  # noqa: S608
     try:
         return dict(database.execute(query).fetchall()) if files else {}
@@ -329,11 +331,6 @@ def asks_for_some(text: str, entries: Sequence[str]) -> bool:
     """Whether a query may do without most of the objects."""
     in_folders = _SOME_FOLDERS.search(text) is not None and any("=" in entry for entry in entries)
     return in_folders or _SOME.search(text) is not None
-
-
-def _only_reads_some(text: str, entries: Sequence[str]) -> bool:
-    """Whether it may, and can be run again."""
-    return _READS.match(text) is not None and asks_for_some(text, entries)
 
 
 _TAIL = 64 * 1024
