@@ -1,11 +1,6 @@
 """Listings, analyses and jobs on the workers of a `dask.distributed` scheduler.
 
-Workers             the cluster of a session, where there is one
-Cluster(address)    the connection to the scheduler, and tasks of one statement
-sweep               ranges of keys listed by workers until none is left
-work                what runs on a worker, and what that is told of a connection, for as short a time as can be
-
-What arrives is joined here: a task that is repeated because its worker was lost gives its result once.
+A task that is repeated because its worker was lost yields its result once.
 """
 
 from __future__ import annotations
@@ -30,11 +25,11 @@ if TYPE_CHECKING:
 
 
 class Workers:
-    """The cluster of a session, reached when it is set or first used.
+    """The cluster of a session, connected when it is set or first used.
 
     Args:
-        settings: the session's; ENGINE and SCHEDULER are read at each use.
-        note: is told what the user should know.
+        settings: of the session; ENGINE and SCHEDULER are read at each use.
+        note: shows the user a message.
     """
 
     def __init__(self, settings: SettingValues, note: Callable[[str], None]) -> None:
@@ -45,7 +40,7 @@ class Workers:
         settings.on_change |= {name: partial(self._check, name) for name in ("ENGINE", "SCHEDULER")}
 
     def _check(self, name: str, value: Any) -> None:
-        """Have a setting refused before it is set, where it could not be used.
+        """Check a setting before it is set.
 
         Raises:
             ClusterError: the package `distributed` is missing, or the scheduler cannot be used.
@@ -61,7 +56,7 @@ class Workers:
             check_installed()
 
     def cluster(self) -> Cluster | None:
-        """Return the cluster, or None where this process does the work.
+        """Return the cluster, or None if ENGINE is local.
 
         Raises:
             ClusterError: it cannot be used.
@@ -84,7 +79,7 @@ class Workers:
             return self._cluster
 
     def opened(self) -> Callable[..., Any] | None:
-        """Return what makes the listing of a location of a connection; None for this process."""
+        """Return a function that opens the listing of a location, or None if ENGINE is local."""
         cluster = self.cluster()
         if cluster is None:
             return None
@@ -93,7 +88,7 @@ class Workers:
         return partial(open_listing, cluster)
 
     def scan(self, connection: Connection, plan: Analyze, connections: int) -> Callable[[datetime], ClusterScan] | None:
-        """Return what makes the scan of an analysis, given the moment of its ages; None for this process."""
+        """Return a function from the reference time of ages to the scan of an analysis; None if this process scans."""
         cluster = self.cluster()
         if cluster is None or connection.target(plan.location.bucket).is_stood_in:
             return None
@@ -104,7 +99,7 @@ class Workers:
         return lambda now: ClusterScan(cluster, connection, plan.location, replace(task, now=now))
 
     def elsewhere(self) -> RemoteReader | None:
-        """Return who reads objects in other processes."""
+        """Return the reader of objects on workers, or None if ENGINE is local."""
         cluster = self.cluster()
         if cluster is None:
             return None
@@ -113,7 +108,7 @@ class Workers:
         return GroupReader(cluster, self._note)
 
     def close(self) -> None:
-        """Leave the cluster."""
+        """Disconnect from the cluster."""
         with self._reaching:
             cluster, self._cluster = self._cluster, None
         if cluster is not None:

@@ -1,4 +1,4 @@
-"""The cluster: its workers, the tasks of one statement, and groups of objects that they fetch for a COPY."""
+"""The cluster: its workers, the tasks of a statement, and groups of objects fetched for a COPY."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from s3conn_magic.jobs.job import Candidate, Job
 
 _REACH, _WORKERS, _ANSWER = 4.5, 5.0, 10.0
-# A worker that runs this package for the first time has to load it.
+# A worker loads this package at its first task.
 _IMPORT, _OTHERS = 60.0, 3.0
 _WAKE, _LOOK, _RENEW = 0.1, 0.25, 0.3
 _TRIES = 3
@@ -46,12 +46,12 @@ _INSTALL = f"Install the same version where {{}}, and there: {pip_install('dask'
 
 @dataclass(frozen=True, slots=True)
 class Capacity:
-    """What a cluster can do at once.
+    """How many tasks a cluster can run at once.
 
     Attributes:
-        workers: its workers.
+        workers: number of workers.
         tasks: tasks that run at once.
-        each: most tasks of one worker that do.
+        each: most tasks that one worker runs at once.
     """
 
     workers: int
@@ -60,15 +60,15 @@ class Capacity:
 
 
 class Cluster:
-    """A scheduler and its workers. Only workers that were found to have this package in this version are given work.
+    """A scheduler and its workers; only workers with the same version of this package get tasks.
 
     Args:
         address: `tcp://host:port` or `tls://host:port`.
-        note: is told what the user should know of what is sent.
+        note: shows the user a message.
 
     Raises:
-        ClusterError: the package `distributed` is missing, the scheduler cannot be reached, there is no worker, or
-            the scheduler or all workers lack this package in this version.
+        ClusterError: the package `distributed` is missing, the scheduler cannot be reached, there is no worker, or the
+            scheduler or all workers lack this version of the package.
     """
 
     def __init__(self, address: str, note: Callable[[str], None]) -> None:
@@ -105,7 +105,7 @@ class Cluster:
             )
 
     def ask(self, function: Callable[..., Any], *given: Any, workers: Iterable[str]) -> dict[str, Any]:
-        """Return what a function says on workers; of those that fail or do not answer in time, the exception."""
+        """Call a function on workers; return each one's result, or the exception if it failed or timed out."""
 
         async def every(those: list[str]) -> dict[str, Any]:
             said = await asyncio.gather(*(self._asked(each, _ANSWER, function, *given) for each in those))
@@ -123,7 +123,7 @@ class Cluster:
             return error
 
     def trusted(self) -> dict[str, int]:
-        """Return the workers that may be given work, with how many tasks each runs at once; look at new ones meanwhile.
+        """Return how many tasks each checked worker runs at once; begin to check new workers.
 
         Raises:
             ClusterError: the scheduler is gone.
@@ -142,14 +142,14 @@ class Cluster:
         }
 
     def doubt(self) -> None:
-        """Look at every worker again."""
+        """Check every worker again."""
         self._looks = {}
 
     def capacity(self) -> Capacity:
-        """Return what there is now.
+        """Return the current capacity.
 
         Raises:
-            ClusterError: there is no worker that could be given work, or the scheduler is gone.
+            ClusterError: no worker can be used, or the scheduler is gone.
         """
         began = time.monotonic()
         while not (threads := list(self.trusted().values())) or time.monotonic() - began < _OTHERS:
@@ -182,7 +182,7 @@ class Cluster:
 
     @contextmanager
     def tasks(self, grant_of: Callable[[], Grant]) -> Iterator[Tasks]:
-        """Hold the tasks of one statement; at the end, those that are left are cancelled, and workers know no key."""
+        """Yield the tasks of one statement; at the end, cancel the remaining ones and make workers forget the keys."""
         tasks = Tasks(self, self._client, grant_of)
         try:
             yield tasks
@@ -190,13 +190,13 @@ class Cluster:
             tasks.cancel()
 
     def close(self) -> None:
-        """Leave the scheduler."""
+        """Disconnect from the scheduler."""
         with suppress(Exception):
             self._client.close(timeout=2)
 
 
 def dask_settings(values: Mapping[str, Any]) -> AbstractContextManager[Any]:
-    """Return settings of dask for a block."""
+    """Return a context manager that applies settings of dask."""
     from dask import config
 
     block: AbstractContextManager[Any] = config.set(dict(values))
@@ -208,25 +208,25 @@ def _lacks_package(error: Exception) -> bool:
 
 
 def check_installed() -> None:
-    """Refuse to go on without the package.
+    """Check that `distributed` is installed.
 
     Raises:
-        ClusterError: `distributed` is not installed.
+        ClusterError: it is not.
     """
     if find_spec("distributed") is None:
         raise ClusterError("ENGINE = 'dask' needs the package distributed", hint=f"Install it: {pip_install('dask')}")
 
 
 def _unanswered(look: Look[Any]) -> bool:
-    """Whether a worker was asked in vain, and is to be asked again."""
+    """Return whether the check of a worker failed for a reason that may pass."""
     answer = look.result() if look.done() else None
     return isinstance(answer, TimeoutError | OSError) and not isinstance(answer, S3ConnError)
 
 
 def _connected(address: str) -> Client:
-    """Return a client, made in a thread: where something else than a scheduler listens, distributed waits for ever."""
+    """Return a client, made in a thread: distributed waits for ever if something other than a scheduler listens."""
     check_installed()
-    from distributed import Client  # loading it takes a while, which is not the scheduler's
+    from distributed import Client  # loading it must not count towards the timeout
 
     def connect() -> Client:
         with _quiet():
@@ -245,7 +245,7 @@ def _connected(address: str) -> Client:
 
 
 def _closed(made: Look[Client]) -> None:
-    """Leave a scheduler that was reached when nobody waited any more."""
+    """Close a client that connected after nobody waited any more."""
     if made.exception() is None:
         made.result().close(timeout=2)
 
@@ -259,7 +259,7 @@ def _why(address: str, error: BaseException) -> str:
 
 
 def _listener(address: str) -> str:
-    """Return what listens at an address in place of a scheduler, which speaks first; empty where that is not known."""
+    """Return what listens at an address instead of a scheduler (which sends first); empty if unknown."""
     scheme, _, place = address.partition("://")
     host, _, port = place.rpartition(":")
     try:
@@ -285,7 +285,7 @@ def _listener(address: str) -> str:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep distributed from logging what is told as an error."""
+    """Keep distributed from logging what is raised as an error."""
     log = logging.getLogger("distributed.client")
     before, log.disabled = log.disabled, True
     try:
@@ -296,8 +296,6 @@ def _quiet() -> Iterator[None]:
 
 @dataclass(slots=True)
 class _Task:
-    """A task as it was submitted: with what, and to whom."""
-
     future: Future | None
     function: Callable[..., Any]
     grant: Grant
@@ -307,10 +305,10 @@ class _Task:
 
 
 class Tasks:
-    """Submits tasks and gives their results as they come, each once.
+    """Submits tasks and yields their results as they come, each once.
 
-    The scheduler runs a task again when its worker is lost, on another one that was looked at. Keys of tasks say
-    nothing of what is read, and what is in them is of no use without what their workers were told in another message.
+    When a worker is lost, the scheduler runs its tasks again on another checked worker. Keys of tasks reveal nothing of
+    what is read, and their arguments cannot be decrypted without the pad that workers got in another message.
     """
 
     def __init__(self, cluster: Cluster, client: Client, grant_of: Callable[[], Grant]) -> None:
@@ -330,7 +328,7 @@ class Tasks:
         return len(self._tasks)
 
     def submit(self, number: int, function: Callable[..., Any], *rest: Any) -> None:
-        """Have a function called on a worker with the access of this moment and what else is given."""
+        """Submit a call of a function with the current access and the given arguments."""
         self._submit(number, function, self._grant_of(), rest)
 
     def _submit(
@@ -338,7 +336,7 @@ class Tasks:
     ) -> None:
         access = self._access(grant)
         workers = frozenset(self._workers)
-        if not workers:  # for the scheduler, none would be any
+        if not workers:  # with none, the scheduler would use any worker
             self._tasks[number] = _Task(None, function, grant, rest, workers, tries)
             return
         future = self._sent(function, access, *rest, workers=workers)
@@ -347,21 +345,21 @@ class Tasks:
 
     def _sent(self, function: Callable[..., Any], *given: Any, workers: Iterable[str]) -> Future:
         key = f"s3conn-{function.__name__}-{uuid4().hex}"
-        # A setting of dask's has the source of the calling cell sent along.
+        # Otherwise dask sends the source of the calling cell along.
         with dask_settings({"distributed.diagnostics.computations.nframes": 0}):
             return self._client.submit(
                 function, *given, key=key, pure=False, workers=sorted(workers), allow_other_workers=False
             )
 
     def prepare(self) -> None:
-        """Have each worker open its connection, which takes it half a second, and wait for none."""
+        """Have each worker open its connection, which takes half a second, without waiting."""
         if not self._prepared:
-            with suppress(S3ConnError):  # the first task says it
+            with suppress(S3ConnError):  # the first task raises it
                 access = self._access(self._grant_of())
                 self._prepared = [self._sent(work.prepare, access, workers=[worker]) for worker in self._workers]
 
     def _access(self, grant: Grant) -> Access:
-        """Return what a task carries, its workers having been told what opens it."""
+        """Return the access that tasks carry; its workers have its pad."""
         carried = next((access for known, access, _ in self._sealed if known == grant), None)
         if carried is None:
             carried, pad = grant.sealed()
@@ -372,7 +370,7 @@ class Tasks:
         return carried
 
     def _look(self) -> None:
-        """Look at who is there now, and tell those that are new what opens the tasks."""
+        """Refresh the workers, and send the pads to new ones."""
         self._looked = time.monotonic()
         there = self._cluster.trusted()
         self._workers = {worker: since for worker, since in self._workers.items() if worker in there}
@@ -381,7 +379,7 @@ class Tasks:
         self._tell([*new, *due])
 
     def _tell(self, workers: list[str]) -> None:
-        """Tell workers what opens the tasks, all that are there if none are named."""
+        """Send the pads to workers; to all known ones if none are named."""
         those = workers or list(self._workers)
         pads = [(access.mark, pad) for _, access, pad in self._sealed]
         self._addressed |= {*those}
@@ -395,14 +393,14 @@ class Tasks:
         self._done.put((number, future))
 
     def wait(self, every: Callable[[], None] | None = None) -> tuple[int, Any]:
-        """Return the number of a task that is over, and its result.
+        """Return the number and the result of the next finished task.
 
         Args:
-            every: called in this thread, several times a second; what it raises is raised here.
+            every: called in this thread several times a second; what it raises is raised here.
 
         Raises:
-            ClusterError: the scheduler is gone, or there has been no worker for a minute, or tasks kill workers.
-            S3ConnError: what the task failed of.
+            ClusterError: the scheduler is gone, there has been no worker for a minute, or tasks kill workers.
+            S3ConnError: the task failed.
         """
         while True:
             if every is not None:
@@ -433,19 +431,19 @@ class Tasks:
         if failure is None:
             message = "workers were lost, one after the other, at the same task"
             raise ClusterError(message, hint="They may lack memory; their logs say why they ended.")
-        # Another worker may have come to the address of one that had been looked at.
+        # Another worker may have started at a known address.
         self._cluster.doubt()
         return work.Unopened()
 
     def _failure(self, error: Exception) -> ClusterError | None:
-        """Return why a task has no result; None where its workers were lost."""
+        """Return why a task has no result, or None if its workers were lost."""
         if not self._cluster.alive:
             raise ClusterError(f"the scheduler {visible(self._cluster.address)} is gone", hint=_HINT)
         kind = type(error).__name__
         return None if kind == "KilledWorker" else _lost(kind)
 
     def _again(self, number: int, task: _Task, result: work.Failed | work.Unopened) -> bool:
-        """Whether the task was submitted again: its credentials had expired, or its worker could not open it."""
+        """Return whether the task was resubmitted: its credentials had expired, or its worker lacked the pad."""
         if task.tries >= _TRIES:
             return False
         if isinstance(result, work.Failed):
@@ -474,7 +472,7 @@ class Tasks:
                 self._submit(number, task.function, task.grant, task.rest, task.tries)
 
     def cancel(self) -> None:
-        """Have nothing more of them run, and workers forget what opened them."""
+        """Cancel what is left, and have workers forget the pads."""
         left = [*self._prepared, *(task.future for task in self._tasks.values() if task.future is not None)]
         self._prepared, self._tasks = [], {}
         with suppress(Exception):
@@ -494,11 +492,11 @@ _GROUP_BYTES, _GROUP_OBJECTS = 16 * 1024 * 1024, 500
 
 @dataclass(frozen=True, slots=True)
 class GroupReader:
-    """Has groups of objects fetched by the workers of a cluster.
+    """Fetches groups of objects on the workers of a cluster.
 
     Attributes:
         cluster: the cluster.
-        note: is told why objects are read here all the same.
+        note: shows the user why objects are read here instead.
     """
 
     cluster: Cluster
@@ -507,7 +505,7 @@ class GroupReader:
     def __call__(
         self, job: Job, candidates: Sequence[Candidate], check: Callable[[], None]
     ) -> Iterator[Fetched] | None:
-        """As of `RemoteReader`."""
+        """Implement `RemoteReader`."""
         if job.connection.settings.customer_key:
             name = visible(job.connection.name)
             self.note(
@@ -519,7 +517,7 @@ class GroupReader:
         return self._fetched(job, _groups(candidates), check)
 
     def _fetched(self, job: Job, groups: Sequence[Sequence[Candidate]], check: Callable[[], None]) -> Iterator[Fetched]:
-        """Groups ahead of the one that is wanted are few, so that memory is bounded."""
+        """Fetch few groups ahead, so that memory is bounded."""
         capacity, sent = self.cluster.capacity(), 0
         come: dict[int, Fetched] = {}
         with self.cluster.tasks(lambda: self.cluster.accesses.of(job.connection, job.location)) as tasks:
@@ -534,7 +532,7 @@ class GroupReader:
 
 
 def _groups(candidates: Sequence[Candidate]) -> list[list[Candidate]]:
-    """Return neighbours whose sizes are small together."""
+    """Return neighbours whose sizes add up to little."""
     groups: list[list[Candidate]] = []
     size = 0
     for each in candidates:

@@ -1,8 +1,8 @@
-"""LIST and ANALYZE on workers: ranges of keys shared out again and again until none is left.
+"""LIST and ANALYZE on workers: ranges of keys are redistributed until none is left.
 
-The first look is a listing of its own, here: it stops after some requests, and what it left are ranges whose bounds are
-where folders begin, or where its keys say that others are. A task takes its share of them, stops as well, and gives
-back what it left. So work is shared out again and again, in ever smaller portions, whatever the guesses were worth.
+This process begins the listing and stops after a few requests; the remaining ranges are cut at folders or between known
+keys. Each task lists its share, stops early as well and returns the rest, which is shared out again in smaller
+portions. So wrong estimates even out.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     _Report = Callable[[Progress], None] | None
 
 FIRST_PAGES = 64
-"""Requests of the first look: what takes fewer is not worth a cluster."""
+"""Requests of the first look: a smaller listing is not worth a cluster."""
 _PAGE, _MANY = 1000, 8
 _PORTIONS, _FEW_SPANS = 2, 3
 _LEAST_PAGES, _MOST_PAGES, _ROUNDS = 64, 640, 6
@@ -47,19 +47,19 @@ _MORE, _SURPLUS = 1.5, 1.2
 
 
 class UnorderedError(Exception):
-    """A worker has found that the server's order cannot be relied on."""
+    """A worker found that the server's order of keys is unreliable."""
 
 
 @dataclass(slots=True)
 class Sweep:
-    """The ranges of one statement.
+    """Ranges of one statement that tasks list.
 
     Attributes:
-        task: what is done with them.
-        waiting: ranges that nobody lists at present, in key order.
-        under_way: those of each task.
+        task: what to do with each range.
+        waiting: ranges that no task has, in key order.
+        under_way: ranges by task.
         before: counts of the first look.
-        counted: counts of the tasks, by number.
+        counted: counts by task.
     """
 
     task: RangeTask
@@ -76,16 +76,16 @@ class Sweep:
         wanted: Callable[[], float | None],
         every: Callable[[], None] | None = None,
     ) -> Iterator[RangeResult]:
-        """Report parts as they come.
+        """Yield results as tasks finish.
 
         Args:
             cluster: whose workers list.
             tasks: of the statement.
-            wanted: rows that are wanted beyond those that are there, in key order; None for all.
+            wanted: returns the rows still wanted, in key order; None for all.
             every: called several times a second.
 
         Raises:
-            UnorderedError: it has to be listed page by page.
+            UnorderedError: keys must be listed page by page.
             S3ConnError: a task failed.
         """
         capacity, number = cluster.capacity(), 0
@@ -111,25 +111,25 @@ class Sweep:
         return replace(self.task, connections=max(1, self.task.connections // capacity.each))
 
     def _next(self, capacity: Capacity, wanted: float | None, under_way: int) -> tuple[tuple[KeyRange, ...], int]:
-        """Return the next ranges of one task, and the requests after which it stops; no ranges while it is to wait."""
+        """Return the ranges of the next task and its budget of requests; no ranges if it should wait."""
         left = sum(each.rows for each in self._left)
         if wanted is not None and left > wanted:
             return self._neighbours(capacity, wanted)
         free = capacity.tasks - under_way
         if free < 1:
             return (), 0
-        # Neighbours are as long as each other, so each task has some from everywhere.
+        # Neighbours are alike in length, so each task gets a sample of all.
         group, self.waiting = self.waiting[::free], [each for at, each in enumerate(self.waiting) if at % free]
-        # It stops early enough that what it leaves can be shared out again.
+        # A task stops early enough that its rest can be shared out again.
         pages = max(_LEAST_PAGES, _ROUNDS * self._task_of(capacity).connections, left / _PAGE / capacity.tasks / 1.5)
         return tuple(group), round(min(_MOST_PAGES, pages))
 
     def _neighbours(self, capacity: Capacity, wanted: float) -> tuple[tuple[KeyRange, ...], int]:
-        """The same in key order, where fewer rows are wanted than there are."""
+        """Return the same in key order, for a LIMIT."""
         left = self._within(wanted)
         portions = _PORTIONS * capacity.tasks
         share = max(_LEAST_PAGES * _PAGE, sum(each.rows for each in left) / portions)
-        # Of ranges that nobody has begun, the estimate may be far too low: nobody takes most of them.
+        # The estimate of an untouched range may be far too low, so a task gets few of them.
         most = max(_FEW_SPANS, -(-len(left) // portions))
         rows, count = 0.0, 0
         for part in left[:most]:
@@ -140,7 +140,7 @@ class Sweep:
         return tuple(group), min(_MOST_PAGES, round(rows / _PAGE * _MORE) + _LEAST_PAGES)
 
     def _within(self, wanted: float) -> list[KeyRange]:
-        """Return the waiting ranges that may hold rows that are wanted, by what is estimated of those before them."""
+        """Return the waiting ranges that may hold wanted rows, by the estimates of those before them."""
         if not self.waiting:
             return []
         under_way = chain.from_iterable(self.under_way.values())
@@ -159,11 +159,11 @@ class Sweep:
 
     @property
     def edge(self) -> str | None:
-        """The least text that may be a key which is still to come; None when all are there."""
+        """Least key that may still come, or None when all have."""
         return min((each.edge for each in self._left), default=None)
 
     def progress(self, elapsed: float) -> Progress:
-        """Return how far it is."""
+        """Return the progress."""
         all_of = [self.before, *self.counted.values()]
         keys = sum(each.keys for each in all_of)
         left = sum(each.rows for each in self._left)
@@ -181,15 +181,15 @@ _FEW_ROWS = FIRST_PAGES * _PAGE
 
 
 class ClusterListing:
-    """All keys below a location, listed by the workers of a cluster; used as a `Listing` is, by `collect`.
+    """All keys below a location, listed by the workers of a cluster; `collect` as in `Listing`.
 
     Args:
         cluster: whose workers list.
-        connection: the bucket's.
+        connection: of the bucket.
         where: bucket and prefix.
         matching: list only keys whose part after the prefix matches.
         limit: list only the first rows, in key order.
-        connections: most requests of one worker under way.
+        connections: most concurrent requests of one worker.
     """
 
     def __init__(
@@ -218,21 +218,21 @@ class ClusterListing:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Nothing stays: `collect` leaves no task."""
+        """Do nothing: `collect` leaves no task."""
 
     @property
     def progress(self) -> Progress:
-        """How far the listing is."""
+        """Progress of the listing."""
         if self._sweep is not None:
             return self._sweep.progress(time.monotonic() - self._began)
         return self._local.progress if self._local else Progress()
 
     def collect(self, *, on_progress: _Report = None) -> pa.Table:
-        """Return one table of all rows, sorted by key, as `Listing.collect` gives it.
+        """Return all rows, sorted by key, as `Listing.collect` does.
 
         Raises:
-            IncompleteListingError, ListingInterrupted: `rows_so_far` are those that had arrived.
-            S3ConnError: it failed before anything arrived.
+            IncompleteListingError, ListingInterrupted: `rows_so_far` has the rows that arrived.
+            S3ConnError: it failed before any row arrived.
         """
         with self._cluster.tasks(lambda: self._cluster.accesses.of(self._connection, self._where)) as tasks:
             return self._collected(tasks, on_progress)
@@ -256,7 +256,7 @@ class ClusterListing:
         raise failure
 
     def _first(self, tasks: Tasks, report: _Report) -> Sweep | None:
-        """Return the first look; None when that was all."""
+        """Return the ranges that the first look left, or None if it listed everything."""
         with self._listing(pages=FIRST_PAGES) as first:
             self._local = first
             self._parts = [first.collect(on_progress=_preparing(tasks, report))]
@@ -282,7 +282,7 @@ class ClusterListing:
         return None if self._limit is None else float(self._limit - self._complete() + 1)
 
     def _complete(self) -> int:
-        """Return rows before the first key that may still come."""
+        """Return how many rows come before the first key that may still arrive."""
         edge = self._sweep.edge if self._sweep else None
         if edge is None:
             return sum(map(len, self._parts))
@@ -296,12 +296,12 @@ class ClusterListing:
         return in_key_order(self._parts)
 
     def _rows_with(self, error: S3ConnError) -> pa.Table:
-        """Return what had arrived, rows of the task that failed among them."""
+        """Return the rows that arrived, with those of the failed task."""
         more = getattr(error, "rows_so_far", None)
         return in_key_order([*self._parts, more] if isinstance(more, pa.Table) else self._parts)
 
     def _one_by_one(self, report: _Report) -> pa.Table:
-        """Return the whole of it from here: only the server's own tokens can be relied on."""
+        """List everything in this process, by the server's tokens."""
         self._sweep = None
         with self._listing(limit=self._limit) as local:
             self._local = local
@@ -311,7 +311,7 @@ class ClusterListing:
 
 
 def _preparing(tasks: Tasks, report: _Report) -> Callable[[Progress], None]:
-    """Report on a first look, and have workers prepare as soon as it is seen not to be all."""
+    """Report the first look's progress, and have workers prepare once it will not list everything."""
 
     def looked(progress: Progress) -> None:
         if progress.requests >= _MANY:
@@ -329,16 +329,16 @@ def _incomplete(rows: pa.Table, error: S3ConnError) -> IncompleteListingError:
 
 
 def _below(table: pa.Table, edge: str) -> int:
-    """Return rows of a table in key order whose key is below a text."""
+    """Return how many rows of a sorted table have a key below a text."""
     if not len(table) or table["key"][-1].as_py() < edge:
         return len(table)
     return pc.sum(pc.less(table["key"], pa.scalar(edge))).as_py() or 0
 
 
 def in_key_order(tables: list[pa.Table]) -> pa.Table:
-    """Return one table of all rows, each of the tables being in key order.
+    """Merge tables, each in key order, into one in key order.
 
-    Their ranges lie between each other: of each, all that is below the first key of the others is taken at once.
+    The tables' ranges interleave: all rows below the first key of the others are taken at once.
     """
     filled = [table for table in tables if len(table)]
     columns = [table["key"] for table in filled]
@@ -356,7 +356,7 @@ def in_key_order(tables: list[pa.Table]) -> pa.Table:
 
 
 def open_listing(cluster: Cluster, connection: Connection, where: Location, **given: Any) -> Listing | ClusterListing:
-    """Return a listing by the cluster, or one from here where it is a few requests or must go page by page."""
+    """Return a listing on the cluster, or a local one if a few requests suffice or the order is unreliable."""
     limit, grouped = given["limit"], given.pop("delimiter", None)
     versions = given.pop("versions", False)
     target = connection.target(where.bucket)
@@ -366,7 +366,7 @@ def open_listing(cluster: Cluster, connection: Connection, where: Location, **gi
 
 
 class ClusterScan:
-    """Everything below a location in groups; used as a `Scan` is, by `total`."""
+    """Groups of all objects below a location, counted on workers; `total` as in `Scan`."""
 
     def __init__(self, cluster: Cluster, connection: Connection, where: Location, task: RangeTask) -> None:
         self._cluster = cluster
@@ -380,13 +380,13 @@ class ClusterScan:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Nothing stays: `total` leaves no task."""
+        """Do nothing: `total` leaves no task."""
 
     def total(self, *, on_progress: _Report = None) -> pa.Table:
-        """Return the groups of all objects, as `Scan.total` gives them.
+        """Return the groups of all objects, as `Scan.total` does.
 
         Raises:
-            IncompleteListingError, ListingInterrupted: `rows_so_far` are the groups of what had arrived.
+            IncompleteListingError, ListingInterrupted: `rows_so_far` has the groups of what arrived.
             S3ConnError: it failed before anything arrived.
         """
         with self._cluster.tasks(lambda: self._cluster.accesses.of(self._connection, self._where)) as tasks:

@@ -1,6 +1,6 @@
-"""What runs on a worker, and what that is told of a connection, which lasts no longer than it must.
+"""Functions that run on a worker, and the short-lived access to a connection that they get.
 
-A failure is a result as any other, so that a worker logs neither it nor its arguments.
+A failure is returned, not raised, so that the worker logs neither it nor its arguments.
 """
 
 from __future__ import annotations
@@ -56,18 +56,18 @@ _RENEW = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """How a worker reaches one bucket, as a task carries it: of no use without its pad, which is not in it.
+    """A worker's access to one bucket, as a task carries it; useless without the pad, which is sent apart.
 
     Attributes:
-        mark: random; names the pad.
+        mark: random name of the pad.
         name: of the connection.
         bucket: the bucket.
-        region: to sign for, or None where the options or the endpoint say.
-        options: values by the name of the option, none of them secret.
-        sealed: the key pair, the token, and the URL of the proxy.
-        configuration: what counts besides the options, as it was resolved where the statement runs.
-        authorities: the CAs that are trusted, in PEM, where the statement's machine has its own.
-        timeouts: of the session; its number of connections is each worker's.
+        region: to sign for, or None if the options or the endpoint determine it.
+        options: values by option, none of them secret.
+        sealed: the key pair, the token and the URL of the proxy, encrypted.
+        configuration: resolved on the machine of the statement.
+        authorities: trusted CAs in PEM, if that machine has its own.
+        timeouts: of the session; the number of connections is per worker.
     """
 
     mark: str
@@ -81,10 +81,10 @@ class Access:
     timeouts: Timeouts = field(default_factory=Timeouts)
 
     def connection(self) -> AbstractContextManager[Connection]:
-        """Return the connection of this worker for it, made once; READ_ONLY.
+        """Return this worker's read-only connection, made once.
 
         Raises:
-            NotGivenError: its pad is not here.
+            NotGivenError: the worker has not got the pad.
         """
         return opened(self.mark, self._made)
 
@@ -112,7 +112,7 @@ def _made(way: Access | Grant, keys: Mapping[str, Secret]) -> Connection:
 
 @cache
 def _file_of(authorities: bytes) -> str:
-    """Return the path of a file of CAs, which botocore takes by its path alone."""
+    """Return a file of CAs, because botocore takes only a path."""
     path = new_folder("authorities") / "ca.pem"
     path.write_bytes(authorities)
     return str(path)
@@ -120,15 +120,15 @@ def _file_of(authorities: bytes) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What may be told of a connection to workers, while it is here; two are equal if they say the same.
+    """What workers may know of a connection, unencrypted in this process; equal if the contents are.
 
     Attributes:
         name: of the connection.
         bucket: the bucket.
-        region: as of `Access`.
-        options: as of `Access`.
-        keys: access key id, secret and token, none where requests are not signed; and the URL of the proxy.
-        configuration, authorities, timeouts: as of `Access`.
+        region: as in `Access`.
+        options: as in `Access`.
+        keys: access key id, secret and token (none for unsigned requests), and the URL of the proxy.
+        configuration, authorities, timeouts: as in `Access`.
     """
 
     name: str
@@ -141,23 +141,23 @@ class Grant:
     timeouts: Timeouts = field(default_factory=Timeouts)
 
     def sealed(self) -> tuple[Access, bytes]:
-        """Return what tasks carry, and the pad that opens it."""
+        """Return the access for tasks, and the pad that decrypts it."""
         sealed, pad = seal({name: secret.reveal() for name, secret in self.keys.items()})
         mark = secrets.token_hex(16)
         more = self.configuration, self.authorities, self.timeouts
         return Access(mark, self.name, self.bucket, self.region, self.options, sealed, *more), pad
 
     def connection(self) -> Connection:
-        """Return a connection of this process, as a worker's would be."""
+        """Return a connection in this process like a worker's."""
         return _made(self, self.keys)
 
 
 class Accesses:
-    """Makes what is told of connections, and remembers the session tokens that were asked for.
+    """Makes grants for connections, and caches their session tokens.
 
     Args:
-        note: is told where a key pair that lasts is sent.
-        way: how what is sent travels, in words.
+        note: shows the user a warning when a permanent key pair is sent.
+        way: how the keys travel, in words.
         here: whether the workers are on this machine.
     """
 
@@ -169,10 +169,10 @@ class Accesses:
         self._proxies: WeakSet[Any] = WeakSet()
 
     def of(self, connection: Connection, where: Location) -> Grant:
-        """Return what a worker needs to read at a location.
+        """Return the grant that a worker needs to read at a location.
 
         Raises:
-            S3ConnError: the credentials or the region cannot be had.
+            S3ConnError: the credentials or the region cannot be obtained.
         """
         region = connection.regions.of(where.bucket)
         options, configuration = _open_options(connection, region), connection.configuration
@@ -195,7 +195,7 @@ class Accesses:
         return replace(nobody, keys={**nobody.keys, **_keys(triple)})
 
     def _proxy(self, connection: Connection, where: Location) -> dict[str, Secret]:
-        """Return the proxy that requests of a bucket go through here, unless workers have no way to it."""
+        """Return the proxy that the bucket's requests use here, unless workers cannot reach it."""
         url = connection.target(where.bucket).transport.proxy
         if url is None:
             return {}
@@ -209,14 +209,14 @@ class Accesses:
         return {_PROXY: Secret(url)} if reached else {}
 
     def _short_lived(self, connection: Connection, where: Location, nobody: Grant, pair: Any) -> Any:
-        """Return credentials of a session of the pair, or the pair where the server gives none that it takes itself."""
+        """Return session credentials for the pair, or the pair itself if the server gives none that it accepts."""
         state = connection.state_token
         until, known = self._tokens.get(state, (0.0, None))
         if time.monotonic() < until:
             return known
         credentials, seconds = session_triple(connection.settings, pair, connection.timeouts), float("inf")
         if credentials is not None and connection.configuration.endpoint.value:
-            # AWS takes what its STS gives; other servers may answer STS and know nothing of it when S3 is asked.
+            # Other servers than AWS may answer STS and refuse its tokens for S3.
             trial = replace(nobody, keys={**nobody.keys, **_keys(credentials)})
             credentials = credentials if _is_taken(trial, where) else None
         if credentials is None:
@@ -232,13 +232,13 @@ class Accesses:
 
 
 def is_of_this_machine(url: str) -> bool:
-    """Whether the host of a URL is one that each machine calls itself by."""
+    """Return whether the host of a URL is a loopback address."""
     host = urlsplit(url).hostname or ""
     return bool(re.fullmatch(r"localhost|127(\.\d+){3}|::1|0\.0\.0\.0", host))
 
 
 def _authorities(configuration: Configuration) -> bytes:
-    """Return the CAs that a connection trusts, where they are not botocore's.
+    """Return the CAs that a connection trusts, if they are not botocore's.
 
     Raises:
         ClusterError: they are a folder, or cannot be read.
@@ -255,7 +255,7 @@ def _authorities(configuration: Configuration) -> bytes:
 
 
 def _open_options(connection: Connection, region: str | None) -> dict[str, Any]:
-    """Return the options that are no secret, with what the environment or a profile says here."""
+    """Return the options that are not secret, including those of the environment or a profile."""
     options = {name: bound.value for name in _OPEN if (bound := connection.options.get(name)) is not None}
     return {**connection.configuration.as_options(region=region), **options}
 
@@ -267,7 +267,7 @@ def _is_taken(trial: Grant, where: Location) -> bool:
     except CredentialsError:
         return False
     except S3ConnError:
-        return True  # whatever else is wrong, the listing will say
+        return True  # the listing reports any other error
     finally:
         connection.drop()
     return True
@@ -304,18 +304,18 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Unopened:
-    """A task whose worker could not open what it carries: it is to be told, and asked again."""
+    """A task whose worker lacked the pad: send it and submit the task again."""
 
 
 @dataclass(frozen=True, slots=True)
 class RangeResult:
-    """What a task has listed.
+    """Rows or groups that a task listed.
 
     Attributes:
         table: rows of schema `OBJECTS`, or groups of schema `GROUPS`.
-        rest: what it left.
+        rest: ranges not listed.
         progress: its counts.
-        unordered: whether the server's order cannot be relied on; the table is of no use then.
+        unordered: whether the server's order is unreliable, which makes the table useless.
     """
 
     table: pa.Table | None
@@ -326,15 +326,15 @@ class RangeResult:
 
 @dataclass(frozen=True, slots=True)
 class RangeTask:
-    """What is to be done with keys, the same in each task of a statement.
+    """What tasks of a statement do with ranges.
 
     Attributes:
         prefix: of all keys.
-        connections: most requests of one task under way.
-        matching: only keys that match, in a listing.
-        by: what to group by in an analysis; None for a listing.
-        depth: of folders that make a group.
-        now: the moment that ages are counted from.
+        connections: most concurrent requests of one task.
+        matching: list only keys that match.
+        by: what an analysis groups by; None for a listing.
+        depth: folders that make a group.
+        now: reference time of ages.
     """
 
     prefix: str
@@ -351,7 +351,7 @@ def version() -> str:
 
 
 def prepare(access: Access) -> None:
-    """Make the connection ready; what is wrong with it the first task says."""
+    """Open the connection; errors are left to the first task."""
     with suppress(NotGivenError, S3ConnError), access.connection() as connection:
         connection.target(access.bucket).sign(())
 
@@ -359,7 +359,7 @@ def prepare(access: Access) -> None:
 def list_ranges(
     access: Access, task: RangeTask, ranges: tuple[KeyRange, ...], pages: int
 ) -> RangeResult | Failed | Unopened:
-    """List ranges of keys, or add their groups up, by at most about so many requests."""
+    """List ranges of keys, or count their groups, within about this many requests."""
     abandoned = _abandoned()
 
     def check(_: Progress) -> None:
@@ -378,7 +378,7 @@ def list_ranges(
 
 
 def _failed(error: S3ConnError) -> Failed:
-    """Return a failure, and where it was: a worker's network and environment are its own."""
+    """Return a failure that names its worker, whose network and environment are its own."""
     error.notes += (f"That was on the worker {_address()}, whose own network and environment count there.",)
     return Failed(error)
 
@@ -399,20 +399,20 @@ def _listed(
     if task.by is None:
         with Listing(target, task.prefix, matching=task.matching, connections=most, ranges=ranges, pages=pages) as rows:
             table = rows.collect(on_progress=check)
-            # A table of one chunk is sent in a tenth of the time: each chunk of each column is pickled by itself.
+            # One chunk is sent ten times as fast: each chunk of each column is pickled by itself.
             return RangeResult(table.unify_dictionaries().combine_chunks(), rows.rest, rows.progress)
     with Scan(target, task.prefix, summary_of(task, None), connections=most, ranges=ranges, pages=pages) as scan:
         return RangeResult(scan.total(on_progress=check), scan.rest, scan.progress)
 
 
 def summary_of(task: RangeTask, most: int | None = MOST_GROUPS) -> Summary:
-    """Return an empty summary for an analysis, of so many groups at most; that of a task has all of its own."""
+    """Return an empty summary of an analysis, limited to `most` groups."""
     by = task.by or "PREFIX"
     return Summary(grouping(by, prefix=task.prefix, depth=task.depth, now=task.now), most)
 
 
 def fetch_objects(access: Access, group: Sequence[Candidate]) -> Fetched | Failed | Unopened:
-    """Return the bytes of small objects, or why there are none."""
+    """Return the contents of small objects, or the error of each."""
     try:
         with access.connection() as connection:
             return _fetched(connection, group)
@@ -444,7 +444,7 @@ def _fetched(connection: Connection, group: Sequence[Candidate]) -> Fetched:
 
 
 def _abandoned() -> Callable[[], bool]:
-    """Tells whether the task of this thread was cancelled; outside of a worker it never is."""
+    """Return a check whether this thread's task was cancelled; False outside of a worker."""
     from distributed import get_worker
 
     try:

@@ -1,4 +1,4 @@
-"""A run of COPY FROM S3: the objects that are new or were changed, one after the other."""
+"""Run COPY FROM S3: load the objects that are new or have changed."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from s3conn_magic.query.engine import QueryEngine
     from s3conn_magic.query.text_rows import TextRows
 
-# DuckDB's arguments of read_csv are not those of a job.
+# Advice of DuckDB names arguments of read_csv, which jobs do not have.
 _ADVICE = re.compile(r"; (?:Possible (?:fix|solution)|file = ).*", re.IGNORECASE | re.DOTALL)
 _MOST_UNREACHED = 3
 _TAKEN = "FILE_PATTERN takes those that it names, as '(.*/)?_x/.*' names folders _x"
@@ -53,13 +53,13 @@ _TRIGGERS = f"SELECT 1 FROM duckdb_triggers() WHERE {PLACED} LIMIT 1"  # noqa: S
 
 
 def run_copy(run: Run, engine: QueryEngine, outcome: Outcome) -> None:
-    """Load what is new or changed; `outcome` says at any time what was done.
+    """Load new and changed objects; `outcome` is always up to date.
 
     Raises:
         QueryError: COLUMN_TRANSFORMATIONS do more than read; nothing was read.
-        StatementInterrupted: the user stopped it; objects that were loaded stay, and none is there in part.
+        StatementInterrupted: the user stopped it; each object is loaded completely or not at all.
         JobFailedError: the table takes no rows, or has a trigger; nothing was read.
-        S3ConnError: the location cannot be listed, or nothing can be reached any more.
+        S3ConnError: the location cannot be listed, or the connection is lost.
     """
     held = {table.name.casefold(): table for table in engine.tables}.get(run.job.plan.table.casefold())
     if held is not None and held.is_view and not held.catalog:
@@ -107,7 +107,7 @@ class _Copying:
             self._engine.alone(lambda: self._loaded(listed))
 
     def _forget_gone(self, there: set[str]) -> None:
-        """An object that is gone can't fail any more."""
+        """Resolve failures of objects that are gone."""
         job = self._run.job
         for location in {failure.location for failure in job.failures if not failure.resolved} - there:
             job.resolve(location)
@@ -130,11 +130,11 @@ class _Copying:
         table = TargetTable(database, job.plan.table)
         loaded = self._landing.loaded() if self._landing else _still_there(ledger, table)
         if job.option("DELETE_FILES_AFTER_LOAD") and self._landing is None:
-            # A run that ended after it had deleted them did not come to forget them.
+            # A run may have ended after it deleted objects and before it removed them from the ledger.
             self._retire(ledger, table, loaded.keys() - {candidate.location.key for candidate in listed})
             loaded = ledger.loaded()
         scope = self._engine.filesystem.scope
-        scope.loose = True  # what is a lake table's was refused
+        scope.loose = True  # objects of lake tables were refused before
         columns = partitions([candidate.location.key for candidate in listed], self._run.job.location.key)
         system = self._system(table, declared=held is not None and held.declared)
         loader = Loader(job, database, scope, job.plan.table, ledger, columns, system, job.plan.expectations)
@@ -144,7 +144,7 @@ class _Copying:
         with loader.fetched(self._run.elsewhere, todo):
             self._take_all(loader, todo, loaded.keys())
         self._commit(todo)
-        # A run that ended before it could delete them, or was refused, has left them.
+        # A run ended before it could delete them, or was not allowed to.
         for candidate in left:
             loader.scope.check()
             self._delete(candidate)
@@ -154,7 +154,7 @@ class _Copying:
         self._say_how_taken()
 
     def _system(self, table: TargetTable, *, declared: bool) -> tuple[str, ...]:
-        """The system columns that get values: all of a table that gets its columns now, else those that it has."""
+        """Return the system columns that get values: all of a new table, else those it has."""
         there, deduplicates = table.columns(), self._run.job.option("DEDUPLICATE_WITH") is not None
         return tuple(
             name
@@ -163,7 +163,7 @@ class _Copying:
         )
 
     def _commit(self, todo: Sequence[Candidate]) -> None:
-        """Have what waits for a table in S3 be in it, all at once, and delete the objects only then."""
+        """Commit waiting rows to a table in S3 at once, and only then delete the objects."""
         if self._landing is None:
             return
         times, job = {candidate.location.key: candidate.last_modified for candidate in todo}, self._run.job
@@ -232,7 +232,7 @@ class _Copying:
             self._deleted_later.append(candidate) if self._landing else self._delete(candidate)
 
     def _delete(self, candidate: Candidate) -> None:
-        """Delete an object that is loaded, where the job does so, and if it still is what was loaded."""
+        """Delete a loaded object if the job does so and it has not changed."""
         job = self._run.job
         if not job.option("DELETE_FILES_AFTER_LOAD"):
             return
@@ -249,7 +249,7 @@ class _Copying:
             job.resolve(candidate.location.uri)
 
     def _why_left(self, candidate: Candidate, deletion: ExactDeletion) -> S3ConnError | None:
-        """Delete it, or say why it stays."""
+        """Delete it, or return why it stays."""
         if not candidate.etag:
             said = "it was loaded, and not deleted: the server gives no ETag to tell it by"
             return S3ConnError(said, hint="Leave DELETE_FILES_AFTER_LOAD out with this server.")
@@ -278,7 +278,7 @@ class _Copying:
             raise error
 
     def _report(self, scope: QueryScope) -> None:
-        """Tell how far it is: by the objects that are passed, and by what has come of those that are read."""
+        """Report progress: objects passed, and bytes of those being read."""
         if self._run.report:
             came = max(sum(self._passed), min(scope.bytes, self._size))
             part = came / self._size if self._size else None
@@ -295,22 +295,22 @@ _Each = TypeVar("_Each")
 
 
 class _Taken(NamedTuple):
-    """An object that was loaded with others: its rows, and what it was taken for without being told."""
+    """An object loaded with others: its rows, and the format detected."""
 
     rows: int
     said: str
 
 
 class Together:
-    """Small objects of one format, read by one query and committed with their notes in one transaction.
+    """Loads small objects of one format by one query and commits them with the ledger in one transaction.
 
-    All rows of an object are there or none. Where anything does not fit, nothing of a batch is there, its halves are
-    tried, and of a small one each object is loaded by itself, which says what is the matter with which of them.
+    All rows of an object are loaded or none. If a batch does not fit, nothing of it is loaded and each half is tried;
+    objects of a small batch are loaded one by one, which finds the faulty ones and their errors.
 
     Args:
-        loader: of the run; what it has learned decides the types, as for one object.
-        todo: the objects in the order in which they are asked for.
-        replaced: keys of those among them that were loaded before, which are loaded one by one.
+        loader: of the run; the types it has learned apply, as for one object.
+        todo: the objects in the order in which `take` is called.
+        replaced: keys of those loaded before, which are loaded one by one.
     """
 
     def __init__(self, loader: Loader, todo: Sequence[Candidate], replaced: AbstractSet[str]) -> None:
@@ -322,7 +322,7 @@ class Together:
         self._plain = not apart and not any(loader.job.option(name) for name in options)
 
     def take(self, candidate: Candidate) -> _Taken | None:
-        """What came of an object, once it and those behind it are loaded; None where it is to be loaded by itself."""
+        """Return the rows of an object after loading it and those behind it; None if it must be loaded by itself."""
         if self._plain and self._at == self._tried:
             self._try_next()
         self._at += 1
@@ -360,7 +360,7 @@ class Together:
         self._halved(sources, self._load_parquet)
 
     def _halved(self, several: Sequence[_Each], load: Callable[[Sequence[_Each]], bool]) -> None:
-        """Load some together; where that fails, each half of them, down to a few."""
+        """Load some together; if that fails, each half of them, down to a few."""
         self._loader.scope.check()
         if len(several) > 1 and not load(several) and len(several) > _HALVED:
             middle = len(several) // 2
@@ -369,7 +369,7 @@ class Together:
 
     @contextmanager
     def _unless_refused(self) -> Iterator[None]:
-        """Leave what fails to the loading of one by one, where it fails again and is told."""
+        """Ignore an error: loading one by one raises it again."""
         try:
             yield
         except Exception:  # noqa: BLE001 - as said
@@ -393,7 +393,7 @@ class Together:
         try:
             alike: list[Any] = []
             with self._unless_refused():
-                # Those are looked into one by one.
+                # Those are checked one by one.
                 having = f"HAVING NOT bool_or(coalesce({NARROWED}, false))"
                 query = alike_in(map(literal, paths.values()), ", repetition_type, type_length", having=having)
                 alike = self._loader.database.execute(query).fetchall()
@@ -413,7 +413,7 @@ class Together:
             with self._loader.in_memory(group, [source.candidate for source in sources]) as rows:
                 named = rows.source
                 if rows is group:
-                    # DuckDB names a file by the path that the filesystem gives, behind any scheme.
+                    # DuckDB names a file by the path in the filesystem, after any scheme.
                     bare = f"substr({identifier(FILE)}, instr({identifier(FILE)}, '://') + 3)"
                     named = _numbered(map(_name, sources), with_files(rows, FILE), bare)
                 query = replace(rows, source=named, folders=(FILE,)).select(known, types)
@@ -421,7 +421,7 @@ class Together:
         return False
 
     def _commit(self, query: str, sources: Sequence[ObjectSource], known: Mapping[str, str] | None) -> bool:
-        """Load the rows of a query, which has in `FILE` of which source each is, from 1 on; all of them or none."""
+        """Load the rows of a query, whose `FILE` is the number of each source (from 1); all of them or none."""
         database, said = self._loader.database, {source.candidate: source.detected.said for source in sources}
         with self._unless_refused():
             with transaction(database):
@@ -434,10 +434,10 @@ class Together:
         return False
 
     def _insert(self, sources: Sequence[ObjectSource], known: Mapping[str, str] | None) -> dict[Candidate, int]:
-        """Insert what was read, and count it by object.
+        """Insert the rows, and count them by object.
 
         Raises:
-            LookupError: a row is of no object that was asked for, or the objects have columns that are ours.
+            LookupError: a row has no known object, or the objects have columns named like ours.
         """
         database, file, origin = self._loader.database, identifier(FILE), identifier(OBJECT_COLUMN)
         rows_of = dict(database.execute(f"SELECT {file}, count(*) FROM temp.{_BATCH} GROUP BY 1").fetchall())  # noqa: S608
@@ -466,16 +466,16 @@ class Together:
 
 
 def _numbered(names: Iterable[str], source: str, name: str = identifier(FILE)) -> str:
-    """What stands behind FROM for rows whose file is named in `FILE`, with its place among some names, from 1 on.
+    """Return a FROM clause for rows whose `FILE` gets its position among the names, from 1 on.
 
-    DuckDB works it out once for a file, and numbers are cheaper to group and to look up than paths.
+    DuckDB computes it once per file, and numbers are cheaper to group and look up than paths.
     """
     place = f"list_position([{', '.join(map(literal, names))}], {name})::INTEGER"
     return f"(SELECT * REPLACE ({place} AS {identifier(FILE)}) FROM {source})"  # noqa: S608 - quoted names
 
 
 def _name(source: ObjectSource) -> str:
-    """The path of an object as the engine's filesystem names it."""
+    """Return the path of an object in the engine's filesystem."""
     where = source.candidate.location
     return f"{source.connection}@{where.bucket}/{where.key}"
 
@@ -485,7 +485,7 @@ def _same(before: Loaded | None, candidate: Candidate) -> bool:
 
 
 def _still_there(ledger: Ledger, table: TargetTable) -> Mapping[str, Loaded]:
-    """What was loaded into the table that is there now; one that was dropped, or made anew, begins anew."""
+    """Return the objects loaded into the current table; empty if it was dropped or recreated."""
     loaded = ledger.loaded()
     if any(before.rows for before in loaded.values()) and OBJECT_COLUMN not in table.columns():
         ledger.clear()

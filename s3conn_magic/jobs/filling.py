@@ -1,4 +1,4 @@
-"""Runs of jobs whose rows go into a table: a query's of the time since the last run, a merge, or a view made anew."""
+"""Run the jobs that fill a table: an INSERT of the time since the last run, a MERGE, or a materialized view."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ _EVERY_TIME = (
 
 
 class Window(NamedTuple):
-    """The time that one run of a job is about: its end, unlike its beginning, is of the next one.
+    """The time range of a run: its start is included, its end is not.
 
     Attributes:
-        start: what run_start_time() is.
-        end: what run_end_time() is.
-        first: what run_start_time() was in the first run.
+        start: run_start_time().
+        end: run_end_time().
+        first: run_start_time() of the first run.
     """
 
     start: datetime
@@ -50,17 +50,17 @@ class Window(NamedTuple):
 
     @property
     def empty(self) -> bool:
-        """Whether nothing can be in it."""
+        """Whether the range is empty."""
         return self.start >= self.end
 
 
 def has_window(query: str) -> bool:
-    """Whether a query names the time of the run."""
+    """Return whether a query calls run_start_time() or run_end_time()."""
     return bool(_NAMES.search(_LITERAL.sub("''", query)))
 
 
 def window_of(job: Job, done: datetime | None, now: datetime) -> Window:
-    """The time that a run is about which begins now, where earlier ones were about all before `done`."""
+    """Return the window of a run that begins now, when earlier runs covered the time before `done`."""
     start, end = (
         job.created_at if job.option(name) == "NOW" else job.option(name) for name in ("START_FROM", "END_AT")
     )
@@ -69,12 +69,12 @@ def window_of(job: Job, done: datetime | None, now: datetime) -> Window:
 
 
 def written(marks: Mapping[str, datetime]) -> str:
-    """Up to which commit tables were read, as it is noted."""
+    """Return the text that stores the commits up to which tables were read."""
     return json.dumps({address: at.isoformat() for address, at in marks.items()})
 
 
 def marks_of(text: str | None) -> dict[str, datetime]:
-    """What was noted so."""
+    """Return the commits that such a text stores."""
     return {address: datetime.fromisoformat(at) for address, at in json.loads(text or "{}").items()}
 
 
@@ -82,15 +82,15 @@ def marks_of(text: str | None) -> dict[str, datetime]:
 def times(
     engine: QueryEngine, window: Window | None, before: Mapping[str, datetime] | None = None
 ) -> Iterator[Watermarks]:
-    """Have the functions that say the time of a run, for the length of a block: timestamps in UTC.
+    """Define the functions of a run's time during a block; timestamps in UTC.
 
     Args:
         engine: within a turn.
-        window: the time.
-        before: up to which commit the last run has read its tables.
+        window: of the run.
+        before: commit up to which the last run read each table.
 
     Yields:
-        Up to which this one does.
+        The commits up to which this run reads.
     """
     marks = Watermarks(before or {}, *(window or (EPOCH, EPOCH))[:2])
     if window is None:
@@ -113,11 +113,11 @@ def times(
 
 
 class Until:
-    """Until when a job has taken rows, and up to which commits: kept with the table of its rows, both or neither.
+    """Stores up to which time and commits a job has read, in the transaction of its rows.
 
     Args:
-        engine: has the table; within a turn.
-        job: whose it is.
+        engine: holds the table; within a turn.
+        job: the job.
     """
 
     def __init__(self, engine: QueryEngine, job: Job) -> None:
@@ -125,7 +125,7 @@ class Until:
         self._property, self._marks = (f"s3conn-magic.{each}.{job.name.casefold()}" for each in ("until", "read"))
         held = {table.name.casefold(): table for table in engine.tables}.get(self._of[1])
         self._managed = engine.tables.managed(held) if held is not None and held.catalog else None
-        catalog, *_ = placed(job.plan.table)  # where the rows are: DuckDB's transactions write to one database
+        catalog, *_ = placed(job.plan.table)  # in the rows' database: a transaction of DuckDB writes to one
         schema = f"{identifier(catalog)}.{SCHEMA}" if catalog else SCHEMA
         self._name = f"{schema}.until"
         if self._managed is None:
@@ -136,7 +136,7 @@ class Until:
             )
 
     def get(self) -> tuple[datetime | None, Mapping[str, datetime]]:
-        """The end of the last run, and up to which commit it has read its tables; None and nothing before the first."""
+        """Return the end of the last run and the commits up to which it read tables; None and {} before the first."""
         if self._managed is not None:
             said, read = self._managed.commit(lambda transaction, _: self._said(transaction))
             return (datetime.fromisoformat(said) if said else None), marks_of(read)
@@ -149,10 +149,10 @@ class Until:
         return properties.get(self._property, ""), properties.get(self._marks, "")
 
     def note(self, window: Window, marks: Watermarks, transaction: Any) -> None:
-        """Note a run in the transaction of its rows.
+        """Record a run in the transaction of its rows.
 
         Raises:
-            QueryError: another process has run the job since it was looked at.
+            QueryError: another process has run the job in the meantime.
         """
         if transaction is None:
             self._forget()
@@ -169,7 +169,7 @@ class Until:
         self._engine.database.execute(f"DELETE FROM {self._name} WHERE job = ? AND target = ?", self._of)  # noqa: S608
 
     def clear(self) -> None:
-        """Forget it; the rows stay."""
+        """Delete the record; the rows stay."""
         if self._managed is None:
             with transaction(self._engine.database):
                 self._forget()
@@ -178,10 +178,10 @@ class Until:
 
 
 def run_filling(run: Run, engine: QueryEngine, outcome: Outcome) -> None:
-    """Change the table of a job by its query.
+    """Update the table of a job by its query.
 
     Raises:
-        QueryError: the query was refused, or failed, or its rows do not fit; nothing has changed.
+        QueryError: the query was refused or failed, or its rows do not fit; nothing has changed.
         StatementInterrupted: the user stopped it; nothing has changed.
         S3ConnError: a table in S3 cannot be read or written; nothing has changed.
     """
@@ -196,12 +196,12 @@ class _Filling:
 
     @property
     def _query(self) -> str:
-        """A query that has all that is read."""
+        """Return a query that reads all sources."""
         plan = self._plan
         return Merge.of(plan.table, plan.text).judged(plan.table) if plan.kind == "MERGE" else plan.text
 
     def run(self) -> None:
-        """Do it in one turn, so that what comes meanwhile is of the next run's time."""
+        """Run in one turn of the engine, so that rows that arrive meanwhile belong to the next run."""
         self._engine.check(self._query, local=self._run.local)
         with self._engine.watched(self._report):
             self._engine.alone(self._filled)

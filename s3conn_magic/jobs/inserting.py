@@ -1,4 +1,4 @@
-"""INSERT INTO S3: a query, its file, and the object that the file becomes, whole or not at all."""
+"""Run INSERT INTO S3: a query, its file, and the object that it becomes, completely or not at all."""
 
 from __future__ import annotations
 
@@ -50,14 +50,14 @@ if TYPE_CHECKING:
 OWNER = "s3conn-job"
 """Metadata of every object that a job writes: the name of the job."""
 _READ = "s3conn-read"
-"""And up to which commit it has read tables in S3."""
+"""Metadata: commits up to which the job has read tables in S3."""
 _TIME = "%Y%m%dT%H%M%S%fZ"
 _TIME_FORM = r"\d{8}T\d{12}Z"
 
 
 @dataclass(frozen=True, slots=True)
 class OutputFormat:
-    """How rows are written.
+    """Format of the output.
 
     Attributes:
         content: type and settings.
@@ -69,7 +69,7 @@ class OutputFormat:
 
     @classmethod
     def of(cls, job: Job) -> OutputFormat:
-        """The format of a job."""
+        """Return the format of a job."""
         content = job.option("FILE_FORMAT") or Content("PARQUET", {})
         said = job.option("COMPRESSION", "AUTO")
         usual = "SNAPPY" if content.type == "PARQUET" else "NONE"
@@ -77,18 +77,18 @@ class OutputFormat:
 
     @property
     def suffix(self) -> str:
-        """The end of a key."""
+        """End of the key."""
         format_ = of_type(self.content.type)
         packed = COMPRESSIONS.get(self.compression.lower(), ("",)) if format_.type != "PARQUET" else ("",)
         return format_.endings[0] + packed[0]
 
     @property
     def media(self) -> str:
-        """The content type of an object."""
+        """Content type of the object."""
         return of_type(self.content.type).media[0]
 
     def sql(self, *, as_lines: bool) -> str:
-        """The options of DuckDB's COPY TO; `as_lines` of text that is a line of the object each as it is."""
+        """Return the options of DuckDB's COPY TO; `as_lines` if each row is a finished line."""
         compression = {"NONE": "uncompressed" if self.content.type == "PARQUET" else "none"}
         options = [f"COMPRESSION {compression.get(self.compression, self.compression.lower())}", "USE_TMP_FILE false"]
         if as_lines:
@@ -103,7 +103,7 @@ class OutputFormat:
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """The keys of the objects that a job writes, so that a later run, of another kernel too, knows them for its own."""
+    """Keys of the objects that a job writes, which a later run recognizes, in another kernel too."""
 
     job: Job
     suffix: str
@@ -113,11 +113,11 @@ class Names:
         return quote(self.job.name, safe=" ()[]!,;=+@&")
 
     def of(self, began: datetime, window: Window | None) -> Location:
-        """The object of a run.
+        """Return the object of a run.
 
         Args:
-            began: of the run; what DATE_PATTERN names, moved by OUTPUT_OFFSET.
-            window: what run_start_time() and run_end_time() are; None for a query that has neither.
+            began: start of the run, which DATE_PATTERN formats, moved by OUTPUT_OFFSET.
+            window: of the run; None for a query without one.
         """
         where, pattern = self.job.location, self.job.option("DATE_PATTERN")
         offset: timedelta = self.job.option("OUTPUT_OFFSET", timedelta())
@@ -127,7 +127,7 @@ class Names:
         return Location(where.bucket, f"{folder}{date}{self._stem}{span}{self.suffix}")
 
     def is_own(self, key: str) -> bool:
-        """Whether the job could have written to a key."""
+        """Return whether the job could have written a key."""
         return self._pattern().search(key) is not None
 
     def _pattern(self) -> re.Pattern[str]:
@@ -137,7 +137,7 @@ class Names:
         return re.compile(rf"^{re.escape(self.job.location.key)}/?{folder}{re.escape(self._stem)}{span}\.[a-z.]+$")
 
     def last(self) -> tuple[datetime, Location] | None:
-        """Where the last complete run of this job ended, by the objects that are there; None when there is none."""
+        """Return the end of the last complete run and its object, by the existing objects, or None."""
         where, ends = self.job.location, list[tuple[datetime, str]]()
         with Listing(self.job.connection.target(where.bucket), where.key) as listing:
             for page in listing.pages(keep=False):
@@ -150,7 +150,7 @@ class Names:
 
 
 def abort_leftovers(names: Names) -> int:
-    """Abort uploads of this job that a killed kernel left; gives their number.
+    """Abort uploads that a killed kernel left, and return how many.
 
     Raises:
         S3ConnError: they cannot be listed or aborted.
@@ -170,14 +170,14 @@ def abort_leftovers(names: Names) -> int:
 
 
 def own_etag(connection: Connection, location: Location, job: str) -> str | None:
-    """The etag of the object of a job, where it is there.
+    """Return the ETag of the existing object of a job, or None.
 
     Raises:
-        JobFailedError: something else is there, which is not to be replaced.
+        JobFailedError: the object was not written by the job, and must not be replaced.
     """
     try:
         answer = head_answer(connection, location, None)
-    except (ObjectNotFoundError, AccessDeniedError):  # what it may not see, the upload does not replace either
+    except (ObjectNotFoundError, AccessDeniedError):  # the upload cannot replace an object that is not visible
         return None
     if _owner(answer) == quote(job):
         return etag_of(answer)
@@ -190,7 +190,7 @@ def _owner(answer: Mapping[str, Any]) -> str:
 
 
 def _kept(answer: Mapping[str, Any], name: str) -> str:
-    """What an object has of some name among its metadata."""
+    """Return a value of the object's metadata."""
     metadata: Mapping[str, str] = answer.get("Metadata", {})
     return {name.lower(): value for name, value in metadata.items()}.get(name, "")
 
@@ -202,11 +202,11 @@ _UNMARKED = (
 
 
 class Sink(io.RawIOBase):
-    """The file that DuckDB writes. Nothing is there before `finish`, whatever `close` is called for.
+    """The file that DuckDB writes. No object exists before `finish`, even after `close`.
 
     Attributes:
-        failed: is told of an error, of which DuckDB would keep the words only.
-        size: bytes that were written.
+        failed: is called with an error, of which DuckDB would keep only the message.
+        size: bytes written.
     """
 
     mode = "wb"
@@ -220,18 +220,18 @@ class Sink(io.RawIOBase):
         self.size = 0
 
     def writable(self) -> bool:
-        """True."""
+        """Return True."""
         return True
 
     def tell(self) -> int:
-        """Bytes that were written."""
+        """Return the number of bytes written."""
         return self.size
 
     def write(self, data: Any, /) -> int:
-        """Take bytes; parts are sent as they fill up.
+        """Buffer bytes, and upload each full part.
 
         Raises:
-            S3ConnError: the server refused; nothing will be there.
+            S3ConnError: the server refused; there will be no object.
         """
         with memoryview(data).cast("B") as view:
             piece = bytes(view)
@@ -246,21 +246,21 @@ class Sink(io.RawIOBase):
         return len(piece)
 
     def close(self) -> None:
-        """Nothing: DuckDB closes a file that it could not finish, too."""
+        """Do nothing: DuckDB also closes a file that it could not finish."""
 
     def finish(self) -> str:
-        """Make the object; gives what to say of it, or an empty text."""
+        """Create the object; return a note for the user, or an empty text."""
         self._upload.finish()
         if not self._upload.lacking:
             return ""
         return f"The server refuses conditions of writes ({self._upload.lacking}): it was checked beforehand instead."
 
     def abort(self) -> None:
-        """Leave nothing."""
+        """Abort the upload."""
         self._upload.abort()
 
     def remove(self, connection: Connection, location: Location) -> str:
-        """Delete the object again, and no other that has taken its place; gives what came of it, a sentence.
+        """Delete the object unless another has replaced it; return a sentence about the result.
 
         Raises:
             S3ConnError: the server refused.
@@ -272,14 +272,14 @@ class Sink(io.RawIOBase):
         return "It was deleted." if removed == "deleted" else "It is gone."
 
     def verify(self, connection: Connection, location: Location, job: str) -> str:
-        """Read the object back and compare every byte; gives what to say of it, or an empty text.
+        """Read the object back and compare every byte; return a note for the user, or an empty text.
 
         Raises:
-            EndpointError: it is not what was written.
+            EndpointError: it differs.
         """
         answer = head_answer(connection, location, None)
         owner, size = _owner(answer), int(answer["ContentLength"])
-        # Not that of the answer to the upload: rclone has another one for the parts than for the object.
+        # Not the ETag of the upload's response: rclone returns that of the parts.
         etag = etag_of(answer)
         if owner == quote(job):
             self._etag = etag
@@ -303,7 +303,7 @@ class Sink(io.RawIOBase):
 
 
 class OutputFileSystem(AbstractFileSystem):  # type: ignore[misc]
-    """The way by which DuckDB's COPY TO reaches a sink: `s3conn-job://out`, for one run at a time."""
+    """Filesystem by which DuckDB's COPY TO writes to a sink: `s3conn-job://out`, for one run at a time."""
 
     protocol = "s3conn-job"
     root_marker = ""
@@ -321,14 +321,14 @@ class OutputFileSystem(AbstractFileSystem):  # type: ignore[misc]
         return self.sink
 
     def isfile(self, path: str) -> bool:
-        """False: nothing is there before."""
+        """Return False: no file exists before."""
         del path
         return False
 
     isdir = isfile
 
     def exists(self, path: str, **options: Any) -> bool:
-        """False, too."""
+        """Return False, too."""
         del path, options
         return False
 
@@ -339,8 +339,8 @@ def run_insert(run: Run, engine: QueryEngine, outcome: Outcome) -> None:
     Raises:
         ReadOnlyConnectionError: nothing was sent.
         QueryError: the query was refused, and nothing was sent, or it failed, and nothing was written.
-        JobFailedError: an object of somebody else's is in the way, or the format does not give a value back.
-        EndpointError: what was written could not be read back as it was; it was deleted.
+        JobFailedError: an object of another origin is in the way, or the format cannot represent a value.
+        EndpointError: the object could not be read back unchanged; it was deleted.
         StatementInterrupted: the user stopped it; nothing was written.
     """
     uploads.refuse_if_read_only(run.job.connection, "INSERT INTO S3")
@@ -360,7 +360,7 @@ class _Inserting:
         self._began = time.monotonic()
 
     def run(self) -> None:
-        """Clear up after earlier runs, write, read back."""
+        """Clean up after earlier runs, write, and verify."""
         self._clear_up()
         self._engine.alone(lambda: ManagedTables(self._engine).add_system_columns(self._query))
         window = self._window()
@@ -388,19 +388,19 @@ class _Inserting:
             aborted = abort_leftovers(self._names)
         except AccessDeniedError as error:
             self._outcome.notes.append(f"Whether a killed run left parts of an upload is not known: {error.action}.")
-        except S3ConnError:  # not every server lists uploads; what it does not list is never visible either
+        except S3ConnError:  # a server that does not list uploads does not show them either
             return
         else:
             if aborted:
                 self._outcome.notes.append(f"{aborted:,} unfinished uploads of killed runs were aborted.")
 
     def _window(self) -> Window | None:
-        """What run_start_time() and run_end_time() are; None for a query that has neither."""
+        """Return the window of the run, or None for a query without one."""
         if not has_window(self._query):
             return None
         done, self._read = self._job.done_until, self._job.read
         last = self._names.last() if self._job.state != "ok" else None
-        if last and (done is None or last[0] > done):  # a run of another kernel, or one that was stopped
+        if last and (done is None or last[0] > done):  # run by another kernel, or stopped
             done, self._read = last[0], marks_of(_kept(head_answer(self._connection, last[1], None), _READ))
         return window_of(self._job, done, self._run.began)
 
@@ -419,16 +419,16 @@ class _Inserting:
         self._outcome.bytes = size
 
     def _report(self, scope: QueryScope) -> None:
-        """Tell what was written, and by how many requests it was read."""
+        """Report progress: bytes written and requests for reading."""
         if self._run.report:
             elapsed = time.monotonic() - self._began
             self._run.report(Progress(0, self._outcome.bytes, scope.requests, elapsed, unit=""))
 
     def _write(self, sink: Sink, window: Window | None) -> int:
-        """Have DuckDB write the result; gives the number of rows.
+        """Have DuckDB write the result; return the number of rows.
 
         Raises:
-            JobFailedError: the format does not give a column, or a value, back; nothing was written.
+            JobFailedError: the format cannot represent a column or a value; nothing was written.
         """
         files = OutputFileSystem()
         files.sink = sink
@@ -452,7 +452,7 @@ class _Inserting:
         raise failure
 
     def _copied(self, files: OutputFileSystem, marks: Watermarks) -> tuple[int, QueryResult]:
-        """Execute DuckDB's COPY, with its columns in the forms that come back."""
+        """Execute DuckDB's COPY, with the columns in forms that are read back unchanged."""
         columns: list[tuple[list[str], list[Any]]] = []
         rows: list[int] = []
         engine, query, local = self._engine, self._query, self._run.local
@@ -488,7 +488,7 @@ class _Inserting:
 
 @contextmanager
 def _registered(engine: QueryEngine, files: OutputFileSystem) -> Iterator[None]:
-    # One that was interrupted may have had no turn to take its own away: DuckDB refuses where it is being interrupted.
+    # After an interrupt it may still be registered: DuckDB refuses to unregister meanwhile.
     if files.protocol in engine.database.list_filesystems():
         engine.database.unregister_filesystem(files.protocol)
     engine.database.register_filesystem(files)

@@ -1,4 +1,4 @@
-"""A job, the objects that it selects and how each is read, one run of it, and what came of that."""
+"""A job, the objects it selects and how each is read, one run, and its outcome."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 State = Literal["not run", "ok", "errors", "failed", "interrupted"]
 OBJECT_COLUMN = "$object"
-"""The column that a COPY FROM adds to its table: the `s3://` location of the object that a row is from."""
+"""Column that COPY FROM adds to its table: the `s3://` location of the row's object."""
 
 
 class RemoteReader(Protocol):
@@ -44,10 +44,10 @@ class RemoteReader(Protocol):
     def __call__(
         self, job: Job, candidates: Sequence[Candidate], check: Callable[[], None]
     ) -> Iterator[Mapping[Location, bytes | S3ConnError]] | None:
-        """The bytes of groups of objects, or why there are none, in order; None where they are to be read here.
+        """Yield the contents of groups of objects, or the error of each, in order; None to read them in this process.
 
         Args:
-            job: whose connection leads to them.
+            job: whose connection is used.
             candidates: the objects.
             check: called several times a second; what it raises ends the reading and is raised here.
         """
@@ -55,7 +55,7 @@ class RemoteReader(Protocol):
 
 @dataclass(slots=True)
 class Failure:
-    """An object that was not loaded, or an output that was not written; resolved when it was later, or is gone."""
+    """An object that was not loaded, or an output that was not written; resolved once it was, or is gone."""
 
     run: int
     failed_at: datetime
@@ -67,20 +67,20 @@ class Failure:
 
 @dataclass(slots=True)
 class Outcome:
-    """What one run did; a run that is stopped has done what it says so far.
+    """What one run did, or has done so far.
 
     Attributes:
         objects: objects loaded or written.
-        replaced: those among them that replaced the rows of an earlier version.
+        replaced: those that replaced the rows of an earlier version.
         rows: their rows.
         bytes: their bytes.
-        written: the `s3://` location of what an INSERT wrote.
+        written: the `s3://` location that an INSERT wrote.
         failed: objects that failed.
-        first_error: what the first of them failed of.
-        connections: names of the connections that were read through.
-        notes: what else to say.
-        window: what run_start_time() and run_end_time() were, where the query has them.
-        read: up to which commit it has read tables in S3, by their addresses.
+        first_error: of the first that failed.
+        connections: names of the connections that were read.
+        notes: further notes for the user.
+        window: run_start_time() and run_end_time(), if the query uses them.
+        read: commit up to which it read tables in S3, by address.
         violations: rows that violated an expectation, by its name.
     """
 
@@ -109,17 +109,17 @@ class Job:
 
     Attributes:
         plan: how it was created.
-        through: the connection that it reads or writes through, or None; it follows ALTER, RENAME and OR REPLACE.
+        through: the connection that it reads or writes, or None; it follows ALTER, RENAME and OR REPLACE.
         created_at: UTC.
         state: of the last run.
-        runs: how many there were.
-        last_run: when the last one began, UTC.
-        done_until: run_end_time() of the last run that was complete.
-        read: as of its outcome.
-        failures: what failed, the earliest first.
+        runs: number of runs.
+        last_run: start of the last one, UTC.
+        done_until: run_end_time() of the last complete run.
+        read: as in its outcome.
+        failures: earliest first.
         violations: rows that violated an expectation, by its name.
         paused: whether it does not run until RESUME JOB.
-        running: is held by the one run that is under way.
+        running: lock held by a run.
     """
 
     plan: CreateJob
@@ -140,18 +140,18 @@ class Job:
 
     @property
     def name(self) -> str:
-        """As written when it was created."""
+        """Name as written at its creation."""
         return self.plan.name
 
     @property
     def connection(self) -> Connection:
-        """The connection of a job that has one."""
+        """Connection of a job that has one."""
         assert self.through is not None  # noqa: S101 - what reads or writes S3 has one
         return self.through
 
     @property
     def location(self) -> Location:
-        """Where a job that reads or writes S3 does so."""
+        """Location that the job reads or writes."""
         assert self.plan.location is not None  # noqa: S101 - as above
         return self.plan.location
 
@@ -161,16 +161,16 @@ class Job:
         return self.plan.location.uri if self.plan.location else self.plan.table
 
     def option(self, name: str, default: Any = None) -> Any:
-        """The value of an option, or the default."""
+        """Return the value of an option, or the default."""
         return self.plan.options.get(name, default)
 
     def resolve(self, location: str) -> None:
-        """Note that what failed at a location is settled."""
+        """Mark failures at a location as resolved."""
         for failure in self.failures:
             failure.resolved = failure.resolved or failure.location == location
 
     def add(self, outcome: Outcome) -> None:
-        """Count what a run did."""
+        """Add up what a run did."""
         self.objects += outcome.objects
         self.rows += outcome.rows
         self.bytes += outcome.bytes
@@ -179,10 +179,10 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run: its job, its number from 1 on, when it began, whom to tell how far it is, and who reads for it.
+    """One run: its job, number (from 1), start, callback for progress, and remote reader.
 
-    `local` is whether its queries may read files of this machine.
-    `loaded` notes the table that a COPY has loaded into; it is called at the end, whatever that is.
+    `local` is whether its queries may read files of this machine. `loaded` registers the table of a COPY at the end,
+    whatever the outcome.
     """
 
     job: Job
@@ -199,7 +199,7 @@ _EARLIEST, _LATEST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzin
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """An object of the listing."""
+    """A listed object."""
 
     location: Location
     size: int
@@ -209,11 +209,11 @@ class Candidate:
 
 @dataclass(slots=True)
 class Selection:
-    """What a run considers, by key.
+    """Objects of a run, by key.
 
     Attributes:
-        objects: what it loads, in the order of the keys.
-        left_out: what the options take, too, but whose names are `private`, and not named by a pattern.
+        objects: those it loads, in key order.
+        left_out: those whose names are `private` and not named by a pattern.
     """
 
     objects: list[Candidate]
@@ -221,7 +221,7 @@ class Selection:
 
     @classmethod
     def of(cls, objects: Iterable[Candidate], left_out: Iterable[Candidate]) -> Selection:
-        """Each object once; what is among both is loaded."""
+        """Return a selection with each object once; one in both arguments is loaded."""
         there = {candidate.location.key: candidate for candidate in objects}
         others = {candidate.location.key: candidate for candidate in left_out}
         order = sorted(there, key=lambda key: key.encode("utf-8", "surrogatepass"))
@@ -229,10 +229,10 @@ class Selection:
 
 
 def candidates(job: Job, *, first_run: bool) -> Selection:
-    """The objects to consider; folders (empty objects whose key ends with `/`) are none.
+    """Return the objects to consider, without folders (empty objects whose key ends with `/`).
 
     Raises:
-        S3ConnError: the location cannot be listed whole.
+        S3ConnError: the location cannot be listed completely.
     """
     where, table = job.location, job.plan.table
     tables = TablesAround(job.connection, where, table if "." in table else name_text(table))
@@ -255,14 +255,14 @@ def candidates(job: Job, *, first_run: bool) -> Selection:
 
 @dataclass(frozen=True, slots=True)
 class _Names:
-    """Which objects below a location a job takes, by their names: what stands behind the first `start` characters."""
+    """Selects objects below a location by name, compared from the character `start` on."""
 
     start: int
     pattern: str | None = None
     suffix: str = ""
 
     def mask(self, names: pa.Array) -> pa.Array:
-        """Which names it takes, as booleans."""
+        """Return which names are selected, as booleans."""
         import pyarrow.compute as pc
 
         taken = pc.ends_with(names, self.suffix)
@@ -270,7 +270,7 @@ class _Names:
 
 
 def _listed(job: Job, where: Location, names: _Names, tables: TablesAround) -> Iterator[Candidate]:
-    """The objects at a location whose names a job takes; lake tables that are there are noted."""
+    """Yield the objects at a location that the job selects by name, and note lake tables there."""
     import pyarrow.compute as pc
 
     from s3conn_magic.listing.listing import Listing
@@ -295,9 +295,9 @@ def _shown(listed: Sequence[Candidate], names: _Names) -> Selection:
 
 
 def _in_time(job: Job, candidate: Candidate, below: str) -> bool:
-    """Whether it is of the time from START_FROM to END_AT: by the date of its key, else by when it was written.
+    """Return whether an object falls between START_FROM and END_AT, by the date in its key or its last change.
 
-    A key stands for as long as its date pattern is fine: an hour, a day. One that overlaps START_FROM is loaded.
+    A dated key covers the unit of its pattern, an hour or a day; one that overlaps START_FROM is loaded.
     """
     start, end = (_moment(job, name) for name in ("START_FROM", "END_AT"))
     pattern = job.option("DATE_PATTERN")
@@ -310,7 +310,7 @@ def _in_time(job: Job, candidate: Candidate, below: str) -> bool:
 
 
 def _moment(job: Job, name: str) -> datetime | None:
-    """The time of START_FROM or END_AT; NOW is when the job was created."""
+    """Return the time of START_FROM or END_AT; NOW is the creation of the job."""
     value: Moment | None = job.option(name)
     if isinstance(value, datetime):
         return value
@@ -322,10 +322,10 @@ class ObjectSource:
     """An object and how to read it.
 
     Attributes:
-        connection: the name of what it is read through.
+        connection: name of its connection.
         candidate: the object.
-        path: of the engine's filesystem, with wildcards escaped.
-        detected: what its first bytes, and the job's options, say.
+        path: in the engine's filesystem, with wildcards escaped.
+        detected: format, from its first bytes and the job's options.
     """
 
     connection: str
@@ -335,10 +335,10 @@ class ObjectSource:
 
 
 def source_of(job: Job, candidate: Candidate, head: bytes) -> ObjectSource:
-    """How to read an object whose first bytes these are.
+    """Return how to read an object with these first bytes.
 
     Raises:
-        QueryError: its format or compression cannot be told, or not be read.
+        QueryError: its format or compression is unknown or cannot be read.
     """
     whole = len(head) >= candidate.size
     content, compression = job.option("CONTENT_TYPE"), job.option("COMPRESSION", "AUTO")
@@ -349,7 +349,7 @@ def source_of(job: Job, candidate: Candidate, head: bytes) -> ObjectSource:
 
 
 def text_rows(source: ObjectSource, scope: QueryScope) -> TextRows | None:
-    """The records of an object of CSV or JSON, all of them text; None of any other format."""
+    """Return the records of a CSV or JSON object as text; None for other formats."""
     detected, where = source.detected, source.candidate.location
     if detected.format.reader not in {"read_csv", "read_json"}:
         return None
@@ -365,7 +365,7 @@ _PATH = re.compile(r"(?<=read_csv\()'(?:[^']|'')*'|(?<=read_json_objects\()'(?:[
 
 
 def together(rows: Iterable[TextRows]) -> list[tuple[TextRows, list[TextRows]]]:
-    """Records of objects that are read alike, as one, with those that it is made of: a query for each costs more."""
+    """Merge records of objects that are read alike, since a query for each costs more; return them with their parts."""
     groups: dict[TextRows, list[TextRows]] = {}
     for each in rows:
         groups.setdefault(replace(each, source=_PATH.sub("?", each.source, count=1)), []).append(each)
@@ -378,7 +378,7 @@ def together(rows: Iterable[TextRows]) -> list[tuple[TextRows, list[TextRows]]]:
 
 
 def _check_header(detected: Detected) -> None:
-    """Refuse names of columns that stand twice, and too many columns, where the options do not allow them."""
+    """Check the header for duplicate names and too many columns, unless the options allow them."""
     most, names = detected.settings.get("MAX_COLUMNS"), [name.casefold() for name in detected.names]
     if most is not None and len(names) > most:
         said = f"there are {len(names):,} columns, and MAX_COLUMNS is {most:,}"

@@ -30,14 +30,14 @@ if TYPE_CHECKING:
 
 
 class Jobs:
-    """Jobs by name without case, in the order of their making.
+    """Jobs by name (case-insensitive), in order of creation.
 
     Args:
-        engine_of: gives what runs them.
-        connections: the session's; each job is a usage of those that it needs.
-        depends: is told of each table that has got rows.
-        elsewhere_of: gives who reads the objects of a COPY in other processes; None where this one does.
-        settings: the session's settings.
+        engine_of: returns the engine that runs them.
+        connections: of the session; each job counts as a usage of those it needs.
+        depends: is called with each table that got rows.
+        elsewhere_of: returns the remote reader of a COPY, or None if this process reads.
+        settings: of the session.
     """
 
     def __init__(
@@ -59,14 +59,14 @@ class Jobs:
         return iter(list(self._jobs.values()))
 
     def names(self) -> list[str]:
-        """Their names."""
+        """Return the names."""
         return [job.name for job in self]
 
     def __contains__(self, name: str) -> bool:
         return name.casefold() in self._jobs
 
     def get(self, name: str) -> Job:
-        """The job of that name.
+        """Return the job of that name.
 
         Raises:
             JobNotFoundError: there is none.
@@ -77,10 +77,10 @@ class Jobs:
         return job
 
     def create(self, plan: CreateJob, report: _Report = None) -> Outcome:
-        """Make a job and run it.
+        """Create a job and run it.
 
         Raises:
-            StatementInterrupted: the user stopped it; the job is there, and RUN JOB goes on.
+            StatementInterrupted: the user stopped it; the job exists, and RUN JOB continues it.
             S3ConnError: the run failed as a whole; there is no job.
         """
         job = Job(plan, self._connections.get(plan.connection) if plan.connection else None)
@@ -98,19 +98,19 @@ class Jobs:
 
     @whole
     def _keep(self, job: Job) -> None:
-        """Have it among the jobs.
+        """Add a job.
 
         Raises:
-            JobExistsError: another thread has made one of its name since the statement was bound.
+            JobExistsError: another thread created one of that name since the statement was bound.
         """
         if self._jobs.setdefault(job.name.casefold(), job) is not job:
             raise job_exists(self.get(job.name).name)
 
     def run(self, name: str, report: _Report = None) -> Outcome:
-        """Run a job, when a run of it by another thread has ended.
+        """Run a job, after any run of it in another thread.
 
         Raises:
-            S3ConnError: the run failed as a whole, or was stopped; what was done before stays counted.
+            S3ConnError: the run failed as a whole, or was stopped; what it did before still counts.
         """
         job = self.get(name)
         with job.running:
@@ -120,12 +120,12 @@ class Jobs:
             return self._ran(job, report)
 
     def run_due(self, report: _Report = None) -> tuple[list[tuple[Job, Outcome]], list[tuple[Job, S3ConnError]]]:
-        """Run the jobs that are due, each behind those that load the tables which it reads.
+        """Run the jobs that are due, those that load a table before those that read it.
 
-        A job whose run fails keeps the others from nothing: what it would have loaded is there as before.
+        A failed run does not prevent the others: the rows it would have loaded are as before.
 
         Returns:
-            What was run, and what failed as a whole.
+            Jobs that were run, and those that failed as a whole.
 
         Raises:
             StatementInterrupted: the user stopped it; the jobs before it have run.
@@ -142,7 +142,7 @@ class Jobs:
         return done, failed
 
     def due(self) -> list[Job]:
-        """The jobs that RUN JOBS runs, in their order: not paused, and their RUN_INTERVAL ago or not run yet."""
+        """Return the jobs that RUN JOBS runs, in order: not paused, and never run or RUN_INTERVAL ago."""
         now = datetime.now(UTC)
         return [
             job
@@ -152,7 +152,7 @@ class Jobs:
         ]
 
     def _in_order(self) -> list[Job]:
-        """The jobs, those that load a table before those that read it, else in the order of their making."""
+        """Return the jobs, those that load a table before those that read it, else in order of creation."""
         jobs, order = list(self), list[Job]()
         reads = {job.name: self._read_by(job) for job in jobs}
         writes = {job.name: job.plan.table.casefold() for job in jobs if job.plan.table}
@@ -179,12 +179,12 @@ class Jobs:
         return {name.casefold() for name in (*uses.tables, *uses.placed)}
 
     def alter(self, plan: AlterJob) -> Job:
-        """Give a job other values of options, once no run of it is under way.
+        """Change options of a job, after any run under way.
 
         Raises:
             JobNotFoundError: there is none of that name.
-            JobFailedError: an expectation of that name is there, or none.
-            QueryError: one does more than read.
+            JobFailedError: an added expectation exists already, or a dropped one does not.
+            QueryError: an expression does more than read.
         """
         job, options = self.get(plan.name), dict(plan.options)
         if plan.added:
@@ -200,7 +200,7 @@ class Jobs:
         return job
 
     def pause(self, name: str, *, paused: bool) -> tuple[Job, bool]:
-        """Have a job not run, or run again: the job, and whether that is a change.
+        """Pause or resume a job; return it, and whether that changed it.
 
         Raises:
             JobNotFoundError: there is none of that name.
@@ -241,7 +241,7 @@ class Jobs:
         raise failure
 
     def _note_table(self, job: Job) -> None:
-        """Have the table of a COPY among those of the session, where there is one now; in the turn of its run."""
+        """Register the table of a COPY, if it exists by now; within the turn of the run."""
         from s3conn_magic.jobs.target_table import TargetTable
 
         engine = self._engine_of()
@@ -273,11 +273,11 @@ class Jobs:
                 self._connections.depend(name, Usage("job", job.name))
 
     def drop(self, name: str, *, view: bool = False) -> Job:
-        """Forget a job and what it has loaded; tables and objects stay, but for the table of a materialized view.
+        """Drop a job and its ledger; tables and objects stay, except the table of a materialized view.
 
         Raises:
             JobNotFoundError: there is none.
-            JobFailedError: a view is to be dropped, and it is none.
+            JobFailedError: a view should be dropped, and the job is not one.
         """
         job = self.get(name)
         if view and job.plan.kind != "VIEW":
@@ -304,14 +304,14 @@ class Jobs:
         return job
 
     def forget(self, name: str) -> None:
-        """Take a job out of the session."""
+        """Remove a job from the session."""
         job = self._jobs.pop(name.casefold(), None)
         if job is not None:
             self._connections.release(Usage("job", job.name))
 
 
 def _expected(job: Job, plan: AlterJob) -> tuple[Predicate, ...]:
-    """What a job expects when it was altered."""
+    """Return the expectations of a job after ALTER."""
     names, held = {each.name.casefold() for each in job.plan.expectations}, job.plan.expectations
     if plan.added and job.plan.kind != "COPY":
         said = f"the job {job.name} is not a COPY FROM S3, and has no expectations"
@@ -333,6 +333,5 @@ def _so_far(job: Job, outcome: Outcome) -> str:
 
 
 def _note(run: Run, error: S3ConnError) -> None:
-    """Keep why a run failed as a whole."""
     job = run.job
     job.failures.append(Failure(run.number, datetime.now(UTC), job.place, "", error.message))

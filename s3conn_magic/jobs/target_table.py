@@ -1,4 +1,4 @@
-"""The table that a job loads, and what it has loaded, kept beside the rows so that both are there or neither is."""
+"""The table that a job loads, and its ledger, which is committed with the rows."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ _COLUMNS_OF_LEDGER = """(
     job VARCHAR, source VARCHAR, target VARCHAR, key VARCHAR, etag VARCHAR, size BIGINT, rows BIGINT,
     loaded_at TIMESTAMP
 )"""
-# A replaced object is deleted and inserted in one transaction, which an index of DuckDB's would refuse.
+# A replaced object is deleted and inserted in one transaction, which an index of DuckDB would refuse.
 _OF = "job = ? AND source = ? AND target = ?"
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """An object as it was loaded."""
+    """A loaded object."""
 
     etag: str
     size: int
@@ -57,14 +57,14 @@ class Ledger:
     """The objects that one job has loaded.
 
     Args:
-        database: the one that the rows go into, too.
-        job: a COPY; its name, bucket and table are what it is known by.
+        database: of the rows.
+        job: a COPY, identified by its name, bucket and table.
     """
 
     def __init__(self, database: duckdb.DuckDBPyConnection, job: Job) -> None:
         self._database = database
         self._of = [job.name.casefold(), job.location.bucket, job.plan.table.casefold()]
-        catalog, *_ = placed(job.plan.table)  # where the rows are: DuckDB's transactions write to one database
+        catalog, *_ = placed(job.plan.table)  # in the rows' database: a transaction of DuckDB writes to one
         schema = f"{identifier(catalog)}.{SCHEMA}" if catalog else SCHEMA
         self._name = f"{schema}.loaded"
         database.execute(
@@ -72,7 +72,7 @@ class Ledger:
         )
 
     def loaded(self) -> Mapping[str, Loaded]:
-        """What is in the table, by key."""
+        """Return the loaded objects by key."""
         rows = self._database.execute(
             f"SELECT key, etag, size, rows FROM {self._name} WHERE {_OF}",  # noqa: S608 - names of our own
             self._of,
@@ -80,7 +80,7 @@ class Ledger:
         return {key: Loaded(*rest) for key, *rest in rows}
 
     def note(self, candidate: Candidate, rows: int) -> None:
-        """Note an object in place of its former version; the caller's transaction decides whether it holds."""
+        """Record an object instead of its former version, in the caller's transaction."""
         self._forget([candidate.location.key])
         self._database.execute(
             f"INSERT INTO {self._name} VALUES (?, ?, ?, ?, ?, ?, ?, current_timestamp::TIMESTAMP)",  # noqa: S608
@@ -88,7 +88,7 @@ class Ledger:
         )
 
     def note_all(self, loaded: Mapping[Candidate, int]) -> None:
-        """Note objects that are new, with their rows; the caller's transaction decides whether it holds."""
+        """Record new objects with their rows, in the caller's transaction."""
         self._forget(candidate.location.key for candidate in loaded)
         columns = [[candidate.location.key, candidate.etag, candidate.size, rows] for candidate, rows in loaded.items()]
         values = ", ".join(["unnest(?)"] * len(columns[0]))
@@ -104,12 +104,12 @@ class Ledger:
         )
 
     def retire(self, keys: Iterable[str], table: str) -> None:
-        """Forget objects that are gone, and keep their rows: another object of such a name is loaded beside them.
+        """Remove objects that are gone, and keep their rows: another object of that name is loaded beside them.
 
         Args:
             keys: of the objects.
-            table: where their rows are, quoted; each gets its object's etag behind the location, so that they stay
-                when a later object of that name is replaced.
+            table: of their rows, quoted; the object's ETag is appended to the location of each, so that they stay when
+                a later object of that name is replaced.
         """
         origin, location = identifier(OBJECT_COLUMN), "'s3://' || source || '/' || key"
         with transaction(self._database):
@@ -121,7 +121,7 @@ class Ledger:
             self._forget(retired)
 
     def clear(self) -> None:
-        """Forget all of it."""
+        """Remove all entries."""
         self._database.execute(f"DELETE FROM {self._name} WHERE {_OF}", self._of)  # noqa: S608
 
 
@@ -131,18 +131,18 @@ SYSTEM = {
     "$commit_time": "TIMESTAMP",
     "$source": "VARCHAR",
 }
-"""Columns of Upsolver's that a COPY gives values, where the table has them, or had none before its first rows."""
+"""Upsolver's system columns, which COPY fills if the table has them or is new."""
 
 
 def system_values(names: Iterable[str], written: str, source: str) -> list[str]:
-    """The values of system columns, by when their objects were written and where they are, in SQL."""
+    """Return the values of system columns, from when objects were written and where they are, as SQL."""
     values = {"$event_time": written, "$event_date": f"{written}::DATE", "$source": source}
     values["$commit_time"] = "current_timestamp::TIMESTAMP"
     return [f"{values[name]} AS {identifier(name)}" for name in names]
 
 
 def moment_literal(moment: datetime | None) -> str:
-    """A time in UTC, or none, as a TIMESTAMP in SQL."""
+    """Return a UTC time, or NULL, as a TIMESTAMP in SQL."""
     return "NULL::TIMESTAMP" if moment is None else f"TIMESTAMP '{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f}'"
 
 
@@ -150,15 +150,15 @@ _OBJECTS = "s3conn_magic_objects"
 
 
 class Landing:
-    """Where the rows of one run wait that go into a table in S3, with what was loaded, by one commit.
+    """Collects the rows of a run for a table in S3, and commits them with the ledger at once.
 
     Args:
-        engine: has them in a table of its own, which is gone afterwards, and replaced where a process was killed.
+        engine: holds the rows in a table of its own, which is dropped afterwards, or replaced if a process was killed.
         job: a COPY.
         table: the one in S3.
 
     Attributes:
-        job: the same one, loading into the waiting rows.
+        job: the same, loading into the waiting rows.
     """
 
     def __init__(self, engine: QueryEngine, job: Job, table: Table) -> None:
@@ -173,7 +173,7 @@ class Landing:
         return qualified(self.job.plan.table)
 
     def begin(self) -> None:
-        """Have no rows, in the columns that the table has now."""
+        """Start without rows, with the table's current columns."""
         database, schema = self._engine.database, self._managed.schema()
         self.end()
         if schema.names:
@@ -184,18 +184,18 @@ class Landing:
                 database.execute(f"COMMENT ON COLUMN {self._sql}.{identifier(name)} IS '{_KEPT}'")
 
     def end(self) -> None:
-        """Let go of the rows."""
+        """Drop the rows."""
         database = self._engine.database
         database.execute(f"DROP TABLE IF EXISTS {self._sql}")
         Ledger(database, self.job).clear()
 
     def loaded(self) -> dict[str, Loaded]:
-        """What the job has loaded into the table, by key, as the table's newest state says."""
+        """Return what the job has loaded into the table, by key, from the table's latest metadata."""
         rows = self._managed.loaded()
         return {row.key: Loaded(row.etag, row.size, row.rows) for row in rows if (row.job, row.source) == self._of}
 
     def forget(self) -> None:
-        """Have the table know of nothing that the job has loaded; the rows stay."""
+        """Remove the job's ledger from the table; the rows stay."""
 
         def change(transaction: Any, files: Any) -> None:
             rows = self._managed.ledger(transaction, files)
@@ -208,20 +208,20 @@ class Landing:
     def commit(
         self, times: Mapping[str, datetime | None], *, apart: bool, once: tuple[Sequence[str], timedelta] | None
     ) -> int:
-        """Put the rows into the table, in place of those of earlier versions of their objects, with the ledger.
+        """Add the rows to the table instead of those of earlier versions of their objects, with the ledger.
 
-        What another process has loaded by then is left out.
+        Objects that another process has loaded meanwhile are left out.
 
         Args:
             times: when each object was written, by key.
-            apart: whether the rows of an object stay when it is replaced.
-            once: columns, and a time within which a row that equals one of the table in them is left out.
+            apart: whether the rows of a replaced object stay.
+            once: columns and a period: a row equal in them to one of the table within it is left out.
 
         Returns:
-            How many were.
+            Rows left out.
 
         Raises:
-            S3ConnError: nothing of it is there.
+            S3ConnError: nothing was committed.
         """
         new = Ledger(self._engine.database, self.job).loaded()
 
@@ -261,7 +261,7 @@ class Landing:
         return left_out
 
     def _without(self, rows: Any, there: Any) -> Any:
-        """Rows that are in none of their columns of the same names as one of others."""
+        """Return the rows that do not occur in other rows, compared by the columns that both have."""
         database, names = self._engine.database, {"rows": rows, "there": there}
         for name, table in names.items():
             database.register(f"{_OBJECTS}_{name}", table)
@@ -280,7 +280,7 @@ class Landing:
     def _rows(
         self, transaction: Any, mine: Mapping[str, Loaded], times: Mapping[str, datetime | None], *, apart: bool
     ) -> Any:
-        """The rows of some objects, in the types of Iceberg, with the columns of Upsolver's that are wanted."""
+        """Return the rows of some objects in Iceberg's types, with the wanted system columns."""
         import pyarrow as pa
 
         from s3conn_magic.lakes.iceberg import new_commit
@@ -325,7 +325,7 @@ def _family(kind: str) -> re.Pattern[str] | None:
 
 
 class TargetTable:
-    """A table by its name, as the database has it."""
+    """A table as the database has it."""
 
     def __init__(self, database: duckdb.DuckDBPyConnection, name: str) -> None:
         self._database = database
@@ -334,23 +334,23 @@ class TargetTable:
 
     @property
     def sql(self) -> str:
-        """The name in a statement."""
+        """Quoted name."""
         return qualified(self.name)
 
     def columns(self) -> dict[str, str]:
-        """Types by the name of the column; empty when there is no such table."""
+        """Return types by column name; empty if there is no such table."""
         return dict(self._database.execute(_COLUMNS, placed(self.name)).fetchall())
 
     def fit(self, wanted: Mapping[str, str], rows: str, system: Iterable[str] = ()) -> None:
-        """Make the table, or have it take rows of these columns without loss.
+        """Create the table, or widen it to take rows of these columns without loss.
 
         Args:
-            wanted: types by the name of the column.
-            rows: what gives the rows, in SQL.
-            system: columns of `SYSTEM` that it gets where it has them not yet.
+            wanted: types by column name.
+            rows: SQL of the rows.
+            system: columns of `SYSTEM` to add if they are missing.
 
         Raises:
-            QueryError: a column's values do not go into the table's column of that name.
+            QueryError: values of a column do not fit into the table's column of that name.
         """
         there = self.columns()
         wanted = {**wanted, OBJECT_COLUMN: "VARCHAR"} | {name: SYSTEM[name] for name in system if name not in there}
@@ -384,10 +384,10 @@ class TargetTable:
         return self.name.endswith(MAKING)
 
     def _widen(self, name: str, there: str, wider: str) -> None:
-        """Give a column a type that holds more; one that a table in S3 has already, as Iceberg allows.
+        """Change a column to a wider type; in a table in S3 only as Iceberg allows.
 
         Raises:
-            QueryError: it does not.
+            QueryError: Iceberg does not allow it.
         """
         of = [*placed(self.name), name]
         comments = self._database.execute(_COMMENT, of).fetchall() if self._is_landing else []
@@ -409,21 +409,21 @@ class TargetTable:
         self._alter(f"ALTER COLUMN {identifier(name)} SET DATA TYPE {wider}")
 
     def _holds(self, rows: str, name: str, kind: str, there: str) -> bool:
-        """Whether the table's type has every value of the object as it is, though the object's is another one."""
+        """Return whether the table's type holds every value of the object unchanged, despite another type."""
         import duckdb
 
         if kind == there or _family(kind) is None or _family(kind) != _family(there):
             return False
-        if there.startswith("UNION("):  # Parquet has its tag and its members, of which nothing else is made again
+        if there.startswith("UNION("):  # Parquet has only its tag and members, which do not become a UNION again
             return True
         try:
             self._check_exact(rows, name, kind, there)
-        except (QueryError, duckdb.Error):  # of two types there may be no cast
+        except (QueryError, duckdb.Error):  # the types may have no cast
             return False
         return True
 
     def _check_text(self, rows: str, name: str, there: str) -> None:
-        """Refuse text of which the table's type does not hold every value exactly."""
+        """Check that the table's type holds every value of a text column exactly."""
         column = identifier(name)
         query = f"SELECT 1 FROM {rows} WHERE {column} IS NOT NULL AND NOT {cast(column, there).exact} LIMIT 1"  # noqa: S608
         if self._database.execute(query).fetchall():
@@ -437,7 +437,7 @@ class TargetTable:
         return bool(self._database.execute(query).fetchall())
 
     def taken(self, columns: Mapping[str, str]) -> list[str]:
-        """The values of columns that are another type's: nested ones become JSON in text, and text is cast exactly."""
+        """Return the SQL of columns, cast to the table's types: nested values to JSON for text, and text exactly."""
         there = {name.casefold(): kind for name, kind in self.columns().items()}
         parts = []
         for name, kind in columns.items():
@@ -451,7 +451,7 @@ class TargetTable:
         return parts
 
     def _check_exact(self, rows: str, name: str, kind: str, wider: str) -> None:
-        """Refuse values that are others in the wider type, at any depth."""
+        """Check that no value changes in the wider type, at any depth."""
         if kind == NULL:
             return
         column = identifier(name)
@@ -470,7 +470,7 @@ class TargetTable:
         self._database.execute(f"ALTER TABLE {self.sql} {change}")
 
     def wider(self, name: str, there: str, kind: str) -> str:
-        """The type that holds the values of both."""
+        """Return the type that holds the values of both."""
         if kind in {there, NULL} or there == "VARCHAR":
             return there
         if there == NULL:
@@ -499,27 +499,27 @@ _KEPT = "in the table"
 _COMMENT = f"SELECT comment FROM duckdb_columns() WHERE {PLACED} AND column_name = ?"  # noqa: S608
 _MOST_DIGITS = 38
 _SIGNED = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")
-# Digits in front of the point; DuckDB's own choice of a type for two may be narrower than both.
+# Digits before the decimal point; DuckDB's common type of two may be narrower than both.
 _WHOLE = dict(zip([*_SIGNED, *(f"U{name}" for name in _SIGNED)], (3, 5, 10, 19, 39, 3, 5, 10, 20, 39), strict=True))
 
 
 def _wider_exact(first: str, second: str) -> str:
-    """The type of integers or decimals that holds both, or most of both: whether it holds the values is to be asked."""
+    """Return the integer or decimal type that holds most values of both; the caller checks them."""
     digits = [_digits(kind) for kind in (first, second)]
     whole, scale = (max(sizes) for sizes in zip(*digits, strict=True))
     if not {first, second} <= _WHOLE.keys():
         return f"DECIMAL({min(whole + scale, _MOST_DIGITS)},{min(scale, _MOST_DIGITS)})"
     signed = [kind for kind in (first, second) if kind in _SIGNED]
-    if len(signed) != 1:  # of one sort
+    if len(signed) != 1:  # both signed or both unsigned
         return first if _WHOLE[first] > _WHOLE[second] else second
-    # One that has the other's positive numbers is a step larger than that.
+    # The next larger signed type holds the values of an unsigned one.
     (other,) = {first, second} - {*signed}
     larger = _SIGNED[min(_SIGNED.index(other[1:]) + 1, len(_SIGNED) - 1)]
     return max(signed[0], larger, key=_SIGNED.index)
 
 
 def _digits(kind: str) -> tuple[int, int]:
-    """Digits of a type of integers or decimals, in front of the point and behind it."""
+    """Return the digits of an integer or decimal type before and after the point."""
     if kind in _WHOLE:
         return _WHOLE[kind], 0
     precision, scale = map(int, re.findall(r"[0-9]+", kind))
@@ -530,10 +530,10 @@ _FLOATING = {"float", "double"}
 
 
 def _clash(first: DuckDBPyType, second: DuckDBPyType) -> bool:
-    """Whether neither holds the other's values, at any depth.
+    """Return whether two types must not be merged, at any depth.
 
-    Of one there are decimals where the other has numbers of base 2; or the second has text where the first has none,
-    which would make all that is there text.
+    That is if one is decimal and the other a binary float, or if only the second is text: it would make the table's
+    values text.
     """
     ids = {first.id, second.id}
     if ("decimal" in ids and ids & _FLOATING) or (second.id == "varchar" and first.id not in {"varchar", "null"}):

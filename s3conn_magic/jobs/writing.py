@@ -1,7 +1,7 @@
-"""The columns of an INSERT: each in a form that its format gives back as it was, or refused.
+"""Write the columns of an INSERT in forms that their format reads back unchanged, or refuse them.
 
-A type that a format cannot carry is refused before the query runs. Where some values of a type are carried and others
-are not, each is compared with what its form gives back while it is written, and the first that differs ends the query.
+A type that a format cannot represent is refused before the query runs. If only some of its values can be represented,
+each value is checked as it is written, and the first that would change ends the query.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 _NESTED = {"list", "array", "struct", "map", "union"}
 _EXACT_DIGITS = 15
-"""Digits that every double has: as doubles are numbers of JSON read."""
-# By format: types that do not come back, wherever they stand, and those that only do as a column.
+"""Decimal digits that a double always preserves, since readers of JSON parse numbers as doubles."""
+# By format: types that are never read back unchanged, and those that are only at the top level.
 _LOST = {
     "PARQUET": {"tuple"},
     "CSV": {"variant", "tuple"},
@@ -44,11 +44,11 @@ _REFUSED = "has a value that is not read back from"
 
 
 class Written(NamedTuple):
-    """What stands before and behind a query, so that its rows are written in forms that come back.
+    """SQL around a query, so that its rows are written in forms that are read back unchanged.
 
     Attributes:
-        opening, closing: in SQL.
-        as_lines: whether the query then has one column, of the lines as they are to be written.
+        opening, closing: SQL before and after the query.
+        as_lines: whether the query then returns one column of finished lines.
     """
 
     opening: str = ""
@@ -57,7 +57,7 @@ class Written(NamedTuple):
 
 
 def select(names: Sequence[str], kinds: Sequence[DuckDBPyType], format_: str) -> Written:
-    """How the rows of a query are written.
+    """Return the SQL around a query.
 
     Args:
         names: of its columns.
@@ -65,7 +65,7 @@ def select(names: Sequence[str], kinds: Sequence[DuckDBPyType], format_: str) ->
         format_: PARQUET, CSV, TSV or JSON.
 
     Raises:
-        JobFailedError: two columns have one name, or the format gives no value of a column's type back.
+        JobFailedError: two columns have one name, or the format cannot represent a type.
     """
     for at, name in enumerate(names):
         if name.casefold() in (earlier.casefold() for earlier in names[:at]):
@@ -83,7 +83,7 @@ def select(names: Sequence[str], kinds: Sequence[DuckDBPyType], format_: str) ->
 
 
 def _line(names: Sequence[str], kinds: Sequence[DuckDBPyType], forms: Sequence[str]) -> str:
-    """The text of a record: DuckDB's own writer of JSON writes 1.50 as 1.5 where a value is JSON already."""
+    """Return SQL for a record as JSON: DuckDB's writer turns 1.50 into 1.5, even if it is JSON already."""
     fields = [
         f"{literal(json.dumps(name, ensure_ascii=False) + ':')} || coalesce({form}::VARCHAR, 'null')"
         for name, kind, form in zip(names, kinds, forms, strict=True)
@@ -94,7 +94,7 @@ def _line(names: Sequence[str], kinds: Sequence[DuckDBPyType], forms: Sequence[s
 
 
 def refusal(error: QueryError) -> JobFailedError | None:
-    """The error of a value that is refused, if it is one."""
+    """Return the error for a refused value, or None if the error is another one."""
     if _REFUSED not in error.message:
         return None
     message, _, hint = error.message.partition("; ")
@@ -102,7 +102,7 @@ def refusal(error: QueryError) -> JobFailedError | None:
 
 
 def _form(name: str, kind: DuckDBPyType, column: str, format_: str) -> str:
-    """What is written of a column, in SQL."""
+    """Return the SQL of a column."""
     parts = [str(each.id) for each in _parts(kind)]
     lost = ({*parts} & _LOST[format_]) | ({*parts[1:]} & _LOST_WITHIN[format_])
     if lost:
@@ -119,7 +119,7 @@ def _about(name: str, kind: DuckDBPyType) -> str:
 
 
 def _way_out(name: str, lost: set[str]) -> str:
-    """How it is written all the same."""
+    """Return a hint how to write it anyway."""
     target = "JSON" if lost & _AS_JSON else "VARCHAR"
     written = identifier(name)
     query = f"SELECT * REPLACE (CAST({written} AS {target}) AS {written}) FROM (…)"  # noqa: S608 - a hint
@@ -127,7 +127,7 @@ def _way_out(name: str, lost: set[str]) -> str:
 
 
 def _parts(kind: DuckDBPyType) -> Iterator[DuckDBPyType]:
-    """A type, and those within it."""
+    """Yield a type and those nested in it."""
     yield kind
     for _, part in _members(kind):
         yield from _parts(part)
@@ -138,11 +138,11 @@ def _members(kind: DuckDBPyType) -> list[tuple[str, Any]]:
 
 
 def _parquet(kind: DuckDBPyType, column: str) -> tuple[str, str]:
-    """The form of a column, and what is true of a value that it carries; empty where it carries all of them."""
+    """Return the SQL of a column, and the condition of a value that survives; empty if all do."""
     if kind.id == "interval":
-        # It is made of whole milliseconds in 32 bits, and has no sign.
+        # Parquet stores whole milliseconds in 32 bits, unsigned.
         return column, f"(NOT regexp_matches({column}::VARCHAR, '-|[.][0-9]{{4}}') AND hour({column}) < 1193)"
-    if kind.id == "time with time zone":  # it is kept as one of UTC
+    if kind.id == "time with time zone":  # stored as UTC
         return column, f"(ends_with({column}::VARCHAR, '+00') AND NOT starts_with({column}::VARCHAR, '24'))"
     stored = _stored(kind)
     if stored == str(kind):
@@ -152,7 +152,7 @@ def _parquet(kind: DuckDBPyType, column: str) -> tuple[str, str]:
 
 
 def _stored(kind: DuckDBPyType) -> str:
-    """The type in which Parquet has it: DuckDB writes integers of 128 bits as DOUBLE."""
+    """Return the type that Parquet stores: DuckDB writes integers of 128 bits as DOUBLE."""
     if kind.id in {"hugeint", "uhugeint"}:
         return "DECIMAL(38,0)"
     members = [(name, _stored(part)) for name, part in _members(kind)]
@@ -169,7 +169,7 @@ def _stored(kind: DuckDBPyType) -> str:
 
 
 def _text(kind: DuckDBPyType, column: str) -> tuple[str, str]:
-    """As `_parquet`: nested values are JSON."""
+    """Return the same for CSV, with nested values as JSON."""
     if kind.id not in _NESTED:
         return column, ""
     form = f"to_json({column})"
@@ -177,11 +177,11 @@ def _text(kind: DuckDBPyType, column: str) -> tuple[str, str]:
 
 
 def _json(kind: DuckDBPyType, column: str) -> tuple[str, str]:
-    """As `_parquet`."""
+    """Return the same for JSON."""
     if str(kind) == "JSON":
         form = plain(f"json({numbers_as_written(f'{column}::VARCHAR')})")
         return form, f"({form}::VARCHAR <> 'null' AND NOT contains({column}::VARCHAR, {literal(SIGNED)}))"
-    if kind.id == "float":  # its own digits, not those of the double that it is
+    if kind.id == "float":  # its own digits, not those of the double it would become
         return f"CAST({column}::VARCHAR AS DOUBLE)", ""
     if kind.id in _NESTED or (kind.id == "decimal" and _precision(kind) > _EXACT_DIGITS):
         form = f"json(to_json({column}))"
@@ -203,7 +203,7 @@ def texts_of(table: pa.Table, form: str = "CAST({} AS VARCHAR)") -> Iterator[tup
 
     Args:
         table: of any types.
-        form: of a column, in SQL, with `{}` for its name.
+        form: SQL of a column, with `{}` for its name.
     """
     if not table.num_columns:
         return
@@ -216,7 +216,7 @@ def texts_of(table: pa.Table, form: str = "CAST({} AS VARCHAR)") -> Iterator[tup
 
 
 def documents(table: pa.Table) -> Iterator[str]:
-    """Yield each row as an object of JSON. Numbers are exact; those that JSON lacks, such as NaN, are texts."""
+    """Yield each row as a JSON object. Numbers are exact; those that JSON lacks, such as NaN, are strings."""
     names = [json.dumps(name, ensure_ascii=False) for name in table.column_names]
     for row in texts_of(table, "to_json({})"):
         values = (_JSON_PARTS.sub(_as_json, "null" if text is None else text) for text in row)
