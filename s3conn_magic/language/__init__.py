@@ -1,1 +1,1 @@
-"""Text of a cell turned into bound plans."""
+"""Parse the text of a cell and bind its statements to plans."""

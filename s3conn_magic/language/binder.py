@@ -1,4 +1,4 @@
-"""Statements → plans: names found, every pair and conflict checked, in the order of the cell."""
+"""Bind statements to plans: look up names, and check each option and combination, in the order of the cell."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ if TYPE_CHECKING:
 
 
 class TableBinder:
-    """Binds the statements about queries and tables of a cell, in order.
+    """Binds a cell's statements about queries and tables, in order.
 
     Args:
         binding: reads the values of the cell.
-        tables: names of the tables there are when the cell begins.
-        reader: the connection that a statement reads through.
-        known: the connections there are, by folded name; a table that is dropped is no usage of them any more.
-        storage: gives DEFAULT_STORAGE as it is then: a connection's name and a location, or nothing.
+        tables: names of the existing tables.
+        reader: returns the connection that a statement reads through.
+        known: the connections by folded name; dropping a table removes it from their usages.
+        storage: returns the current DEFAULT_STORAGE: a connection's name and a location, or nothing.
     """
 
     def __init__(
@@ -73,11 +73,11 @@ class TableBinder:
         self._known = known
 
     def aside(self, known: dict[str, Known]) -> TableBinder:
-        """Return a copy with a state of its own, for a copy of the connections."""
+        """Return a copy with its own state, for a copy of the connections."""
         return TableBinder(self._binding, self.names.values(), self._reader, known, self._storage)
 
     def forget(self, usages: Iterable[plans.Usage]) -> None:
-        """Note that a connection's tables are dropped with it."""
+        """Forget the tables that were dropped with a connection."""
         for usage in usages:
             self.names.pop(usage.name.casefold(), None)
 
@@ -86,7 +86,7 @@ class TableBinder:
         """Return the plan of a statement.
 
         Raises:
-            BindError: a table's name is taken, or there is none of it, or the clauses do not go together.
+            BindError: a table's name is taken or unknown, or clauses cannot be combined.
         """
         return self._binding.as_written(statement)
 
@@ -116,7 +116,7 @@ class TableBinder:
             name=statement.name.text,
             replace=old is not None,
             or_replace=statement.or_replace,
-            # `()` is how Upsolver writes a table whose columns its first rows will give.
+            # `()` is how Upsolver writes a table that takes its columns from its first rows.
             columns=columns.value.reveal() if columns and columns.value.reveal().strip("() \t\n") else None,
             in_file=self._binding.in_file,
             location=self._binding.place_of(location) if location else None,
@@ -176,7 +176,7 @@ class TableBinder:
             raise self._binding.error("USING can only be used with LOCATION", statement.using.span, hint=hint)
 
     def _check_using(self, statement: statements.CreateTable) -> None:
-        """Refuse a connection that there is none of; with others, USING names the format of a table."""
+        """Check that the connection exists, unless USING names a table format of another system."""
         try:
             self._reader(statement.using, statement) if statement.using else None
         except ConnectionNotFoundError as error:
@@ -190,7 +190,7 @@ class TableBinder:
         return rows_plan(self._binding, statement, text, name)
 
     def rows_of(self, statement: statements.DescribeConnection) -> plans.Plan | None:
-        """Return the plan of DESCRIBE name where it is a table's; None where there is none of that name."""
+        """Return the plan of DESCRIBE name for a table, or None if there is none of that name."""
         if statement.name.folded not in self.names:
             return None
         return self._rows(statements.DescribeRows(table=statement.name, span=statement.span))
@@ -232,7 +232,7 @@ def bind(
     *,
     jobs: Callable[[], Iterable[str]] = tuple,
 ) -> list[plans.Plan]:
-    """Return the plans of a cell, in order; `tables` and `jobs` give the names of those that there are.
+    """Return the plans of a cell, in order; `tables` and `jobs` return the existing names.
 
     Each statement is bound against the connections as the ones before it would leave them.
 
@@ -261,7 +261,7 @@ class _Binder:
         binding.endpoints = self._endpoints
 
     def _endpoints(self) -> dict[str, str | None]:
-        """Return the server of each connection that there is, or is made before; None for AWS."""
+        """Return the server of each connection, including those that the cell creates before; None for AWS."""
         given = {known.name: known.options.get("ENDPOINT") for known in self._known.values()}
         return {**self._effective(), **{name: str(bound.value) for name, bound in given.items() if bound}}
 
@@ -506,10 +506,10 @@ class _Binder:
         return self._binding.as_written(statement)
 
     def _by_default(self, statement: statements.Statement | statements.Name) -> str:
-        """Return the connection that is made when the statement is executed.
+        """Return the connection that is created when the statement is executed.
 
         Raises:
-            ConnectionNotFoundError: there are no credentials of which it could be made, or it is not wanted.
+            ConnectionNotFoundError: there are no credentials for it, or the setting forbids it.
         """
         if (name := self._fallback()) is None:
             raise none_yet().at(self._binding.beginning(statement)())
@@ -519,7 +519,7 @@ class _Binder:
     def _reader(
         self, using: statements.Name | None, statement: statements.Statement, location: Location | None = None
     ) -> str:
-        """Return the connection that a statement reads through, by the display filters that hold its location."""
+        """Return the connection that a statement reads through, chosen by display filters if none is named."""
         if using:
             return self._existing(using).name
         if self._default in self._known:
@@ -542,7 +542,7 @@ class _Binder:
     def _explain(self, statement: statements.Explain) -> plans.Plan:
         place = self._binding.beginning(statement)
         before = self._known, self._tables, self._default, self._jobs
-        # What it would change is not changed for the statements that follow.
+        # EXPLAIN changes nothing for the statements that follow.
         self._known, self._jobs = dict(self._known), dict(self._jobs)
         self._tables = self._tables.aside(self._known)
         try:
@@ -585,7 +585,7 @@ class _Binder:
         return self._binding.as_written(statement)
 
     def _own(self, statement: statements.Statement, message: str) -> None:
-        """Refuse to touch a connection that somebody else made."""
+        """Refuse to change a connection that START SANDBOX did not create."""
         if (known := self._known.get(SANDBOX)) and not is_sandbox(known):
             hint = f"ALTER S3 CONNECTION {SANDBOX} RENAME TO …; renames yours."
             raise ConnectionExistsError(message, hint=hint, place=self._binding.beginning(statement)())

@@ -1,4 +1,4 @@
-"""Parts of the grammar that its rules share: names, values, queries, options of jobs, and clauses of tables."""
+"""Parts that the grammar's rules share: names, values, queries, options of jobs, and clauses of tables."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _DIGITS = 18
-# Far more than anyone writes, so that what cannot be meant is not read to its end.
+# Far more than anyone writes: bounds the time spent on nonsense.
 _MOST_VALUES = 5_000
 _MOST_JOB_VALUES = 1_000
 MOST_OPTIONS = 50
 TOO_MANY = f"a statement has at most {MOST_OPTIONS} options"
 _TOO_MANY_OF_A_JOB = f"a job has at most {MOST_OPTIONS} options"
-# Keywords that stand where no name can, so that they may be names without quotes.
+# Keywords that occur only where no name can, so they need no quotes as names.
 _FREE = (
     "ADD ALL ASIDE BUCKETS COMPARE CONNECTIONS COPY DELETE_DATA DISCOVER ENV ERRORS EXACT EXCEPT EXPECT EXPECTATION"
     " EXPLAIN FROM HELP ICEBERG INSERT JOB JOBS INVENTORY KEY KEYRING MAP_COLUMNS_BY_NAME MATERIALIZED MERGE OF ON"
@@ -53,11 +53,11 @@ _FREE = (
 _GROUPS = {*get_args(AnalyzeBy), *get_args(CompareBy)} - {"VERSIONS"}
 STRUCTURAL = KEYWORDS - {*_FREE.split(), *_GROUPS, "WRITE"}
 RESERVED = STRUCTURAL | frozenset(OPTION_NAMES)
-"""Words that are names only in double quotes."""
+"""Words that need double quotes as names."""
 
 
 def name_but(taken: frozenset[str], name: str) -> pp.ParserElement:
-    """Return an identifier that is none of the words."""
+    """Return an identifier other than these words."""
     return leaf(rf"(?!(?ai:{'|'.join(sorted(taken))}){WORD_END}){IDENTIFIER}", name, statements.Name, str)
 
 
@@ -108,7 +108,7 @@ looks = field("sample", words("SAMPLE") - integer)
 inventory = field("inventory", words("FROM INVENTORY") - place)
 limit = field("limit", words("LIMIT") - (keyword("ALL") | number).set_name("a whole number or ALL"))
 
-# Queries, which are the engine's to read: all that matters here is where they end
+# Queries: the engine parses them, the grammar only finds their end
 
 _HELD = rf"""'(?:[^']|'')*+'|"(?:[^"]|"")*+"|{DOLLAR_QUOTED}"""
 _QUERY = (
@@ -129,13 +129,13 @@ inserted = Terminal(_INSERTED, "MAP_COLUMNS_BY_NAME, SELECT, WITH, FROM or VALUE
 merged = Terminal(_MERGED, "USING", partial(_sql, statements.SqlText))
 query = Terminal(_QUERY, "SELECT, WITH or FROM", partial(_sql, statements.SqlText))
 columns = Terminal(_COLUMNS, "columns in parentheses", partial(_sql, statements.SqlText))
-# That of a materialized view ends where its options begin.
+# The query of a materialized view ends before its options.
 _NOT_OPTION = rf"(?!(?ai:{'|'.join(VIEW_OPTIONS)})[{WHITE}]*=)"
 viewed = Terminal(
     _QUERY.replace("(?:[^;", f"{_NOT_OPTION}(?:[^;", 1), "SELECT, WITH or FROM", partial(_sql, statements.SqlText)
 )
 
-# As deep as groups of values may stand in each other.
+# Levels of nested groups of values.
 _DEPTH = 3
 _PART = rf"(?:{IDENTIFIER}|{_QUOTED})"
 _UNITS = {"SECOND": 1, "MINUTE": 60, "HOUR": 3_600, "DAY": 86_400, "WEEK": 604_800}
@@ -150,13 +150,13 @@ def _interval(text: str) -> timedelta:
 
 
 def _timestamp(text: str, at: int) -> statements.StringLiteral:
-    """Return a rule for `TIMESTAMP '…'` that gives its text alone."""
+    """Return a rule for `TIMESTAMP '…'` that results in its text."""
     begins = text.index("'")
     return statements.StringLiteral(Secret(unquoted(text[begins:])), Span(at + begins, at + len(text)))
 
 
 def _nested(depth: int) -> str:
-    """Return a regular expression for SQL up to a comma or closing parenthesis, with so many pairs nested in it."""
+    """Return a regular expression for SQL up to a comma or closing parenthesis, with nested pairs up to a depth."""
     plain = rf"[^'\"(),;]|{_STRING}|{_QUOTED}"
     within = plain
     for _ in range(depth):
@@ -272,7 +272,7 @@ _TRANSFORM = rf"(?:\$?{IDENTIFIER}|{_QUOTED})(?:\s*\((?:[^()'\"]|{_QUOTED})*\))?
 
 
 def _list_of(field_name: str, item: pp.ParserElement) -> pp.ParserElement:
-    """Return a rule for items behind each other, in brackets or not."""
+    """Return a rule for a list of items, in brackets or not."""
     more = AtMost(MOST_OPTIONS - 1, mark(",") + item, f"a list has at most {MOST_OPTIONS} values")
     return fields(field_name, mark("(") - item - more - mark(")") | item - more)
 
@@ -280,7 +280,7 @@ def _list_of(field_name: str, item: pp.ParserElement) -> pp.ParserElement:
 _partition = leaf(_TRANSFORM, "a column, or a transform of one", statements.Name, str)
 _key = leaf(rf"(?:\$?{IDENTIFIER}|{_QUOTED})(?!\s*=)", "a column", statements.Name, unquoted)
 _named_option = (
-    rf"(?!(?ai:{'|'.join(sorted(_CLAUSES))}){WORD_END}){IDENTIFIER}(?=[{WHITE}]*(?:=|\Z))"  # at the end it may come
+    rf"(?!(?ai:{'|'.join(sorted(_CLAUSES))}){WORD_END}){IDENTIFIER}(?=[{WHITE}]*(?:=|\Z))"  # VALUE may be the last word
 )
 _option_of_table = offering("table option", leaf(_named_option, "an option", statements.Name, str))
 _table_option = _job_setting(_option_of_table, _any_job_value)

@@ -1,4 +1,4 @@
-"""What may follow the cursor in a cell: keywords, options, values and names."""
+"""Complete a cell at the cursor: keywords, options, values and names."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from s3conn_magic.language.source import Token
 
-# What the grammar allows at a place: its rules are walked on every path that fits the text, and one that would begin
-# where the text ends is expected there.
+# What the grammar allows at a place: a walk along every path of its rules that matches the text. A rule that would
+# begin where the text ends is expected there.
 
 _WORD = re.compile(r"\b[A-Z][A-Z0-9_]*\b")
 _KEYWORD = re.compile(r"[A-Z][A-Z0-9_]*")
@@ -43,12 +43,11 @@ class Expected:
     """What may follow.
 
     Attributes:
-        words: keywords, several where one must follow the other, in the order of the grammar; each with whether it
-            begins a clause of which the statement may have several.
-        offers: what the rules that may begin here were marked with.
-        anything: whether a word, a mark or a literal may follow at all.
+        words: keywords in the grammar's order (several in sequence as one), each with whether its clause is repeatable.
+        offers: marks of the rules that may begin here.
+        anything: whether any word, mark or literal may follow.
         assigns: whether `=` may follow.
-        read: spans of the text that a marked rule has matched, by its mark.
+        read: spans matched by marked rules, by mark.
     """
 
     words: dict[str, bool] = field(default_factory=dict)
@@ -59,7 +58,7 @@ class Expected:
 
 
 def expected_after(rule: pp.ParserElement, text: str) -> Expected:
-    """Return what a rule allows behind a text that begins it; nothing where the text does not."""
+    """Return what a rule allows after the beginning of a text; nothing if the text does not match."""
     rule.streamline()
     walk = _Walk(text)
     walk.ends(rule, 0)
@@ -67,7 +66,7 @@ def expected_after(rule: pp.ParserElement, text: str) -> Expected:
 
 
 class _Walk:
-    """Finds where a rule can end, on every path, and notes what it would read at the end of the text."""
+    """Finds all offsets where a rule can end, and notes what it expects at the end of the text."""
 
     def __init__(self, text: str) -> None:
         self.expected = Expected()
@@ -78,7 +77,7 @@ class _Walk:
         self._visiting: set[tuple[int, int]] = set()
 
     def ends(self, rule: pp.ParserElement, at: int) -> frozenset[int]:
-        """Return the offsets behind the rule, if it begins at this one."""
+        """Return the offsets where the rule can end if it begins here."""
         key = (id(rule), at)
         if at >= self._last and getattr(rule, UNOFFERED, False):
             return frozenset()
@@ -94,7 +93,7 @@ class _Walk:
         return self._known[key]
 
     def _expect(self, rule: pp.ParserElement, at: int) -> frozenset[int]:
-        """Note what may begin here; only what may be empty goes on behind it."""
+        """Note what may begin here; return the offset only for a rule that may be empty."""
         if what := getattr(rule, OFFERS, None):
             self.expected.offers[what] = None
         return frozenset(self._ends(rule, at))
@@ -106,7 +105,7 @@ class _Walk:
 
     @singledispatchmethod
     def _ends(self, rule: pp.ParserElement, at: int) -> Iterable[int]:
-        """Return a word, a mark or a literal."""
+        """Return the end of a word, mark or literal."""
         if at >= self._last:
             self._expect_words(rule.name)
             return ()
@@ -179,7 +178,7 @@ class _Walk:
     @_ends.register(pp.FollowedBy)
     @_ends.register(pp.SkipTo)
     def _(self, rule: pp.ParserElement, at: int) -> Iterable[int]:
-        """Read as they are: what they look for is not written by them."""
+        """Match lookaheads without noting what they expect: they insert no text."""
         try:
             return (rule.try_parse(self._text, at),)
         except pp.ParseBaseException:
@@ -191,16 +190,16 @@ _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 class TextCursor:
-    """Where something is to be written.
+    """The cursor in a cell.
 
     Args:
         text: the statements of a cell.
-        at: offset of the cursor in it.
+        at: offset of the cursor.
 
     Attributes:
-        fragment: what is written of it: letters, `$` and letters, or a quote and all that follows it.
-        quote: the quote that is open, or nothing.
-        after: the text behind the cursor.
+        fragment: what is written so far: letters, `$` and letters, or an open quote and what follows it.
+        quote: the open quote, or empty.
+        after: the text after the cursor.
     """
 
     def __init__(self, text: str, at: int) -> None:
@@ -217,12 +216,12 @@ class TextCursor:
 
     @cached_property
     def code(self) -> str:
-        """The statement up to the fragment, with comments as blanks."""
+        """The statement up to the fragment, with comments blanked."""
         return "".join(" " * len(text) if kind == "comment" else text for kind, text in self._tokens)
 
     @cached_property
     def words(self) -> tuple[str, ...]:
-        """The statement's words before the fragment, in upper case."""
+        """Words of the statement before the fragment, in upper case."""
         return tuple(text.upper() for kind, text in self._tokens if kind == "word")
 
     @cached_property
@@ -231,18 +230,18 @@ class TextCursor:
         return expected_after(grammar.statement, self.code)
 
     def read(self, kind: str) -> list[str]:
-        """Return what stands in the statement where the grammar has that mark, in order."""
+        """Return the texts in the statement that rules with this mark matched, in order."""
         return [self.code[start:end].strip() for start, end in sorted(self.expected.read.get(kind, ()))]
 
     @cached_property
     def connection(self) -> str | None:
-        """The connection that the statement names, also if it does so behind the cursor."""
+        """The connection that the statement names, before or after the cursor."""
         named = self.read("connection")
         return unquoted(named[-1]) if named else _named_in(self.rest)
 
     @property
     def rest(self) -> str:
-        """What follows behind the literal that is being written, if that ends in this line."""
+        """The rest of the literal at the cursor, if it ends in this line."""
         line, _, _ = self.after.partition("\n")
         rest = self.after[line.index(self.quote) + 1 :] if self.quote and self.quote in line else self.after
         return rest[: next(statement_ends(rest), None)]
@@ -254,7 +253,7 @@ def _last_word(text: str) -> str:
 
 
 def _pieces(tokens: Iterable[Token], until: int) -> list[tuple[str, str]]:
-    """Return kinds and texts of the tokens before an offset, which may lie inside the last of them."""
+    """Return kinds and texts of the tokens before an offset, the last one cut at it."""
     return [(token.kind, token.text[: until - token.span.start]) for token in tokens if token.span.start < until]
 
 
@@ -267,7 +266,7 @@ def _named_in(rest: str) -> str | None:
 
 
 def written(name: str) -> str:
-    """Return a name as it is written outside quotes, which some names need."""
+    """Return a name as it is written outside quotes, quoted if it needs that."""
     return name if _IDENTIFIER.fullmatch(name) and name.upper() not in grammar.RESERVED else identifier(name)
 
 
@@ -275,55 +274,55 @@ _CAPITALS = re.compile(r"\b[A-Z]{2,}\b")
 _CHOICE = re.compile(r"'([^']*)'")
 _SCHEME = "s3://"
 _THROUGH = re.compile(r"s3://([^/@]+)@")
-# Marks of the grammar for what is in tables of ours, or in quotes. Every other is a kind of names.
+# Marks of the grammar for items of our own tables or in quotes; every other mark is a kind of name.
 _TABLES = {"environment variable", "job option", "location", "option", "setting", "table option", "topic"}
 _TABLES |= {"value", "variable"}
 
 
 class Item(NamedTuple):
-    """What to insert, and what it is: keyword, option, setting, value, connection, bucket, folder, object, …."""
+    """What to insert, and its kind: keyword, option, setting, value, connection, bucket, folder, object, …."""
 
     text: str
     kind: str
 
 
 class Completion(NamedTuple):
-    """What may stand from `start` to the cursor, the likeliest first."""
+    """Candidates for the text from `start` to the cursor, the likeliest first."""
 
     start: int
     items: tuple[Item, ...]
 
 
 class Surroundings(Protocol):
-    """What there is besides the text. It answers soon, and with nothing where it cannot."""
+    """Names outside the text. Each method answers soon, with nothing if it cannot."""
 
     def names(self, kind: str) -> Iterable[str]:
         """Return names of a kind.
 
-        Kinds are connection, table, job, variable, frame (a variable that queries read), function (of the engine),
-        environment variable, profile, region, `option of x`: the options that connection x was given, and `columns
-        of x`: of a table, a frame, or a path whose columns were seen.
+        Kinds are connection, table, job, variable, frame (a variable that queries can read), function (of the engine),
+        environment variable, profile, region, `option of x` (options of the connection x), and `columns of x` (of a
+        table, a frame, or a path whose columns are known).
         """
 
     def below(self, connection: str | None, place: Location | None, beginning: str) -> Iterable[str]:
-        """Return what there is below a place.
+        """Return what is below a place.
 
         Args:
-            connection: its name, or None for the one that statements without USING go through.
-            place: a bucket or a folder of one, or None for all of the connection.
-            beginning: what each of them begins with.
+            connection: its name, or None for the one used without USING.
+            place: a bucket or folder, or None for the whole connection.
+            beginning: prefix of each result.
 
         Returns:
-            Names, those of folders with their `/`; locations where the place is None.
+            Names, those of folders with their `/`; locations if the place is None.
         """
 
 
 def complete(text: str, at: int, surroundings: Surroundings) -> Completion:
-    """Return what may be written at a place.
+    """Return the candidates at a place.
 
     Args:
         text: the statements of a cell.
-        at: offset of the cursor in it.
+        at: offset of the cursor.
         surroundings: connections, buckets, variables and the like.
     """
     cursor = TextCursor(text, at)
@@ -334,7 +333,7 @@ def complete(text: str, at: int, surroundings: Surroundings) -> Completion:
 
 
 def _items_at(cursor: TextCursor, around: Surroundings) -> tuple[str, Iterable[Item]]:
-    """Return what the items stand in place of, and the items."""
+    """Return the text that the items replace, and the items."""
     if cursor.quote == "'":
         return _in_text(cursor, around)
     if "topic" in cursor.expected.offers:
@@ -365,7 +364,7 @@ _SOURCE = re.compile(
     re.IGNORECASE,
 )
 _PREFIX = re.compile(r"(\"[^\"]+\"|[A-Za-z_]\w*)\.\Z")
-# From as many letters on, the engine's functions are offered, of which there are hundreds.
+# Hundreds of functions are offered only after so many letters.
 _FUNCTION_LETTERS = 2
 _SQL_WORDS = frozenset(
     re.findall(
@@ -379,7 +378,7 @@ _SQL_WORDS = frozenset(
 
 
 def _of_query(cursor: TextCursor, around: Surroundings) -> Iterator[Item]:
-    """Yield tables, columns and functions where they may stand in a query; the grammar knows only where it ends."""
+    """Yield tables, columns and functions of a query, of which the grammar knows only the end."""
     if cursor.expected.offers or not _QUERY.intersection(cursor.words):
         return
     if _BEFORE_TABLE.search(cursor.code):
@@ -397,7 +396,7 @@ def _in_sql(name: str) -> str:
 
 
 def _columns(cursor: TextCursor, around: Surroundings) -> Iterator[str]:
-    """Yield columns of what stands behind FROM and JOIN, be it behind the cursor; of every table where nothing does."""
+    """Yield columns of the tables after FROM and JOIN, even after the cursor; of every table if there are none."""
     sources = [*_SOURCE.finditer(cursor.code + cursor.fragment + cursor.rest)]
     prefix = _PREFIX.search(cursor.code)
     if prefix:
@@ -410,14 +409,14 @@ def _columns(cursor: TextCursor, around: Surroundings) -> Iterator[str]:
         yield from around.names(f"columns of {name}")
 
 
-# From as many letters on, options are found by what stands in the middle of their names too.
+# From so many letters on, options match in the middle of their names too.
 _MIDDLE = 3
 
 
 def _beginning(fragment: str, items: Iterable[Item]) -> Iterator[Item]:
-    """Yield the items that go on from a fragment in whatever case; words of the language in that of the fragment.
+    """Yield the items that begin with a fragment in any case; keywords in the fragment's case.
 
-    Behind them stand options and settings that have it in the middle, such as AWS_ACCESS_KEY_ID for KEY.
+    They are followed by options and settings that contain it, such as AWS_ACCESS_KEY_ID for KEY.
     """
     items, begun = [*items], fragment.lower()
     if len(begun) >= _MIDDLE:
@@ -430,7 +429,7 @@ def _beginning(fragment: str, items: Iterable[Item]) -> Iterator[Item]:
 
 
 def _closed(cursor: TextCursor, items: Iterable[Item]) -> Iterator[Item]:
-    """Yield the items, which end in a quote, without that if it stands behind the cursor already."""
+    """Yield the items without their closing quote if it follows the cursor already."""
     there = cursor.after.startswith(cursor.quote)
     for item in items:
         if item.text.lower().startswith(cursor.fragment.lower()):
@@ -441,7 +440,7 @@ def _closed(cursor: TextCursor, items: Iterable[Item]) -> Iterator[Item]:
 
 
 def _words(cursor: TextCursor) -> Iterator[Item]:
-    """Yield keywords; of what may stand several times, those that do not stand there yet."""
+    """Yield keywords; repeatable ones only if they are not used yet."""
     for words, again in cursor.expected.words.items():
         if again and words.split()[0] in cursor.words:
             continue
@@ -470,7 +469,7 @@ def _settable(cursor: TextCursor, around: Surroundings) -> Iterator[Item]:
 
 
 def _job_options(cursor: TextCursor) -> Iterator[Item]:
-    """Return options of a job that are not given yet, of its kind as soon as that is known."""
+    """Return the job options that are not set yet, of the job's kind if it is known."""
     given = {name.upper() for name in cursor.read("job option")}
     kinds = {"COPY", "INSERT"}.intersection(cursor.words) or {"COPY", "INSERT"}
     left = (option for option in JOB_OPTIONS if option.name not in given and not given.intersection(option.excludes))
@@ -478,7 +477,7 @@ def _job_options(cursor: TextCursor) -> Iterator[Item]:
 
 
 def _options(cursor: TextCursor) -> Iterator[Item]:
-    """Return options that may still be given, those first that one that is given needs."""
+    """Return the options that may still be set, those that set options require first."""
     given = [option for name in cursor.read("option") if (option := find_option(name))]
     altered = cursor.words[:1] == ("ALTER",)
     left = [
@@ -486,7 +485,7 @@ def _options(cursor: TextCursor) -> Iterator[Item]:
         for option in OPTIONS
         if not any(_clash(option, other) for other in given) and (option.mutable or not altered)
     ]
-    # A profile says all there is to say, and is what most connections are made of.
+    # A profile needs no other option, and is what most connections use.
     needed = {name for option in given for name in option.requires} or {"AWS_PROFILE"}
     return (Item(option.name, "option") for option in sorted(left, key=lambda option: option.name not in needed))
 
@@ -496,7 +495,7 @@ def _clash(option: Option, other: Option) -> bool:
 
 
 def _topics(cursor: TextCursor) -> tuple[str, Iterable[Item]]:
-    """Return what HELP explains; a topic of several words is written anew from its first."""
+    """Return the topics of HELP, and the text they replace."""
     start = min((start for start, _ in cursor.expected.read.get("topic", ())), default=len(cursor.code))
     fragment = cursor.code[start:].lstrip() + cursor.fragment
     tables = (("keyword", STATEMENTS), ("option", OPTIONS), ("setting", SETTINGS))
@@ -507,20 +506,20 @@ def _topics(cursor: TextCursor) -> tuple[str, Iterable[Item]]:
 
 
 def _option(cursor: TextCursor) -> Option | Setting | None:
-    """Return what the value that is being written is of."""
+    """Return the option or setting whose value is being written."""
     if options := cursor.read("option"):
         return find_option(options[-1])
     settings = cursor.read("setting")
     return find_setting(settings[-1]) if settings else None
 
 
-# Words that are values of some options or settings; the others say where a value comes from.
+# Keywords that are values of options or settings; the others name sources of values.
 _TAKEN = (*(option.takes for option in OPTIONS), *(setting.takes for setting in SETTINGS))
 _LITERALS = {word for takes in _TAKEN for word in _CAPITALS.findall(takes)} & KEYWORDS
 
 
 def _fits(word: str, option: Option | Setting | None) -> bool:
-    """Whether a word is a value of what takes it, or of an option that takes anything that a source can give."""
+    """Return whether a keyword is a value of this option, or a source for it."""
     if option is None:
         return True
     named = _LITERALS.intersection(_CAPITALS.findall(option.takes))
@@ -528,7 +527,7 @@ def _fits(word: str, option: Option | Setting | None) -> bool:
 
 
 def _values(cursor: TextCursor, around: Surroundings) -> Iterator[Item]:
-    """Yield literals to begin with."""
+    """Yield literals and their openings."""
     offers = cursor.expected.offers
     if "location" in offers or ("value" in offers and _offered(cursor) == "location"):
         yield Item(f"'{_SCHEME}", "location")
@@ -542,7 +541,7 @@ def _offered(cursor: TextCursor) -> str:
 
 
 def _texts(cursor: TextCursor, around: Surroundings) -> Iterator[Item]:
-    """Yield what may be written in single quotes here."""
+    """Yield the texts that may be written in single quotes here."""
     if "environment variable" in cursor.expected.offers:
         yield from (Item(name, "environment variable") for name in around.names("environment variable"))
     elif "value" in cursor.expected.offers:
@@ -555,7 +554,7 @@ def _texts(cursor: TextCursor, around: Surroundings) -> Iterator[Item]:
 def _in_text(cursor: TextCursor, around: Surroundings) -> tuple[str, Iterable[Item]]:
     offers = cursor.expected.offers
     text = cursor.fragment[1:]
-    # Of a statement that is not read by the grammar word for word, at least the locations are known.
+    # In a statement that the grammar does not parse, at least locations are known.
     foreign = not cursor.expected.anything and text.startswith(_SCHEME)
     if "location" in offers or foreign or ("value" in offers and _offered(cursor) == "location"):
         return _locations(cursor, around, text)
@@ -569,7 +568,7 @@ def _locations(cursor: TextCursor, around: Surroundings, text: str) -> tuple[str
     """Return buckets and display filters, or folders and objects by their last segment."""
     connection, location = cursor.connection, text.replace("''", "'")
     if "value" in cursor.expected.offers and not connection:
-        return text, ()  # of a connection that does not exist yet
+        return text, ()  # the connection does not exist yet
     through = _THROUGH.match(location)
     if through:
         connection, location = through[1], _SCHEME + location[through.end() :]
@@ -594,5 +593,5 @@ def _escaped(text: str) -> str:
 
 
 def _plain(text: str) -> bool:
-    """Whether all of it can be seen; what cannot would be inserted unseen."""
+    """Return whether all characters are visible: others would be inserted unnoticed."""
     return visible(text) == text

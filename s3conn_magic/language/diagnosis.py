@@ -1,7 +1,7 @@
-"""What a text should have said where the grammar stopped: what was expected, what was found, what to do about it.
+"""Explain syntax errors: what was expected, what was found, and a hint.
 
-Messages repeat nothing of the text but words of the language, names where names stand, and words too short to be
-of use: everything is shown through `Source.shown`.
+Messages repeat only keywords, names in the place of names, and words too short to be secret; all text is shown by
+`Source.shown`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     Parses = Callable[[str], bool]
 
 _STARTS = tuple(dict.fromkeys(reference.name.split()[0] for reference in STATEMENTS))
-# What other languages call a statement of ours.
+# Other languages' names of statements.
 _SYNONYMS = {"LS": "LIST", "DIR": "LIST", "DESC": "DESCRIBE"}
 _SYNONYMS |= {"COPY": "CREATE JOB name AS COPY FROM S3 …", "INSERT": "CREATE JOB name AS INSERT INTO S3 …"}
 _VALUE_WORDS = ("TRUE", "FALSE", "ENV", "PROMPT", "KEYRING")
@@ -46,12 +46,12 @@ _WORD = re.compile(r"\b[A-Z][A-Z0-9_]+\b")
 _CONNECTION = {"CONNECTION", "CONNECTION, TABLE, MATERIALIZED VIEW or JOB"}
 _BEFORE_NAMES = {"S3 CONNECTION, TABLE, SYNC, JOB or MATERIALIZED VIEW", "CONNECTIONS", *_CONNECTION}
 _VALUES = {"a value", _TEXT, _PLACE}
-# As many tokens of a statement's beginning, and of its end before the error, are looked at.
+# Tokens considered at a statement's beginning, and before the error.
 _HEAD = 8
 
 
 class _Stop(NamedTuple):
-    """Where the parser stopped: what it expected, what stands there, and the words of the statement before it."""
+    """Where parsing stopped: what it expected, the token there, and the words of the statement before."""
 
     source: Source
     expected: str
@@ -65,7 +65,7 @@ class _Stop(NamedTuple):
 
     @property
     def word(self) -> str:
-        """What stands there, in upper case, if it is a word."""
+        """The token in upper case if it is a word, else empty."""
         return self.token.text.upper() if self.token and self.token.kind == "word" else ""
 
 
@@ -73,7 +73,7 @@ _EXPLAIN = re.compile(r"\s*EXPLAIN\s+", re.IGNORECASE)
 
 
 def explained(source: Source, at: int, refused: StatementSyntaxError | None) -> Answer | None:
-    """Return what a statement behind EXPLAIN is here, where it is one of another system."""
+    """Return the translation of another system's statement after EXPLAIN, or None."""
     at = source.offset(refused.place) if refused else at
     span = next((span for span in pieces(source.text) if span.end >= at), Span(0, 0))
     match = _EXPLAIN.match(source.text, span.start, span.end)
@@ -87,14 +87,14 @@ def explained(source: Source, at: int, refused: StatementSyntaxError | None) -> 
 def diagnose(
     source: Source, at: int, message: str, parses: Parses, refused: StatementSyntaxError | None = None
 ) -> StatementSyntaxError:
-    """Return the error to raise for a text that is not of the language.
+    """Return the error for a text that does not parse.
 
     Args:
         source: the text.
-        at: where the parser stopped.
-        message: what it expected there.
-        parses: whether a text is of the language, by which what is suggested is tried.
-        refused: the error of a text that could not be parsed at all.
+        at: where parsing stopped.
+        message: what was expected there.
+        parses: returns whether a text parses, to check suggestions.
+        refused: the error of a text that was not parsed at all.
     """
     at = source.offset(refused.place) if refused else at
     made = answer(source.text, at, source.connections(), parses)
@@ -112,7 +112,7 @@ def diagnose(
 
 
 def _is_misspelt(source: Source, error: StatementSyntaxError, parses: Parses) -> bool:
-    """Whether a text is of the language but for the word that its error names another for."""
+    """Return whether a text parses with the word that its error suggests."""
     match = re.fullmatch(r"Did you mean ([A-Z_]+)\?", error.hint)
     at = source.offset(error.place) if error.place else 0
     begun = _OF_TABLES.match(source.text, source.text.rfind(";", 0, at) + 1)
@@ -128,7 +128,7 @@ def _is_misspelt(source: Source, error: StatementSyntaxError, parses: Parses) ->
 
 
 def _quote(source: Source, at: int, parses: Parses) -> str:
-    """Return which quote is missing or too many, by what then parses."""
+    """Return which quote is missing or surplus, if the text parses with that change."""
     text, quote = source.text, source.text[at : at + 1]
     if quote not in {"'", '"'}:
         return ""
@@ -160,7 +160,7 @@ def _diagnosed(source: Source, at: int, message: str, parses: Parses) -> Stateme
 
 
 def _within(source: Source, expected: str, token: Token, begun: Token, parses: Parses) -> StatementSyntaxError:
-    """Return the error for a word that holds a character which cannot stand in it."""
+    """Return the error for a word with a character that is not allowed in it."""
     before = source.token_before(token.span.start)
     if before and before.text.upper() in BEFORE_NAME:
         return _bad_name(source, token)
@@ -190,13 +190,13 @@ def _bad_name(source: Source, token: Token) -> StatementSyntaxError:
 
 
 def _end(source: Source) -> Span:
-    """Return where the text ends, not counting comments."""
+    """Return the end of the text, before trailing comments."""
     last = source.token_before(len(source.text))
     return Span(last.span.end, last.span.end) if last else Span(0, 0)
 
 
 def _head(source: Source, until: int) -> tuple[Token, ...]:
-    """Return the tokens of a statement before an offset; of many the first and the last ones."""
+    """Return the tokens of a statement before an offset; of many only the first and last."""
     indices = source.tokens.statement(source.tokens.ending_after(until))
     first = (*islice(source.tokens.among(indices), _HEAD + 1),)
     if len(first) <= _HEAD:
@@ -223,7 +223,7 @@ def _expected(stop: _Stop) -> str:
 
 
 def _begins_another(stop: _Stop) -> bool:
-    """Whether a statement seems to begin here; SET more likely belongs to a CREATE that does not have it."""
+    """Return whether a statement seems to begin here; SET more likely belongs to a CREATE that does not have it."""
     in_create = bool(stop.head) and stop.head[0].text.upper() == "CREATE"
     return stop.word in _STARTS and not (stop.word == "SET" and in_create)
 
@@ -233,7 +233,7 @@ def _is_location(token: Token | None) -> bool:
 
 
 def _reference(stop: _Stop) -> Reference | None:
-    """Return the statement that is being written, where its first words settle it."""
+    """Return the statement being written, if its first words determine it."""
     words = [token.text.upper() for token in (*stop.head, *([stop.token] if stop.token else []))]
     words = ["CREATE", *words[3:]] if words[:3] == ["CREATE", "OR", "REPLACE"] else words
     words = ["CREATE", *words[2:]] if words[:2] == ["CREATE", "ICEBERG"] else words
@@ -256,11 +256,11 @@ def _option(stop: _Stop) -> Option | None:
     return next((option for word in words if (option := find_option(word))), None)
 
 
-# What to do about it: the first that has something to say
+# Hints: the first function that returns one
 
 
 def _foreign(stop: _Stop) -> str:
-    """Return what to say of a statement of another SQL, unless it is a misspelt one of ours."""
+    """Return the hint for a statement of another SQL, unless it is a misspelt one of ours."""
     if not stop.word or len(stop.head) > 1 or not stop.token:
         return ""
     made = answer(stop.source.text, stop.token.span.start)
@@ -275,7 +275,7 @@ def _comment(stop: _Stop) -> str:
 
 
 def _glued(stop: _Stop) -> str:
-    """Return what to do about a text that is put together of several."""
+    """Return the hint for a text assembled from several parts."""
     together = (
         stop.before and stop.before.kind in {"string", "quoted"} and stop.token and stop.token.text in {"||", "+"}
     )
@@ -283,7 +283,7 @@ def _glued(stop: _Stop) -> str:
 
 
 def _order(stop: _Stop) -> str:
-    """Return the right order for `CREATE CONNECTION S3 x` and its like."""
+    """Return the right order for `CREATE CONNECTION S3 x` and similar ones."""
     if not stop.token or stop.word != "CONNECTION" or not stop.expected.startswith("S3"):
         return ""
     tokens = stop.source.tokens
@@ -294,7 +294,7 @@ def _order(stop: _Stop) -> str:
 
 
 def _left_out(stop: _Stop) -> str:
-    """Return a misspelt word that may be left out, which the one after it gives away."""
+    """Return a misspelt optional word, recognized by the word after it."""
     if stop.word in {"EXISTS", "NOT"} and stop.before:
         return _meant(stop.head[-2 if stop.before.text.upper() == "NOT" else -1].text, "IF")
     if stop.expected == _PLACE and _upper(stop) == "EXPLAIN ANALYZE":
@@ -309,12 +309,12 @@ def _meant(written: str, word: str) -> str:
 
 
 def _no_connection(stop: _Stop) -> str:
-    """Return the missing word of `CREATE S3 x`, `USE x` and their like."""
+    """Return the missing word of `CREATE S3 x`, `USE x` and similar ones."""
     near = nearest(stop.word, ["CONNECTION", "TABLE", "JOB", "MATERIALIZED"])
     if stop.expected not in _CONNECTION or not stop.token or stop.word in KEYWORDS or near:
         return ""
     after = stop.source.token_at(stop.token.span.end)
-    # In DROP WAREHOUSE x the first word is another kind of thing, the second its name.
+    # In DROP WAREHOUSE x the first word is the kind of thing, the second its name.
     name = after if after and after.kind == "word" and after.text.upper() not in KEYWORDS else stop.token
     shown = stop.source.shown(name)
     return f"Write {_upper(stop)} CONNECTION {shown if stop.word and shown != '…' else 'name'}."
@@ -432,7 +432,7 @@ def _misspelt(stop: _Stop) -> str:
     reference = _reference(stop)
     if stop.before and stop.before.text.upper() == "MAP_COLUMNS_BY_NAME":
         words.append("EXCEPT")
-    if stop.expected == "ON" and stop.token is None:  # a predicate goes on up to ON VIOLATION
+    if stop.expected == "ON" and stop.token is None:  # a predicate extends to ON VIOLATION
         return _of_violation([token.text for token in stop.head])
     if stop.expected == _END and reference:
         head = [token.text.upper() for token in stop.head]
@@ -444,7 +444,7 @@ def _misspelt(stop: _Stop) -> str:
 
 
 def _of_violation(texts: Sequence[str]) -> str:
-    """Return which word of ON VIOLATION is misspelt among those of a predicate."""
+    """Return the misspelt word of ON VIOLATION among those of a predicate."""
     for first, second in reversed([*pairwise(texts)]):
         if second.upper() == "VIOLATION" and (said := _meant(first, "ON")):
             return said
@@ -454,7 +454,7 @@ def _of_violation(texts: Sequence[str]) -> str:
 
 
 def _mark(stop: _Stop) -> str:
-    """Return what to do about a mark too many, one for another, or one that a word ends in: what then parses."""
+    """Return the hint for a wrong, surplus or trailing mark, if the text parses without it."""
     if not stop.token:
         return ""
     text, (start, end) = stop.source.text, stop.token.span
@@ -499,11 +499,11 @@ _ADVICE = (
 )
 
 
-# What to do about a value that is not taken
+# Hints for refused values
 
 
 def cure(takes: Option | Setting, raw: object) -> str:
-    """Return what to do about a value that an option or a setting does not take; empty where nobody can tell."""
+    """Return the hint for a value that an option or setting does not take; empty if there is none."""
     if isinstance(takes, Option) and takes.secret:
         wrong = takes.name == "ENCRYPTION_CUSTOMER_MANAGED_KEY" and raw != MASK
         return "" if wrong else f"Write PROMPT '{takes.name}' instead."
@@ -529,7 +529,7 @@ _REFERENCE = re.compile(r"\$\{?([A-Za-z_]\w*)\}?|\{\{?\s*([A-Za-z_]\w*)\s*\}?\}"
 
 
 def _is_reference(raw: object) -> str:
-    """Return the name of a variable that stands in quotes."""
+    """Return the name of a variable in quotes."""
     match = _REFERENCE.fullmatch(raw) if isinstance(raw, str) else None
     return (match[1] or match[2]) if match else ""
 

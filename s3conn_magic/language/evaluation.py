@@ -1,4 +1,4 @@
-"""Option settings of a statement → values that have been read, with every pair and conflict checked."""
+"""Evaluate the options of a statement, and check each value and combination."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 
 class Inputs(Protocol):
-    """Where values that are not in the text come from. Each raises LookupError, saying why, when it has none."""
+    """Sources of values outside the text. Each method raises LookupError with the reason if it has none."""
 
     def variable(self, name: str) -> Any:
         """Return the value of a Python variable of the notebook."""
@@ -45,13 +45,13 @@ class Inputs(Protocol):
         """Return what the user types, without an echo."""
 
     def keyring(self, service: str, user: str) -> str:
-        """Return a password of the operating system's keyring."""
+        """Return a password from the operating system's keyring."""
 
 
 _PRIVATELY = (
     "Write ENV 'NAME', PROMPT 'text' or KEYRING 'service' 'user' instead, or AWS_PROFILE; or give a file the mode 0600."
 )
-# `'$name'` and `'{name}'`, of which the variable is meant.
+# `'$name'` and `'{name}'`, where a variable was meant.
 _QUOTED = re.compile(r"\$\{?[A-Za-z_]\w{0,30}\}?|\{\{? ?[A-Za-z_]\w{0,30} ?\}?\}")
 _TEMPLATE = re.compile(r"[({\[$.]\s*\w*env\w*\W|\benv\w*\s*[(\[.]", re.IGNORECASE)
 _NAMELESS, _ONE_VALUE = "this environment variable", "Keep one value, without parentheses."
@@ -65,14 +65,14 @@ _WRITTEN = statements.StringLiteral | statements.BooleanLiteral | statements.Int
 
 
 class _Pending:
-    """Stands for a value that the user has not been asked for yet."""
+    """Placeholder for a value that the user has not been asked for yet."""
 
 
 class Binding:
     """Reads the values of one cell.
 
-    A cell is bound twice when it has prompts: first without asking, so that nobody types a secret for a cell with
-    an error in it, then asking. Values are fetched once.
+    A cell with prompts is bound twice: first without asking, so that nobody types a secret for a cell with an error,
+    then asking. Values are fetched once.
     """
 
     def __init__(self, source: Source, inputs: Inputs) -> None:
@@ -87,7 +87,7 @@ class Binding:
 
     @contextlib.contextmanager
     def asking_nobody(self) -> Iterator[None]:
-        """Ask neither the user nor the keyring, for a statement that will only be told of."""
+        """Ask neither the user nor the keyring, for a statement that is only explained."""
         before, self._asks_nobody = self._asks_nobody, True
         try:
             yield
@@ -96,32 +96,32 @@ class Binding:
 
     @property
     def in_file(self) -> bool:
-        """Whether the statements are those of a file."""
+        """Whether the statements are in a file."""
         return bool(self._source.file)
 
     def place(self, span: Span) -> Place:
-        """Return where a span is in the cell."""
+        """Return the place of a span in the cell."""
         return self._source.place(span)
 
     def where(self, span: Span) -> Where:
-        """Return a way to ask for the place of a span, which takes longer to find than most statements to bind."""
+        """Return a function for the place of a span, since finding it takes longer than binding most statements."""
         return partial(self._source.place, span)
 
     def place_within(self, span: Span, offset: int) -> Place:
-        """Return where a character of a span is: the token that it is of."""
+        """Return the place of the token at an offset in a span."""
         token = self._source.token_at(span.start + offset)
         return self._source.place(token.span if token and token.span.start < span.end else span)
 
     def beginning(self, statement: statements.Statement | statements.Name) -> Where:
-        """Return a way to ask where a statement begins: its first word."""
+        """Return a function for the place of a statement's first word."""
         return partial(self._first_word, statement.span)
 
     def as_written(self, statement: statements.Statement) -> AsWritten:
-        """Return the plan of a statement that there is nothing to add to."""
+        """Return the plan of a statement that needs nothing more."""
         return AsWritten(place=self.beginning(statement), statement=statement)
 
     def with_name(self, statement: Any, name: str) -> AsWritten:
-        """Return the plan of a statement about what has this name, spelt as it was when that was made."""
+        """Return the plan of a statement about an existing object, spelt as when that was created."""
         return self.as_written(replace(statement, name=replace(statement.name, text=name)))
 
     def _first_word(self, span: Span) -> Place:
@@ -132,21 +132,21 @@ class Binding:
         return BindError(message, hint=hint, place=self._source.place(span))
 
     def said_here(self, span: Span, *, whole: bool = False) -> str:
-        """Return what the statement at a span is here, by the phrase book; `whole`: a statement of ours, or nothing."""
+        """Return our equivalent of the statement at a span, by the phrase book; with `whole`, only a complete one."""
         from s3conn_magic.language.answers import answer
 
         made = answer(self._source.text, span.start, self._source.connections())
         return made.hint if made and (made.ours or not whole) else ""
 
     def options(self, settings: Iterable[statements.OptionSetting], *, used: bool = True) -> dict[str, BoundValue]:
-        """Return the settings by canonical name.
+        """Return the values by canonical option name.
 
         Args:
             settings: as written.
-            used: False for a statement that will change nothing, so that nobody is asked for its values.
+            used: False for a statement that changes nothing, so that nobody is asked for its values.
 
         Raises:
-            BindError: an unknown option, one given twice, or a value of the wrong type or form.
+            BindError: an option is unknown or set twice, or a value has the wrong type or form.
         """
         given: dict[str, statements.OptionSetting] = {}
         settings = [*settings]
@@ -165,7 +165,7 @@ class Binding:
     def places_of(
         self, settings: Iterable[statements.OptionSetting], unset: Iterable[statements.Name] = ()
     ) -> dict[str, Where]:
-        """Return where each option stands that is set or unset, and each display filter of a list by its URI."""
+        """Return the place of each option that is set or unset, and of each display filter by its URI."""
         places = {option.name: self.where(name.span) for name in unset if (option := find_option(name.text))}
         for setting in settings:
             option = self.option(setting.name)
@@ -180,7 +180,7 @@ class Binding:
         """Return the canonical names of options to unset.
 
         Raises:
-            BindError: an unknown option, or one given twice.
+            BindError: an option is unknown, or given twice.
         """
         written: dict[str, statements.Name] = {}
         for name in names:
@@ -205,7 +205,7 @@ class Binding:
         return self.error(f"unknown option {self._shown(name)}".rstrip(), name.span, hint=hint)
 
     def _unknown(self, unknown: Sequence[statements.OptionSetting]) -> BindError:
-        """Return the error for options that are not known: one name in place of another, or all of the statement."""
+        """Return the error for unknown options: a suggestion for one of them, or for the whole statement."""
         from s3conn_magic.language.option_names import option_meant, synonym
 
         first = unknown[0]
@@ -221,7 +221,7 @@ class Binding:
         return self._no_option(first.name, self.said_here(first.name.span))
 
     def _takes(self, option: Option, value: statements.Value) -> bool:
-        """Whether an option takes a value as it is written."""
+        """Return whether an option takes a value written like this."""
         if not isinstance(value, _WRITTEN):
             return not isinstance(value, statements.ListLiteral) or option.takes_list
         try:
@@ -231,10 +231,10 @@ class Binding:
         return True
 
     def setting(self, name: statements.Name, value: statements.Value | statements.WordLiteral) -> tuple[str, Any]:
-        """Return a setting's canonical name and the value as read.
+        """Return a setting's canonical name and its value.
 
         Raises:
-            BindError: there is no such setting, or it takes another value.
+            BindError: the setting is unknown, or does not take the value.
         """
         setting = find_setting(name.text)
         if setting is None:
@@ -299,7 +299,7 @@ class Binding:
         if isinstance(value, statements.StringLiteral) and (name := _environment(str(raw))):
             message = f"{option.name} is given the name of an environment variable in quotes, not its value"
             raise self.error(message, value.span, hint=f"Write ENV '{name}' instead.")
-        # The error is made after the except block, so that no context of it holds the value.
+        # The error is created after the except block, so that its context does not hold the value.
         try:
             return BoundValue(option.read(raw), origin)
         except ValueError as error:
@@ -311,7 +311,7 @@ class Binding:
         )
 
     def _whole(self, option: Option, raw: object, span: Span) -> str:
-        """Return the statement as it was meant, where a key pair stands in the endpoint's URL."""
+        """Return the statement that was meant, if the endpoint's URL contains a key pair."""
         return self.said_here(span) if option.name == "ENDPOINT" and "@" in str(raw) else ""
 
     @staticmethod
@@ -345,14 +345,14 @@ class Binding:
             return self._inputs.keyring(value.service, value.user)
         if isinstance(value, statements.PromptSource):
             return self._inputs.prompt(value.text)
-        # A name that the operating system could not even encode is not set either.
+        # A name that the operating system cannot encode is not set either.
         with contextlib.suppress(KeyError, ValueError):
             return os.environ[value.name]
         name = f"the environment variable {value.name}" if is_environment_name(value.name) else _NAMELESS
         raise LookupError(f"{name} is not set in the kernel")
 
     def text(self, value: statements.LocationValue) -> str:
-        """Return a literal, or the text of a Python variable."""
+        """Return the text of a literal or a Python variable."""
         raw, _ = self._raw(value)
         if not isinstance(raw, str):
             message = f"the variable holds {type(raw).__name__}, but text was expected"
@@ -360,19 +360,19 @@ class Binding:
         return raw
 
     def location(self, value: statements.LocationValue | None) -> Location | None:
-        """Return the location that was given, if any."""
+        """Return the given location, or None."""
         return None if value is None else self.place_of(value)
 
     def place_of(self, value: statements.LocationValue) -> Location:
-        """Return the location that was given.
+        """Return the given location.
 
         Raises:
-            BindError: it is none, or names a version of an object.
+            BindError: it is not a location, or names a version of an object.
         """
         return self.place_in(self.text(value), value.span)
 
     def place_in(self, text: str, span: Span) -> Location:
-        """Return the location that a text is; raises as `place_of`."""
+        """Return the location in a text; raises as `place_of`."""
         location, version, _ = self._pasted(text, span)
         if not version:
             return location
@@ -394,10 +394,10 @@ class Binding:
         raise self.error(f"this is not a location: {reason}", span, hint=hint if harmless(hint) else "")
 
     def check_servers(self, name: str) -> None:
-        """Refuse URLs of the statement that are of another server than a connection's.
+        """Check that URLs of the statement have the server of a connection.
 
         Raises:
-            BindError: one is.
+            BindError: one has not.
         """
         pastes, self._pastes = self._pastes, []
         endpoints = self.endpoints() if pastes else {}
@@ -411,7 +411,7 @@ class Binding:
             raise self.error(reason, span, hint=hint)
 
     def version_of(self, value: statements.LocationValue, what: str) -> Pasted:
-        """Return the location of an object, and the version of it that was named; arguments as `object_of`."""
+        """Return the location and version of an object; arguments as in `object_of`."""
         place = self._pasted(self.text(value), value.span)
         self._check_object(place.location, value.span, what)
         return place
@@ -431,11 +431,11 @@ class Binding:
         """Return the location of an object.
 
         Args:
-            value: as it was given.
-            what: says which object is taken.
+            value: as given.
+            what: says which object the statement takes.
 
         Raises:
-            BindError: it is none, or that of a bucket.
+            BindError: it is not a location, or that of a bucket.
         """
         location = self.place_of(value)
         self._check_object(location, value.span, what)
@@ -448,7 +448,7 @@ class Binding:
         raise self.error("this is a bucket, not an object", span, hint=hint)
 
     def value(self, value: statements.Value) -> Any:
-        """Return the plain value of a literal or a Python variable, or those of a list."""
+        """Return the plain value of a literal, a Python variable or a list."""
         return tuple(map(self.value, value.items)) if isinstance(value, statements.ListLiteral) else self._raw(value)[0]
 
     def matching(self, value: statements.StringLiteral | None) -> tuple[str | None, Where | None]:
@@ -464,12 +464,12 @@ class Binding:
         raise self.error("MATCHING takes a glob that is not empty", value.span, hint="Leave it out for every key.")
 
     def check(self, options: BoundOptions, where: Mapping[str, Span], otherwise: Span) -> None:
-        """Refuse options that lack a partner or do not go together.
+        """Check that options have those they require, and can be combined.
 
         Args:
             options: all that the connection would have.
-            where: spans of those that this statement gives.
-            otherwise: the place to name for the others.
+            where: spans of those in this statement.
+            otherwise: the place to report for the others.
         """
         self._check_pair(options, where)
         self._check_region(options, where)
@@ -485,7 +485,7 @@ class Binding:
                 raise self._conflict(name, clash[0], where, otherwise)
 
     def _check_pair(self, options: BoundOptions, where: Mapping[str, Span]) -> None:
-        """Refuse a key pair whose parts stand in each other's place."""
+        """Refuse a key pair whose parts are swapped."""
         pair = [options.get(name) for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")]
         key, secret = (
             str(bound.value.reveal() if isinstance(bound.value, Secret) else bound.value) if bound else ""
@@ -496,7 +496,7 @@ class Binding:
             raise self.error("the access key id and the secret access key are swapped", span, hint=self.said_here(span))
 
     def _check_region(self, options: BoundOptions, where: Mapping[str, Span]) -> None:
-        """Refuse what is nearly a region of AWS: without its number, or a zone; others name theirs as they like."""
+        """Refuse what is nearly a region of AWS: one without its number, or a zone. Other servers have other names."""
         region, span = str(options["REGION"].value) if "REGION" in options else "", where.get("REGION")
         if span is None or "ENDPOINT" in options:
             return
@@ -515,14 +515,14 @@ class Binding:
         return self.error(f"{name} needs {listed(missing, 'and')} too", span, hint=hint)
 
     def _conflict(self, name: str, other: str, where: Mapping[str, Span], otherwise: Span) -> BindError:
-        """Return the error of two options, at the later of those that the statement gives."""
+        """Return the error of two options, at the later one of this statement."""
         there, given = sorted((name, other), key=lambda option: where.get(option, (-1,)))
         hint = "Use only one of them." if there in where else f"The connection has {there}: UNSET it first."
         return self.error(f"{given} cannot be combined with {there}", where.get(given, otherwise), hint=hint)
 
 
 def _environment(text: str) -> str:
-    """Return the environment variable that a text names, as templates and other languages do."""
+    """Return the environment variable that a text refers to in the syntax of templates or shells."""
     if not _TEMPLATE.search(text):
         return ""
     from s3conn_magic.language.option_names import environment_meant
@@ -531,7 +531,7 @@ def _environment(text: str) -> str:
 
 
 def _lacks(setting: statements.OptionSetting) -> bool:
-    """Whether an option of another system asks for what there is not here."""
+    """Return whether an option of another system refers to something that does not exist here."""
     from s3conn_magic.language.option_names import synonym
 
     entry, value = synonym(setting.name.text), setting.value
@@ -542,7 +542,7 @@ def _lacks(setting: statements.OptionSetting) -> bool:
 
 
 def _elsewhere(value: statements.Origin) -> str:
-    """Return where a value is that is not where it was looked for: of the environment, or by nearly the same name."""
+    """Return a hint where a missing value is: in the environment, or under a similar name."""
     if isinstance(value, statements.VariableSource):
         there = is_environment_name(value.name) and value.name in os.environ
         return f"Write ENV '{value.name}' instead." if there else f"{value.name} = … in a Python cell sets it."
@@ -555,7 +555,7 @@ def _elsewhere(value: statements.Origin) -> str:
 
 
 def source_text(value: statements.Origin) -> str:
-    """Return a secret source as it is written."""
+    """Return a source of a secret as it is written."""
     if isinstance(value, statements.VariableSource):
         return f"${value.name}"
     if isinstance(value, statements.EnvSource):
@@ -566,7 +566,7 @@ def source_text(value: statements.Origin) -> str:
 
 
 def mutable(binding: Binding, name: statements.Name, *, may_be_transient: bool, anew: str = "") -> Option:
-    """Return the option of an ALTER; `anew` is the statement that makes the connection with all of its options.
+    """Return the option of an ALTER; `anew` is the statement that would recreate the connection with all options.
 
     Raises:
         BindError: it is unknown, cannot be altered, or is not kept and so cannot be unset.
@@ -587,7 +587,7 @@ def path_of(binding: Binding, value: statements.LocationValue) -> str:
     """Return the path of a file.
 
     Raises:
-        BindError: it is empty, or no path.
+        BindError: it is empty, or not a path.
     """
     path = binding.text(value)
     if not path.strip() or not path.isprintable():

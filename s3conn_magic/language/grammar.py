@@ -1,11 +1,11 @@
-"""The grammar: text of a cell → statements. `docs/grammar.md` holds its BNF.
+"""The grammar: parse the text of a cell into statements. `docs/grammar.md` has its BNF.
 
-pyparsing runs it; `rules.py` has the elements that make nodes, `clauses.py` the parts that rules share. A new
-statement is a rule here (`builds`, or `variant` where several begin with one word) and an alternative of `statement`.
-Completion asks the same rules what they expect; `offering` marks those that stand for names and values it can look up.
+`rules.py` has the pyparsing elements that make nodes, `clauses.py` the parts that rules share. A new statement is a
+rule here (`builds`, or `variant` where several begin with one word) and an alternative of `statement`. Completion asks
+the same rules what they expect; `offering` marks those for names and values that it can look up.
 
-The text comes with its comments blanked, so offsets are those of the cell. Every rule has a name that reads well
-after "expected", and an error stop (`-`) stands wherever only one continuation is left.
+Comments are blanked, so that offsets are those of the cell. Every rule has a name that reads well after "expected", and
+an error stop (`-`) wherever only one continuation is left.
 """
 
 from __future__ import annotations
@@ -96,18 +96,18 @@ if TYPE_CHECKING:
 __all__ = ["RESERVED", "boolean", "cell", "parse", "parse_cell"]
 
 FLAG = "command-line flags are comments here, and change nothing"
-# Far more than anyone writes, so that what cannot be meant is not read to its end.
+# Far more than anyone writes: bounds the time spent on nonsense.
 _MOST_STATEMENTS = 2_500
 
 # Statements
 
 _settings = fields("settings", options)
-# As others write them: `WITH ( … )`, in brackets alone, or behind a comma.
+# Others write `WITH ( … )`, parentheses alone, or commas.
 _in_brackets = mark("(") - _settings - pp.Opt(mark(",")) - mark(")")
 _bracketed = _in_brackets | words("WITH") + mark("(") - _settings - pp.Opt(mark(",")) - mark(")")
 _as_others = Terminal(r"(?=[(,]|(?ai:WITH)\b)", "`(`") + (_bracketed | mark(",") - _settings)
 _made_of = pp.Opt(_settings | unoffered(_as_others))
-# S3 is the only kind of connection there is, and may be left out.
+# S3 is the only kind of connection, and may be left out.
 _s3_connection = phrase("S3 CONNECTION", words("S3 CONNECTION") | words("CONNECTION"))
 _more_settings = AtMost(MOST_OPTIONS - 1, words("SET") - _settings, TOO_MANY)
 _set = (words("SET") - _settings - _more_settings).set_name("SET")
@@ -219,7 +219,7 @@ _shown = (
     | variant(statements.ShowJobErrors, words("JOB") - job_named - words("ERRORS"))
 ).set_name("CONNECTIONS, BUCKETS, SETTINGS, TABLES, SNAPSHOTS, JOBS, JOB, or CREATE S3 CONNECTION, TABLE or JOB")
 show = variants(words("SHOW") - _shown)
-# A connection's name alone, where the statement ends behind it or goes on with its clauses.
+# The name of a connection, followed by its clauses or the end of the statement.
 _alone = field(
     "name",
     offering(
@@ -373,14 +373,14 @@ def parse_cell(code: str) -> list[statements.Statement]:
     """Return the statements of a text whose comments are blanked.
 
     Raises:
-        ParseError: where no rule goes on. It holds nothing of the text, which pyparsing's own errors do.
+        ParseError: no rule matches. Unlike pyparsing's errors, it holds nothing of the text.
     """
     try:
         return list(cell.parse_string(code))
     except pp.ParseBaseException as error:
         at, message = error.loc, error.msg
     finally:
-        pp.ParserElement.reset_cache()  # which keeps the text where another library (matplotlib) turned packrat on
+        pp.ParserElement.reset_cache()  # keeps the text if another library (matplotlib) enabled packrat
     raise ParseError(at, message)
 
 
@@ -388,9 +388,9 @@ def parse(source: Source) -> list[statements.Statement]:
     """Return the statements of a cell, in order; none for a blank one.
 
     Raises:
-        StatementSyntaxError: with the place of the first thing that does not fit, and what was expected.
+        StatementSyntaxError: with the place of the first mismatch, and what was expected.
     """
-    # The error is made after the except block, so that it has no context.
+    # The error is created after the except block, so that it has no context.
     refused: StatementSyntaxError | None = None
     at, message = 0, ""
     try:
@@ -410,7 +410,6 @@ def parse(source: Source) -> list[statements.Statement]:
 
 
 def _parses(text: str) -> bool:
-    """Whether a text is of the language."""
     try:
         parse_cell(text)
     except ParseError:
@@ -419,7 +418,7 @@ def _parses(text: str) -> bool:
 
 
 def _with(answer: Answer, source: Source) -> list[Any]:
-    """Return the statements of a cell in which an EXPLAIN of another system's statement is what that is here."""
+    """Return the statements of a cell with the translation of one that EXPLAIN got from another system."""
     start, end = answer.span
     rest = "\n".join(" " * len(line) for line in source.text[start:end].split("\n"))
     others = parse(replace(source, text=source.text[:start] + rest + source.text[end:]))

@@ -1,4 +1,4 @@
-"""HELP, and statements written again from bound options, without a secret."""
+"""HELP, and statements written from bound options, without secrets."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ _FROM_ELSEWHERE = ("$", "ENV ", "PROMPT", "KEYRING ")
 
 
 def create_statement(name: str, options: BoundOptions, besides: Iterable[str] = ()) -> str:
-    """`CREATE S3 CONNECTION …;`, runnable; a secret is the source it came from, or a PROMPT that asks for it.
+    """Return `CREATE S3 CONNECTION …;`, runnable; a secret becomes its source, or a PROMPT.
 
     Args:
         name: of the connection.
-        options: what it was given.
-        besides: what counts without being an option of it, said in comments.
+        options: as given.
+        besides: comments on what applies without being an option.
     """
     given = [
         (option.name, value_text(options[option.name], asking_for(option.name, name))) for option in _given(options)
@@ -51,11 +51,11 @@ def create_statement(name: str, options: BoundOptions, besides: Iterable[str] = 
 
 
 def create_job_statement(plan: CreateJob, connection: str) -> str:
-    """`CREATE JOB …;` as it was written, with what ALTER JOB has set since; its options first.
+    """Return `CREATE JOB …;` as written, with the changes of ALTER JOB; its options come first.
 
     Args:
         plan: of the job.
-        connection: what its connection is called now.
+        connection: current name of its connection.
     """
     where = {name: text for name, text in plan.written.items() if name in LOCATIONS}
     options = [
@@ -80,21 +80,21 @@ def create_job_statement(plan: CreateJob, connection: str) -> str:
 
 
 def table_name(name: str) -> str:
-    """Return the name of a table as a statement has it: `table_text` has its parts quoted where there are several."""
+    """Return the name of a table as in a statement: `table_text` quotes its parts if there are several."""
     return name if len(table_parts(name)) > 1 else name_text(name)
 
 
 def saved_statement(name: str, options: BoundOptions) -> str:
-    """Return the statement for a file, which loads where the notebook's variables are not.
+    """Return the statement for a file, which runs without the notebook's variables.
 
-    What a Python variable held is written out, or asked for when it is secret.
+    The value of a Python variable is written out, or prompted for if it is secret.
     """
     given = [(option.name, _lasting(options[option.name], asking_for(option.name, name))) for option in _given(options)]
     return _statement(name, given)
 
 
 def asking_for(option: str, name: str) -> str:
-    """Return the source that asks for an option of a connection."""
+    """Return the PROMPT for an option of a connection."""
     return f"PROMPT {literal(f'{option} of {name}')}"
 
 
@@ -116,14 +116,14 @@ def _lasting(bound: BoundValue, asking: str) -> str:
 
 
 def name_text(name: str) -> str:
-    """Return a name as it must be written."""
+    """Return a name, quoted if it must be."""
     if _PLAIN_NAME.fullmatch(name) and name.upper() not in RESERVED:
         return name
     return identifier(name)
 
 
 def value_text(bound: BoundValue, asking: str) -> str:
-    """Return a value as it would be written; what came from a source is that source, any other secret `asking`."""
+    """Return a value as it is written: its source if it has one, and `asking` for any other secret."""
     if bound.source.startswith(_FROM_ELSEWHERE):
         return bound.source
     return _written(bound.value, asking)
@@ -143,14 +143,14 @@ _HEAD = """\
 Statements for Amazon S3 connections, buckets and what is in them. `%%upsql` runs those of a cell, `%upsql STATEMENT`
 those of a line; `%%upsql name <<` puts the last result into the variable `name` and shows nothing.
 HELP; shows this reference as a frame, HELP CREATE S3 CONNECTION; and HELP READ_ONLY; one entry of it."""
-# Statements in which options of a connection stand.
+# Statements that take options of a connection.
 _WITH_OPTIONS = "option = value"
 _WIDTH = 118
 _JOBS = {"COPY": "COPY FROM S3", "INSERT": "INSERT INTO S3", "INTO": "a job into a table"}
 
 
 def overview() -> str:
-    """Return all statements, options and settings, each with what it does."""
+    """Return all statements, options and settings, each with its meaning."""
     statements = _section("Statements", [(statement.name, statement.help) for statement in STATEMENTS])
     options = _section("Options of a connection", [(option.name, option.help) for option in OPTIONS])
     jobs = _section("Options of a job", [(option.name, option.help) for option in JOB_OPTIONS])
@@ -164,13 +164,13 @@ def _section(title: str, rows: Sequence[tuple[str, str]]) -> str:
 
 
 def _row(name: str, text: str) -> str:
-    """Return a name and what it means, with the lines of a long text below each other."""
+    """Return a name and its meaning, with the lines of a long text aligned."""
     lines = textwrap.wrap(text, _WIDTH - len(name), break_long_words=False, break_on_hyphens=False)
     return name + f"\n{' ' * len(name)}".join(lines)
 
 
 def topic_text(topic: str) -> str | None:
-    """Return the entry of a statement, an option, a setting or a keyword, in whatever case, or None."""
+    """Return the entry of a statement, an option, a setting or a keyword (case-insensitive), or None."""
     words = " ".join(topic.upper().split())
     several = [statement for statement in STATEMENTS if statement.name.split()[0] == words]
     if len(several) > 1 and words not in {statement.name for statement in several}:
@@ -187,7 +187,7 @@ def topic_text(topic: str) -> str | None:
 
 
 def _of_others(word: str) -> str | None:
-    """Return the entry of the option that a word of another system stands for."""
+    """Return the entry of the option that another system's word stands for."""
     from s3conn_magic.language.option_names import option_meant
 
     option = option_meant(word)
@@ -195,7 +195,7 @@ def _of_others(word: str) -> str | None:
 
 
 def _of_jobs(word: str) -> list[str]:
-    """Return the entry of an option of jobs."""
+    """Return the entries of an option of jobs."""
     option = find_job_option(word)
     if option is None:
         return []
@@ -206,7 +206,7 @@ def _of_jobs(word: str) -> list[str]:
 
 
 def _keyword_text(word: str) -> str:
-    """Return where a keyword stands."""
+    """Return the statements that have a keyword."""
     lines = [statement.syntax for statement in STATEMENTS if word in words_of(statement.syntax)]
     lines += [f"{option.name} = {option.example}" for option in OPTIONS if word in option.example.split()]
     meaning = [MEANINGS[word], ""] if word in MEANINGS else []
@@ -287,7 +287,7 @@ MEANINGS = {
     "FALSE": "FALSE switches an option or a setting off.",
     "INVENTORY": "FROM INVENTORY reads an S3 Inventory report instead of listing the bucket.",
 }
-"""What each word of the language does that doesn't begin a statement."""
+"""Meaning of each keyword that does not begin a statement."""
 
 
 MADE = "CREATE S3 CONNECTION"
@@ -297,7 +297,7 @@ USUAL = (
     "CREATE S3 CONNECTION lake AWS_ROLE = 'arn:aws:iam::123456789012:role/my_s3_role';",
     "CREATE S3 CONNECTION public ANONYMOUS = TRUE;",
 )
-"""How most connections are made: by a profile, a key pair, a role, or for public buckets."""
+"""How most connections are created: from a profile, a key pair or a role, or for public buckets."""
 
 
 def statement_text(statement: Reference) -> str:
@@ -336,11 +336,11 @@ def _entry(title: str, text: str, facts: Iterable[str]) -> str:
 
 
 def help_at(text: str, at: int) -> str:
-    """Return the entry for what stands at a place of a cell: the option or the setting there, else the statement.
+    """Return the entry for the option or setting at a place of a cell, else for the statement there.
 
     Args:
         text: the statements of a cell.
-        at: offset into it.
+        at: offset in it.
     """
     words, index = _words_around(Source(text), at)
     statement, head, word = statement_of(words), words[:index], "".join(words[index : index + 1])
@@ -360,9 +360,9 @@ def _text_of(statement: Reference | None) -> str:
 
 
 def _words_around(source: Source, at: int) -> tuple[list[str], int]:
-    """Return the words of the statement at a place, in upper case, and which of them stands there or ends there.
+    """Return the words of the statement at a place, in upper case, and the index of the one there.
 
-    Between two words, that is the number of all.
+    Between two words, the index is the number of words.
     """
     tokens = [token for token in source.tokens if token.kind == "word" or token.text == ";"]
     ends = [index for index, token in enumerate(tokens) if token.text == ";"]
@@ -385,9 +385,9 @@ _TOPICS = {entry.name for table in (STATEMENTS, OPTIONS, SETTINGS) for entry in 
 
 
 def help_page(topic: str) -> str | None:
-    """Return the entry of a topic as HTML, in which the words that have an entry lead to it; None where there is none.
+    """Return the entry of a topic as HTML that links words to their entries, or None.
 
-    A link leads to the entry within the page: those of the options and keywords of a statement follow it.
+    Links stay in the page: the entries of the options and keywords of a statement follow it.
     """
     text = topic_text(topic) if topic else overview()
     if text is None:
@@ -409,7 +409,7 @@ def _anchor(word: str) -> str:
 
 
 def _preformatted(text: str, linked: Iterable[str]) -> str:
-    """Return lines as they are, broken between words below where a text begins, and links."""
+    """Return lines preformatted, with links, and wrapped below the beginning of their texts."""
     known = {*linked}
 
     def link(match: re.Match[str]) -> str:
@@ -424,7 +424,7 @@ def _preformatted(text: str, linked: Iterable[str]) -> str:
     return f'<pre style="{_FLOWING}">{"".join(lines)}</pre>'
 
 
-# Not every page has its letters of one width for what is within a `pre`.
+# Some pages use a proportional font within `pre`.
 _FLOWING = "font-family:var(--jp-code-font-family,monospace);white-space:pre-wrap;word-break:normal"
 
 
@@ -432,7 +432,7 @@ _NAMED = re.compile(r" *\S+(?: \S+)* {2,}(?=\S)")
 
 
 def flowed(text: str) -> Iterator[tuple[int, str]]:
-    """Yield lines of help, those of one text put together, each with the column that its text begins at."""
+    """Yield the paragraphs of help, each with the column where its text begins."""
     hang, so_far, named = 0, "", False
     for at, line in enumerate(text.split("\n")):
         indent = len(line) - len(line.lstrip(" "))
@@ -447,7 +447,7 @@ def flowed(text: str) -> Iterator[tuple[int, str]]:
 
 
 def broken(text: str, width: int) -> str:
-    """Return help whose lines end between words within a width, below where their texts begin."""
+    """Return help wrapped to a width, continued below the beginning of each text."""
 
     def lines(hang: int, line: str) -> list[str]:
         indent = " " * min(hang, width // 2)

@@ -1,4 +1,4 @@
-"""The leaves of the tree that the grammar makes: names, values and what is written of them, each with its span."""
+"""Leaves of the syntax tree: names and values, each with its span."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """A connection's name, or an option's, as written; compared without case."""
+    """Name of a connection or an option as written, compared without case."""
 
     text: str
     span: Span = field(compare=False)
 
     @property
     def folded(self) -> str:
-        """The form that names are compared by."""
+        """The form in which names are compared."""
         return self.text.casefold()
 
 
 @dataclass(frozen=True, slots=True)
 class StringLiteral:
-    """Text in single quotes. Any of them may be a secret, so all are kept as one."""
+    """Text in single quotes. Any may be a secret, so all are kept as one."""
 
     value: Secret
     span: Span = field(compare=False)
@@ -43,7 +43,7 @@ class BooleanLiteral:
 
 @dataclass(frozen=True, slots=True)
 class WordLiteral:
-    """A word of the language that stands for a value, such as ALL; in upper case."""
+    """A keyword that is a value, such as ALL; in upper case."""
 
     value: str
     span: Span = field(compare=False)
@@ -51,7 +51,7 @@ class WordLiteral:
 
 @dataclass(frozen=True, slots=True)
 class IntegerLiteral:
-    """Digits."""
+    """An unsigned integer."""
 
     value: int
     span: Span = field(compare=False)
@@ -100,7 +100,7 @@ class KeyringSource:
 
 @dataclass(frozen=True, slots=True)
 class SqlText:
-    """Text for the query engine, without comments; kept as a secret, for its literals may be one."""
+    """Text for the query engine, without comments; kept as a secret because it may contain one."""
 
     value: Secret
     span: Span = field(compare=False)
@@ -139,7 +139,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """An expression of SQL as written. It may hold a literal that is a secret."""
+    """An SQL expression as written; it may contain a secret."""
 
     value: Secret
     span: Span = field(compare=False)
@@ -161,7 +161,7 @@ JobValue: TypeAlias = (
 
 @dataclass(frozen=True, slots=True)
 class JobSetting:
-    """`NAME = value`, or a `NAME` alone that is a switch; then `value` is None."""
+    """`NAME = value`, or a switch `NAME`; then `value` is None."""
 
     name: Name
     value: JobValue | None

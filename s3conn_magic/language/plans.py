@@ -1,4 +1,4 @@
-"""What the binder makes of statements, ready to execute; and the connections as it sees them, with their errors."""
+"""Plans, which the binder makes of statements; and connections as the binder sees them, with their errors."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 
 
 Where = Callable[[], "Place"]
-"""Finds a place when it is asked for."""
+"""Finds a place on demand."""
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Something that depends on a connection: a table or a job."""
+    """A table or job that depends on a connection."""
 
     kind: Literal["table", "job"]
     name: str
@@ -55,27 +55,27 @@ class Plan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AsWritten(Plan):
-    """A statement that is executed as it is: at most its name was looked up, and is spelt as that of what was found."""
+    """A statement executed as it is, with existing names spelt as they were created."""
 
     statement: Statement
 
 
 UNCHANGED = "Operation resulted in no change"
-"""What a statement says that found nothing to do."""
+"""Result of a statement that had nothing to do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoChange(Plan):
-    """A statement that finds nothing to do."""
+    """A statement that has nothing to do."""
 
     message: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Create(Plan):
-    """Make a connection, or replace the one of that name, which `or_replace` allows to be made until then, too.
+    """Create a connection, or replace it; `or_replace` also covers one created after binding.
 
-    `where` has the place of each option that is given, and of each display filter by its URI.
+    `where` has the place of each option, and of each display filter by its URI.
     """
 
     name: str
@@ -88,7 +88,7 @@ class Create(Plan):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alter(Plan):
-    """Give a connection these options, whole or not at all."""
+    """Set or unset options of a connection, all or none."""
 
     name: str
     options: BoundOptions
@@ -99,7 +99,7 @@ class Alter(Plan):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rename(Plan):
-    """Give a connection another name."""
+    """Rename a connection."""
 
     name: str
     new_name: str
@@ -107,7 +107,7 @@ class Rename(Plan):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drop(Plan):
-    """Forget a connection; with `cascade`, what depends on it too."""
+    """Drop a connection; with `cascade`, also what depends on it."""
 
     name: str
     cascade: bool
@@ -115,7 +115,7 @@ class Drop(Plan):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Test(Plan):
-    """Try what a connection may do."""
+    """Test the permissions of a connection."""
 
     name: str
     location: Location | None
@@ -124,7 +124,7 @@ class Test(Plan):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShowBuckets(Plan):
-    """The buckets of a connection whose name is like the pattern."""
+    """List the buckets of a connection whose name is like the pattern."""
 
     name: str
     like: str | None
@@ -132,9 +132,9 @@ class ShowBuckets(Plan):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListObjects(Plan):
-    """Objects below a location; without one, below the display filters or of all buckets.
+    """List objects below a location; without one, below the display filters or of all buckets.
 
-    `limit` None stands for the session's.
+    A `limit` of None is the session's.
     """
 
     name: str
@@ -148,7 +148,7 @@ class ListObjects(Plan):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListInventory(Plan):
-    """Objects by the report whose manifest is at a location; `limit` None stands for the session's."""
+    """List objects by the inventory report whose manifest is at a location; a `limit` of None is the session's."""
 
     name: str
     location: Location
@@ -159,7 +159,7 @@ class ListInventory(Plan):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explore(Plan):
-    """A tree of a connection, from a location or from its roots; `aside` wants it beside the notebook."""
+    """Show a tree of a connection, from a location or from its roots; `aside` opens it beside the notebook."""
 
     name: str
     location: Location | None
@@ -168,7 +168,7 @@ class Explore(Plan):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Analyze(Plan):
-    """Objects and bytes below a location, by group; `depth` counts the folders of a group by PREFIX."""
+    """Count objects and bytes below a location by group; `depth` is the number of folders that make a PREFIX group."""
 
     name: str
     location: Location
@@ -178,7 +178,7 @@ class Analyze(Plan):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnalyzeInventory(Plan):
-    """The same by the report at `inventory`, of the whole bucket that it is about where `location` is None."""
+    """Count the same by the report at `inventory`; of its whole bucket if `location` is None."""
 
     name: str
     inventory: Location
@@ -189,10 +189,10 @@ class AnalyzeInventory(Plan):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Discover(Plan):
-    """The datasets at a location, or by a report; without either those of the display filters or all buckets.
+    """Find the datasets at a location or in a report; without either, below the display filters or in all buckets.
 
-    `depth` counts the folders that are told apart, None for all; `looks` those into the objects of a dataset, None for
-    the usual number; `exact` has all rows counted; `into_tables` wants statements in place of a frame.
+    `depth` counts the folders that tell datasets apart, None for all; `looks` the objects read of a dataset, None for
+    the default; `exact` counts all rows; `into_tables` returns statements instead of a frame.
     """
 
     name: str
@@ -205,7 +205,7 @@ class Discover(Plan):
 
 
 class Compared(NamedTuple):
-    """One side of COMPARE: a location, or the report at it, through a connection; `as_of` is of a bucket's versions."""
+    """One side of COMPARE: a location, or the report at it; `as_of` selects versions of the bucket."""
 
     name: str
     location: Location
@@ -215,7 +215,7 @@ class Compared(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compare(Plan):
-    """Two listings, key by key."""
+    """Compare two listings by key."""
 
     left: Compared
     right: Compared
@@ -224,7 +224,7 @@ class Compare(Plan):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preview(Plan):
-    """The beginning of an object, or of one version of it: so many rows of a table at most."""
+    """Show the beginning of an object or one of its versions, at most `limit` rows of a table."""
 
     name: str
     location: Location
@@ -238,7 +238,7 @@ Locate = Callable[[int], "Place"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query(Plan):
-    """The rows of a query; `in_file` is whether it stands in a file of statements."""
+    """Run a query; `in_file` is whether it is in a file of statements."""
 
     text: str = field(repr=False)
     in_file: bool = False
@@ -247,12 +247,12 @@ class Query(Plan):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExplainQuery(Query):
-    """What a query reads, by running it."""
+    """Run a query and return what it reads."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DescribeRows(Query):
-    """The columns of a query; of the objects at a location through a connection where there is one."""
+    """Return the columns of a query, or of the objects at a location."""
 
     name: str = ""
     location: Location | None = None
@@ -260,20 +260,18 @@ class DescribeRows(Query):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summarize(DescribeRows):
-    """The same with what stands in each column, of a part of the rows where `percent` says so."""
+    """Summarize the columns; `percent` samples the rows."""
 
     percent: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreateTable(Plan):
-    """Make a table, or replace the one of that name, which `or_replace` allows to be made until then, too.
+    """Create a table, or replace it; `or_replace` also covers one created after binding.
 
-    `in_file` is as of `Query`.
-
-    `text` is a query or None; `location` that of files, read through the connection `connection`, or None.
-    `storage` is where its own files are to lie, by connection and folder, or None, with its `options`, `partitions` as
-    written and `keys`. `if_not_exists` takes the table that is there. `note` is what to say of options without effect.
+    `text` is a query or None; `location` the files, read through the connection `connection`, or None. `storage` is the
+    connection and folder for the table's own files, or None, with its `options`, `partitions` as written and `keys`.
+    `if_not_exists` keeps an existing table. `note` is about options without effect.
     """
 
     name: str
@@ -294,14 +292,14 @@ class CreateTable(Plan):
 
 
 class Insertion(NamedTuple):
-    """Which columns of a query go where.
+    """How columns of a query map to those of a table.
 
     Attributes:
-        by_name: whether they go into those of their names, and else by their places.
-        columns: those that they go into, where these are named.
-        without: columns that go nowhere.
-        dates: whether times go into columns of dates as their dates.
-        by_key: whether rows take the place of those of the same primary key.
+        by_name: whether by name, else by position.
+        columns: target columns, if they are named.
+        without: columns that are left out.
+        dates: whether timestamps go into date columns as their dates.
+        by_key: whether rows replace those with the same primary key.
     """
 
     by_name: bool = False
@@ -312,13 +310,13 @@ class Insertion(NamedTuple):
 
     @property
     def named(self) -> bool:
-        """Whether what they are called, or are to be called, says where they go."""
+        """Whether column names decide."""
         return self.by_name or bool(self.columns)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InsertInto(Query):
-    """Put the rows of a query into a table."""
+    """Insert the rows of a query into a table."""
 
     name: str
     how: Insertion = Insertion()  # noqa: RUF009 - a tuple
@@ -326,7 +324,7 @@ class InsertInto(Query):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MergeInto(Query):
-    """Change a table by what stands behind its name in a MERGE INTO, in `text`."""
+    """Run MERGE INTO on a table; `text` follows its name."""
 
     name: str
 
@@ -342,7 +340,7 @@ class AlterTable(Plan):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetSetting(Plan):
-    """Give a setting of the session a value that has been read."""
+    """Set a setting of the session."""
 
     name: str
     value: Any
@@ -350,14 +348,14 @@ class SetSetting(Plan):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explain(Plan):
-    """What a plan would request."""
+    """Estimate the requests of a plan."""
 
     plan: Plan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SaveConnections(Plan):
-    """Write the session's connections to a file; with `replace` in place of one that is there."""
+    """Save the session's connections to a file; `replace` overwrites an existing one."""
 
     path: str
     replace: bool
@@ -367,7 +365,7 @@ JobKind = Literal["COPY", "INSERT", "INTO", "MERGE", "VIEW"]
 
 
 class Predicate(NamedTuple):
-    """A predicate that rows are to hold, in SQL, and whether those that do not are left out."""
+    """An SQL predicate of an expectation, and whether rows that violate it are dropped."""
 
     name: str
     predicate: str
@@ -376,25 +374,25 @@ class Predicate(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreateJob(Plan):
-    """Make a job and run it.
+    """Create a job and run it.
 
     Attributes:
         name: of the job, as written.
-        kind: what it does: from S3, INSERT to S3, INTO a table, MERGE into one, or it keeps a VIEW.
-        connection: name of the connection that a COPY or INSERT goes through.
-        others: names of the connections that its query names.
+        kind: COPY from S3, INSERT to S3, INTO a table, MERGE into a table, or VIEW.
+        connection: of a COPY or INSERT.
+        others: connections that its query names.
         location: where a COPY reads, or an INSERT writes.
-        options: what was given, by name; LOCATION, BUCKET and PREFIX are in `location`.
-        table: name of the table; none of an INSERT.
-        text: the query, or what stands behind the table of a MERGE, as DuckDB reads it; none of a COPY.
-        body: the same as it was written.
-        how: which of its columns go where, INTO a table.
+        options: by name, without LOCATION, BUCKET and PREFIX, which make `location`.
+        table: name of the table; empty for an INSERT.
+        text: the query, or what follows the table of a MERGE, for DuckDB; empty for a COPY.
+        body: the same as written.
+        how: how columns map, for INTO.
         expectations: of a COPY.
-        locate: where a character of the query is in the cell.
-        note: what to say of options that have no effect here, or empty.
-        in_file: whether it stands in a file of statements.
-        expressions: what a COPY makes columns of, in SQL.
-        written: the text of each value that was given, by the option's name, the location's options too.
+        locate: finds the place of a character of the query.
+        note: about options without effect, or empty.
+        in_file: whether it is in a file of statements.
+        expressions: SQL of the columns that a COPY computes.
+        written: the text of each value by option, including the location's options.
     """
 
     name: str
@@ -416,15 +414,15 @@ class CreateJob(Plan):
 
     @property
     def merged(self) -> str:
-        """The table of a MERGE; empty of what is none."""
+        """Table of a MERGE; otherwise empty."""
         return self.table if self.kind == "MERGE" else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlterJob(Plan):
-    """Give a job other values of options; `written` has the text of each, `note` is about those without effect.
+    """Change options of a job, or add or drop expectations.
 
-    Or expectations more, or one less.
+    `written` has the text of each value, `note` is about options without effect.
     """
 
     name: str
@@ -437,18 +435,18 @@ class AlterJob(Plan):
 
 @dataclass(frozen=True, slots=True)
 class Translation:
-    """What a statement of another system is here, which EXPLAIN only tells; among the statements of its cell."""
+    """Translation of another system's statement, which EXPLAIN shows; has a place among the statements of its cell."""
 
     text: str
     span: Span = field(compare=False)
 
 
-# The connections that there are, as the binder sees them, and the errors about their names
+# Connections as the binder sees them, and the errors about their names
 
-# So many names are named in a message, and looked through for one that may be meant.
+# Bounds of the names in a message, and of those searched for a similar one.
 _LISTED, _COMPARED = 20, 500
 SHOWN_NAME = re.compile(r"[\w .-]{1,63}")
-"""A name that may be shown; what is written otherwise may be anything."""
+"""A name that may be shown; any other may hold a secret."""
 
 
 class Known(NamedTuple):
@@ -460,41 +458,41 @@ class Known(NamedTuple):
 
 
 DEFAULT_S3 = "default_s3_connection"
-"""The connection of the default credentials chain, which the first statement that needs one makes."""
+"""Connection of the default credentials chain, created by the first statement that needs one."""
 SANDBOX = "sandbox"
 SANDBOX_SOURCE = "START SANDBOX"
-"""Where the values of its options come from."""
+"""Source of the sandbox's options."""
 TO_BE_STARTED = Known(SANDBOX, {})
-"""Its options are known when the server runs."""
+"""Its options are known once the server runs."""
 
 
 def is_sandbox(known: Known) -> bool:
-    """Whether START SANDBOX made the connection."""
+    """Return whether START SANDBOX created the connection."""
     return known is TO_BE_STARTED or any(option.source == SANDBOX_SOURCE for option in known.options.values())
 
 
 class Catalog(Protocol):
-    """The connections there are when the cell begins."""
+    """The connections when the cell begins."""
 
     def known(self) -> Iterable[Known]:
         """Return all connections, the oldest first."""
 
     @property
     def default(self) -> str | None:
-        """The one that USE CONNECTION set."""
+        """Return the connection set by USE CONNECTION."""
 
     def fallback(self) -> str | None:
-        """Return the connection that is made when one is needed and there is none, or None where it cannot be."""
+        """Return the connection that would be created when one is needed and none exists, or None."""
 
     def endpoints(self) -> Mapping[str, str | None]:
-        """Return the server of each connection by its name, whatever says so; None for AWS."""
+        """Return the server of each connection by name, from whatever source; None for AWS."""
 
     def taken(self, choice: Meant) -> str:
-        """Return the name of a connection that is meant; where nothing but its age speaks for it, that is said once."""
+        """Return the name of a chosen connection; note once if it was chosen by age alone."""
 
 
 def there_are(names: Sequence[str]) -> str:
-    """Return the connections that there are, as a sentence; of many their number."""
+    """Return a sentence with the connections, or with their number if they are many."""
     if len(names) > _LISTED:
         return f"There are {len(names)}; SHOW CONNECTIONS; lists them."
     return f"There are {listed(names, 'and')}." if len(names) > 1 else f"There is {names[0]}." if names else ""
@@ -515,14 +513,14 @@ def none_yet() -> ConnectionNotFoundError:
 
 
 def meant(known: Iterable[Known], location: Location | None, hint: Callable[[Sequence[str], Location], str]) -> Meant:
-    """Return the connection that is meant where none is named.
+    """Return the connection for a statement that names none.
 
-    It is the one whose display filters hold the location, or else the one that was made first.
+    It is the one whose display filters hold the location, else the oldest.
 
     Args:
-        known: the connections that there are, the oldest first.
-        location: what is to be reached; None for no place of its own.
-        hint: how one of several is named there, for the error.
+        known: the connections, the oldest first.
+        location: what to reach, or None.
+        hint: returns how to name one of several, for the error.
 
     Raises:
         ConnectionNotFoundError: there is none, or the filters of several hold the location.
@@ -540,20 +538,20 @@ def meant(known: Iterable[Known], location: Location | None, hint: Callable[[Seq
 
 
 def _holds(known: Known, location: Location) -> bool:
-    """Whether one of a connection's display filters holds a location."""
+    """Return whether a display filter of a connection holds a location."""
     filters = known.options.get("PATH_DISPLAY_FILTERS")
     return any(place.covers(location) for place in filters.value) if filters else False
 
 
 class Meant(NamedTuple):
-    """A connection that nobody named, and whether it is meant only because it is the oldest of several."""
+    """The connection chosen for a statement that names none, and whether only its age decided."""
 
     name: str
     by_age: bool
 
 
 def exists(name: str) -> ConnectionExistsError:
-    """Return the error for making a connection whose name is taken."""
+    """Return the error for creating a connection whose name is taken."""
     hint = "CREATE OR REPLACE S3 CONNECTION replaces it; CREATE S3 CONNECTION IF NOT EXISTS keeps it."
     return ConnectionExistsError(f"the connection {name} already exists", hint=hint)
 
@@ -565,7 +563,7 @@ def changed(name: str) -> ConnectionExistsError:
 
 
 def in_use(known: Known) -> ConnectionInUseError:
-    """Return the error for dropping what tables or jobs depend on."""
+    """Return the error for dropping a connection with dependent tables or jobs."""
     names = " ".join(usage.name for usage in known.usages)
     return ConnectionInUseError(
         f"Cannot delete connection due to usages: {names}",
@@ -584,13 +582,13 @@ def job_not_found(name: str, names: Sequence[str]) -> JobNotFoundError:
 
 
 def job_exists(name: str) -> JobExistsError:
-    """Return the error for making a job whose name is taken."""
+    """Return the error for creating a job whose name is taken."""
     hint = f"RUN JOB {name}; runs it again, DROP JOB {name}; removes it, CREATE JOB IF NOT EXISTS keeps it."
     return JobExistsError(f"the job {name} already exists", hint=hint)
 
 
 def release(known: dict[str, Known], kind: str, name: str) -> None:
-    """Have no connection depend on a table or job that is dropped."""
+    """Remove a dropped table or job from the usages of all connections."""
     for key, connection in known.items():
         usages = tuple(
             usage for usage in connection.usages if (usage.kind, usage.name.casefold()) != (kind, name.casefold())

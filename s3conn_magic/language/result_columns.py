@@ -1,4 +1,4 @@
-"""The columns of results, as the reference shows them and frames have them."""
+"""Columns of results, for the reference and the frames."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ ColumnType = Literal["string", "boolean", "integer", "count", "fraction", "amoun
 class Column:
     """A column of a result frame; timestamps are UTC, sizes are bytes, `ms` are milliseconds.
 
-    A count is a whole number and a fraction one from 0 to 1; neither is ever missing.
-    An amount is a number with decimals, which may be missing.
+    A count is an integer and a fraction a number from 0 to 1; neither is ever missing. An amount is a decimal number
+    that may be missing.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""What the grammar's rules are made of: pyparsing elements that make nodes of the tree."""
+"""Elements of the grammar's rules: pyparsing expressions that make nodes of the tree."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ WORD_END = "(?![A-Za-z0-9_])"
 
 
 class ParseError(Exception):
-    """Where the rules stopped, and what they expected or refused; it holds nothing of the text."""
+    """Where parsing stopped, and what was expected or refused; holds nothing of the text."""
 
     def __init__(self, at: int, message: str) -> None:
         super().__init__(message)
@@ -27,7 +27,7 @@ class ParseError(Exception):
 
 
 class Terminal(pp.Regex):
-    """One match of a pattern without groups, made into one value of its text and offset, or into nothing."""
+    """A regular expression without groups, whose match makes a value from its text and offset, or nothing."""
 
     def __init__(self, pattern: str, name: str, make: Callable[[str, int], Any] | None = None) -> None:
         super().__init__(pattern)
@@ -36,7 +36,7 @@ class Terminal(pp.Regex):
         self.make = make
 
     def parseImpl(self, instring: str, loc: int, do_actions: bool = True) -> Any:  # noqa: ARG002, N802 - pyparsing's
-        """Match at an offset, as pyparsing asks of every element."""
+        """Match at an offset."""
         match = self.re_match(instring, loc)
         if match is None:
             raise pp.ParseException(instring, loc, self.errmsg, self)
@@ -44,7 +44,7 @@ class Terminal(pp.Regex):
 
 
 class Keyword(Terminal):
-    """A word of the language, in whatever case."""
+    """A keyword, in any case."""
 
     def __init__(self, word: str, make: Callable[[str, int], Any] | None = None, short: str = "") -> None:
         self.word, self.short = word, short
@@ -52,7 +52,7 @@ class Keyword(Terminal):
 
 
 class Node(pp.ParseElementEnhance):
-    """A rule made into one value of its results and its span, which no white space begins or ends.
+    """A rule whose results and trimmed span are made into one value.
 
     `make` may raise a ParseError.
     """
@@ -62,7 +62,7 @@ class Node(pp.ParseElementEnhance):
         self.make = make
 
     def parseImpl(self, instring: str, loc: int, do_actions: bool = True) -> Any:  # noqa: N802 - pyparsing's
-        """Match at an offset, as pyparsing asks of every element."""
+        """Match at an offset."""
         end, parts = self.expr._parse(instring, loc, do_actions, callPreParse=False)  # noqa: SLF001 - as pyparsing's own do
         written = instring[loc:end].rstrip(WHITE)
         try:
@@ -72,7 +72,7 @@ class Node(pp.ParseElementEnhance):
 
 
 class AtMost(pp.ZeroOrMore):
-    """A rule any number of times up to a bound; one more is refused with the message."""
+    """A rule repeated up to a bound; one more is refused with the message."""
 
     def __init__(self, most: int, rule: pp.ParserElement, message: str) -> None:
         super().__init__(rule)
@@ -80,7 +80,7 @@ class AtMost(pp.ZeroOrMore):
         self.message = message
 
     def parseImpl(self, instring: str, loc: int, do_actions: bool = True) -> Any:  # noqa: N802 - pyparsing's
-        """Match at an offset, as pyparsing asks of every element."""
+        """Match at an offset."""
         parts: list[Any] = []
         for count in range(self.most + 1):
             try:
@@ -96,7 +96,7 @@ class AtMost(pp.ZeroOrMore):
 
 
 class ByFirstWord(pp.MatchFirst):
-    """Alternatives, of which only those are tried that can begin with the next word."""
+    """Alternatives, of which only those that can begin with the next word are tried."""
 
     def __init__(self, rules: list[pp.ParserElement], name: str) -> None:
         super().__init__(rules)
@@ -105,7 +105,7 @@ class ByFirstWord(pp.MatchFirst):
         self._possible = {word: [rule for rule in rules if {word, ""} & {*_first_words(rule)}] for word in words}
 
     def parseImpl(self, instring: str, loc: int, do_actions: bool = True) -> Any:  # noqa: N802 - pyparsing's
-        """Match at an offset, as pyparsing asks of every element."""
+        """Match at an offset."""
         while instring[loc : loc + 1] in _WHITE:
             loc += 1
         word = _next_word(instring, loc)
@@ -120,7 +120,7 @@ class ByFirstWord(pp.MatchFirst):
 
 
 def _first_words(rule: Any) -> tuple[str, ...]:
-    """Return the words that a rule begins with, one and its short form; nothing for what may begin otherwise."""
+    """Return the words that a rule begins with (a keyword and its short form); empty if it can begin otherwise."""
     while not isinstance(rule, pp.Token):
         rule = rule.exprs[0] if isinstance(rule, pp.ParseExpression) else rule.expr
     return (rule.word, *filter(None, [rule.short])) if isinstance(rule, Keyword) else ("",)
@@ -130,14 +130,14 @@ OFFERS, UNOFFERED, PHRASE = "offers", "unoffered", "phrase"
 
 
 def offering(what: str, rule: pp.ParserElement) -> pp.ParserElement:
-    """Return the rule, marked with what completion offers where it stands, such as `connection`."""
+    """Mark a rule with the kind of names that completion offers for it, such as `connection`."""
     marked = rule.copy()
     setattr(marked, OFFERS, what)
     return marked
 
 
 def unoffered(rule: pp.ParserElement) -> pp.ParserElement:
-    """Return the rule, marked as another way to write what Tab offers already."""
+    """Mark a rule as a synonym that completion does not offer."""
     if isinstance(rule, pp.MatchFirst):
         return pp.MatchFirst([unoffered(way) for way in rule.exprs])
     marked = rule.copy()
@@ -146,18 +146,18 @@ def unoffered(rule: pp.ParserElement) -> pp.ParserElement:
 
 
 def phrase(text: str, rule: pp.ParserElement) -> pp.ParserElement:
-    """Return the rule, marked with the keywords that Tab offers for it."""
+    """Mark a rule with the keywords that completion offers for it."""
     setattr(rule, PHRASE, text)
     return rule.set_name(text)
 
 
 def keyword(text: str, short: str = "") -> pp.ParserElement:
-    """Return a word that stands for a value; one with a short form makes nothing."""
+    """Return a keyword that is a value; with a short form, it results in nothing."""
     return Keyword(text, None if short else lambda _, __: text, short)
 
 
 def words(text: str) -> pp.ParserElement:
-    """Return keywords of which, once the first is there, all must follow; they make nothing."""
+    """Return a sequence of keywords, all required once the first matches; it results in nothing."""
     first, *rest = map(Keyword, text.split())
     rule: pp.ParserElement = first
     for word in rest:
@@ -166,17 +166,17 @@ def words(text: str) -> pp.ParserElement:
 
 
 def mark(text: str) -> pp.ParserElement:
-    """Return a mark, which makes nothing."""
+    """Return a mark, which results in nothing."""
     return Terminal(re.escape(text), f"`{text}`")
 
 
 def leaf(pattern: str, name: str, kind: Any, read: Callable[[str], Any]) -> Terminal:
-    """Return a node of the tree made of one match."""
+    """Return a node of the tree made from one match."""
     return Terminal(pattern, name, lambda text, at: kind(read(text), Span(at, at + len(text))))
 
 
 def branch(kind: Any, rule: pp.ParserElement) -> pp.ParserElement:
-    """Return a node of the tree whose arguments are the rule's results and its span."""
+    """Return a node of the tree made from the rule's results and its span."""
     return Node(rule, lambda parts, span: kind(*parts, span))
 
 
@@ -186,7 +186,7 @@ def field(name: str, rule: pp.ParserElement) -> pp.ParserElement:
 
 
 def fields(name: str, rule: pp.ParserElement) -> pp.ParserElement:
-    """Return a rule all of whose results are the value of a field of the statement."""
+    """Return a rule whose results are the value of a field of the statement."""
     return Node(rule, lambda parts, span: (name, tuple(parts), span.start))
 
 
@@ -196,17 +196,17 @@ def flag(name: str, text: str) -> pp.ParserElement:
 
 
 def builds(kind: Any, rule: pp.ParserElement) -> pp.ParserElement:
-    """Return a rule that gives fields, made into the statement; the same field twice is an error at the second."""
+    """Return a rule that makes the statement from fields; a repeated field is an error."""
     return Node(rule, lambda parts, span: _stated(kind, parts, span))
 
 
 def variant(kind: Any, rule: pp.ParserElement) -> pp.ParserElement:
-    """Return one of the statements that begin with the same word, in a rule of `variants`."""
+    """Return an alternative of `variants`: one of the statements that begin with the same word."""
     return Node(rule, lambda parts, _: (kind, parts))
 
 
 def variants(rule: pp.ParserElement) -> pp.ParserElement:
-    """Return a rule whose last result is a variant, made into that statement, with the fields before it."""
+    """Return a rule whose last result is a variant, which makes the statement with the fields before it."""
     return Node(rule, lambda parts, span: _stated(parts[-1][0], [*parts[:-1], *parts[-1][1]], span))
 
 

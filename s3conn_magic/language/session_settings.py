@@ -1,4 +1,4 @@
-"""The one table of the session's settings: `SET`, `SHOW SETTINGS`, `%config`, `HELP` and the reference read it."""
+"""The table of the session's settings, for `SET`, `SHOW SETTINGS`, `%config`, `HELP` and the reference."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ REACH = (
     "Files of statements may read files of this machine after SET LOCAL_FILES = TRUE; in a cell, or by"
     " s3conn-magic run --local-files."
 )
-"""What to do where a file of statements reads files of this machine."""
+"""Hint for a file of statements that reads files of this machine."""
 _ADDRESS = r"(tcp|tls)://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}"
 
 
 class Setting(NamedTuple):
-    """One setting: `read` turns the raw value into the kept one, and raises ValueError with what is wanted."""
+    """A setting: `read` converts and checks a value, and raises ValueError with what is wanted."""
 
     name: str
     read: Callable[[Any], Any]
@@ -37,7 +37,7 @@ class Setting(NamedTuple):
 
 
 def text(value: Any) -> str:
-    """Return a text as it is."""
+    """Return a text unchanged."""
     if not isinstance(value, str):
         raise ValueError(f"this is {_kind(value)}; text goes in single quotes")
     return value
@@ -49,14 +49,14 @@ def _kind(value: Any) -> str:
 
 
 def boolean(value: Any) -> bool:
-    """Return a boolean as it is."""
+    """Return a boolean unchanged."""
     if isinstance(value, bool):
         return value
     raise ValueError("this is text; leave out the quotes" if isinstance(value, str) else f"this is {_kind(value)}")
 
 
 def whole_number(least: int, most: float = math.inf, *, refused: str = "this is not one") -> Callable[[Any], int]:
-    """Return what reads a whole number within bounds, and says `refused` of anything else."""
+    """Return a reader of integers within bounds; it raises `refused` for anything else."""
 
     def read(value: Any) -> int:
         if isinstance(value, int) and not isinstance(value, bool) and least <= value <= most:
@@ -67,7 +67,7 @@ def whole_number(least: int, most: float = math.inf, *, refused: str = "this is 
 
 
 def _one_of(*words: str) -> Callable[[Any], str]:
-    """Return what reads one of these words, in whatever case."""
+    """Return a reader of one of these words, in any case."""
 
     def read(value: Any) -> str:
         if isinstance(value, str) and value.lower() in words:
@@ -85,7 +85,7 @@ def _rows(value: Any) -> int | str:
 
 
 def _name(value: Any) -> str | bool:
-    """Return a name; FALSE, where none is to be made, and an empty one for TRUE."""
+    """Return a name; FALSE for no connection, and an empty name for TRUE."""
     if isinstance(value, bool):
         return "" if value else value
     if re.fullmatch(_NAME, text(value)):
@@ -114,7 +114,7 @@ def _size(value: Any) -> int | str:
 
 @lru_cache(maxsize=64)
 def bytes_of(value: int | str) -> int:
-    """Return the bytes that a setting of a size stands for."""
+    """Return the bytes of a size."""
     if not isinstance(value, str):
         return value
     number, unit = value.split()
@@ -135,7 +135,7 @@ def _scheduler(value: Any) -> str:
 
 
 def _storage(value: Any) -> tuple[str, str] | tuple[()]:
-    """Return a connection's name and a location; nothing for an empty text."""
+    """Return a connection's name and a location; empty for an empty text."""
     if value in ("", ()):
         return ()
     if isinstance(value, tuple | list) and len(value) == 2 and all(isinstance(part, str) and part for part in value):  # noqa: PLR2004
@@ -294,15 +294,15 @@ SETTING_NAMES = tuple(_BY_NAME)
 
 
 def find_setting(name: str) -> Setting | None:
-    """Return the setting of that name, in whatever case."""
+    """Return the setting of that name, in any case, or None."""
     return _BY_NAME.get(name.upper())
 
 
 class SettingValues(dict[str, Any]):
-    """The settings of one session by name: what `SET` and `%config` change and every statement reads.
+    """The settings of a session by name, changed by `SET` and `%config`, read by every statement.
 
-    `on_change` holds, by name, what else happens when a setting changes; it is called with the new value before that
-    is kept, so that an error of it leaves the setting as it was. Of changes by several threads each is whole.
+    `on_change` holds a callback by name; it gets the new value before that is kept, so that its error leaves the
+    setting unchanged. Changes by several threads are atomic.
     """
 
     def __init__(self) -> None:
@@ -311,12 +311,12 @@ class SettingValues(dict[str, Any]):
         self._changing = threading.RLock()
 
     def local_files(self, *, in_file: bool) -> bool:
-        """Whether a query may read files of this machine, by where it stands."""
+        """Return whether a query may read files of this machine."""
         allowed = self[LOCAL_FILES]
         return not in_file if allowed == CELLS else bool(allowed)
 
     def change(self, name: str, value: Any) -> None:
-        """Give a setting a value that has been read."""
+        """Change a setting."""
         with self._changing:
             if name in self.on_change:
                 self.on_change[name](value)
@@ -324,7 +324,7 @@ class SettingValues(dict[str, Any]):
 
 
 def setting_text(value: Any) -> str:
-    """Return a setting's value as it is written."""
+    """Return a setting's value for display."""
     if isinstance(value, tuple):
         from s3conn_magic.language.words import literal
 
@@ -333,14 +333,14 @@ def setting_text(value: Any) -> str:
 
 
 def setting_literal(value: Any) -> str:
-    """Return a setting's value as a statement has it."""
+    """Return a setting's value as a literal."""
     return f"'{value}'" if isinstance(value, str) and value != ALL else setting_text(value) or "''"
 
 
 class Timeouts(NamedTuple):
-    """Seconds until a server counts as unreachable, and without a byte until an answer is given up.
+    """Seconds until a server counts as unreachable, and without a byte until a response is given up.
 
-    `connections` is how many requests may be under way, and `cache` how many bytes of objects may outlive a query.
+    `connections` is the number of concurrent requests, `cache` the bytes of objects kept between queries.
     """
 
     connect: int = 10
@@ -350,7 +350,7 @@ class Timeouts(NamedTuple):
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> Timeouts:
-        """Return those of a session's settings at this moment."""
+        """Return the current values of a session's settings."""
         return cls(
             settings["CONNECT_TIMEOUT"], settings["READ_TIMEOUT"], settings["CONNECTIONS"], bytes_of(settings["CACHE"])
         )

@@ -1,4 +1,4 @@
-"""The text of a cell: its tokens, whether its literals are where they seem to be, and places with an excerpt."""
+"""The text of a cell: its tokens, whether its literals are delimited reliably, and places with an excerpt."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _COMMENT = r"--[^\n]*+|/\*(?:[^*]|\*(?!/))*+\*/"
 _DOLLAR_MARK = r"\$(?:[A-Za-z_][A-Za-z0-9_]*+)?\$"
-# `$$text$$` and `$tag$text$tag$`, as queries may have it.
+# `$$text$$` and `$tag$text$tag$` of queries.
 DOLLAR_QUOTED = r"\$(?P<tag>[A-Za-z_][A-Za-z0-9_]*+|)\$(?s:.*?)\$(?P=tag)\$"
 _LITERAL = rf"""'(?:[^']|'')*+'|"(?:[^"]|"")*+\"|{DOLLAR_QUOTED}"""
 _WORD = r"""(?:[^\s'"=(),;$/-]|/(?!\*)|-(?!-))++"""
@@ -49,11 +49,11 @@ _BETWEEN = re.compile(rf"""{_LITERAL}|{_COMMENT}|(?P<open>{_OPENS})|(?P<end>;)""
 _HELD = re.compile(f"{_LITERAL}|{_COMMENT}")
 _APART = re.compile(rf"""(?:[\s;,=()$]++|{_COMMENT}|(?:{_LITERAL}|{_WORD})(?=[\s;,=()$]|--|/\*|\Z))*+""")
 WHITE = " \t\r\n\f\v"
-"""The characters that may stand between words."""
+"""White space between words."""
 _PLAIN = frozenset(map(chr, range(0x21, 0x7F))).difference("`").union(WHITE)
 
 
-# What word processors and web pages put where a plain character was meant.
+# Characters that word processors and web pages substitute for plain ones.
 LOOKALIKES = {
     "\u00a0": ("a no-break space", "Type a plain space instead."),
     "\u202f": ("a narrow no-break space", "Type a plain space instead."),
@@ -75,7 +75,7 @@ LOOKALIKES = {
 
 
 class Span(NamedTuple):
-    """Offsets into a cell: start, and end (exclusive)."""
+    """Offsets in a cell: start, and end (exclusive)."""
 
     start: int
     end: int
@@ -90,9 +90,9 @@ class Token(NamedTuple):
 
 
 class Tokens(Sequence[Token]):
-    """All of a text as tokens, in order; what follows something that does not end is left out.
+    """The tokens of a text, in order, without what follows an unclosed one.
 
-    The text is read as far as it is asked for, and a token made when it is: a cell of 64 KiB can have as many.
+    The text is read on demand, and tokens are created on access: a cell of 64 KiB can have 64 Ki of them.
     """
 
     def __init__(self, text: str) -> None:
@@ -115,7 +115,7 @@ class Tokens(Sequence[Token]):
                 return
 
     def has(self, index: int) -> bool:
-        """Whether there are so many tokens that one has this index."""
+        """Return whether there is a token at this index."""
         while (read := len(self._ends)) <= index:
             self._read(self._ends[-1] if read else 0)
             if len(self._ends) == read:
@@ -147,14 +147,14 @@ class Tokens(Sequence[Token]):
             start = end
 
     def statement(self, index: int) -> range:
-        """Return the indices of the tokens of a statement that come before an index."""
+        """Return the indices of a statement's tokens before an index."""
         start = index
         while start and not (self._kinds[start - 1] == _MARK and self._text[self._ends[start - 1] - 1] == ";"):
             start -= 1
         return range(start, index)
 
     def first_touch(self) -> Token | None:
-        """Return the first literal that a word follows right after."""
+        """Return the first literal directly followed by a word."""
         self._read(len(self._text))
         kinds = map(_KINDS.__getitem__, self._kinds)
         pairs = enumerate(itertools.pairwise(kinds))
@@ -166,13 +166,13 @@ class Tokens(Sequence[Token]):
         return bisect_right(self._ends, offset)
 
     def among(self, indices: Iterable[int]) -> Iterator[Token]:
-        """Return the tokens at these indices, as long as there are some, that are neither space nor comment."""
+        """Yield the existing tokens at these indices, without space and comments."""
         there = itertools.takewhile(self.has, indices)
         return (self[at] for at in there if self._kinds[at] not in _BLANK)
 
 
 def statement_ends(text: str, start: int = 0, end: int = sys.maxsize) -> Iterator[int]:
-    """Yield offsets behind each `;` between statements, found without a look at the words between them."""
+    """Yield the offset after each `;` between statements, without a look at the words between."""
     for match in _BETWEEN.finditer(text, start, end):
         if match["open"]:
             return
@@ -181,7 +181,7 @@ def statement_ends(text: str, start: int = 0, end: int = sys.maxsize) -> Iterato
 
 
 class Lexed:
-    """Where a text's comments are, and the first thing that opens and does not end."""
+    """Where a text's comments are, and the first unclosed token."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -196,7 +196,7 @@ class Lexed:
 
     @cached_property
     def odd(self) -> int | None:
-        """Offset of the first look-alike character (no-break space, curly quote) before what does not end, or None."""
+        """Offset of the first look-alike character (no-break space, curly quote) before an unclosed token, or None."""
         text = self._text[: self.open]
         odd = "".join(filter(is_odd, set(_HELD.sub("", text))))
         if not odd:
@@ -206,18 +206,18 @@ class Lexed:
 
     @cached_property
     def readable(self) -> bool:
-        """Whether literals are where they seem to be: each of them ends, and no word touches a quote."""
+        """Whether literals are delimited reliably: each is closed, and no word touches a quote."""
         return self.open is None and self.odd is None and _APART.fullmatch(self._text) is not None
 
 
 def unquoted(written: str) -> str:
-    """Return a text or name without the quotes that it may stand in, with each doubled quote in it as one."""
+    """Return a text or name without its quotes, with doubled quotes inside as one."""
     quote = written[:1]
     return written[1:-1].replace(quote * 2, quote) if quote in {"'", '"'} else written
 
 
 def is_odd(character: str) -> bool:
-    """Whether a character looks like another, or like nothing."""
+    """Return whether a character looks like another, or is invisible."""
     return character not in _PLAIN and (character in LOOKALIKES or _unseen(character))
 
 
@@ -233,44 +233,44 @@ _UNCLOSED = {
     "/*": "this comment does not end; close it with */",
     "$": "this text between $…$ does not end; close it with the mark that begins it",
 }
-# Flags of commands about S3, alone in a comment, without the blank that a comment has.
+# Flags of S3 commands as a comment without a blank after its dashes.
 _FLAGS = re.compile(
     r"--(?:profile|region|endpoint(?:-url)?|no-sign-request|no-verify-ssl|recursive|request-payer|output|limit|query"
     r"|page-size|max-items|delete|dryrun|include|exclude|human-readable|summarize|using|file)(?![\w-])[^\n]*"
 )
 _UNSEEN = ("a character that cannot be seen", "Delete it, or type a plain space instead.")
-# Shorter words cannot hold as much of a secret as would matter.
+# Shorter words hold too little of a secret to matter.
 _SHOWN_WORD = 8
-# What people call a secret, in whatever language its option is of.
+# What people call a secret, in any language.
 _SECRET_NAME = re.compile(r"SECRET|TOKEN|PASS|PWD|KEY|CRED|AUTH", re.IGNORECASE)
-# A part of a word as people write it; those of a secret change between capitals, small letters and digits.
+# A part of a word as people write it; secrets alternate between capitals, small letters and digits.
 _PART = re.compile(r"(?:[A-Z]+|[A-Z]?[a-z]+(?:[A-Z][a-z]{2,})*)?[0-9]{0,4}")
 _LONGEST_WORD = 40
-# As many tokens before a word are asked whether it may be a secret.
+# Tokens before a word that are searched for the name of a secret.
 _LOOKED_BACK = 24
 _EXCERPT = 100
 _NEIGHBOURS = 60
 _MASKS = {"string": "'…'", "quoted": '"…"', "word": "…", "comment": ""}
 
-# Words of the language that no value goes on behind.
+# Keywords that end a value.
 _ENDS_VALUE = KEYWORDS - {"ALL", "ENV", "FALSE", "KEYRING", "PROMPT", "TRUE"}
 
 BEFORE_NAME = frozenset({"CONNECTION", "EXISTS", "INTO", "JOB", "TABLE", "TO", "USING"})
-"""Words that the name of a connection, table or job follows."""
-# An option's name is of letters, as hardly any secret is.
+"""Keywords before the name of a connection, table or job."""
+# Names of options are of letters, unlike most secrets.
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 _LETTERS = re.compile(r"[A-Za-z_]{1,40}")
 
 
 @dataclass(frozen=True)
 class Source:
-    """A cell's text, or that of a file. Its repr holds none of it.
+    """The text of a cell or a file; its repr shows none of it.
 
     Attributes:
         text: all of it.
         file: name of the file, or empty.
         exposed: why nobody should write a secret into the file, or empty.
-        connections: gives the names of the connections that there are, the default first, for what an error suggests.
+        connections: returns the connections' names, the default first, for the suggestions of errors.
     """
 
     text: str
@@ -283,7 +283,7 @@ class Source:
 
     @cached_property
     def tokens(self) -> Tokens:
-        """All of the text as tokens, in order."""
+        """All tokens, in order."""
         return Tokens(self.text)
 
     @cached_property
@@ -292,10 +292,10 @@ class Source:
 
     @cached_property
     def code(self) -> str:
-        """The text with every comment as spaces, so that offsets stay what they are.
+        """The text with comments blanked, so that offsets stay.
 
         Raises:
-            StatementSyntaxError: a literal or comment does not end, or a character only looks like one of ours.
+            StatementSyntaxError: a literal or comment is unclosed, or a character only looks like one of the syntax.
         """
         if (at := self._lexed.odd) is not None:
             raise self._odd(at)
@@ -309,7 +309,7 @@ class Source:
 
     @property
     def flag(self) -> Span | None:
-        """The first comment behind a statement that is written as flags of a command are, such as `--profile x`."""
+        """The first comment after a statement that looks like flags of a command, such as `--profile x`."""
         spans = (Span(*span) for span in self._lexed.comments if _FLAGS.fullmatch(self.text, *span))
         return next((span for span in spans if self.token_before(span.start)), None)
 
@@ -323,7 +323,7 @@ class Source:
         return self.syntax_error(_UNCLOSED[opened], Span(at, at + len(opened)), hint=self._why_open(opened, at))
 
     def _why_open(self, opened: str, at: int) -> str:
-        """Return what may be the reason that something does not end: a quote too many, or none around a location."""
+        """Return a likely reason for an unclosed token: a surplus quote, or a location without quotes."""
         before = self.token_before(at)
         if opened == "/*" and before and before.text.startswith("s3://"):
             return "A location is written in single quotes: 's3://bucket/prefix'."
@@ -343,7 +343,7 @@ class Source:
 
     @property
     def readable(self) -> bool:
-        """Whether literals are where they seem to be: each of them ends, and no word touches a quote."""
+        """As `Lexed.readable`."""
         return self._lexed.readable
 
     def _line_and_column(self, offset: int) -> tuple[int, int]:
@@ -351,17 +351,17 @@ class Source:
         return line, offset - self._line_starts[line - 1] + 1
 
     def offset(self, place: Place | None) -> int:
-        """Return the offset of a place of this text; 0 where it is not known."""
+        """Return the offset of a place of this text, or 0 if unknown."""
         return self._line_starts[place.line - 1] + place.column - 1 if place else 0
 
     def place(self, span: Span) -> Place:
-        """Return line and column of a span, and the masked line, or its beginning where literals are not sure."""
+        """Return line and column of a span, with the masked line, or only its beginning if literals are unreliable."""
         line, column = self._line_and_column(span.start)
         excerpt, marker = (self._excerpt if self._lexed.readable else self._beginning)(span, line)
         return Place(line, column, excerpt, marker, self.file)
 
     def _beginning(self, span: Span, line: int) -> tuple[str, str]:
-        """Return a line up to a span. What is no word of the language may be of a secret, whatever it seems to be."""
+        """Return a line up to a span; all but keywords may be parts of a secret, and are masked."""
         start, shown = self._line_starts[line - 1], ""
         for token in self._around(span, start, span.start):
             if token.kind == "space":
@@ -389,7 +389,7 @@ class Source:
         return _cut(shown.rstrip(), marker.rstrip())
 
     def _around(self, span: Span, start: int, end: int) -> Iterator[Token]:
-        """Return the tokens of a line, or of a long one those next to the span."""
+        """Return the tokens of a line, or of a long one those near the span."""
         first, at = self.tokens.ending_after(start), self.tokens.ending_after(span.start)
         near = range(max(first, at - _NEIGHBOURS), at + _NEIGHBOURS)
         there = (self.tokens[index] for index in takewhile(self.tokens.has, near))
@@ -402,21 +402,21 @@ class Source:
         return token.text if token.kind in {"mark", "open"} else self.shown(token)
 
     def shown(self, token: Token) -> str:
-        """Return a token as messages may show it: without literals, and without words that may be a secret."""
+        """Return a token for messages, without literals and words that may be secret."""
         if token.kind == "word" and (self._is_name(token) or (is_plain(token.text) and not self._is_value(token))):
             return token.text
         return _MASKS.get(token.kind, token.text)
 
     def _is_name(self, token: Token) -> bool:
-        """Whether a word is one of ours, or stands where a connection's or an option's name does."""
+        """Return whether a word is a keyword, or placed like the name of a connection or an option."""
         if token.text.upper() in VOCABULARY or self._stands_as_name(token):
             return True
         return len(token.text) >= _SHOWN_WORD and nearest(token.text, VOCABULARY) is not None
 
     def _is_value(self, token: Token) -> bool:
-        """Whether a word may be the value of a secret, or a part of one: it stands behind the name of such an option.
+        """Return whether a word may be part of a secret value: it follows the name of such an option.
 
-        Where quotes are not where they seem to be, every long word may be.
+        If literals are unreliable, every long word may be.
         """
         if not any(map(str.isalnum, token.text)):
             return False
@@ -434,7 +434,7 @@ class Source:
         return next(before, None) is not None
 
     def _holds_secret(self, to: Token) -> bool:
-        """Whether the word before a TO is the name of a secret: others write SET access_key TO value."""
+        """Return whether the word before a TO names a secret, as in others' SET access_key TO value."""
         before = self.token_before(to.span.start)
         return before is not None and _SECRET_NAME.search(before.text) is not None
 
@@ -447,23 +447,23 @@ class Source:
         return unassigned and after is not None and after.text == "=" and _LETTERS.fullmatch(token.text) is not None
 
     def token_at(self, offset: int) -> Token | None:
-        """Return the first token at or after an offset that is neither space nor comment."""
+        """Return the first token at or after an offset, except space and comments."""
         return next(self.tokens.among(count(self.tokens.ending_after(offset))), None)
 
     def token_before(self, offset: int) -> Token | None:
-        """Return the last token that ends at or before an offset and is neither space nor comment."""
+        """Return the last token that ends at or before an offset, except space and comments."""
         return next(self.tokens.among(range(self.tokens.ending_after(offset) - 1, -1, -1)), None)
 
 
 def is_plain(word: str) -> bool:
-    """Whether a word looks like one that people write, or is too short to matter."""
+    """Return whether a word looks like one that people write, or is too short to matter."""
     if len(word) < _SHOWN_WORD:
         return True
     return len(word) <= _LONGEST_WORD and all(map(_PART.fullmatch, re.split(r"[_.-]", word)))
 
 
 def _may_hold_secret(owner: Token | None, word: str) -> bool:
-    """Whether a word behind an option may be of a secret: if the option holds one, or is unknown and the word long."""
+    """Return whether a word after an option may be secret: the option is, or it is unknown and the word long."""
     if owner is None or owner.text.upper() in VOCABULARY:
         option = find_option(owner.text) if owner else None
         return option is not None and option.secret
@@ -477,7 +477,7 @@ def _blanked(text: str, start: int, end: int) -> str:
 
 
 def _cut(shown: str, marker: str) -> tuple[str, str]:
-    """Return the part of a long line around the marker, without the line's indent."""
+    """Return the part of a long line around the marker, without indentation."""
     indent = len(shown) - len(shown.lstrip())
     shown, marker = shown[indent:], marker[indent:]
     if max(len(shown), len(marker)) <= _EXCERPT:
@@ -494,14 +494,14 @@ def _cut(shown: str, marker: str) -> tuple[str, str]:
 # Statements of any system in a text
 
 MOST = 4_000
-"""Characters of a statement of others that is looked at."""
+"""Most characters considered in another system's statement."""
 QUOTED = r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\""
 _PIECE = re.compile(rf"{QUOTED}|\$\$.*?\$\$|--(?=\s|$)[^\n]*|(?<!\S)/\*.*?\*/|(?P<end>;)", re.DOTALL)
 COMMENT = re.compile(rf"({QUOTED}|\$\$.*?\$\$)|--(?=\s|$)[^\n]*|(?<!\S)/\*.*?\*/|(?<!\S)#[^\n]*", re.DOTALL)
 
 
 def pieces(text: str) -> Iterator[Span]:
-    """Yield the statements of a text, foreign ones among them, without the `;`."""
+    """Yield the statements of a text, including foreign ones, without the `;`."""
     start = 0
     for match in _PIECE.finditer(text):
         if match["end"]:
@@ -511,14 +511,14 @@ def pieces(text: str) -> Iterator[Span]:
 
 
 def trimmed(text: str, start: int, end: int) -> Span:
-    """Return a span without the white space and comments around what it holds."""
+    """Return a span without surrounding white space and comments."""
     while match := re.compile(r"\s+|--(?=\s|$)[^\n]*|/\*.*?\*/", re.DOTALL).match(text, start, end):
         start = match.end()
     return Span(start, max(start, start + len(text[start:end].rstrip())))
 
 
 def lines_of(text: str, span: Span) -> Iterator[Span]:
-    """Yield the lines of a statement of several, for languages in which a line is one."""
+    """Yield the lines of a statement, for languages with one statement per line."""
     if "\n" in text[slice(*span)] and len(text) <= MOST:
         for match in re.finditer(r"[^\n]+", text[slice(*span)]):
             if match.group().strip():
@@ -532,28 +532,28 @@ def head_of(text: str, span: Span) -> Span:
 
 
 def spaced(text: str) -> str:
-    """Return a statement with single spaces, without its end: two that are the same so say the same."""
+    """Return a statement with single spaces and without its `;`, for comparison."""
     return " ".join(text.split()).rstrip("; ")
 
 
-# What is said of a statement of another system
+# Display of another system's statement
 
-# What looks like a mark of ours, for the same place in the text; and the prompt of a shell.
+# Characters that look like those of the syntax, to the same length; and the prompt of a shell.
 AS_MARKS = str.maketrans("\u2018\u2019\u201c\u201d\u00a0\u202f\u2007\u3000\uff1b\uff1d\uff0c", "''\"\"    ;=,")
 PROMPT = re.compile(
     r"\A\s*(?:[!$>](?=\s*(?:aws|s5cmd|rclone|mc|ls|cat|head|du|rm|cp)\b)"
     r"|[\w@-]+(?:\s+[(\[][\w.-]+[)\]]|:[\w.]+|=[#>])?[>#](?=\s+[A-Za-z]))"
 )
 BLANK = "…"
-"""What is left to be filled in."""
+"""Placeholder for the user to fill in."""
 KEY_ID = re.compile(r"A[A-Z]{2}A[A-Z0-9]{12,17}")
 ARN = re.compile(r"arn:aws[a-z-]*:(?:iam|kms|sts)::?[a-z0-9-]*:?\d{12}:[\w+=,.@/-]+")
-# Shorter words cannot hold as much of a secret as would matter.
+# Shorter words hold too little of a secret to matter.
 _SHORT = 8
 
 
 def harmless(text: str) -> bool:
-    """Whether no word of a text can be a secret: those mix capitals, small letters and digits."""
+    """Return whether no word can be a secret: those mix capitals, small letters and digits."""
     words = re.split(r"[^A-Za-z0-9+]+", text)
     return all(len(word) < _SHORT or is_plain(word) or word in {word.lower(), word.upper()} for word in words)
 
@@ -562,7 +562,7 @@ _SHOWN = re.compile(r"arn:aws[a-z-]*:[a-z]+:[\w:+=,.@/-]*|'(?:[^']|'')*'|[^\s']+
 
 
 def masked(said: str) -> str:
-    """Return a statement without what may be a secret in it."""
+    """Return a statement with possible secrets masked."""
     return _SHOWN.sub(_shown, said)
 
 

@@ -1,4 +1,4 @@
-"""The tree that the grammar makes: frozen dataclasses, each with its span in the cell."""
+"""The syntax tree: frozen dataclasses, each with its span in the cell."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class CreateConnection(Statement):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlterConnection(Statement):
-    """`ALTER S3 CONNECTION [IF EXISTS] name SET … | UNSET … | RENAME TO …`; exactly one of the three is given."""
+    """`ALTER S3 CONNECTION [IF EXISTS] name SET … | UNSET … | RENAME TO …`, one of the three."""
 
     name: Name
     settings: tuple[OptionSetting, ...] = ()
@@ -108,7 +108,7 @@ class ShowConnections(Statement):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AboutConnection(Statement):
-    """Base of the statements about a connection that is there: a new one needs no method of the binder."""
+    """Base of the statements about an existing connection, which need no method of the binder."""
 
     name: Name
 
@@ -153,7 +153,7 @@ class ShowBuckets(Statement):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListObjects(Statement):
-    """`LIST …`; a `limit` of None stands for the session's default."""
+    """`LIST …`; a `limit` of None is the session's."""
 
     location: LocationValue | None = None
     using: Name | None = None
@@ -165,7 +165,7 @@ class ListObjects(Statement):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListInventory(Statement):
-    """`LIST FROM INVENTORY 's3://…/manifest.json' …`; a `limit` of None stands for the session's default."""
+    """`LIST FROM INVENTORY 's3://…/manifest.json' …`; a `limit` of None is the session's."""
 
     location: LocationValue
     using: Name | None = None
@@ -208,7 +208,7 @@ class Discover(Statement):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComparedSide:
-    """`'s3://…' [FROM INVENTORY] [AS OF 'time'] [USING name]`, a part of COMPARE: a location, or the report at it."""
+    """`'s3://…' [FROM INVENTORY] [AS OF 'time'] [USING name]`, a side of COMPARE."""
 
     location: LocationValue
     report: bool = False
@@ -249,7 +249,7 @@ class Summarize(Statement):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preview(Statement):
-    """`PREVIEW 's3://…' [VERSION 'id'] [USING name] [LIMIT n]`; a `limit` of None stands for the default."""
+    """`PREVIEW 's3://…' [VERSION 'id'] [USING name] [LIMIT n]`; a `limit` of None is the default."""
 
     location: LocationValue
     version: StringLiteral | None = None
@@ -266,7 +266,7 @@ class ExploreAll(Statement):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetSetting(Statement):
-    """`SET name = value`: a setting of the session."""
+    """`SET name = value`."""
 
     name: Name
     value: Value | WordLiteral
@@ -323,7 +323,7 @@ class CreateTable(Statement):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DropTable(Statement):
-    """`DROP TABLE [IF EXISTS] name [DELETE_DATA = boolean]`; what else there may be has no effect here."""
+    """`DROP TABLE [IF EXISTS] name [DELETE_DATA = boolean]`; other options have no effect."""
 
     name: Name
     if_exists: bool = False
@@ -352,7 +352,7 @@ class InsertInto(Statement):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MergeInto(Statement):
-    """`MERGE INTO name …`: what stands behind the name is the engine's to read."""
+    """`MERGE INTO name …`; the engine parses the rest."""
 
     name: Name
     query: SqlText
@@ -388,7 +388,7 @@ class ShowTables(Statement):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explain(Statement):
-    """`EXPLAIN statement`: what it would request."""
+    """`EXPLAIN statement`."""
 
     statement: Statement
 
@@ -435,7 +435,7 @@ class CreateInsertJob(JobStatement):
 class CreateTableJob(JobStatement):
     """`CREATE [SYNC] JOB j { option } AS INSERT INTO t … query`, `… AS MERGE INTO t …`, or a materialized view.
 
-    `merge` is what stands behind the table of a MERGE, in place of a query; a view has no `into`.
+    `merge` follows the table of a MERGE, instead of a query; a view has no `into`.
     """
 
     name: Name
@@ -452,7 +452,7 @@ class CreateTableJob(JobStatement):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AboutJob(JobStatement):
-    """Base of the statements about a job that is there."""
+    """Base of the statements about an existing job."""
 
     name: Name
 

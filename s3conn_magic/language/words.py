@@ -1,4 +1,4 @@
-"""Words as the language and SQL write them: quoted, listed in prose, and the nearest known one for one misspelt."""
+"""Words: quoting, lists in prose, the nearest known name, and patterns of LIKE, MATCHING and FILE_PATTERN."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ if TYPE_CHECKING:
 
 _WITHIN = 2
 _SHORT = 4
-# No name of ours is nearly as long.
+# Longer than any known name.
 _LONG = 64
 
 
 def edits(word: str, other: str) -> int:
-    """Return how many edits two words are apart, swaps of neighbours among them; 3 for any more than 2."""
-    # One edit changes at most two of the letters that only one of them has.
+    """Return the edit distance of two words, with swaps of neighbours as one edit; 3 if it is above 2."""
+    # One edit changes at most two letters that only one of the words has.
     if abs(len(word) - len(other)) > _WITHIN or len(set(word) ^ set(other)) > 2 * _WITHIN:
         return _WITHIN + 1
     word, other = _unlike(word, other)
@@ -28,7 +28,7 @@ def edits(word: str, other: str) -> int:
     for i, a in enumerate(word, 1):
         older, before, row = before, row, [far] * (len(other) + 1)
         row[0] = i
-        # Further from the diagonal, all are too many.
+        # Cells further from the diagonal exceed the bound.
         for j in range(max(1, i - _WITHIN), min(len(other), i + _WITHIN) + 1):
             b = other[j - 1]
             cost = min(before[j] + 1, row[j - 1] + 1, before[j - 1] + (a != b))
@@ -41,7 +41,7 @@ def edits(word: str, other: str) -> int:
 
 
 def _unlike(word: str, other: str) -> tuple[str, str]:
-    """Return two words without the beginning and the end that they share."""
+    """Return two words without their common prefix and suffix."""
     start = _shared(word, other)
     word, other = word[start:], other[start:]
     end = _shared(word[::-1], other[::-1])
@@ -49,7 +49,7 @@ def _unlike(word: str, other: str) -> tuple[str, str]:
 
 
 def _shared(word: str, other: str) -> int:
-    """Return how many letters two words begin with alike."""
+    """Return the length of the common prefix of two words."""
     at, most = 0, min(len(word), len(other))
     while at < most and word[at] == other[at]:
         at += 1
@@ -57,7 +57,7 @@ def _shared(word: str, other: str) -> int:
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
-    """Return the known name within two edits of `word` (one for short words), the closest first, in whatever case."""
+    """Return the known name within two edits of `word` (one for short words), the closest first, in any case."""
     if len(word) > _LONG:
         return None
     word = word.upper()
@@ -67,7 +67,7 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
 
 
 def related(word: str, known: Iterable[str]) -> str | None:
-    """Return the nearest known name; else the one closest in length that holds the word or is in it, as `KEY_ID`."""
+    """Return the nearest known name, else the closest in length that contains the word or is in it, as `KEY_ID`."""
     names, word = [*known], word[: _LONG + 1].upper()
     parts = [name for name in names if len(word) > _SHORT and (word in name or name in word)]
     return nearest(word, names) or min(parts, key=lambda name: abs(len(name) - len(word)), default=None)
@@ -85,27 +85,27 @@ def counted(count: int, noun: str) -> str:
 
 
 def sentence(text: str) -> str:
-    """Return a text that begins with a capital."""
+    """Return a text with its first letter capitalized."""
     return text[:1].upper() + text[1:]
 
 
 def literal(text: str) -> str:
-    """Return a text as a literal, of our language and of DuckDB's SQL alike."""
+    """Return a text as a string literal, for both our language and DuckDB."""
     return "'" + text.replace("'", "''") + "'"
 
 
 def identifier(name: str) -> str:
-    """Return a name in double quotes, of our language and of DuckDB's SQL alike."""
+    """Return a name in double quotes, for both our language and DuckDB."""
     return '"' + name.replace('"', '""') + '"'
 
 
 def plainly(name: str) -> str:
-    """Return a name as it is written, in quotes where it needs them."""
+    """Return a name, quoted only if it needs to be."""
     return name if re.fullmatch(r"[A-Za-z_]\w*", name) else identifier(name)
 
 
 def filter_note(filters: Iterable[Location]) -> str:
-    """Return what to say of display filters of which one seems to be a pattern or a list; empty for others."""
+    """Return a note on display filters if one looks like a pattern or a list; otherwise empty."""
     for place in filters:
         if "*" in place.key or "s3://" in place.key:
             plain = Location(place.bucket, place.key.partition("*")[0].partition(",")[0]).uri
@@ -121,12 +121,12 @@ _AS_EXPRESSION = {"**": ".*", "*": "[^/]*", "?": "[^/]"}
 
 
 def pattern_note(location: Location | None, clause: str = "LIST {place}{deep} MATCHING {glob};") -> str:
-    """Return what to say of a location that has nothing, where a pattern or a version was meant; empty for others.
+    """Return a note on an empty location that looks like a pattern or a version; otherwise empty.
 
     Args:
-        location: what was given; a key may have these characters, so it was looked for as it is.
-        clause: what says the same by a pattern: of `place`, `deep` where it reaches into folders, `glob`, and
-            `expression`, a regular one.
+        location: as given; its key was taken literally.
+        clause: template of the statement with a pattern: `place`, `deep` for folders below, `glob`, and `expression`
+            for a regular expression.
     """
     if location is None or not (match := WILD.search(location.key)):
         return ""
@@ -142,7 +142,7 @@ def pattern_note(location: Location | None, clause: str = "LIST {place}{deep} MA
 
 
 Kind: TypeAlias = Literal["glob", "like", "regular"]
-"""MATCHING takes globs, LIKE its own patterns, and FILE_PATTERN regular expressions."""
+"""MATCHING takes globs, LIKE has its own patterns, and FILE_PATTERN is a regular expression."""
 _WRITTEN: dict[Kind, tuple[str, str]] = {"glob": ("*", "?"), "like": ("%", "_"), "regular": (".*", ".")}
 _PIECES: dict[Kind, re.Pattern[str]] = {
     "glob": re.compile(r"(?P<any>\*\*/?|\*)|(?P<one>\?)|(?P<other>[\[\]{}])|(?P<text>.)", re.DOTALL),
@@ -166,7 +166,7 @@ _TAKES: dict[Kind, tuple[str, str]] = {
 
 
 def pattern_as(taken: Kind, pattern: str, kind: Kind) -> str:
-    """Return a pattern of one kind as one of another that matches the same names; empty where that is not simple."""
+    """Return a pattern converted to another kind, or empty if that is not simple."""
     plain = pattern.removeprefix("^").removesuffix("$") if kind == "regular" else pattern
     matches = [*_PIECES[kind].finditer(plain)]
     if any(match.groupdict().get("other") for match in matches):
@@ -178,12 +178,12 @@ def pattern_as(taken: Kind, pattern: str, kind: Kind) -> str:
 
 
 def pattern_meant(clause: str, taken: Kind, pattern: str) -> str:
-    """Return what to say of a pattern that matches nothing and looks like one of another kind; empty for others.
+    """Return a note on a pattern that matches nothing and looks like another kind; otherwise empty.
 
     Args:
         clause: the word before it, or the option.
         taken: the kind that the clause takes.
-        pattern: as it is written.
+        pattern: as written.
     """
     tells = _TELLING if taken != "like" else {**_TELLING, "glob": re.compile(r"[*?]")}
     kinds: tuple[Kind, ...] = ("regular", "like", "glob")
@@ -199,7 +199,7 @@ def pattern_meant(clause: str, taken: Kind, pattern: str) -> str:
 
 
 def looks_below(pattern: str, *, recursive: bool) -> str:
-    """Return how a glob that matches nothing on its own level looks into the folders below; empty for one that does."""
+    """Return how to write a glob that matched nothing so that it covers folders below; empty if it does."""
     if "/" in pattern or "**" in pattern or not WILD.search(pattern):
         return ""
     clause = "MATCHING" if recursive else "RECURSIVE MATCHING"
@@ -213,9 +213,9 @@ _PARTS = re.compile(r'"(?:[^"]|"")*"|[^".]+')
 
 
 def table_text(parts: Sequence[str]) -> str:
-    """Return the name of a table of up to three parts (catalog, schema, name) as one text, the same for the same table.
+    """Return a table's name of up to three parts (catalog, schema, name) as one canonical text.
 
-    A name alone, or in the schema `main`, stands as it is unless it has a dot; others have quotes where they need them.
+    A single name, or one in the schema `main`, is not quoted unless it has a dot; others are quoted as needed.
     """
     *within, name = parts
     if [each.casefold() for each in within] == ["main"]:
@@ -226,7 +226,7 @@ def table_text(parts: Sequence[str]) -> str:
 
 
 def table_parts(text: str) -> list[str]:
-    """Return the parts of what `table_text` has written."""
+    """Return the parts of a text from `table_text`."""
     if "." not in text:
         return [text]
     return [part[1:-1].replace('""', '"') if part.startswith('"') else part for part in _PARTS.findall(text)]
