@@ -1,6 +1,1 @@
-"""Queries on an embedded engine.
-
-ConnectionFileSystem(connection_of)     an fsspec filesystem over the session's connections
-QueryScope                                 what one query read: requests, bytes, the error underneath
-QueryEngine(connection_of, variable_of)      DuckDB, reading through that filesystem
-"""
+"""Queries on DuckDB, over the session's connections."""

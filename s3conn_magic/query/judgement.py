@@ -1,4 +1,4 @@
-"""Whether a query only reads: an allow-list over DuckDB's own tree of it, by what `judged.toml` says."""
+"""Check that a query only reads, by an allow-list (`judged.toml`) over DuckDB's syntax tree."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ _NODE = "_QUERY_NODE"
 
 
 class Functions(NamedTuple):
-    """Functions of a kind, or names of their arguments, by what is known of them.
+    """Judged functions of a kind, or names of their arguments.
 
     Attributes:
-        reads: only read.
-        refused: do not.
-        instead: what to write in place of some of them.
+        reads: those that only read.
+        refused: those that do not.
+        instead: replacements for some of them.
     """
 
     reads: frozenset[str]
@@ -54,15 +54,15 @@ class Functions(NamedTuple):
 
 
 class Judged(NamedTuple):
-    """What `judged.toml` says.
+    """Contents of `judged.toml`.
 
     Attributes:
-        kinds: of nodes that are no expressions.
+        kinds: of nodes other than expressions.
         classes: of expressions.
         fields: of nodes.
         expressions: functions in expressions.
         tables: functions in FROM.
-        arguments: of those.
+        arguments: of the functions in FROM.
         files: functions in FROM whose first argument is a path.
         named: those whose first argument is the name of a table or file.
     """
@@ -79,7 +79,7 @@ class Judged(NamedTuple):
 
 @cache
 def judged() -> Judged:
-    """The judgements, read once."""
+    """Return the judgements, read once."""
     said = tomllib.loads(files(__package__).joinpath("judged.toml").read_text(encoding="utf-8"))
     node, table = said["nodes"], said["tables"]
     return Judged(
@@ -95,7 +95,7 @@ def judged() -> Judged:
 
 
 def function_names() -> tuple[str, ...]:
-    """The functions that a query may call, by name; operators are none."""
+    """Return the names of the functions that a query may call, without operators."""
     names = judged().expressions.reads | judged().tables.reads
     return tuple(sorted(name for name in names if name.isidentifier() and not name.startswith("_")))
 
@@ -110,14 +110,14 @@ def _functions(said: Mapping[str, Any], *reads: str) -> Functions:
 
 
 def check(tree: QueryTree, defined: Iterable[str] = ()) -> None:
-    """Refuse a query that does anything but read, or may do.
+    """Check that a query only reads.
 
     Args:
         tree: of the query.
-        defined: names of functions that the database defines itself, in lower case; they are judged by their own trees.
+        defined: functions that the database defines, in lower case; they are judged by their own trees.
 
     Raises:
-        QueryError: what stands in it that is not known to only read; `offset` says where.
+        QueryError: a part of it is not known to only read; `offset` is its place.
     """
     known, own = judged(), frozenset(defined)
     of_tables: dict[int, Mapping[str, Any]] = {}
@@ -147,7 +147,7 @@ def _unknown(tree: QueryTree, node: Any, what: str) -> QueryError:
 
 
 def _written(tree: QueryTree, kind: str) -> QueryError:
-    """The error for a statement within a query; the tree does not say where it stands, its first word does."""
+    """Return the error for a statement within a query, located by its first word: the tree has no place for it."""
     what = kind.removesuffix(_NODE)
     wanted = {what, "TRUNCATE"} if what == "DELETE" else {what}
     sequence = words(tree.sql)
@@ -184,7 +184,7 @@ def _check_arguments(tree: QueryTree, node: Mapping[str, Any], known: Judged) ->
 
 
 def arguments(function: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """The arguments of a function in FROM: their names in lower case, empty where they have none, and their values."""
+    """Yield the arguments of a function in FROM: name in lower case (or empty) and value."""
     for argument in function["arguments"]:
         value = argument["expression"]
         if not argument["name"] and value["type"] == "COMPARE_EQUAL" and value["left"]["class"] == "COLUMN_REF":
@@ -194,7 +194,7 @@ def arguments(function: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def names_of(tree: Any) -> Iterator[tuple[str, str]]:
-    """What a tree names that a database may define: `function` and `table`, each with its name in lower case."""
+    """Yield what a tree names and a database may define: `function` or `table`, and the name in lower case."""
     for node in nodes(tree):
         if "function_name" in node:
             yield "function", node["function_name"].lower()
@@ -205,7 +205,7 @@ def names_of(tree: Any) -> Iterator[tuple[str, str]]:
 
 
 def named_by(value: Mapping[str, Any]) -> list[str]:
-    """The names in an argument that is a table's: a text, or a word as of a column."""
+    """Return the names in an argument that is a table, written as text or like a column."""
     if value["class"] == "CONSTANT":
         return [str(value["literal"].get("text", ""))]
     return [str(part) for part in value["column_names"]] if value["class"] == "COLUMN_REF" else []
@@ -214,7 +214,7 @@ def named_by(value: Mapping[str, Any]) -> list[str]:
 _FUNCTIONS = """SELECT lower(function_name), function_type, macro_definition
 FROM duckdb_functions() WHERE NOT internal"""
 _VIEWS = "SELECT lower(view_name), sql FROM duckdb_views() WHERE NOT internal"
-# Defaults are there, too: DuckDB does not tell them from columns that are computed whenever they are read.
+# Defaults are included: DuckDB does not distinguish them from generated columns.
 _COMPUTED = """SELECT lower(c.table_name), c.column_default FROM duckdb_columns() AS c
 JOIN duckdb_tables() AS t USING (database_oid, schema_oid, table_oid)
 WHERE c.column_default IS NOT NULL AND contains(t.sql, 'GENERATED ALWAYS AS')"""
@@ -222,13 +222,13 @@ WHERE c.column_default IS NOT NULL AND contains(t.sql, 'GENERATED ALWAYS AS')"""
 
 @dataclass(frozen=True, slots=True)
 class Definitions:
-    """The texts behind names, by kind (`function`, `table`) and name in lower case; empty for what is not in SQL."""
+    """SQL of defined names, by kind (`function`, `table`) and name in lower case; empty if it is not SQL."""
 
     texts: dict[tuple[str, str], list[str]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, database: duckdb.DuckDBPyConnection) -> Definitions:
-        """Those of a database."""
+        """Return the definitions of a database."""
         made = cls()
         for name, kind, text in database.execute(_FUNCTIONS).fetchall():
             made._add("function", name, text if kind == "table_macro" else text and f"SELECT ({text})")
@@ -243,14 +243,14 @@ class Definitions:
 
     @property
     def functions(self) -> frozenset[str]:
-        """Names of functions."""
+        """Names of the defined functions."""
         return frozenset(name for kind, name in self.texts if kind == "function")
 
     def behind(self, database: duckdb.DuckDBPyConnection, tree: QueryTree) -> Iterator[tuple[str, QueryTree]]:
-        """What a query uses, and what that uses: each name with the tree behind it.
+        """Yield the definitions that a query uses, directly or not: name and tree.
 
         Raises:
-            QueryError: one of them cannot be looked into.
+            QueryError: a definition cannot be inspected.
         """
         todo, seen = [tree], set[tuple[str, str]]()
         while todo:
@@ -272,7 +272,7 @@ def _tree(database: duckdb.DuckDBPyConnection, name: str, text: str) -> QueryTre
 
 
 def _query_of(sql: str) -> str:
-    """The query of a view, by the statement that makes it."""
+    """Return the query in the statement that creates a view."""
     depth = 0
     for word in words(sql):
         depth += (word.text in {"(", "["}) - (word.text in {")", "]"})
@@ -282,7 +282,7 @@ def _query_of(sql: str) -> str:
 
 
 _SCHEME = "s3://"
-# DuckDB takes a name for a path where it ends like one: it has a dot then.
+# Characters of paths: DuckDB takes a name that ends like a file for a path, so a dot is one.
 _OF_PATHS = frozenset("./\\:~")
 _PATHS = frozenset({"", "path", "paths", "file", "pattern", "source"})
 _LISTS = frozenset({"list_value", "list_pack", "array_value"})
@@ -290,7 +290,7 @@ _JOINS = frozenset({"||", "concat"})
 
 
 def check_reach(tree: QueryTree, tables: Collection[tuple[str, str, str]], parameters: Mapping[str, Any]) -> None:
-    """Refuse a query that reads a file of this machine, or whose paths cannot be told before it runs.
+    """Check that a query reads no file of this machine and that its paths are known before it runs.
 
     Args:
         tree: of the query.
@@ -298,7 +298,7 @@ def check_reach(tree: QueryTree, tables: Collection[tuple[str, str, str]], param
         parameters: values of `$name`.
 
     Raises:
-        QueryError: what reads one; `offset` says where.
+        QueryError: a part may read a file; `offset` is its place.
     """
     ctes = {str(entry["key"]).lower() for node in tree.nodes() if "map" in node for entry in node["map"]}
     for node in tree.nodes():
@@ -332,19 +332,19 @@ def _refused(tree: QueryTree, node: Any, what: str) -> QueryError:
 
 
 def _is_table(node: Mapping[str, Any], tables: Collection[tuple[str, str, str]], ctes: Collection[str] = ()) -> bool:
-    """Whether a name is one of the catalog, an object's path, or can be no path."""
+    """Return whether a name is in the catalog, the path of an object, or cannot be a path."""
     path = [str(part) for part in node["qualified_name"]["path"]] or [node["table_name"]]
     whole = ".".join(path)
     if whole.startswith(_SCHEME) or looks_pasted(whole) or not _OF_PATHS & set(whole):
         return True
     *within, name = (part.lower() for part in path)
-    if within == ["recurring"] and name in ctes:  # what a recursive query with USING KEY has found so far
+    if within == ["recurring"] and name in ctes:  # previous rows of a recursive query with USING KEY
         return True
     return any(name == table[2] and _is_within(within, table) for table in tables)
 
 
 def _is_within(path: list[str], table: tuple[str, str, str]) -> bool:
-    """Whether a table is where the words before its name say: in a database, a schema, or one and the other."""
+    """Return whether a table is in the database, the schema, or both that precede its name."""
     if len(path) <= 1:
         return not path or path[0] in table[:2]
     return tuple(path) == table[:2]
@@ -356,12 +356,12 @@ def _is_name(value: Mapping[str, Any], tables: Collection[tuple[str, str, str]])
 
 
 def constant(value: Mapping[str, Any]) -> str | None:
-    """The text that an argument is, where it is one that is written out."""
+    """Return the text of an argument that is a literal, else None."""
     return str(value["literal"]["text"]) if value["class"] == "CONSTANT" and "text" in value["literal"] else None
 
 
 def _is_object(value: Mapping[str, Any], parameters: Mapping[str, Any]) -> bool:
-    """Whether a path, or each of a list, begins as an object's does, whatever is put behind it."""
+    """Return whether a path, or each of a list, has an object's prefix whatever is appended to it."""
     if value["class"] == "PARAMETER":
         given = parameters.get(value["identifier"])
         paths = list(given) if isinstance(given, list | tuple) else [given]
@@ -381,7 +381,7 @@ _SURE = {"sample_size", "columns", "types", "all_varchar", "dtypes", "column_typ
 
 
 def note_samples(tree: QueryTree, scope: QueryScope) -> None:
-    """Say what DuckDB's own readers do with what their sample does not show, where a query calls them by name."""
+    """Note the limits of samples for calls of DuckDB's own readers."""
     for node in tree.nodes():
         if node.get("type") == "TABLE_FUNCTION":
             name = str(node["function"]["function_name"]).lower().removesuffix("_auto")

@@ -1,4 +1,4 @@
-"""Rows in batches of Arrow: lines by a pattern, of fixed width, or of JSON in many objects, binary files, listings."""
+"""Rows that Arrow reads in batches: lines by pattern or width, JSON lines of many objects, binary files, listings."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ _SHOWN = 60
 
 @dataclass(slots=True)
 class Skipped:
-    """Lines that are not what CONTENT_TYPE says.
+    """Lines that do not match CONTENT_TYPE.
 
     Attributes:
-        count: of them.
-        said: what they are, behind their number.
-        first: the first few, with their numbers, from 1 on.
+        count: how many.
+        said: their description, after the number.
+        first: the first few, with their line numbers (from 1).
     """
 
     count: int = 0
@@ -59,18 +59,18 @@ class Skipped:
     first: list[tuple[int, str]] = field(default_factory=list)
 
     def clear(self) -> None:
-        """Begin anew."""
+        """Reset the counts."""
         self.count, self.first = 0, []
 
     def add(self, number: int, line: str, said: str) -> None:
-        """Count one."""
+        """Count a line."""
         self.count += 1
         self.said = said
         if len(self.first) < _FEW:
             self.first.append((number, line))
 
     def note(self) -> str:
-        """What to tell the user; empty where there are none."""
+        """Return a note for the user, or an empty text."""
         if not self.count:
             return ""
         shown = (f"line {at:,}: {visible(line[:_SHOWN])}{'…' if len(line) > _SHOWN else ''}" for at, line in self.first)
@@ -78,13 +78,13 @@ class Skipped:
 
 
 def reread(detected: Detected, file: Callable[[], Any], scope: QueryScope, skipped: Skipped) -> Reread:
-    """The rows of an object of a format that DuckDB has no reader for, as often as they are asked for.
+    """Return the rows of an object of a format that DuckDB cannot read, repeatable.
 
     Args:
-        detected: as of `batches`.
-        file: it, open and seekable, as it is stored; one for each time.
-        scope: the query that reads it, which notes what is wrong with the object.
-        skipped: where lines are counted that are not what CONTENT_TYPE says; by the last time.
+        detected: as in `batches`.
+        file: opens the stored object, seekable; called for each pass.
+        scope: of the query, which records errors of the object.
+        skipped: gets the lines of the last pass that do not match CONTENT_TYPE.
 
     Raises:
         QueryError: as `batches`.
@@ -100,16 +100,16 @@ def reread(detected: Detected, file: Callable[[], Any], scope: QueryScope, skipp
 
 
 def batches(detected: Detected, file: Any, skipped: Skipped | None = None, *, rows: int = ALL) -> pa.RecordBatchReader:
-    """The rows of an object of a format that DuckDB has no reader for, read as they are asked for.
+    """Return the rows of an object of a format that DuckDB cannot read, lazily.
 
     Args:
-        detected: what its first bytes say; its type is one of `IN_BATCHES`.
-        file: it, open and seekable, as it is stored.
-        skipped: where lines are counted that are not what CONTENT_TYPE says.
+        detected: from its first bytes; its type is one of `IN_BATCHES`.
+        file: the stored object, open and seekable.
+        skipped: gets the lines that do not match CONTENT_TYPE.
         rows: 0 for the schema alone.
 
     Raises:
-        QueryError: it is damaged, or a text in another encoding, also while it is read; or it has no columns.
+        QueryError: it is damaged or in another encoding, also while it is read; or it has no columns.
         S3ConnError: it cannot be read.
     """
     if detected.format.type in KINDS:
@@ -124,7 +124,7 @@ def batches(detected: Detected, file: Any, skipped: Skipped | None = None, *, ro
 
 
 def _pieces(content: Content, file: Any) -> Iterator[str]:
-    """The lines; what stands between the texts of SPLIT_LINES' PATTERN; or all of it, for a REGEX over lines."""
+    """Yield the lines, the texts between matches of SPLIT_LINES' PATTERN, or the whole text for a multiline REGEX."""
     if content.get("MULTILINE"):
         yield _bounded(file.read(_LONGEST + 1), "an object, which MULTILINE takes as a whole,").decode()
         return
@@ -144,7 +144,7 @@ def _bounded(text: bytes, what: str) -> bytes:
 
 
 def _some(pieces: Iterator[str]) -> Iterator[list[str]]:
-    """Pieces together: so many that one query for them is worth it, and not so much that they fill the memory."""
+    """Yield batches of pieces, worth a query each and bounded in memory."""
     some: list[str] = []
     size = 0
     for piece in pieces:
@@ -183,7 +183,7 @@ _UNMATCHED = "not matched by the PATTERN, and not loaded"
 
 
 def _matching(content: Content, skipped: Skipped) -> _Reader:
-    """Named groups are columns, or else all groups by their numbers; what does not match is no row."""
+    """Return a reader whose columns are the named groups, or all groups by number; other lines are skipped."""
     import duckdb
     import pyarrow as pa
 
@@ -217,14 +217,14 @@ def _matching(content: Content, skipped: Skipped) -> _Reader:
 
 
 def _note(texts: list[str], start: int, stop: int, before: int, skipped: Skipped) -> None:
-    """Count lines of which no match came; those without any character are none."""
+    """Count lines without a match, except empty ones."""
     for at in range(start, stop):
         if texts[at]:
             skipped.add(before + at + 1, texts[at], _UNMATCHED)
 
 
 def _note_between(text: str, start: int, stop: int, skipped: Skipped) -> None:
-    """Count the lines between two matches, without those on which one ends or begins."""
+    """Count the lines between two matches, without those that a match touches."""
     if start and text[start - 1] != "\n":
         start = text.find("\n", start, stop) + 1 or stop
     stop = stop if stop == len(text) else text.rfind("\n", start, stop) + 1
@@ -236,8 +236,8 @@ def _note_between(text: str, start: int, stop: int, skipped: Skipped) -> None:
 
 
 def _matches(expression: str, groups: int, wanted: list[int], *, multiline: bool) -> str:
-    """The query of some groups of the first match in each piece, or of all matches: by RE2, as DuckDB has it, too."""
-    # All of it is a group, too, wanted where there is no other. One match alone takes the rest of the text with it.
+    """Return the query of some groups of the first match in each piece, or of all matches; by RE2, as in DuckDB."""
+    # Group 0 is selected if there is no other. A single match consumes the rest of the text.
     pattern = f"(?m)({expression})" if multiline else f"({expression})(?s:.*)"
     names = ", ".join(f"'g{at}'" for at in range(groups + 1))
     matches = f"unnest(regexp_extract_all(piece, {literal(pattern)}, [{names}]))"
@@ -265,24 +265,24 @@ def _fixed(content: Content, skipped: Skipped) -> _Reader:
 
 _READERS = {"SPLIT_LINES": _whole, "REGEX": _matching, "FIXED_WIDTH": _fixed}
 IN_BATCHES = {*KINDS, *_READERS}
-"""The types of CONTENT_TYPE that are read here."""
+"""Types of CONTENT_TYPE that are read here."""
 
 
 FILE = "s3conn_magic file"
-"""The column with the name of each row's object."""
+"""Column with the name of each row's object."""
 
 
 def json_lines(database: duckdb.DuckDBPyConnection, objects: Iterable[tuple[Any, bytes]]) -> pa.Table | None:
-    """The records of objects of JSON that have one on each line, as they are written, in the columns `json` and `FILE`.
+    """Return the records of JSON-lines objects as written, in the columns `json` and `FILE`.
 
-    Opening an object costs DuckDB more than reading its records, so those of many are read as one text.
+    Opening an object costs DuckDB more than reading its records, so many are read as one text.
 
     Args:
-        database: looks whether each line is JSON.
+        database: checks that each line is JSON.
         objects: name and bytes of each.
 
     Returns:
-        None where an object may be something else, or is damaged: DuckDB then says what it is.
+        None if an object may have another layout or be damaged, which DuckDB then reports.
     """
     import numpy as np
     import pyarrow as pa
@@ -300,7 +300,7 @@ def json_lines(database: duckdb.DuckDBPyConnection, objects: Iterable[tuple[Any,
             texts.append(text)
     try:
         joined = pa.array([b"\n".join(texts)] if texts else [], pa.large_binary()).cast(pa.large_string())
-    except pa.ArrowInvalid:  # it is not UTF-8
+    except pa.ArrowInvalid:  # not UTF-8
         return None
     records = pc.split_pattern(joined, "\n").flatten()
     files = pa.array(names).take(pa.array(np.repeat(np.arange(len(names)), counts)))
@@ -329,21 +329,21 @@ def listings(
     tree: QueryTree | None,
     parameters: Mapping[str, Any],
 ) -> Iterator[None]:
-    """Have what a query names by `inventory('s3://…')` and `objects('s3://…')` for the length of a block.
+    """Define `inventory('s3://…')` and `objects('s3://…')` as a query uses them, during a block.
 
     Args:
-        database: the session's.
-        filesystem: knows the connections.
-        tree: of the query; None where it is not run.
+        database: of the session.
+        filesystem: of the connections.
+        tree: of the query; None if it is not run.
         parameters: values of `$name`.
 
     Raises:
-        QueryError: the path of one cannot be told before the query runs.
-        S3ConnError: it is no report, or cannot be read.
+        QueryError: a path is not known before the query runs.
+        S3ConnError: it is not a report, or cannot be read.
     """
     calls = dict.fromkeys(_calls_in(tree, parameters) if tree is not None else ())
     own = "SELECT DISTINCT function_name FROM duckdb_functions() WHERE function_name IN ('inventory', 'objects')"
-    # One that the database defines itself is meant.
+    # Macros of the same name take precedence.
     known = {name for (name,) in database.execute(own).fetchall()} if calls else set()
     names: list[str] = []
     made = dict.fromkeys(function for function, *_ in calls if function not in known)
@@ -364,7 +364,7 @@ def listings(
 
 
 def _calls_in(tree: QueryTree, parameters: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
-    """Function, what it is of, and path, of each call."""
+    """Yield function, kind (`inventory`, `objects` or `versions`) and path of each call."""
     for node in tree.nodes():
         function = node["function"]["function_name"].lower() if node.get("type") == "TABLE_FUNCTION" else ""
         if function in _FUNCTIONS:
@@ -380,7 +380,7 @@ def _calls_in(tree: QueryTree, parameters: Mapping[str, Any]) -> Iterator[tuple[
 
 
 def _is_true(value: Mapping[str, Any]) -> bool | None:
-    """What TRUE or FALSE is, as DuckDB's parser writes them; None for anything else."""
+    """Return the value of TRUE or FALSE in DuckDB's tree; None for anything else."""
     inner = value.get("child", value) if value.get("class") == "CAST" else value
     if inner.get("class") != "CONSTANT":
         return None

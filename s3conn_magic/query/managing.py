@@ -1,4 +1,4 @@
-"""Tables of a session whose files are in S3: made of rows of DuckDB, and changed by them."""
+"""Tables of a session whose files are in S3: created from and changed by rows of DuckDB."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 _OWN = {"bucket", "beside"}
 Note = Callable[[Any], None]
-"""Notes something in the transaction of some rows: of PyIceberg's, or None where DuckDB's is open."""
+"""Writes a record in the transaction of the rows: PyIceberg's, or None for DuckDB's open one."""
 _TYPES = {"$event_time": "TIMESTAMP", "$event_date": "DATE", "$commit_time": "TIMESTAMP", "$source": "VARCHAR"}
 _OBJECT = "$object"
 _SYSTEM = (*_TYPES, _OBJECT)
@@ -55,17 +55,17 @@ _ROW, _FILE = "s3conn_magic row", "s3conn_magic file"
 
 
 class Storage(NamedTuple):
-    """Where the files of a new table are to lie, and how.
+    """Where and how to store the files of a new table.
 
     Attributes:
-        connection: the name of what they are written through.
+        connection: name of the connection that writes them.
         location: their folder.
-        catalog: what is to know its newest state.
+        catalog: catalog that tracks the table's metadata.
         partitions: as written.
         keys: its primary key.
-        options: COMPRESSION, TABLE_DATA_RETENTION and COMMENT, where they are given.
-        replace: whether a table that is there is replaced.
-        take: whether it is taken as it is.
+        options: COMPRESSION, TABLE_DATA_RETENTION and COMMENT, if given.
+        replace: whether an existing table is replaced.
+        take: whether an existing table is kept.
     """
 
     connection: str
@@ -79,13 +79,13 @@ class Storage(NamedTuple):
 
 
 def _times_now() -> dict[str, str]:
-    """The system columns that say when rows come, as those that come now have them, in SQL."""
+    """Return the SQL of the system columns with the time of rows that arrive now."""
     now = f"TIMESTAMP '{datetime.now(UTC):%Y-%m-%d %H:%M:%S.%f}'"
     return {"$event_time": now, "$event_date": f"{now}::DATE", CAME: now}
 
 
 class ManagedTables:
-    """The tables of an engine whose files are in S3, as statements change them.
+    """Statements on tables of an engine whose files are in S3.
 
     Args:
         engine: holds the tables.
@@ -102,10 +102,10 @@ class ManagedTables:
     def create(
         self, name: str, storage: Storage, sql: str | None, columns: str | None, *, local: bool = False
     ) -> Table:
-        """Make a table whose files are in S3, of a query's rows or of none; or take the one that is there.
+        """Create a table whose files are in S3, from a query or empty; or keep the existing one.
 
         Raises:
-            QueryError: there is something else, or a column has no type of Iceberg.
+            QueryError: something else is there, or Iceberg has no type for a column.
             S3ConnError: it cannot be written.
         """
         return self._engine.alone(lambda: self._created(name, storage, sql, columns, local=local))
@@ -139,7 +139,7 @@ class ManagedTables:
         return rows
 
     def _staged(self, name: str, sql: str | None, columns: str | None, *, local: bool) -> str:
-        """The query of the rows that a new table begins with, in types of Iceberg; empty for no columns."""
+        """Return the query of a new table's first rows in Iceberg's types; empty without columns."""
         database, made = self._database, f"CREATE OR REPLACE TEMP TABLE {STAGED} "
         if columns is not None and not NAMES.fullmatch(columns):
             self._engine.define(columns, made)
@@ -158,10 +158,10 @@ class ManagedTables:
         return kept_rows(database, f"temp.{STAGED}")
 
     def _there(self, table: Table, storage: Storage) -> bool:
-        """Whether there is a table where a new one is to be.
+        """Return whether the table to create exists already.
 
         Raises:
-            QueryError: there is something else, or a table that is neither to be replaced nor taken.
+            QueryError: something else is there, or a table that is neither replaced nor kept.
         """
         where, managed = storage.location, self._tables.managed(table)
         page = fetch_page(managed.reach.connection.target(where.bucket), prefix=where.key, max_keys=1)
@@ -200,7 +200,7 @@ class ManagedTables:
         return managed, table, note
 
     def create_statement(self, name: str) -> str:
-        """The statement that makes a table like it; one whose files are in S3 is taken up where it is."""
+        """Return the statement that creates a table like it; files in S3 are used where they are."""
         table = self._tables.get(name)
         if not table.catalog:
             return self._engine.look(lambda _: self._tables.create_statement(name))
@@ -225,7 +225,7 @@ class ManagedTables:
         return catalog + "\n".join(lines) + ";"
 
     def history(self, name: str) -> list[tuple[Any, ...]]:
-        """The snapshots of a table, as of `ManagedTable`."""
+        """Return the snapshots of a table, as `ManagedTable` does."""
         return self._engine.alone(lambda: self._tables.managed(self._tables.get(name)).history())
 
     def alter(self, name: str, options: Mapping[str, Any]) -> None:
@@ -233,11 +233,11 @@ class ManagedTables:
         self._engine.alone(lambda: self._tables.managed(self._tables.get(name)).set_properties(properties_of(options)))
 
     def delete(self, name: str) -> int:
-        """Delete the objects of a table, and say how many there were; the table is to be forgotten then."""
+        """Delete the objects of a table, which must be dropped next; return how many."""
         return self._engine.alone(lambda: self._tables.managed(self._tables.get(name)).drop(delete_data=True))
 
     def optimize(self, name: str) -> str:
-        """Tidy a table, and say what was done."""
+        """Optimize a table; return a sentence about what was done."""
         tidied = self._engine.alone(lambda: self._tables.managed(self._tables.get(name)).optimize(datetime.now(UTC)))
         done = []
         if tidied.compacted:
@@ -248,17 +248,17 @@ class ManagedTables:
         return f"The table {name}: {', '.join(done)}." if done else f"The table {name} needed no tidying."
 
     def insert(self, name: str, sql: str, how: Insertion, *, local: bool = False, noted: Note | None = None) -> int:
-        """Put the rows of a query into a table, and say how many.
+        """Insert the rows of a query into a table; return how many.
 
         Args:
             name: of the table.
             sql: the query.
-            how: which of its columns go where.
+            how: how columns map.
             local: whether it may read files of this machine.
-            noted: notes something with the rows: both are there or neither is.
+            noted: writes a record in the transaction of the rows.
 
         Raises:
-            QueryError: they do not fit, or not as they are; nothing has changed.
+            QueryError: the rows do not fit, or would change; nothing has changed.
         """
         return self._engine.alone(lambda: self._inserted(name, sql, how, local=local, noted=noted))
 
@@ -298,25 +298,25 @@ class ManagedTables:
         return int(count)
 
     def _stamp(self, transaction: Any) -> None:
-        """Have the staged rows come at the time of the commit that they are of."""
+        """Set the time of the staged rows to that of their commit."""
         moment = f"TIMESTAMP '{new_commit(transaction):%Y-%m-%d %H:%M:%S.%f}'"
         self._database.execute(f"UPDATE temp.{STAGED} SET {identifier(CAME)} = {moment}")  # noqa: S608 - a time
 
     def _upserted(self, transaction: Any, files: Any, keys: Sequence[str]) -> None:
-        """Put the staged rows in the place of those of the same primary key."""
+        """Replace rows by the staged ones with the same primary key."""
         staged = self._database.sql(f"FROM temp.{STAGED}")
         fit(transaction, staged.limit(0).to_arrow_table().schema)
         names = [field.name for field in transaction.table_metadata.schema().fields]
         self._rewritten(transaction, files, Merge.by_key(keys).sql(names, staged.columns), names)
 
     def _completed(self, there: Mapping[str, Any], how: Insertion) -> dict[str, Any]:
-        """Have the staged rows without what is left out, and with the times of their coming where the table has them.
+        """Drop excluded columns of the staged rows, and add the table's columns of arrival times.
 
         Returns:
-            The table's columns that they are for, with their types.
+            The types of the target columns, by name.
 
         Raises:
-            QueryError: they are not as many as the columns that are named.
+            QueryError: their number differs from that of the named columns.
         """
         staged = list(self._database.sql(f"FROM temp.{STAGED}").columns)
         if how.columns:
@@ -341,7 +341,7 @@ class ManagedTables:
         return dict(there) if how.named or not added else {**plain, **{name: there[name] for name in added}}
 
     def _add_times(self, wanted: AbstractSet[str]) -> None:
-        """Give the first rows of a table the times of their coming by which it is to be partitioned."""
+        """Add the arrival times by which a new table is partitioned."""
         staged, values = set(self._database.sql(f"FROM temp.{STAGED}").columns), _times_now()
         if added := [name for name in values if name in wanted and name not in staged]:
             self._given = set(added)
@@ -355,18 +355,18 @@ class ManagedTables:
         )
 
     def check_merge(self, name: str, text: str) -> None:
-        """Refuse a merge that does more than read what it names, before it is run.
+        """Check before it runs that a merge reads only what it names.
 
         Raises:
-            QueryError: it does, or cannot be read.
+            QueryError: it does more, or cannot be parsed.
         """
         self._engine.mentioned(Merge.of(name, text).judged(name))
 
     def merge(self, name: str, text: str, *, local: bool = False, noted: Note | None = None) -> int:
-        """Change a table as MERGE INTO says, all at once, and say how many rows were; `noted` as of `insert`.
+        """Run MERGE INTO as one change; return how many rows it changed; `noted` as in `insert`.
 
         Raises:
-            QueryError: it cannot be done; nothing has changed.
+            QueryError: it failed; nothing has changed.
         """
         self.check_merge(name, text)
         self._engine.check(Merge.of(name, text).judged(name), local=local)
@@ -406,7 +406,7 @@ class ManagedTables:
         return count
 
     def _new_columns(self, merge: Merge, there: Mapping[str, Any]) -> dict[str, Any]:
-        """The columns of the source that the table of a merge lacks and gets; those that it has are to fit."""
+        """Return the source's columns that a merge adds to the table; the others must fit."""
         staged, new = self._database.sql(f"FROM temp.{STAGED}"), dict[str, Any]()
         without, own = {name.casefold() for name in merge.left_out}, {name.casefold(): there[name] for name in there}
         for column, kind in zip(staged.columns, staged.types, strict=True):
@@ -418,7 +418,7 @@ class ManagedTables:
         return new
 
     def _add_columns(self, table: Table, new: Mapping[str, Any], *, made: bool) -> None:
-        """Add columns to a table of DuckDB's; make it of them where it has none yet."""
+        """Add columns to a table of DuckDB, or create it with them."""
         name = qualified(table.name)
         if not made:
             columns = ", ".join(f"{identifier(each)} {kind}" for each, kind in new.items())
@@ -432,7 +432,7 @@ class ManagedTables:
         return int(count)
 
     def _rewritten(self, transaction: Any, files: Any, sql: str, names: Sequence[str]) -> int:
-        """Merge into a copy of the rows, and write anew the files whose rows are others then."""
+        """Merge into a copy of the rows, and rewrite the files with changed rows."""
         database, tasks = self._database, tasks_of(transaction)
         row, file = (identifier(column) for column in (_ROW, _FILE))
         columns = ", ".join(map(identifier, names))
@@ -459,10 +459,10 @@ class ManagedTables:
         return count
 
     def _filled(self, name: str) -> tuple[Table, ManagedTable | None]:
-        """A table that takes rows, and what changes it where its files lie in S3.
+        """Return a table that takes rows, and its writer if its files are in S3.
 
         Raises:
-            QueryError: there is none, or it is over files, or a view.
+            QueryError: it does not exist, is over files, or is a view.
             ReadOnlyConnectionError: its connection is READ_ONLY.
         """
         table = self._tables.get(name)
@@ -479,7 +479,7 @@ class ManagedTables:
         return table, managed
 
     def _columns(self, table: Table, managed: ManagedTable | None) -> dict[str, Any]:
-        """DuckDB's types of a table's columns by their names, as they are now."""
+        """Return DuckDB's types of a table's current columns, by name."""
         if managed is not None:
             return self._types(managed.schema(to_change=True))
         if table.declared:
@@ -492,7 +492,7 @@ class ManagedTables:
         return dict(zip(relation.columns, relation.types, strict=True)) if relation is not None else {}
 
     def _fitted(self, table: Table, there: Mapping[str, Any], how: Insertion) -> dict[str, str]:
-        """What makes the staged columns those of the table, in SQL; they are renamed to its own first.
+        """Rename the staged columns to those of the table, and return the SQL of each.
 
         Raises:
             QueryError: a column or a value does not fit.
@@ -523,7 +523,7 @@ class ManagedTables:
             self._staged_anew(f"SELECT * FROM temp.{STAGED} AS staged({aliases})")  # noqa: S608 - quoted names
 
     def _cast(self, name: str, kind: Any, wanted: Any, *, widens: bool) -> str:
-        """The SQL of a column in the type of the table's: exactly, or in a wider one that the table can take."""
+        """Return the SQL of a column cast to the table's type: exactly, or to a wider type that the table can take."""
         column, own = identifier(name), str(wanted)
         if str(kind) == "VARCHAR" and own not in {"VARCHAR", "JSON"}:
             exact = cast(column, own).exact
@@ -558,7 +558,7 @@ class ManagedTables:
         self._tables.loaded(table.name, tuple(sorted(self._engine.filesystem.scope.connections)))
 
     def add_system_columns(self, sql: str) -> None:
-        """Give the first of the tables that a query reads the system columns that it names and no table of it has."""
+        """Add system columns that a query names to its first table, if none of its tables has them."""
         wanted = system_columns_of(sql)
         uses = self._engine.mentioned(sql) if wanted else None
         read = [name.casefold() for name in (*uses.tables, *uses.placed)] if uses else []
@@ -587,7 +587,7 @@ class ManagedTables:
         if name == "$source":
             database.execute(f"UPDATE {qualified(table.name)} SET {identifier(name)} = {identifier(_OBJECT)}")  # noqa: S608
             return
-        catalog, *_ = placed(table.name)  # what was loaded when, is beside the rows
+        catalog, *_ = placed(table.name)  # ledgers are in the database of the rows
         ledger = f"{identifier(catalog)}.s3conn_magic.loaded" if catalog else "s3conn_magic.loaded"
         database.execute(
             f"UPDATE {qualified(table.name)} SET {identifier(name)} = loaded_at::{kind} FROM {ledger}"  # noqa: S608

@@ -1,4 +1,4 @@
-"""MERGE INTO, taken apart: what is judged is what is run, on a table of DuckDB or a copy of the rows of one in S3."""
+"""Parse MERGE INTO, so that the judged statement is the one that runs, on a table of DuckDB or a copy of rows in S3."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Container, Sequence
 
 STAGED = "s3conn_magic_new"
-"""A temporary table of the rows that are on their way into a table."""
+"""Temporary table of rows to be written."""
 TARGET = "s3conn_magic_target"
-"""The name that stands for the table."""
+"""Placeholder for the table's name."""
 _OPEN, _CLOSE = {"(", "[", "{", "CASE"}, {")", "]", "}", "END"}
 _BY_POSITION = {"UPDATE", "UPDATE SET *", "INSERT", "INSERT *"}
 _BY_NAME = {"UPDATE BY NAME", "UPDATE SET BY NAME", "REPLACE", "INSERT BY NAME", "INSERT MAP_COLUMNS_BY_NAME"}
@@ -27,7 +27,7 @@ _FORM = "MERGE INTO table USING source ON condition WHEN [NOT] MATCHED THEN {UPD
 
 
 class _When(NamedTuple):
-    """A clause: which rows it is for, a further condition, the action, its columns, and their values, in SQL."""
+    """A WHEN clause: its kind of rows, condition, action, columns, and values as SQL."""
 
     which: str
     condition: str
@@ -38,14 +38,14 @@ class _When(NamedTuple):
 
 
 class Merge(NamedTuple):
-    """A MERGE INTO, taken apart: what is judged is what is run.
+    """The parts of a MERGE INTO.
 
     Attributes:
         alias: of the table.
         source: as written, with its alias.
-        named: that alias.
-        on: the condition, or columns in brackets.
-        using: whether it is columns.
+        named: alias of the source.
+        on: the condition, or columns in parentheses.
+        using: whether `on` has columns.
         whens: the clauses.
     """
 
@@ -58,10 +58,10 @@ class Merge(NamedTuple):
 
     @classmethod
     def of(cls, name: str, text: str) -> Merge:
-        """The parts of what stands behind a table's name.
+        """Parse what follows the table's name.
 
         Raises:
-            QueryError: it is none.
+            QueryError: it is not a MERGE.
         """
         parts = _split(text, {"USING", "ON", "WHEN"})
         if (
@@ -77,31 +77,31 @@ class Merge(NamedTuple):
 
     @classmethod
     def by_key(cls, keys: Sequence[str]) -> Merge:
-        """A merge of staged rows that puts them in the place of those of the same key."""
+        """Return a merge in which staged rows replace those with the same key."""
         on = " AND ".join(f"there.{each} = rows.{each}" for each in map(identifier, keys))
         actions = "WHEN MATCHED THEN UPDATE BY NAME WHEN NOT MATCHED THEN INSERT BY NAME"
         return cls.of("t", f"AS there USING t AS rows ON {on} {actions}")
 
     @property
     def by_name(self) -> bool:
-        """Whether columns of the source go into those of their names or places."""
+        """Whether columns map by name, else by position."""
         return any(when.action in _BY_NAME | _BY_POSITION and not when.values for when in self.whens)
 
     @property
     def reading(self) -> str:
-        """A query of the source alone."""
+        """Query of the source alone."""
         return f"FROM {self.source}"
 
     @property
     def adds(self) -> bool:
-        """Whether rows are added by the names of their columns, and so columns with them that the table lacks."""
+        """Whether rows are inserted by column name, which adds missing columns to the table."""
         return any(when.action.startswith("INSERT") and when.action in _BY_NAME for when in self.whens)
 
     def judged(self, name: str) -> str:
-        """A query that has all that the merge reads and computes.
+        """Return a query with all that the merge reads and computes.
 
         Raises:
-            QueryError: a part of it is more than one expression.
+            QueryError: a part is more than one expression.
         """
         values = [value for when in self.whens for value in (when.condition, *when.values) if value]
         for value in (*values, *([] if self.using else [self.on])):
@@ -114,11 +114,11 @@ class Merge(NamedTuple):
 
     @property
     def left_out(self) -> tuple[str, ...]:
-        """Columns of the source that go nowhere."""
+        """Columns of the source that are left out."""
         return tuple(name for when in self.whens for name in when.without)
 
     def sql(self, target: Sequence[str], source: Sequence[str]) -> str:
-        """The statement, with a name of ours in the place of the table's, and the rows of the source staged."""
+        """Return the statement on the placeholder of the table, with the source's rows staged."""
         head = f"MERGE INTO {TARGET} AS {self.alias} USING temp.{STAGED} AS {self.named}"
         on = f"USING {self.on}" if self.using else f"ON ({self.on}\n)"
         return "\n".join([head, on, *(self._clause(when, target, source) for when in self.whens)])
@@ -162,15 +162,15 @@ class Merge(NamedTuple):
 
 
 def last_of_each(rows: str, keys: Sequence[str], columns: Container[str]) -> str:
-    """The query of the staged rows, but the last alone of several of one key.
+    """Return the query of the staged rows with only the last of each key.
 
     Args:
-        rows: the query of all of them.
+        rows: query of all of them.
         keys: names of columns.
-        columns: those that the rows have, without case.
+        columns: of the rows, without case.
 
     Raises:
-        QueryError: they lack one of the key.
+        QueryError: a column of the key is missing.
     """
     if lacking := [key for key in keys if key.casefold() not in columns]:
         hint = "Give each row a value for it in the query."
@@ -179,7 +179,7 @@ def last_of_each(rows: str, keys: Sequence[str], columns: Container[str]) -> str
 
 
 def _split(text: str, heads: set[str]) -> list[tuple[str, str]]:
-    """A text in pieces, at words that are in no brackets; each with the word before it."""
+    """Split a text at words outside parentheses; return each piece with the word before it."""
     encoded, depth, pieces, head, start = text.encode(), 0, list[tuple[str, str]](), "", 0
     for word in words(text):
         if depth == 0 and word.text in heads:
@@ -190,7 +190,7 @@ def _split(text: str, heads: set[str]) -> list[tuple[str, str]]:
 
 
 def _alias(source: str) -> str:
-    """What a source is called in conditions."""
+    """Return the name of a source in conditions."""
     sequence, depth, names = words(source), 0, list[str]()
     for word in sequence:
         depth += (word.text in _OPEN) - (word.text in _CLOSE)
@@ -202,7 +202,7 @@ def _alias(source: str) -> str:
 
 
 def _of_source(condition: str, source: str, both: set[str]) -> str:
-    """A condition whose columns that both sides have are the source's, where it does not say whose."""
+    """Qualify ambiguous columns of a condition with the source."""
     sequence, text, at = words(condition), condition.encode(), 0
     pieces = list[bytes]()
     for before, word, after in zip([None, *sequence], sequence, [*sequence[1:], None], strict=False):

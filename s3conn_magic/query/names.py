@@ -1,4 +1,4 @@
-"""A query as DuckDB's own parser reads it, and what the names in it stand for: tables, variables, paths."""
+"""Parse a query with DuckDB's parser, and resolve its names: tables, variables, paths."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _NOWHERE = 2**63
 
 
 class SqlWord(NamedTuple):
-    """A word or sign: its bytes from `start` to `end`, and its text; in upper case where it has no quotes."""
+    """A token: its bytes from `start` to `end`, and its text, in upper case unless quoted."""
 
     start: int
     end: int
@@ -50,12 +50,12 @@ class SqlWord(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class QueryTree:
-    """What DuckDB's parser makes of one query.
+    """DuckDB's syntax tree of one query.
 
     Attributes:
         sql: the query.
-        root: the statement, of dicts and lists as DuckDB writes them in JSON.
-        moved: what was put into the text before it was parsed: the byte, and how many were put there.
+        root: the statement, as in DuckDB's JSON.
+        moved: insertions before parsing: byte and length.
     """
 
     sql: str
@@ -63,15 +63,15 @@ class QueryTree:
     moved: tuple[tuple[int, int], ...] = ()
 
     def nodes(self) -> Iterator[dict[str, Any]]:
-        """Every dict of the tree, the outer ones first."""
+        """Yield every dict of the tree, outer ones first."""
         return nodes(self.root)
 
     def parameters(self) -> list[str]:
-        """The names of `$name` parameters, as often as each stands there."""
+        """Return the names of `$name` parameters, with repetitions."""
         return [part["identifier"] for part in self.nodes() if part.get("class") == "PARAMETER"]
 
     def position(self, node: Any) -> int | None:
-        """The byte of the query that a part of the tree begins at: the first that anything in it does."""
+        """Return the byte of the query where a part of the tree begins, or None."""
         places = [part["query_location"] for part in nodes(node) if part.get("query_location", _NOWHERE) < _NOWHERE]
         if not places:
             return None
@@ -86,8 +86,8 @@ class Mentioned:
     """Names in a query.
 
     Attributes:
-        tables: names of tables without a schema, as written, in the order of their first mention.
-        placed: names behind a schema or a catalog (also without that), as `table_text` writes them.
+        tables: unqualified names of tables, as written, in order of first mention.
+        placed: qualified names, as `table_text` writes them.
         parameters: names of `$name` parameters.
     """
 
@@ -97,7 +97,7 @@ class Mentioned:
 
 
 def mentioned(tree: QueryTree) -> Mentioned:
-    """The names in a query, but for those that it wants as of another time; nothing is looked up or read."""
+    """Return the names in a query, without tables as of another time; nothing is looked up or read."""
     parts = list(tree.nodes())
     every = [part for part in parts if part.get("type") == "BASE_TABLE" and not part.get("at_clause")]
     tables = [part["table_name"] for part in every if not part.get("schema_name")]
@@ -107,10 +107,10 @@ def mentioned(tree: QueryTree) -> Mentioned:
 
 
 def parsed(connection: duckdb.DuckDBPyConnection, sql: str) -> QueryTree:
-    """The tree of a query; nothing is looked up or read.
+    """Parse a query; nothing is looked up or read.
 
     Raises:
-        QueryError: it cannot be parsed, is no query, or more than one.
+        QueryError: it cannot be parsed, or is not exactly one query.
     """
     if (half := _HALF.search(sql)) is not None:
         before = sql[: half.start()].encode()
@@ -128,7 +128,7 @@ def parsed(connection: duckdb.DuckDBPyConnection, sql: str) -> QueryTree:
 
 
 def _serialized(connection: duckdb.DuckDBPyConnection, sql: str) -> dict[str, Any]:
-    """What DuckDB's parser says of a text: its statements, or the error."""
+    """Return the JSON of DuckDB's parser: statements, or the error."""
     ((text,),) = connection.execute("SELECT json_serialize_sql(?::VARCHAR)", [sql]).fetchall()
     try:
         answer: dict[str, Any] = json.loads(text)
@@ -138,11 +138,11 @@ def _serialized(connection: duckdb.DuckDBPyConnection, sql: str) -> dict[str, An
 
 
 def _check_query(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
-    """Refuse what is no query; MULTI are those that pivot by values which they look for first."""
+    """Check that a text is a query; MULTI is a PIVOT that looks up its values first."""
     import duckdb
 
     kinds = [duckdb.StatementType.SELECT, duckdb.StatementType.MULTI]
-    # Of some statements already the parser says what is wrong; of some, Python's DuckDB does not know the type.
+    # The parser reports some statements itself; Python's DuckDB lacks the type of some others.
     with suppress(duckdb.Error, ValueError):
         if [statement.type for statement in connection.extract_statements(sql)] in [[kind] for kind in kinds]:
             return
@@ -150,11 +150,10 @@ def _check_query(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
 
 
 def _with_values(connection: duckdb.DuckDBPyConnection, sql: str) -> tuple[dict[str, Any], tuple[tuple[int, int], ...]]:
-    """The tree of a query that pivots by values which are not listed: as if some were.
+    """Parse a PIVOT without listed values by inserting some.
 
-    DuckDB gives such a query no tree. Behind each column that has no list, one is put: `ON year` becomes
-    `ON (year) IN ('')`, and a query that gives the values becomes one of them. All words of the query stay, in their
-    order, so that its tree has them all.
+    DuckDB has no tree for such a query. After each column without a list one is inserted: `ON year` becomes `ON (year)
+    IN ('')`, and a query of values is turned into one of them. All words stay in order, so the tree has them.
     """
 
     @cache
@@ -183,7 +182,7 @@ def _unlisted(sql: str) -> QueryError:
 
 
 def _lists(sql: str, has_none: Callable[[str], bool]) -> Iterator[tuple[int, bytes]]:
-    """What to put where, for every column of a PIVOT that has no list of values."""
+    """Yield what to insert where, for each column of a PIVOT without a list of values."""
     sequence, encoded = words(sql), sql.encode()
     for at, word in enumerate(sequence):
         if word.text in _PIVOTS:
@@ -191,7 +190,7 @@ def _lists(sql: str, has_none: Callable[[str], bool]) -> Iterator[tuple[int, byt
                 start, end = column[0].start, column[-1].end
                 if not has_none(encoded[start:end].decode()):
                     continue
-                if [last.text for last in column[-3:]] == ["IN", "(", ")"]:  # a query gives its values
+                if [last.text for last in column[-3:]] == ["IN", "(", ")"]:  # the values come from a query
                     yield column[-2].start, b"('', EXISTS "
                     yield end, b")"
                 else:
@@ -200,7 +199,7 @@ def _lists(sql: str, has_none: Callable[[str], bool]) -> Iterator[tuple[int, byt
 
 
 def _columns(sequence: Sequence[SqlWord], at: int) -> Iterator[list[SqlWord]]:
-    """The columns of the PIVOT that begins at a word, as of `_level`; `ON` of a join may stand before them."""
+    """Yield the columns of the PIVOT at a word, each as its words; an `ON` of a join may precede them."""
     level = list(_level(sequence, at + 1))
     on = max((place for place, word in enumerate(level) if word.text == "ON"), default=None)
     column: list[SqlWord] = []
@@ -217,7 +216,7 @@ def _columns(sequence: Sequence[SqlWord], at: int) -> Iterator[list[SqlWord]]:
 
 
 def _level(sequence: Sequence[SqlWord], at: int) -> Iterator[SqlWord]:
-    """The words from one on that are in no brackets, and the brackets around the others, up to the query's end."""
+    """Yield the words from one on outside parentheses, and the outermost parentheses, up to the query's end."""
     depth = 0
     for word in islice(sequence, at, None):
         depth += word.text in _OPENING
@@ -229,7 +228,7 @@ def _level(sequence: Sequence[SqlWord], at: int) -> Iterator[SqlWord]:
 
 
 def words(sql: str) -> list[SqlWord]:
-    """The words and signs of a query, without comments; each bracket by itself."""
+    """Return the tokens of a query, without comments; each parenthesis is one."""
     import duckdb
 
     encoded = sql.encode()
@@ -250,7 +249,7 @@ def words(sql: str) -> list[SqlWord]:
 
 
 def is_one_group(text: str) -> bool:
-    """Whether a text is one pair of parentheses and what is in it."""
+    """Return whether a text is one parenthesized group."""
     depth, sequence = 0, words(text)
     for at, word in enumerate(sequence):
         depth += (word.text in _OPENING) - (word.text in _CLOSING)
@@ -260,7 +259,7 @@ def is_one_group(text: str) -> bool:
 
 
 def is_one_expression(tree: QueryTree) -> bool:
-    """Whether a query is SELECT of one expression, and nothing else."""
+    """Return whether a query is SELECT of one expression, and nothing else."""
     node = tree.root["node"]
     others = {name: part for name, part in node.items() if name not in _OF_ONE}
     is_alone = node.get("from_table", {}).get("type") == "EMPTY" and len(node.get("select_list", ())) == 1
@@ -268,7 +267,7 @@ def is_one_expression(tree: QueryTree) -> bool:
 
 
 def nodes(tree: Any) -> Iterator[dict[str, Any]]:
-    """Every dict of a tree, however deep, the outer ones first."""
+    """Yield every dict of a tree of any depth, outer ones first."""
     todo = [tree]
     while todo:
         part = todo.pop()
@@ -278,7 +277,7 @@ def nodes(tree: Any) -> Iterator[dict[str, Any]]:
 
 
 def _deep(text: str) -> Any:
-    """A JSON text that is nested deeper than Python's own reader goes."""
+    """Parse JSON nested deeper than Python's parser allows."""
     open_: list[Any] = [[]]
     keys: list[Any] = [None]
     for match in _JSON.finditer(text):
@@ -309,14 +308,14 @@ _ARROW = {"Table", "RecordBatch", "RecordBatchReader", "Dataset", "Scanner", "Fi
 
 
 def known_tables(database: duckdb.DuckDBPyConnection) -> set[tuple[str, str, str]]:
-    """Database, schema and name of tables and views, in lower case: they come before Python variables and paths."""
+    """Return database, schema and name of tables and views, in lower case; they precede variables and paths."""
     return set(database.execute(_TABLES).fetchall())
 
 
 def frames(
     names: Iterable[str], tables: Collection[tuple[str, str, str]], variable_of: Callable[[str], Any]
 ) -> dict[str, Any]:
-    """The Python frames among some names that are no tables."""
+    """Return the Python frames among the names that are not tables."""
     by_name: dict[str, Any] = {}
     known = {name for *_, name in tables}
     for name in names:
@@ -332,10 +331,10 @@ def frames(
 
 
 def _frame(value: Any) -> Any:
-    """What DuckDB can read a variable through, or None when it is no frame."""
-    pandas = sys.modules.get("pandas")  # where it was not imported, nothing is of it
+    """Return an object by which DuckDB can read a variable, or None if it is not a frame."""
+    pandas = sys.modules.get("pandas")  # an instance exists only if it was imported
     if pandas and isinstance(value, pandas.DataFrame):
-        return pandas.DataFrame(value)  # DuckDB knows classes by their names
+        return pandas.DataFrame(value)  # DuckDB recognizes classes by name
     if pandas and isinstance(value, pandas.Series):
         return value.to_frame(name=value.name or "value")
     module, kind = type(value).__module__.partition(".")[0], type(value).__name__
@@ -345,10 +344,10 @@ def _frame(value: Any) -> Any:
 
 
 def parameters(names: Iterable[str], variable_of: Callable[[str], Any]) -> dict[str, Any]:
-    """The values of `$name` parameters: Python variables.
+    """Return the values of `$name` parameters: Python variables.
 
     Raises:
-        QueryError: a variable is not defined, or a parameter has a number in place of a name.
+        QueryError: a variable is undefined, or a parameter is a number.
     """
     values = {}
     for name in names:
@@ -367,7 +366,7 @@ _METADATA = re.compile(r"(?s)(.*/)(metadata/[^/]*\.metadata\.json(?:\.gz)?)")
 
 
 class Mention(NamedTuple):
-    """A path that a query mentions, the moment of the lake table there that it wants, and what gives one of ours."""
+    """A path in a query, the time of its lake table, and a function for the session's own table there, if any."""
 
     path: str
     moment: Moment | None = None
@@ -377,18 +376,18 @@ class Mention(NamedTuple):
 def lake_query(
     database: duckdb.DuckDBPyConnection, filesystem: ConnectionFileSystem, name: str, mention: Mention
 ) -> str | None:
-    """The query of the lake table at a path; None where there is none.
+    """Return the query of the lake table at a path, or None if there is none.
 
-    A file is asked for first where the path could be one, unless it is what an Iceberg table says of itself.
+    If the path may be a file, that is looked up first, unless it is metadata of an Iceberg table.
 
     Args:
-        database: gets its rows by a name.
+        database: registers its rows.
         filesystem: reads its files.
-        name: what the query calls it.
+        name: of the path in the query.
         mention: the path.
 
     Raises:
-        S3ConnError: it cannot be read, the path is in one, or of none at a moment that is no object's version.
+        S3ConnError: it cannot be read, the path is inside one, or the requested time does not exist.
     """
     from s3conn_magic.lakes.opening import open_snapshot
 
@@ -420,7 +419,7 @@ def lake_query(
 
 
 def _pinned(scope: QueryScope, root: LakeRoot, moment: Moment | None, at: Callable[[Moment], Snapshot]) -> Snapshot:
-    """The state of a table at a moment; of the run of a job the newest as it was when that began to read."""
+    """Return the snapshot at a time; during a job the latest one when the run began to read."""
     if moment is None and scope.watermarks is not None:
         pinned: Snapshot = scope.watermarks.pin(root, lambda: at(NEWEST))
         return pinned
@@ -428,7 +427,7 @@ def _pinned(scope: QueryScope, root: LakeRoot, moment: Moment | None, at: Callab
 
 
 def _registered(database: duckdb.DuckDBPyConnection, scope: QueryScope, name: str, snapshot: Snapshot) -> str:
-    """Have the rows of a state by a name, and say what reads them: rows that came late have the time of this run."""
+    """Register the rows of a snapshot, and return the query of them; late rows get the time of this run."""
     import pyarrow.dataset as ds
 
     from s3conn_magic.lakes.snapshots import LakeRows

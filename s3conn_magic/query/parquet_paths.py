@@ -1,6 +1,6 @@
-"""Files of Parquet at a path, which DuckDB reads: asked so that no value changes where they differ in their columns.
+"""Parquet files at a path: check before DuckDB reads them that no value changes where their columns differ.
 
-With it the columns that names of folders write, of files of any format, which must say the same as those of the files.
+Columns from folder names (of files of any format) must agree with those in the files.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 
 
 FEW = 100
-"""Objects of which each is looked at before any is read, whatever is asked of them."""
+"""So many objects are all inspected before any is read, whatever the query."""
 
 
 class WrittenByFolders(NamedTuple):
-    """The columns that the folders of some objects write; `everywhere` where each has each once, and DuckDB agrees."""
+    """Columns in the folder names of objects; `everywhere` if each has each once, and DuckDB agrees."""
 
     entries: Sequence[str]
     columns: Mapping[str, Partition]
@@ -42,34 +42,34 @@ class WrittenByFolders(NamedTuple):
 
     @classmethod
     def of(cls, entries: Sequence[str], database: duckdb.DuckDBPyConnection, scope: QueryScope) -> WrittenByFolders:
-        """Those of the objects at some paths."""
+        """Return the columns in the folder names of paths."""
         keys = [Path.parse(entry).location.key for entry in entries] if any("=" in entry for entry in entries) else []
         columns = partitions(keys, "")
         everywhere = bool(columns) and all(f"/{key}".count(f"/{name}=") == 1 for name in columns for key in keys)
         return cls(entries, columns, everywhere, database, scope)
 
     def within(self, names: Iterable[str]) -> list[str]:
-        """Those of some names that a folder writes, too."""
+        """Return the names that folders have too."""
         written = {name.casefold() for name in self.columns}
         return [name for name in names if name.casefold() in written]
 
     def beside(self, own: Iterable[str]) -> list[str]:
-        """The columns that the files have not themselves."""
+        """Return the folder columns that the files lack."""
         there = {name.casefold() for name in own}
         return [name for name in self.columns if name.casefold() not in there]
 
     def check(self, name: str, value: tuple[str, str], source: str, read: str, way_out: str) -> None:
-        """Refuse files whose column says another thing than their folder; a note where they are not looked into.
+        """Check that a file's column agrees with its folder, or note that it was not checked.
 
         Args:
             name: of the column.
-            value: of the column in SQL, and its type.
-            source: what stands behind FROM, with the path of each row's file in `FILE`; empty not to look.
-            read: what the column is read from, for the note.
-            way_out: what to do where a file says so.
+            value: SQL of the column, and its type.
+            source: FROM clause, with the path of each row's file in `FILE`; empty for no check.
+            read: where the column's values come from, for the note.
+            way_out: hint for a file that differs.
 
         Raises:
-            QueryError: one says so.
+            QueryError: one differs.
         """
         if not source or len(self.entries) > FEW:
             self.scope.note(
@@ -88,14 +88,14 @@ class WrittenByFolders(NamedTuple):
             )
 
     def said_of(self, columns: Iterable[str]) -> str:
-        """What the folder of each row says of some columns, behind the others of a SELECT."""
+        """Return SELECT items for columns of each row's folder, after other items."""
         return "".join(
             f", TRY_CAST({self._text(column)} AS {self.columns[column].kind}) AS {identifier(column)}"
             for column in columns
         )
 
     def _text(self, column: str) -> str:
-        """What the folder of each row says of a column, in SQL, as it is written."""
+        """Return the SQL of a column's text in each row's folder."""
         values = self.columns[column].values
         texts = {entry: values[Path.parse(entry).location.key] for entry in self.entries}
         cases = " ".join(
@@ -107,41 +107,41 @@ class WrittenByFolders(NamedTuple):
 
 
 def contradicts(value: str, text: str, kind: str) -> str:
-    """Whether a value of a file is another one than what its folder says, in SQL: the same text, or an equal value.
+    """Return SQL that tests whether a file's value differs from its folder's, both as text and as a value.
 
     Args:
         value: of the file.
-        text: what the folder says.
-        kind: the type of the value's column, in which `01` is 1.
+        text: of the folder.
+        kind: type of the value's column, in which `01` is 1.
     """
     equal = f"(TRY_CAST({value} AS {kind}) = TRY_CAST({text} AS {kind})) IS NOT TRUE"
     return f"{value}::VARCHAR IS DISTINCT FROM {text} AND {equal}"
 
 
 def quoted(entries: Iterable[str]) -> list[str]:
-    """The paths of some objects in SQL."""
+    """Return paths as SQL literals."""
     paths = map(Path.parse, entries)
     return [literal(f"s3://{path.named(escaped(path.location.key))}") for path in paths]
 
 
 def without_folders(reader: str, path: str) -> str:
-    """The way out: what reads the files, and leaves their folders alone."""
+    """Return a hint how to read the files without folder columns."""
     return f"FROM {reader}({literal(visible(path))}, hive_partitioning = false) leaves folders alone."
 
 
 def parquet_query(
     database: duckdb.DuckDBPyConnection, filesystem: ConnectionFileSystem, entries: Sequence[str], path: str
 ) -> str | None:
-    """The query of files of Parquet; None where DuckDB's own answer is right.
+    """Return the query of Parquet files, or None if DuckDB reads them correctly.
 
     Args:
-        database: the session's.
+        database: of the session.
         filesystem: reads the objects.
-        entries: the objects at the path.
+        entries: objects at the path.
         path: with `s3://`.
 
     Raises:
-        QueryError: there is no type that holds the values of a column in all of the files, or a folder says otherwise.
+        QueryError: no type holds the values of a column in all files, or a folder contradicts one.
     """
     for what, names in narrowed_in(database, quoted(entries[:1])).items():
         filesystem.scope.note(
@@ -157,14 +157,14 @@ def parquet_query(
     if folders.everywhere:
         types = ", ".join(f"{literal(name)}: {literal(kind)}" for name, kind in own.items())
         return f"{query.removesuffix(')')}, hive_partitioning = true, hive_types = {{{types}}})"
-    # Columns of folders that not all of the files are in, DuckDB leaves out.
+    # DuckDB drops folder columns that some files lack.
     source = f"{query.removesuffix(')')}, hive_partitioning = false, filename = {literal(FILE)})"
     beside = folders.said_of(folders.beside(own))
     return f"SELECT * EXCLUDE ({identifier(FILE)}){beside} {source}"
 
 
 def _checked(folders: WrittenByFolders, path: str) -> Mapping[str, str]:
-    """The columns of the files that a folder writes, too, as that spells them, with their types; they say the same."""
+    """Return the columns that both files and folders have, spelt as in folders, with types; they agree."""
     files = quoted(folders.entries[:FEW])
     call = "read_parquet([{}], hive_partitioning = false, union_by_name = true, filename = " + literal(FILE) + ")"
     types = _types(folders.database, call.format(files[0]))
@@ -190,10 +190,10 @@ def _of_several(
     *,
     copied: bool = True,
 ) -> str | None:
-    """The query of files of Parquet that differ in their columns, which DuckDB would cast to those of the first.
+    """Return the query of Parquet files with different columns, which DuckDB would cast to the first file's.
 
     Raises:
-        QueryError: there is no type that holds the values of a column in all of the files.
+        QueryError: no type holds the values of a column in all files.
     """
     import duckdb
 
@@ -222,13 +222,13 @@ def _of_several(
         if len(alike) > 1:
             check_widened(database, [[literal(name) for name in names] for (names,) in alike], path)
             return f"{read}, union_by_name = true)"
-    except duckdb.Error:  # what is wrong with a file is said where it is read
+    except duckdb.Error:  # reading the file reports its error
         pass
     return f"{read})" if copies is not None and copies.pattern in read else None
 
 
 def _check_read(database: duckdb.DuckDBPyConnection, scope: QueryScope, entries: Iterable[str]) -> None:
-    """Have a query run again that has read files which differ in their columns, and did not look at all of them."""
+    """Raise an error that has the query rerun if it read different files without having inspected all."""
     import duckdb
 
     read = [entry for entry in entries if entry not in scope.named or scope.named[entry].starts]
@@ -241,12 +241,12 @@ _COLUMN = "name, type, num_children, converted_type, scale, precision, logical_t
 
 
 def alike_in(files: Iterable[str], more: str = "", *, having: str = "") -> str:
-    """The query of the names of files of Parquet, quoted, those together whose columns are alike, and in `more`.
+    """Return the query of the quoted names of Parquet files, grouped by their columns and `more`.
 
     Args:
         files: the files.
-        more: of `parquet_schema`, for which they must be alike, too.
-        having: what must hold for the columns of a file.
+        more: further columns of `parquet_schema` to group by.
+        having: condition on the columns of a file.
     """
     columns = f"list(({_COLUMN}{more}) ORDER BY column_id) AS columns"
     schemas = f"SELECT file_name, {columns} FROM parquet_schema([{', '.join(files)}]) GROUP BY 1 {having}"  # noqa: S608
@@ -255,7 +255,7 @@ def alike_in(files: Iterable[str], more: str = "", *, having: str = "") -> str:
 
 _DIGITS = 38
 NARROWED = f"type = 'INT96' OR precision > {_DIGITS}"
-"""Whether DuckDB's type of a column may not hold its values, by a row of `parquet_schema`."""
+"""Condition on a row of `parquet_schema`: DuckDB's type may not hold the column's values."""
 _NARROWED = {
     "INT96": "DuckDB reads times of INT96 to the microsecond, and drops what is below it",
     "DECIMAL": f"DuckDB reads decimals of more than {_DIGITS} digits as DOUBLE, which rounds them",
@@ -263,7 +263,7 @@ _NARROWED = {
 
 
 def narrowed_in(database: duckdb.DuckDBPyConnection, files: Sequence[str]) -> dict[str, list[str]]:
-    """The columns of files of Parquet, quoted, that DuckDB's types may not hold; none where they cannot be read."""
+    """Return the columns of Parquet files (quoted) that DuckDB's types may not hold; empty if they cannot be read."""
     import duckdb
 
     read = f"parquet_schema([{', '.join(files)}]) WHERE {NARROWED}"
@@ -275,16 +275,16 @@ def narrowed_in(database: duckdb.DuckDBPyConnection, files: Sequence[str]) -> di
 
 
 def check_narrowed(database: duckdb.DuckDBPyConnection, path: str, file: Any, left_out: Collection[str]) -> None:
-    """Refuse a file of Parquet with values that DuckDB would change.
+    """Check that DuckDB changes no value of a Parquet file.
 
     Args:
         database: reads it.
-        path: by which it does.
-        file: it, open and seekable.
+        path: in DuckDB's filesystem.
+        file: the same, open and seekable.
         left_out: columns that are not loaded.
 
     Raises:
-        QueryError: it has one.
+        QueryError: it would.
     """
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
@@ -311,7 +311,7 @@ def _narrowed(name: str, what: str) -> QueryError:
 
 
 def _leaves(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """The times of a column as numbers, out of the lists in it."""
+    """Return the times of a column, also within lists, as numbers."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -323,12 +323,12 @@ def _leaves(column: pa.ChunkedArray) -> pa.ChunkedArray:
 _SOME = re.compile(r"\b(?:LIMIT|FETCH|SAMPLE|TABLESAMPLE)\b", re.IGNORECASE)
 _SOME_FOLDERS = re.compile(r"\b(?:WHERE|JOIN|HAVING|QUALIFY)\b", re.IGNORECASE)
 _READS = re.compile(r"[\s(]*(?:FROM|SELECT|WITH)\b", re.IGNORECASE)
-# The columns that DuckDB has beside those of the files, and what shows which these were.
+# DuckDB's virtual columns, and others that reveal which files were read.
 _NAMES_FILES = re.compile(r"file_?name|file_row_number|file_index|\AEXPLAIN", re.IGNORECASE)
 
 
 def asks_for_some(text: str, entries: Sequence[str]) -> bool:
-    """Whether a query may do without most of the objects."""
+    """Return whether a query may skip most of the objects."""
     in_folders = _SOME_FOLDERS.search(text) is not None and any("=" in entry for entry in entries)
     return in_folders or _SOME.search(text) is not None
 

@@ -1,12 +1,12 @@
-"""Rows of text that is written plainly: columns by Arrow, each proven to be what the text says, the rest by DuckDB.
+"""Rows of plainly written text: Arrow reads a column if its values are proven exact, DuckDB reads the rest.
 
-Arrow splits a text in less than half the CPU that DuckDB's readers take, and casts texts to numbers and dates for next
-to nothing; but it takes `007` for 7. So a column of a piece of the text is looked at as a whole, by its bytes and
-lengths: where these prove its cast to be exact, it counts. Where they do not, DuckDB casts its texts one by one, as
-`text_rows` says. Text that the two might split differently is given up, for DuckDB to read alone.
+Arrow splits a text in less than half the CPU time of DuckDB's readers, and casts texts to numbers and dates for next to
+nothing; but it takes `007` for 7. So each column of a piece of the text is checked as a whole, by its bytes and
+lengths: if these prove its cast exact, it is used. Otherwise DuckDB casts its texts one by one, as `text_rows` says.
+Text that the two might split differently is left to DuckDB alone.
 
-Lines of JSON whose records all have their fields in one order are a table, too, whose columns are what stands between
-the quotes: names and separators, which have to be the same in all lines, and values.
+JSON lines whose records all have the same fields in the same order are a table too. Its columns are the parts between
+quotes or commas: names and separators, which must be equal in all lines, and values.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ _STEP = 4 * 1024 * 1024
 _AT_ONCE = min(4, os.cpu_count() or 1)
 _LONGEST = 128 * 1024 * 1024
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-_DIGITS = 15  # as many as every double has
-# When it began, as Arrow counts, and how many characters are written.
+_DIGITS = 15  # preserved by every double
+# The year 1 in Arrow's units, and the length of the text.
 _YEAR_1 = {"DATE": -719_162, "TIMESTAMP": -719_162 * 86_400_000_000}
 _LENGTHS = {"DATE": (10,), "TIMESTAMP": (19, *range(21, 27))}
 _SPACE = 32
@@ -64,22 +64,22 @@ _ARROW = {
 
 
 NOT_PLAIN = "s3conn_magic text that is not plain"
-"""What an error of a query says where DuckDB has to read the text alone."""
+"""Marks the error of a query that DuckDB must read alone."""
 
 
 class NotPlainError(Exception):
-    """A text that DuckDB has to read alone; never leaves a query."""
+    """A text that DuckDB must read alone; never leaves a query."""
 
 
 def plain_rows(rows: TextRows, known: Any, types: Mapping[str, str], detected: Detected) -> PlainRows | None:
-    """How to read records that may be written plainly; None where it is known that they are not."""
+    """Return a reader of records that may be plain, or None if they are known not to be."""
     if rows.folders or not types:
         return None
     return _csv(rows, types, detected) if isinstance(rows, CsvRows) else _json(rows, known, types, detected)
 
 
 class PlainRows(ABC):
-    """Columns of text, and how a piece of it becomes a batch of them.
+    """Splits pieces of text into batches of typed columns.
 
     Args:
         types: of the columns, by name.
@@ -88,7 +88,7 @@ class PlainRows(ABC):
 
     def __init__(self, types: Mapping[str, str], formats: Formats) -> None:
         self.types, self.formats = types, formats
-        # Other types are cast by the query, of the texts.
+        # The query casts texts to other types.
         formatted = {"DATE": formats.date, "TIMESTAMP": formats.timestamp}
         self.proven = {name: kind for name, kind in types.items() if kind in _ARROW and not formatted.get(kind)}
         self._kinds = dict.fromkeys(types, "VARCHAR") | self.proven
@@ -98,19 +98,19 @@ class PlainRows(ABC):
     @staticmethod
     @abstractmethod
     def end(data: bytearray) -> int:
-        """Where the last record ends that is whole in some bytes; 0 for none."""
+        """Return the end of the last complete record in some bytes, or 0."""
 
     def reread(self, file: Callable[[], Any], scope: QueryScope, step: int = _STEP) -> Reread:
-        """The rows as DuckDB is given them.
+        """Return the rows as DuckDB reads them.
 
         Args:
-            file: the text in UTF-8, open; one for each time.
-            scope: the query that reads it, which notes what is wrong with the object.
+            file: opens the text in UTF-8, for each pass.
+            scope: of the query, which records errors of the object.
             step: bytes of a piece.
         """
 
         def begin() -> Iterator[pa.RecordBatch]:
-            # Arrow and numpy leave other threads their turn, so pieces are looked at side by side.
+            # Arrow and numpy release the GIL, so pieces are processed in parallel.
             with scope.noting():
                 pieces = enumerate(_pieces(file(), step, self.end))
                 yield from in_parts(in_order(self._batch, pieces, _AT_ONCE, name="s3conn-text"))
@@ -121,7 +121,7 @@ class PlainRows(ABC):
         import duckdb
 
         at, piece = numbered
-        if piece.startswith(_BYTE_ORDER_MARK):  # which Arrow leaves out of every piece
+        if piece.startswith(_BYTE_ORDER_MARK):  # which Arrow skips in every piece
             raise NotPlainError(NOT_PLAIN)
         try:
             columns = self.columns(piece, first=not at)
@@ -134,7 +134,7 @@ class PlainRows(ABC):
         return pa.record_batch([columns[name] for name in self.schema.names], schema=self.schema)
 
     def select(self, source: str) -> str:
-        """The query of the rows that stand behind FROM so: each value exactly of its column's type, or an error."""
+        """Return the query of the rows in a FROM clause: each value exactly of its column's type, or an error."""
         columns = (
             identifier(name) if name in self.proven else strict(identifier(name), kind, name, self.formats)
             for name, kind in self.types.items()
@@ -144,18 +144,18 @@ class PlainRows(ABC):
 
     @abstractmethod
     def columns(self, piece: bytearray, *, first: bool) -> Mapping[str, pa.Array]:
-        """The columns of a piece, by name.
+        """Return the columns of a piece, by name.
 
         Args:
-            piece: some records, whole.
-            first: whether none came before it.
+            piece: some complete records.
+            first: whether it is the first piece.
 
         Raises:
-            NotPlainError, pyarrow.ArrowException, duckdb.Error: it cannot be read so.
+            NotPlainError, pyarrow.ArrowException, duckdb.Error: it must be read by DuckDB alone.
         """
 
     def asked(self, query: str, piece: pa.Table) -> pa.Table:
-        """What DuckDB makes of a piece, which the query names so."""
+        """Run a query over a piece in DuckDB."""
         import duckdb
 
         if (database := getattr(self._own, "database", None)) is None:
@@ -165,19 +165,19 @@ class PlainRows(ABC):
 
 
 def _pieces(file: Any, step: int, end: Callable[[bytearray], int]) -> Iterator[bytearray]:
-    """A text, cut behind some of its records, without a byte order mark.
+    """Yield pieces of a text that end with a record, without a byte order mark.
 
     Args:
-        file: it, open.
-        step: bytes that are read at once.
-        end: where the last record ends that is whole in some bytes; 0 for none.
+        file: the text, open.
+        step: bytes per read.
+        end: returns the end of the last complete record in some bytes, or 0.
 
     Raises:
         NotPlainError: a record is too long.
     """
     left, first, size = b"", True, step
     while True:
-        # Read to where it stays: pieces that are joined and cut would be copied twice more.
+        # Read in place: joining and cutting pieces would copy them twice more.
         data = bytearray(len(left) + size)
         data[: len(left)] = left
         size = file.readinto(memoryview(data)[len(left) :])
@@ -202,7 +202,7 @@ def _end_of_lines(data: bytearray) -> int:
 
 
 def _end_of_records(data: bytearray) -> int:
-    """Behind the last line end that does not stand within quotes."""
+    """Return the offset after the last newline outside quotes."""
     cut = _end_of_lines(data)
     if cut and b'"' in data and data.count(b'"', 0, cut) % 2:
         quotes = _places(data, b'"')
@@ -218,7 +218,7 @@ def _places(data: bytearray, byte: bytes) -> Any:
 def _split(
     piece: bytearray, names: Sequence[str], delimiter: str, convert: Any, *, quotes: bool, skip: bool, empty: bool
 ) -> pa.Table:
-    """The fields of the lines of a piece; `empty` where an empty line is none."""
+    """Return the fields of the lines of a piece; `empty` lines make no record."""
     return pyarrow.csv.read_csv(
         pa.py_buffer(piece),
         pyarrow.csv.ReadOptions(
@@ -240,13 +240,13 @@ def _of(table: pa.Table, name: str) -> pa.Array:
 
 
 class _PlainCsv(PlainRows):
-    """Tables of text.
+    """Tables of CSV.
 
     Args:
-        types, formats: as of `PlainRows`.
-        names: of all columns that are in the text, as they follow each other.
-        settings: as of `Detected`.
-        quoted_nulls: whether a text that is no value is none within quotes, too.
+        types, formats: as in `PlainRows`.
+        names: of all columns in the text, in order.
+        settings: as in `Detected`.
+        quoted_nulls: whether a null text is null within quotes too.
     """
 
     def __init__(
@@ -262,7 +262,7 @@ class _PlainCsv(PlainRows):
         self._names, self._header = names, bool(settings.get("HEADER"))
         self._delimiter = str(settings.get("DELIMITER") or ",")
         self._convert = pyarrow.csv.ConvertOptions(
-            # What is proven is seen to be no other text than it may be.
+            # Proven values are ASCII, so only text needs validation as UTF-8.
             column_types={name: pa.string() if self._kinds.get(name) == "VARCHAR" else pa.binary() for name in names},
             include_columns=list(types),
             null_values=nulls_of(settings),
@@ -273,7 +273,7 @@ class _PlainCsv(PlainRows):
     end = staticmethod(_end_of_records)
 
     def columns(self, piece: bytearray, *, first: bool) -> Mapping[str, pa.Array]:
-        """As of `PlainRows`."""
+        """Return the columns of a piece."""
         records, skip = self._records(piece), first and self._header
         quotes = b'"' in piece
         texts = _split(piece, self._names, self._delimiter, self._convert, quotes=quotes, skip=skip, empty=True)
@@ -282,8 +282,8 @@ class _PlainCsv(PlainRows):
         return {name: self._column(name, _of(texts, name)) for name in self.types}
 
     def _records(self, piece: bytearray) -> int:
-        """How many records a piece has, whose quotes and line ends leave no doubt of where they begin and end."""
-        # bytes.count takes twice as long where there are many.
+        """Return the number of records in a piece whose quotes and line ends delimit them without doubt."""
+        # bytes.count takes twice as long with many matches.
         lines = int(np.count_nonzero(np.frombuffer(piece, np.uint8) == ord("\n"))) + (not piece.endswith(b"\n"))
         if b"\0" in piece or (b"\r" in piece and not piece.count(b"\r") == piece.count(b"\r\n") == piece.count(b"\n")):
             raise NotPlainError
@@ -296,7 +296,7 @@ class _PlainCsv(PlainRows):
         text = np.frombuffer(b"\n" + piece + b"\n", np.uint8)
         separators = np.zeros(256, bool)
         separators[[*self._delimiter.encode(), *b"\r\n"]] = True
-        # Two quotes one behind the other are one within a text: the first ends it, and the second begins it again.
+        # Doubled quotes within a text: the first closes it, and the second reopens it.
         again = np.zeros(len(opening) + 1, bool)
         again[1:-1] = opening[1:] == closing[:-1] + 1
         if not (separators[text[opening]] | again[:-1]).all() or not (separators[text[closing + 2]] | again[1:]).all():
@@ -328,11 +328,11 @@ def _csv(rows: CsvRows, types: Mapping[str, str], detected: Detected) -> PlainRo
 
 
 class _Field(NamedTuple):
-    """A value in each line: which of its parts has it, and what stands before and behind it there.
+    """A value in each line: the part that has it, and the text before and after it there.
 
     Attributes:
-        at: of the parts.
-        before, behind: the same in all lines.
+        at: index of the part.
+        before, behind: equal in all lines.
     """
 
     at: int
@@ -345,10 +345,10 @@ _MEMBER = re.compile(rb'( *\{? *"([^"\\]*)" *: *)(?:(")[^"\\]*(" *\}? *)|[^\s:{}
 
 
 class _PlainJson(PlainRows):
-    """Lines that are a record of JSON each.
+    """Lines of one JSON record each.
 
     Args:
-        types: as of `PlainRows`.
+        types: as in `PlainRows`.
         rows: the records.
         known: what is known of their values.
     """
@@ -362,12 +362,12 @@ class _PlainJson(PlainRows):
     end = staticmethod(_end_of_lines)
 
     def columns(self, piece: bytearray, *, first: bool) -> Mapping[str, pa.Array]:  # noqa: ARG002 - as of `PlainRows`
-        """As of `PlainRows`."""
+        """Return the columns of a piece."""
         if b"\r" in piece:
             raise NotPlainError
         if b"\\" not in piece:
             line = bytes(piece[:at] if (at := piece.find(b"\n")) >= 0 else piece)
-            # A comma in a string makes it one part more, and a quote ends it.
+            # A comma in a string adds a part, and a quote ends it.
             for delimiter in (b",", b'"'):
                 if columns := self._split(piece, line.split(delimiter), delimiter):
                     return columns
@@ -383,7 +383,7 @@ class _PlainJson(PlainRows):
         return {name: _of(made, name).cast(self.schema.field(name).type) for name in self.types}
 
     def _split(self, piece: bytearray, parts: Sequence[bytes], delimiter: bytes) -> Mapping[str, pa.Array] | None:
-        """By commas, or by quotes; None where a line has other fields than the first, or a value is not proven."""
+        """Split by commas or quotes; None if a line has other fields than the first, or a value is not proven."""
         fields = self._between_commas(parts) if delimiter == b"," else self._between_quotes(parts)
         if fields is None:
             return None
@@ -415,7 +415,7 @@ class _PlainJson(PlainRows):
         return columns
 
     def _between_commas(self, parts: Sequence[bytes]) -> Mapping[str, _Field] | None:
-        """Where the values of the first line are; None where it is not one record of columns that are known."""
+        """Return the values in the first line, or None if it is not one record of known columns."""
         fields: dict[str, _Field] = {}
         for at, part in enumerate(parts):
             match = _MEMBER.fullmatch(part)
@@ -429,7 +429,7 @@ class _PlainJson(PlainRows):
         return fields
 
     def _between_quotes(self, parts: Sequence[bytes]) -> Mapping[str, _Field] | None:
-        """As `_between_commas`."""
+        """Return the same for parts between quotes."""
         fields: dict[str, _Field] = {}
         if parts[0].strip(b" ") != b"{" or len(parts) % 2 == 0:
             return None
@@ -486,7 +486,7 @@ def _is_always(texts: pa.Array, text: bytes) -> bool:
 
 
 def _bare(texts: pa.Array, field: _Field, shortest: int) -> pa.Array | None:
-    """Values without what stands before and behind them, the same in all lines; None where it is not."""
+    """Return values without the text before and after them, which must be equal in all lines, else None."""
     if not field.before:
         return texts.view(pa.string())
     before, behind = len(field.before), len(field.behind)
@@ -497,13 +497,13 @@ def _bare(texts: pa.Array, field: _Field, shortest: int) -> pa.Array | None:
 
 
 def _is_bare(texts: pa.Array) -> bool:
-    """Whether no text has a quote or a control character, which no string of JSON has as it is."""
+    """Return whether no text has a quote or a control character, which JSON strings must escape."""
     bytes_ = _buffers(texts)[1]
     return bool(bytes_.min(initial=_SPACE) >= _SPACE and not (bytes_ == ord('"')).any())
 
 
 def _are_strange(texts: pa.Array) -> bool:
-    """Whether some texts are .5, 5. or -.5, which are no numbers of JSON, or -0, of which it is not said what it is."""
+    """Return whether some texts are .5, 5. or -.5, which are not numbers of JSON, or -0, whose type is ambiguous."""
     places, bytes_ = _buffers(texts)
     begins, ends, point = places[:-1], places[1:], ord(".")
     first = bytes_[begins]
@@ -522,7 +522,7 @@ def _are_strange(texts: pa.Array) -> bool:
 
 
 def _buffers(texts: pa.Array) -> tuple[Any, Any]:
-    """Where texts begin and end in their bytes, and these."""
+    """Return offsets and bytes of texts."""
     _, places, data = texts.buffers()
     offsets = np.frombuffer(places, np.int32)[texts.offset : texts.offset + len(texts) + 1]
     first, last = int(offsets[0]), int(offsets[-1])
@@ -531,11 +531,11 @@ def _buffers(texts: pa.Array) -> tuple[Any, Any]:
 
 
 def proven(texts: pa.Array, kind: str) -> pa.Array | None:
-    """Texts as values, where it is certain of all of them that they are exactly these; else None.
+    """Return texts as values if all are proven to be exactly these, else None.
 
     Args:
-        texts: some, of which some may be null.
-        kind: one of the types that Arrow has, too.
+        texts: with or without nulls.
+        kind: a type that Arrow has too.
     """
     if kind == "VARCHAR":
         return texts
@@ -551,19 +551,19 @@ def proven(texts: pa.Array, kind: str) -> pa.Array | None:
         values = pc.cast(texts, _ARROW[kind])
     except pa.ArrowInvalid:
         return None
-    # DuckDB calls the year 0 the first before Christ.
+    # DuckDB formats the year 0 as 1 BC.
     return None if lengths and pc.min(values).value < _YEAR_1[kind] else values
 
 
 def _is_long(texts: pa.Array, lengths: Sequence[int]) -> bool:
-    """Whether each text that is there has one of these lengths, the first of them as a rule."""
+    """Return whether each text has one of these lengths, the first of which is the usual one."""
     sizes = np.diff(_buffers(texts)[0])
     there = int(len(texts) - texts.null_count)
     return int((sizes == lengths[0]).sum()) == there or int(np.isin(sizes, lengths).sum()) == there
 
 
 def _print_back(texts: pa.Array) -> bool:
-    """Whether texts are what Arrow, too, would write for the doubles that they are."""
+    """Return whether Arrow formats the doubles of texts as the texts."""
     try:
         return bool(pc.all(pc.equal(pc.cast(pc.cast(texts, pa.float64()), pa.string()), texts)).as_py())
     except pa.ArrowInvalid:
@@ -571,10 +571,10 @@ def _print_back(texts: pa.Array) -> bool:
 
 
 def _is_number(texts: pa.Array, kind: str) -> bool:
-    """Whether each text is a number that has no more digits than its type holds, and no zero in front of them."""
+    """Return whether each text is a number with at most its type's digits, and without leading zeros."""
     places, bytes_ = _buffers(texts)
     sizes = np.diff(places)
-    # From - to 9; a point in an integer, and a slash, Arrow does not take for digits.
+    # Bytes from - to 9: Arrow itself refuses a point in an integer, and a slash.
     if (bytes_ - ord("-")).max(initial=0) > ord("9") - ord("-"):
         return False
     if kind == "DOUBLE" and sizes.max() > _DIGITS and not _print_back(texts.filter(pa.array(sizes > _DIGITS))):

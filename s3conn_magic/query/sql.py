@@ -1,4 +1,4 @@
-"""Pieces of SQL for DuckDB: quoted texts and names, text of JSON, a block done whole, and tables as of another time."""
+"""SQL fragments for DuckDB: quoting, JSON text, transactions, types, and time travel."""
 
 from __future__ import annotations
 
@@ -31,21 +31,21 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 PLACED = """database_name = coalesce(?, current_database())
 AND lower(schema_name) = lower(?) AND lower(table_name) = lower(?)"""
-"""Which rows of DuckDB's views of columns and the like are of a table; `placed` gives the values."""
+"""Condition on DuckDB's catalog views that selects a table; `placed` returns the values."""
 
 
 def qualified(table: str) -> str:
-    """A table's name in a statement, by the text that `table_text` makes of it."""
+    """Return the SQL name of a table, from its `table_text`."""
     return ".".join(identifier(part) for part in placed(table) if part is not None)
 
 
 def behind(table: str) -> str:
-    """The name of the view that reads the files of a table over files, which no other table's name is."""
+    """Return the name of the view that reads the files of a table; no other table can have it."""
     return f"{table} (files)" if "." in table else table
 
 
 def placed(table: str) -> list[str | None]:
-    """The catalog (None for the database itself), the schema and the name of a table."""
+    """Return catalog (None for the session's), schema and name of a table."""
     *within, name = table_parts(table)
     schema = within[-1] if within else "main"
     return [within[0] if len(within) > 1 else None, schema, name]
@@ -53,7 +53,7 @@ def placed(table: str) -> list[str | None]:
 
 @contextmanager
 def transaction(database: duckdb.DuckDBPyConnection) -> Iterator[None]:
-    """All that a block does, or nothing of it."""
+    """Run a block in a transaction."""
     import duckdb
 
     database.execute("BEGIN TRANSACTION")
@@ -61,7 +61,7 @@ def transaction(database: duckdb.DuckDBPyConnection) -> Iterator[None]:
         yield
         database.execute("COMMIT")
     except BaseException:
-        # An interrupt may hit the roll-back, too; what was not committed is rolled back in any case.
+        # An interrupt may hit the rollback too; what is not committed is rolled back in any case.
         for _ in range(3):
             with suppress(duckdb.Error):
                 database.execute("ROLLBACK")
@@ -73,14 +73,14 @@ class TimeTravel(NamedTuple):
     """A table with `AT (VERSION => …)` or `AT (TIMESTAMP => …)` in a query.
 
     Attributes:
-        table: its name or path; names behind a schema or a catalog in full.
-        path: its name as it is, where it stands alone.
-        start: the byte that its name begins at.
-        end: the byte behind the clause.
-        alias: what else stands there: its alias as written, or one that is its name.
-        is_time: whether a time is wanted.
-        expression: the version or time, in SQL.
-        parameters: names of `$name` in that.
+        table: its name or path; in full if qualified.
+        path: its unqualified name as written.
+        start: byte where its name begins.
+        end: byte after the clause.
+        alias: as written, or one that is its name.
+        is_time: whether the clause has a time.
+        expression: version or time, as SQL.
+        parameters: names of `$name` in it.
     """
 
     table: str
@@ -94,7 +94,7 @@ class TimeTravel(NamedTuple):
 
 
 def time_travels(tree: QueryTree) -> list[TimeTravel]:
-    """The tables that a query wants as of another time."""
+    """Return the tables of a query as of another time."""
     sequence, encoded = words(tree.sql), tree.sql.encode()
     made = []
     for node in tree.nodes():
@@ -117,13 +117,13 @@ def time_travels(tree: QueryTree) -> list[TimeTravel]:
 
 
 def _clause(own: Sequence[SqlWord]) -> tuple[int, int]:
-    """Where `AT` stands among the words of a table, and the end of the `=>` behind it."""
+    """Return the position of `AT` among the words of a table, and the end of its `=>`."""
     at = max(place for place, word in enumerate(own[:-1]) if word.text == "AT" and own[place + 1].text == "(")
     return at, next(place for place in range(at, len(own)) if own[place].text == ">")
 
 
 class Travel(NamedTuple):
-    """A table that a query wants as of another time: what is written, the name that stands instead, the time."""
+    """A table as of another time: as written, its substitute name, and the time."""
 
     written: TimeTravel
     stands: str
@@ -131,11 +131,11 @@ class Travel(NamedTuple):
 
 
 def travelling(database: duckdb.DuckDBPyConnection, tree: QueryTree, parameters: Mapping[str, Any]) -> list[Travel]:
-    """What a query wants by `AT (VERSION => …)` and `AT (TIMESTAMP => …)`.
+    """Evaluate the `AT` clauses of a query.
 
     Raises:
-        QueryError: a version is no number or text.
-        duckdb.Error: it cannot be worked out.
+        QueryError: a version is neither a number nor a text.
+        duckdb.Error: an expression failed.
     """
     travels = []
     for at, part in enumerate(time_travels(tree)):
@@ -151,7 +151,7 @@ def travelling(database: duckdb.DuckDBPyConnection, tree: QueryTree, parameters:
 
 
 REFUSED = "does more than read, and a query may only read"
-"""What an error says of a function or argument that is known, and not taken."""
+"""Message for a known function or argument that is refused."""
 OF_THE_SESSION = {
     "system.information_schema.connections": "$connections",
     "system.information_schema.jobs": "$jobs",
@@ -160,11 +160,11 @@ OF_THE_SESSION = {
     "system.monitoring.jobs": "$jobs",
     "system.monitoring.expectations": "$expectations",
 }
-"""Tables of what a session has, and the name that a query finds each by."""
+"""Tables about the session, and the name by which a query finds each."""
 
 
 class _Named(NamedTuple):
-    """A table of the session in a query: what stands for it, and where, in bytes, its name begins and ends."""
+    """A table about the session in a query: its substitute, and the bytes of its name."""
 
     stands: str
     alias: str
@@ -173,7 +173,7 @@ class _Named(NamedTuple):
 
 
 def of_the_session(tree: QueryTree) -> list[_Named]:
-    """The tables of `OF_THE_SESSION` that a query reads."""
+    """Return the tables of `OF_THE_SESSION` that a query reads."""
     sequence, made = words(tree.sql), []
     for node in tree.nodes():
         path: list[str] = node["qualified_name"]["path"] if node.get("type") == "BASE_TABLE" else []
@@ -188,7 +188,7 @@ def of_the_session(tree: QueryTree) -> list[_Named]:
 def with_other_names(
     tree: QueryTree, travels: Iterable[Travel], parameters: Mapping[str, Any]
 ) -> tuple[str, Mapping[str, Any]]:
-    """A query with other names, of the same length, for tables as of another time or of the session; its parameters."""
+    """Return a query with substitute names, of the same length, for those tables, and its parameters."""
     text, left = bytearray(tree.sql.encode()), Counter(tree.parameters())
     for stands, alias, start, end in of_the_session(tree):
         text[start:end] = f'"{stands}"{alias}'.encode().ljust(end - start)
@@ -199,11 +199,11 @@ def with_other_names(
     return text.decode(), {name: value for name, value in parameters.items() if left[name]}
 
 
-# Values beside the session's database
+# Values outside the session's database
 
 
 def beside() -> duckdb.DuckDBPyConnection:
-    """A connection to a DuckDB that has nothing in it, for values that are at hand; nothing outside can be reached."""
+    """Return a connection to an empty DuckDB without access to files or the network, for values in memory."""
     return _empty(os.getpid()).cursor()
 
 
@@ -217,10 +217,10 @@ def _empty(process: int) -> duckdb.DuckDBPyConnection:  # noqa: ARG001 - a proce
 
 
 def answered(query: str, **tables: pa.Table) -> pa.Table:
-    """What such a DuckDB answers to a query over tables that are at hand.
+    """Run a query over tables in memory, in such a database.
 
     Raises:
-        QueryError: it cannot, as where it has no type for a column.
+        QueryError: it failed, for example for a type that DuckDB lacks.
     """
     import duckdb
 
@@ -236,10 +236,10 @@ def answered(query: str, **tables: pa.Table) -> pa.Table:
 # JSON
 
 DIGITS = 15
-"""As many as every double has."""
+"""Decimal digits that every double preserves."""
 JSON_STRING = r'"(?:[^"\\]|\\.)*"'
 _NUMBER = r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?"
-# Of more digits than every double has; DuckDB's parser of JSON keeps a whole number up to 19.
+# More digits than a double preserves; DuckDB's JSON parser keeps integers up to 19.
 _MANY = "|".join(
     [
         *(rf"[1-9][0-9]{{{front - 1}}}\.[0-9]{{{DIGITS + 1 - front}}}" for front in range(1, DIGITS + 1)),
@@ -252,34 +252,34 @@ _LONG_NUMBER = rf"-?(?:{_MANY})[0-9]*(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?"
 _LONG_INTEGER = r"[:\[,]\s*-?[0-9]{16}"
 _BETWEEN, _SIGN = "\x01", "#"
 SIGNED = rf"\u0001{_SIGN}"
-"""What the string begins with that stands for a number as it is written, in the text of JSON."""
+"""Prefix of the string that represents a number as written, in JSON text."""
 
 
 def numbers_as_written(document: str) -> str:
-    """A document of JSON whose numbers are strings behind `SIGNED`: DuckDB's parser writes 1.50 as 1.5.
+    """Return SQL of a JSON document with numbers as `SIGNED` strings: DuckDB's parser writes 1.50 as 1.5.
 
     Args:
-        document: its text, in SQL; none that `SIGNED` stands in.
+        document: SQL of its text, which must not contain `SIGNED`.
     """
     return _signed(document, _NUMBER, "")
 
 
 def long_numbers_as_written(document: str) -> str:
-    """The same of numbers that DuckDB's parser would round, which few documents have."""
+    """Return the same for only the numbers that DuckDB's parser would round, which are rare."""
     looks = rf"[:\[,]\s*{_LONG_NUMBER}"
     signed = _signed(document, _LONG_NUMBER, _NUMBER)
-    # Most numbers of 16 and 17 digits are what a double is written as, and come back from the parser as they were.
+    # Most numbers of 16 and 17 digits are the text of a double, and survive the parser.
     changed = f"{without_spaces(f'json({document})')} <> {without_spaces(document)}"
     return f"CASE WHEN regexp_matches({document}, {literal(looks)}) AND {changed} THEN {signed} ELSE {document} END"
 
 
 def without_spaces(document: str) -> str:
-    """The text of JSON without those spaces that Python, for one, writes behind commas and colons."""
+    """Return SQL of JSON text without the spaces after commas and colons that Python, for one, writes."""
     return f"replace(replace({document}::VARCHAR, ', ', ','), ': ', ':')"
 
 
 def _signed(document: str, number: str, other: str) -> str:
-    """Strings, and other numbers, are passed over whole, so that nothing within them is taken for a number."""
+    """Return SQL that replaces numbers; it matches strings and other numbers as a whole to skip their contents."""
     passed = rf"{JSON_STRING}|{other}" if other else JSON_STRING
     kept = rf"{_BETWEEN}\1{_BETWEEN}\2"
     pattern = f"({number})|({passed})"
@@ -290,38 +290,38 @@ def _signed(document: str, number: str, other: str) -> str:
 
 
 def unsigned(text: str) -> str:
-    """The text of JSON with its numbers as numbers again."""
+    """Return SQL of JSON text with `SIGNED` strings as numbers again."""
     return rf"""regexp_replace({text}, '"\\u0001{_SIGN}([^"]*)"', '\1', 'g')"""
 
 
 def number_text(string: str) -> str:
-    """A number as it is written, of the string that stands for it; of any other text, that text."""
+    """Return SQL of the number in a `SIGNED` string; any other text stays."""
     return f"ltrim({string}, chr(1) || '{_SIGN}')"
 
 
 def has_long_integer(value: str) -> str:
-    """Whether a value of JSON may have an integer that no double holds."""
+    """Return SQL that tests whether a JSON value may have an integer that no double holds."""
     return f"regexp_matches({value}::VARCHAR, {literal(_LONG_INTEGER)})"
 
 
 def is_there(value: str) -> str:
-    """Whether a value of JSON is one, and not null."""
+    """Return SQL that tests whether a JSON value exists and is not null."""
     return f"({value} IS NOT NULL AND {value}::VARCHAR <> 'null')"
 
 
 def is_string(value: str) -> str:
-    """Whether a value of JSON is a string, and none that stands for a number."""
+    """Return SQL that tests whether a JSON value is a string, not a `SIGNED` number."""
     text = f"{value}::VARCHAR"
     return f"(starts_with({text}, {literal(chr(34))}) AND NOT starts_with({text}, {literal(chr(34) + SIGNED)}))"
 
 
 def plain(value: str) -> str:
-    """A value of JSON with its numbers as numbers."""
+    """Return SQL of a JSON value with plain numbers."""
     return f"{unsigned(f'{value}::VARCHAR')}::JSON"
 
 
 def pointers(names: Iterable[str]) -> str:
-    """Where fields stand in a record: RFC 6901."""
+    """Return JSON pointers (RFC 6901) of fields."""
     made = ("/" + name.replace("~", "~0").replace("/", "~1") for name in names)
     return f"[{', '.join(map(literal, made))}]"
 
@@ -333,7 +333,7 @@ _TIMES = ("date", "timestamp_s", "timestamp_ms", "timestamp", "timestamp with ti
 
 
 def holds(wide: Any, kind: Any) -> bool:
-    """Whether a type of DuckDB has each value of another as it is, at any depth, or fails where it is out of range."""
+    """Return whether a type holds each value of another unchanged, at any depth, or fails out of range."""
     if wide == kind or kind.id == "null" or wide.id == "varchar":
         return True
     if kind.id in ("list", "array", "struct", "map") and wide.id == kind.id:
@@ -349,7 +349,7 @@ def holds(wide: Any, kind: Any) -> bool:
 
 
 def _digits_of(kind: Any) -> tuple[int, int] | None:
-    """Digits in front of the point and behind it."""
+    """Return the digits of a type before and after the point, or None."""
     if kind.id == "decimal":
         sizes = dict(kind.children)
         return sizes["precision"] - sizes["scale"], sizes["scale"]
@@ -358,7 +358,7 @@ def _digits_of(kind: Any) -> tuple[int, int] | None:
 
 
 def check_widened(database: duckdb.DuckDBPyConnection, alike: Sequence[Sequence[str]], path: str) -> None:
-    """Refuse files that have values which become others in the types that hold the most of all; given by schema."""
+    """Check that no value changes in the type common to all files, which are grouped by schema."""
     call = "read_parquet([{}], hive_partitioning = false, union_by_name = true)"
     every = database.sql(f"FROM {call.format(', '.join(files[0] for files in alike))}")
     wider = dict(zip(map(str.casefold, every.columns), every.types, strict=True))
@@ -391,7 +391,7 @@ _KEPT = {
     "ubigint": "DECIMAL(20,0)",
     "timestamp with time zone": "TIMESTAMPTZ",
 }
-"""What Iceberg keeps a type of DuckDB as, without loss; None for that type itself."""
+"""Iceberg's lossless type for each of DuckDB's; None for the same."""
 
 
 _WIDER = {("INTEGER", "BIGINT"), ("FLOAT", "DOUBLE")}
@@ -399,13 +399,13 @@ _DECIMAL = re.compile(r"DECIMAL\((\d+),(\d+)\)")
 
 
 def is_wider(kind: str, than: str) -> bool:
-    """Whether Iceberg makes a type of another one in a table that is there: it holds all that was there."""
+    """Return whether Iceberg can widen a column from one type to the other without loss."""
     new, old = _DECIMAL.fullmatch(kind), _DECIMAL.fullmatch(than)
     return (than, kind) in _WIDER or bool(new and old and new[2] == old[2] and int(new[1]) > int(old[1]))
 
 
 def kept_as(kind: Any, column: str) -> str:
-    """The type of DuckDB that Iceberg has, and that holds each value of another type as it is, at any depth.
+    """Return the type of Iceberg, named as in DuckDB, that holds each value of a type unchanged, at any depth.
 
     Raises:
         QueryError: there is none.
@@ -433,16 +433,16 @@ _INSTEAD = {"timestamp_ns": "A cast to TIMESTAMP keeps microseconds; to VARCHAR 
 def kept_rows(
     database: duckdb.DuckDBPyConnection, source: str, casts: Mapping[str, str] | None = None, more: Iterable[str] = ()
 ) -> str:
-    """A query of the rows of a source, in the types that Iceberg has.
+    """Return a query of a source's rows in Iceberg's types.
 
     Args:
         database: has the source.
-        source: a table's name or a query in brackets, in SQL.
-        casts: SQL for columns that are to be something else than a cast.
+        source: SQL of a table or a parenthesized query.
+        casts: SQL of columns that need something other than a cast.
         more: SQL of further columns.
 
     Raises:
-        QueryError: a type has no counterpart, or a value none in that.
+        QueryError: Iceberg has no type for a column or a value.
     """
     relation = database.sql(f"FROM {source}")
     parts = []

@@ -1,4 +1,4 @@
-"""The tables of a session, and what a database keeps of each for the next kernel: a comment on the table itself."""
+"""The tables of a session, and the comment in which the database keeps metadata of each for the next kernel."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 MAKING = " (being made)"
-"""The end of the name that a table has until its rows are there."""
+"""Suffix of a table's name until it is complete."""
 _OURS = "s3conn_magic: "
 _HELD = """
     SELECT CASE WHEN database_name = current_database() THEN [schema_name, table_name]
@@ -49,16 +49,16 @@ class Table:
     """A table of the session.
 
     Attributes:
-        name: as written when it was created.
+        name: as written at its creation.
         connections: names of the connections that it depends on.
-        location: where its files are, or None when DuckDB holds its rows.
-        files: the pattern of its files, whose types are told when they are read; empty where DuckDB holds its rows.
-        declared: whether it has no columns yet: what is loaded into it first gives it some.
-        is_view: whether every query reads it afresh: one over files, or a view that was in the database before.
-        catalog: what knows its newest state, where its files are its own; else empty.
-        comment: what the database says of it that is not ours.
+        location: of its files, or None if DuckDB holds its rows.
+        files: pattern of files whose types are detected when they are read; empty if DuckDB holds its rows.
+        declared: whether it has no columns until rows are loaded.
+        is_view: whether every query reads it again: it is over files, or is a view of the database.
+        catalog: catalog of a table whose files are in S3; else empty.
+        comment: the database's comment apart from our metadata.
         created_at: UTC.
-        note: what to say of it when it was made.
+        note: for the user, at its creation.
     """
 
     name: str
@@ -74,11 +74,11 @@ class Table:
 
     @property
     def kind(self) -> str:
-        """What SQL calls it."""
+        """Its kind in SQL."""
         return "VIEW" if self.is_view else "TABLE"
 
     def noted(self) -> str:
-        """The SQL that has the database keep what the next kernel needs to know of it."""
+        """Return the SQL that stores its metadata in the database."""
         if self.comment or self.declared:
             return ""
         kept = {"connections": self.connections, "location": self.location.uri if self.location else None}
@@ -89,7 +89,7 @@ class Table:
 
 
 def tables_of(database: duckdb.DuckDBPyConnection) -> list[Table]:
-    """The tables that a database holds, then its views."""
+    """Return the tables of a database, then its views."""
     return [_read(*row) for *row, _ in database.execute(_HELD, [MAKING]).fetchall()]
 
 
@@ -101,10 +101,10 @@ _NOTED = "s3conn_magic.catalogs"
 
 
 def attach(database: duckdb.DuckDBPyConnection, catalog: str, path: str) -> None:
-    """Have a database for a catalog: in memory, or in a file beside the session's, which notes it.
+    """Attach a database for a catalog: in memory, or in a file beside the session's, which records it.
 
     Args:
-        database: the session's.
+        database: of the session.
         catalog: its name.
         path: of the session's file; empty for memory.
     """
@@ -117,10 +117,10 @@ def attach(database: duckdb.DuckDBPyConnection, catalog: str, path: str) -> None
 
 
 def attach_noted(database: duckdb.DuckDBPyConnection, path: str) -> None:
-    """Have the catalogs that a file of a database notes.
+    """Attach the catalogs that a database file records.
 
     Raises:
-        QueryError: the file of one is gone.
+        QueryError: the file of a catalog is missing.
     """
     there = "SELECT 1 FROM duckdb_tables() WHERE schema_name = 's3conn_magic' AND table_name = 'catalogs'"
     for (catalog,) in database.execute(f"FROM {_NOTED}").fetchall() if database.execute(there).fetchall() else ():
@@ -138,7 +138,7 @@ def _read(parts: Sequence[str], is_view: bool, comment: str) -> Table:
         location = Location.parse(kept["location"]) if kept and kept["location"] else None
         connections = tuple(map(str, kept["connections"])) if kept else ()
         files, catalog = (str(kept.get(name, "")) if kept else "" for name in ("files", "catalog"))
-    except (ValueError, KeyError, TypeError):  # somebody has changed it
+    except (ValueError, KeyError, TypeError):  # edited by hand
         return Table(name, is_view=is_view, comment=comment)
     comment = "" if kept else comment
     return Table(name, connections, location, files, is_view=is_view, catalog=catalog, comment=comment)
@@ -153,21 +153,21 @@ WHERE {PLACED} AND expression IS NOT NULL"""  # noqa: S608 - names of DuckDB's o
 _RESERVED = """SELECT 1 FROM duckdb_keywords()
 WHERE keyword_name = lower(?) AND keyword_category IN ('reserved', 'type_function')"""
 _MADE = f"SELECT sql FROM duckdb_tables() WHERE {PLACED}"  # noqa: S608 - as above
-# The column that COPY FROM adds, as it adds it again.
+# The column that COPY FROM will add again.
 _ORIGIN = re.compile(r', "\$object" VARCHAR(?=[,)])')
 NAMES = re.compile(r'\s*\(\s*(?:\w+|"[^"]*")(?:\s*,\s*(?:\w+|"[^"]*"))*\s*\)\s*')
 
 
 @dataclass(frozen=True, slots=True)
 class QueryResult:
-    """What a query gave, and what it read for it.
+    """Result of a query, and what it read.
 
     Attributes:
         table: the rows.
         requests: requests to S3.
-        bytes: bytes of bodies that came.
-        connections: names of the connections that were used.
-        notes: what to say of it, such as what it has left out.
+        bytes: bytes received.
+        connections: names of the connections used.
+        notes: for the user, for example about what was left out.
     """
 
     table: pa.Table
@@ -181,7 +181,7 @@ _Result = TypeVar("_Result")
 
 
 class _Engine(Protocol):
-    """What tables need of the engine that holds them."""
+    """The engine as `Tables` needs it."""
 
     filesystem: ConnectionFileSystem
     path: str
@@ -197,10 +197,10 @@ class _Engine(Protocol):
 
 
 class Tables:
-    """The tables of a session by name, without case, in the order of their making.
+    """Tables of a session by name (case-insensitive), in order of creation.
 
-    What changes them has a turn of the engine's from its check to its end: of two threads that make a table of one
-    name, one finds it there.
+    Changes hold the engine's turn from check to end: of two threads that create a table of one name, one finds it
+    taken.
     """
 
     def __init__(self, engine: _Engine) -> None:
@@ -211,15 +211,15 @@ class Tables:
         return iter(list(self._tables.values()))
 
     def discover(self, database: duckdb.DuckDBPyConnection) -> None:
-        """Have the tables and views that a database holds, and no others."""
+        """Register the tables and views of a database instead of the current ones."""
         self._tables = {table.name.casefold(): table for table in tables_of(database)}
 
     def clear(self) -> None:
-        """Have none."""
+        """Remove all."""
         self._tables = {}
 
     def get(self, name: str) -> Table:
-        """The table of that name.
+        """Return the table of that name.
 
         Raises:
             QueryError: there is none.
@@ -229,22 +229,22 @@ class Tables:
         raise QueryError(f"there is no table {visible(name)}", hint="SHOW TABLES; lists those that exist.")
 
     def check_free(self, name: str) -> None:
-        """Refuse a name that is taken; within a turn, so that it stays free.
+        """Check that a name is free; within a turn, so that it stays free.
 
         Raises:
-            QueryError: it is.
+            QueryError: it is taken.
         """
         if table := self._tables.get(name.casefold()):
             hint = "CREATE OR REPLACE TABLE replaces it; CREATE TABLE IF NOT EXISTS keeps it."
             raise QueryError(f"the table {visible(table.name)} already exists", hint=hint)
 
     def create_from(self, name: str, sql: str, columns: str | None = None, *, local: bool = False) -> Table:
-        """Make a table of a query's rows; one of that name is replaced when the query has succeeded.
+        """Create a table from a query; it replaces one of that name if the query succeeds.
 
         Args:
             name: of the table.
             sql: the query.
-            columns: names of the columns in parentheses, all with types or none.
+            columns: names of the columns in parentheses, either all or none with types.
             local: whether the query may read files of this machine.
 
         Raises:
@@ -263,11 +263,11 @@ class Tables:
         return self._replace(Table(name, answer.connections, note=" ".join(answer.notes)), made)
 
     def _typed(self, made: str, sql: str, columns: str, *, local: bool) -> QueryResult:
-        """What DuckDB has no one statement for: columns with types, and a query's rows in them."""
+        """Create a table with typed columns, and insert a query's rows: DuckDB has no single statement for it."""
         try:
             self._defined(made, columns)
         except QueryError as error:
-            error.offset = None  # it is one in the columns, not in the query
+            error.offset = None  # its place is in the columns, not in the query
             raise
         try:
             return self._engine.execute(sql, f"INSERT INTO {qualified(made)} ", local=local)
@@ -276,10 +276,10 @@ class Tables:
             raise
 
     def create_empty(self, name: str, columns: str | None = None) -> Table:
-        """Make a table without rows; without columns, too, where none are given.
+        """Create a table without rows, and without columns if none are given.
 
         Raises:
-            QueryError: the columns are not right.
+            QueryError: the columns are invalid.
         """
         return self._engine.alone(lambda: self._created_empty(name, columns))
 
@@ -293,10 +293,10 @@ class Tables:
         return self._replace(Table(name), made)
 
     def _defined(self, made: str, columns: str) -> None:
-        """Make a table without rows. What it computes of a row that is read or written may only read, as a query does.
+        """Create a table without rows; its defaults and generated columns may only read, as queries.
 
         Raises:
-            QueryError: the columns are not right; there is no table.
+            QueryError: the columns are invalid; there is no table.
         """
         self._engine.define(columns, f"CREATE OR REPLACE TABLE {qualified(made)} ")
         try:
@@ -307,10 +307,10 @@ class Tables:
             raise
 
     def create_over(self, name: str, location: Location, connection: str) -> Table:
-        """Make a table over the files at a location, which stay where they are.
+        """Create a table over the files at a location.
 
         Raises:
-            QueryError: there are none that can be read.
+            QueryError: no file can be read.
             S3ConnError: it could not be listed or read.
         """
         return self._engine.alone(lambda: self._created_over(name, location, connection))
@@ -326,7 +326,7 @@ class Tables:
         return self._note(Table(name, (connection,), location, where, is_view=True, note=note))
 
     def _see_files(self, name: str, columns: Sequence[str], types: Sequence[Any]) -> None:
-        """Make a view of a view that reads the files, which is there only while a query mentions the table."""
+        """Create a view of the view of the files, which exists only during queries of the table."""
         database, own = self._engine.database, identifier(behind(name))
         rows = ", ".join(f"NULL::{kind} AS {identifier(each)}" for each, kind in zip(columns, types, strict=True))
         steps = (
@@ -337,7 +337,7 @@ class Tables:
             database.execute(step)
 
     def managed(self, table: Table) -> ManagedTable:
-        """A table whose files are in S3, as it is read and changed; within a turn.
+        """Return the reader and writer of a table whose files are in S3; within a turn.
 
         Raises:
             QueryError: its files are not its own.
@@ -360,7 +360,7 @@ class Tables:
         return ManagedTable(reach, table.name, table.catalog, f"{self._engine.path}.catalog")
 
     def see_managed(self, table: Table, schema: pa.Schema | None = None) -> Table:
-        """Have a table whose files are in S3, with some columns, or those that it has now; within a turn."""
+        """Register a table whose files are in S3, with the given or its current columns; within a turn."""
         schema = self.managed(table).schema() if schema is None else schema
         database = self._engine.database
         with transaction(database):
@@ -369,12 +369,12 @@ class Tables:
                 relation = database.from_arrow(schema.empty_table())
                 self._see_files(table.name, relation.columns, relation.types)
             seen = replace(table, is_view=bool(schema.names), declared=not schema.names)
-            if noted := seen.noted():  # what was noted of the view before went with it
+            if noted := seen.noted():  # the view's metadata was replaced with it
                 database.execute(noted)
         return self._put(seen)
 
     def prepare(self, name: str) -> None:
-        """Make the schema of a table, and its catalog, where there are none yet; in a turn, and in no transaction.
+        """Create the schema and catalog of a table if needed; in a turn, outside transactions.
 
         Raises:
             QueryError: a catalog of that name is DuckDB's own, or a schema and a catalog would have one name.
@@ -397,7 +397,7 @@ class Tables:
         database.execute(f"CREATE SCHEMA IF NOT EXISTS {within}")
 
     def drop(self, name: str) -> Table:
-        """Forget a table.
+        """Remove a table.
 
         Raises:
             QueryError: there is none of that name.
@@ -411,13 +411,13 @@ class Tables:
         return table
 
     def loaded(self, name: str, connections: tuple[str, ...]) -> Table:
-        """Note that rows of more connections went into a table, which has columns now; within a turn."""
+        """Note that a table has got columns, and rows from more connections; within a turn."""
         old = self._tables.get(name.casefold()) or Table(name)
         together = tuple(dict.fromkeys((*old.connections, *connections)))
         return self._note(replace(old, connections=together, declared=False))
 
     def rename_connection(self, old: str, new: str) -> None:
-        """Have the tables that depend on a connection find it under another name."""
+        """Rename a connection in the tables that depend on it."""
         self._engine.alone(lambda: self._connection_renamed(old, new))
 
     def _connection_renamed(self, old: str, new: str) -> None:
@@ -437,7 +437,7 @@ class Tables:
             self._put(table)
 
     def rows(self, table: Table) -> int | None:
-        """How many rows DuckDB holds; None of a table over files, or another view."""
+        """Return how many rows DuckDB holds; None for a table over files or a view."""
         if table.is_view:
             return None
         if table.declared:
@@ -447,7 +447,7 @@ class Tables:
         return int(count)
 
     def looked_at(self, table: Table) -> tuple[int | None, list[str]] | None:
-        """Rows and columns of a table, as below; None where another thread has dropped it."""
+        """Return row count and columns of a table, or None if another thread has dropped it."""
         try:
             return self.rows(table), self.columns(table)
         except QueryError:
@@ -456,10 +456,10 @@ class Tables:
         return None
 
     def create_statement(self, name: str) -> str:
-        """The statement that makes a table like it, without its rows.
+        """Return the statement that creates a table like it, without its rows.
 
         Raises:
-            QueryError: there is none of that name, or it is a view that no statement makes.
+            QueryError: there is none of that name, or no statement creates such a view.
         """
         table = self.get(name)
         head = f"CREATE TABLE {table_name(table.name)}"
@@ -475,16 +475,16 @@ class Tables:
         return f"{head} {_ORIGIN.sub('', columns)};"
 
     def is_reserved(self, name: str) -> bool:
-        """Whether a name is a word of SQL, which queries write in double quotes."""
+        """Return whether a name is a keyword of SQL, which queries must quote."""
         return bool(self._engine.look(lambda database: database.execute(_RESERVED, [name]).fetchall()))
 
     def columns(self, table: Table) -> list[str]:
-        """Name and type of each column."""
+        """Return name and type of each column."""
         columns = self._engine.look(lambda database: database.execute(_COLUMNS, placed(table.name)).fetchall())
         return [f"{name} {kind}" for name, kind in columns]
 
     def _replace(self, table: Table, made: str) -> Table:
-        """Give what was made whole its name, in one transaction with the end of the table that had it."""
+        """Rename a completed table to its final name, and drop the one that had it, in one transaction."""
         database = self._engine.database
         with transaction(database):
             self._forget(table.name)
@@ -506,9 +506,9 @@ class Tables:
         return table
 
     def _files(self, path: Path) -> tuple[str, str]:
-        """The path of the files at a location, or their pattern, and what to say of files that it leaves out.
+        """Return the path or pattern of the files at a location, and a note on the files it excludes.
 
-        Of a folder these are the files that most of the names that tell a format end in; all, where no name does.
+        In a folder these are files with the most frequent ending that determines a format; all if there is none.
         """
         where, key = f"s3://{path.text}", path.location.key
         if path.has_wildcard or is_told(key):
@@ -533,6 +533,6 @@ class Tables:
 
 
 def _unused(name: str) -> str:
-    """The name of a table while it is made."""
+    """Return the name of a table that is not complete."""
     *within, last = table_parts(name)
     return table_text([*within, f"{last}{MAKING}"])

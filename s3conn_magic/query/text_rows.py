@@ -1,4 +1,4 @@
-"""Rows of CSV and JSON: read as text, so that types can be decided over all of them, and cast exactly or refused."""
+"""Rows of CSV and JSON: read as text, so that types fit all values, and cast exactly or refused."""
 
 from __future__ import annotations
 
@@ -61,11 +61,11 @@ if TYPE_CHECKING:
     from s3conn_magic.objects.formats import Detected
     from s3conn_magic.query.text_types import Misfit
 
-# Bytes of a record for which room is made first, and at most: DuckDB's buffers are as large.
+# Bytes reserved for a record at first, and at most: DuckDB's buffers are as large.
 _ROOMS = (16 * 1024 * 1024, 128 * 1024 * 1024)
 SAMPLE = 20_480
-"""Records by which types are told first."""
-# A record as json_transform makes it, and whether it prints back as it was written.
+"""Records by which types are first determined."""
+# A record as json_transform makes it, and whether it prints back as written.
 _MADE, _SAME = (identifier(name) for name in ("a record", "a record is the same"))
 _EXACT_NUMBERS = "exact_numbers"
 
@@ -75,11 +75,11 @@ class CsvRows:
     """Records of CSV.
 
     Attributes:
-        source: what stands behind FROM: each column a text.
+        source: FROM clause; each column is text.
         names: of its columns.
         formats: of dates and times.
         typed: False to leave all columns text.
-        folders: columns that have types by themselves.
+        folders: columns that have types already.
     """
 
     source: str
@@ -89,7 +89,7 @@ class CsvRows:
     folders: tuple[str, ...] = ()
 
     def named(self, database: duckdb.DuckDBPyConnection) -> CsvRows:
-        """The same with the names of the columns, as the objects have them.
+        """Return the same with the column names of the objects.
 
         Raises:
             duckdb.Error: they cannot be read.
@@ -98,12 +98,12 @@ class CsvRows:
         return replace(self, names=tuple(names))
 
     def learn(self, database: duckdb.DuckDBPyConnection, known: CsvTypes | None = None, *, whole: bool) -> CsvTypes:
-        """What the columns' values are.
+        """Return what the columns' values are.
 
         Args:
             database: reads them.
-            known: of other objects of the same table, which it is added to.
-            whole: all of them, not the first only.
+            known: of other objects of the same table, to be extended.
+            whole: read all values, not only the first.
 
         Raises:
             duckdb.Error: they cannot be read.
@@ -116,20 +116,20 @@ class CsvRows:
         return known.joined(gathered(database.execute(query).fetchall(), self.names))
 
     def types(self, known: CsvTypes, *, decimals: bool = False) -> dict[str, str]:
-        """The type of each column by what is known; `decimals` rather than DOUBLE where both hold its values."""
+        """Return the type of each column by what is known; prefer `decimals` to DOUBLE if both hold its values."""
         return {name: known.type(name, decimals=decimals) if self.typed else "VARCHAR" for name in self.names}
 
     def select(self, known: CsvTypes, types: Mapping[str, str], hint: str = "") -> str:
-        """The query of the rows, each value exactly of its column's type, or an error.
+        """Return the query of the rows, each value exactly of its column's type, or an error.
 
         Args:
             known: what is known of the values.
             types: of the columns.
-            hint: what to do about a value that does not fit, for the error.
+            hint: for the error of a value that does not fit.
         """
         del known
         names = [name for name in self.names if name in types]
-        # Each text is cast once, and then looked at beside its value: DuckDB would cast again in each branch of a CASE.
+        # Each text is cast once, in a subquery: DuckDB would cast again in each branch of a CASE.
         values = unique_names([*self.names, *self.folders, *(f"{name} as a value" for name in names)])[-len(names) :]
         casts = [
             f"TRY_CAST({identifier(name)} AS {types[name]}) AS {identifier(value)}"
@@ -146,7 +146,7 @@ class CsvRows:
         return f"SELECT {', '.join(columns)} FROM {source}"  # noqa: S608 - quoted names
 
     def misfit(self, database: duckdb.DuckDBPyConnection, known: CsvTypes, types: Mapping[str, str]) -> Misfit | None:
-        """The first record that does not fit, or None."""
+        """Return the first record that does not fit, or None."""
         del known
         texts = [(identifier(name), types[name], name) for name in self.names if name in types]
         return misfit_of(database.execute(misfits(texts, self.source, self.formats)).fetchall())
@@ -157,10 +157,10 @@ class JsonRows:
     """Records of JSON.
 
     Attributes:
-        source: what stands behind FROM; its column `json` is a record, as it is written.
+        source: FROM clause; its column `json` is a record as written.
         formats: of dates and times.
         typed: False to leave strings text.
-        folders: columns beside it that have types by themselves.
+        folders: further columns that have types already.
     """
 
     source: str
@@ -169,7 +169,7 @@ class JsonRows:
     folders: tuple[str, ...] = ()
 
     def learn(self, database: duckdb.DuckDBPyConnection, known: JsonTypes | None = None, *, whole: bool) -> JsonTypes:
-        """As of `CsvRows`."""
+        """As in `CsvRows`."""
         known = known or JsonTypes()
         rows = self.source if whole else f"(FROM {self.source} LIMIT {SAMPLE})"
         structures = database.execute(
@@ -211,17 +211,17 @@ class JsonRows:
         return gathered(database.execute(query).fetchall(), names)
 
     def types(self, known: JsonTypes, *, decimals: bool = False) -> dict[str, str]:
-        """As of `CsvRows`."""
+        """As in `CsvRows`."""
         kinds = {column: known.type(name, decimals=decimals) for name, column in known.columns.items()}
         return kinds if self.typed else {column: _untyped(kind) for column, kind in kinds.items()}
 
     def select(self, known: JsonTypes, types: Mapping[str, str], hint: str = "") -> str:
-        """As of `CsvRows`."""
+        """As in `CsvRows`."""
         if not isinstance(known.shape, dict):
             return f"SELECT {', '.join([DOCUMENT, *map(identifier, self.folders)])} FROM {self.source}"  # noqa: S608
         columns = self._columns(known, types)
         beside = [identifier(name) for name in self.folders]
-        # Each value is taken out, made text and cast once: DuckDB would do so again in each branch of a CASE.
+        # Each value is extracted, made text and cast once: DuckDB would do so again in each branch of a CASE.
         values = [f"{column.taken} AS {column.at('value')}" for column in columns]
         apart = [column.placed() for column in columns]
         texts = [f"{column.spelt} AS {column.at('text')}" for column in apart if not column.is_nested]
@@ -245,10 +245,10 @@ class JsonRows:
         ]
 
     def _fields(self, known: JsonTypes, types: Mapping[str, str], hint: str, native: Mapping[str, Shape]) -> str:
-        """What stands behind FROM: a record as types and whether it is the same, or else a list of its values.
+        """Return a FROM clause: a typed record and whether it prints back, or else a list of its values.
 
-        A record is the same where it prints back as it was written, which proves what the values are, and that there
-        are no others. Any other is looked at value by value; one that has other fields is an error.
+        A record that prints back as written proves its values, and that there are no others. Any other is checked value
+        by value; additional fields are an error.
         """
         what, exact = _record(known)
         said = literal(f"{MARK}a record has ")
@@ -265,7 +265,7 @@ class JsonRows:
         return f"(SELECT {_MADE}, {_SAME}, {list_} AS fields, {written} AS written{beside} FROM {rows})"  # noqa: S608
 
     def misfit(self, database: duckdb.DuckDBPyConnection, known: JsonTypes, types: Mapping[str, str]) -> Misfit | None:
-        """As of `CsvRows`."""
+        """As in `CsvRows`."""
         if not isinstance(known.shape, dict):
             return None
         what, exact = _record(known)
@@ -288,7 +288,7 @@ def _untyped(kind: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Column:
-    """A field of the records: where its value stands in SQL, as JSON, and what is `native` to it."""
+    """A field of the records: SQL of its JSON value, and the shapes that need no check if the record prints back."""
 
     name: str
     key: str
@@ -300,21 +300,21 @@ class _Column:
     written: str = ""
 
     def at(self, what: str) -> str:
-        """The name of a column of its own for a step on the way."""
+        """Return the name of an intermediate column."""
         return identifier(f"{what} of {self.name}")
 
     def placed(self) -> _Column:
-        """The same with its value in a column of that name."""
+        """The same with its value in such a column."""
         return replace(self, value=self.at("value"))
 
     @property
     def made(self) -> str:
-        """The value in a record that prints back as it was written."""
+        """The value in a record that prints back."""
         return f"{_MADE}.{identifier(self.key)}"
 
     @property
     def taken(self) -> str:
-        """The value as JSON; not where the record has it as a value of its own type."""
+        """The value as JSON, unless the record has it in its own type."""
         return f"CASE WHEN {_SAME} THEN {self.made} ELSE {self.value} END" if self.native == "JSON" else self.value
 
     @property
@@ -333,7 +333,7 @@ class _Column:
 
     @property
     def text(self) -> str:
-        """A string without its quotes, or any other value as it is written."""
+        """A string without its quotes, or any other value as written."""
         if self.written:
             return self.written
         if self.shape == "VARCHAR":
@@ -341,7 +341,7 @@ class _Column:
         return f"rtrim(replace({self.value}::VARCHAR, {literal(chr(34) + SIGNED)}, ''), {literal(chr(34))})"
 
     def cast(self, kind: str) -> str:
-        """The text as a value, where that has a usual spelling; else NULL, which costs nothing."""
+        """Return the value of the text in its usual spelling; otherwise NULL, which costs nothing."""
         return f"TRY_CAST({self.text} AS {kind})" if kind in USUAL and not self.is_nested else "NULL"
 
     @property
@@ -351,7 +351,7 @@ class _Column:
 
     @property
     def has(self) -> str:
-        """What the value is, in words."""
+        """Description of the value."""
         string = f"({self.value} ->> '$')"
         kinds = (("OBJECT", "an object"), ("ARRAY", "a list"), ("BOOLEAN", "a truth value"))
         cases = " ".join(f"WHEN json_type({self.value}) = '{kind}' THEN '{said}'" for kind, said in kinds)
@@ -359,7 +359,7 @@ class _Column:
 
 
 def _exact(column: _Column, kind: str) -> str:
-    """Whether the type holds the value of a column as it stands."""
+    """Return SQL that tests whether the type holds the column's value."""
     if kind in {"VARCHAR", "JSON"}:
         return column.is_string if column.shape == kind == "VARCHAR" else "true"
     if kind == NULL:
@@ -405,7 +405,7 @@ def _value(column: _Column, kind: str, hint: str) -> str:
 
 
 def _result(column: _Column, kind: str, hint: str) -> str:
-    """The value of a column, or an error."""
+    """Return SQL of the column's value, or an error."""
     value = _value(column, kind, hint)
     if column.native in ("", "JSON"):
         return value
@@ -416,16 +416,16 @@ def _result(column: _Column, kind: str, hint: str) -> str:
 
 
 def _native(shape: Shape, kind: str) -> Shape:
-    """As what json_transform gives a value of which no more has to be asked where its record prints back."""
+    """Return the shape that json_transform converts without further checks if its record prints back."""
     if shape == "VARCHAR" and (kind in USUAL or kind == "VARCHAR"):
         return "VARCHAR"
-    # A double may be written as an integer; keys of a MAP that come twice are an error of DuckDB's.
+    # A double may be written as an integer; duplicate keys of a MAP are an error of DuckDB.
     whole = kind == type_of(shape) and kind not in {"DOUBLE", NULL} and "MAP(" not in kind and "JSON" not in kind
     return transformed(shape) if whole else "JSON"
 
 
 def _prints_back(made: str) -> str:
-    """Whether a record that was made of the text is the text: as it stands, or but for spaces and missing fields."""
+    """Return SQL that tests whether a record prints back as its text, except for spaces and missing fields."""
     printed = f"to_json({made})"
     bare = without_spaces
     others = f"json_merge_patch('{{}}', {printed})"
@@ -446,7 +446,7 @@ def _is_known(known: JsonTypes) -> str:
 
 
 def _record(known: JsonTypes) -> tuple[str, str]:
-    """What is wrong with a record as a whole, in words, and whether nothing is, both in SQL."""
+    """Return SQL of what is wrong with a record as a whole, and of whether nothing is."""
     what = f"CASE WHEN NOT {_is_object()} THEN 'no fields' ELSE 'other fields than those before, or one twice' END"
     own = f"contains({DOCUMENT}, {literal(SIGNED)})"
     what = f"CASE WHEN {own} THEN 'a control character that marks numbers here' ELSE {what} END"
@@ -454,7 +454,7 @@ def _record(known: JsonTypes) -> tuple[str, str]:
 
 
 def _extracted(known: JsonTypes, types: Mapping[str, str]) -> tuple[str, str]:
-    """The values of a record; and once more with all numbers as they are written, where a column is to have them so."""
+    """Return the values of a record; and once more with numbers as written, if a column needs them."""
     shapes = {column: known.shape[name] for name, column in known.columns.items() if column in types}
     document = DOCUMENT if {*map(str, shapes.values())} <= {"VARCHAR"} else long_numbers_as_written(DOCUMENT)
     is_written = any(_is_written(shape, types[column]) for column, shape in shapes.items())
@@ -463,17 +463,17 @@ def _extracted(known: JsonTypes, types: Mapping[str, str]) -> tuple[str, str]:
 
 
 def _is_written(shape: Shape, kind: str) -> bool:
-    """Whether a column has its values as they are written; strings have no other way."""
+    """Return whether a column keeps values as written; strings always do."""
     return shape != "VARCHAR" and (kind in ("VARCHAR", "JSON") or kind[:7] == "DECIMAL" or _is_by_parts(shape, kind))
 
 
 def _is_by_parts(shape: Shape, kind: str) -> bool:
-    """Whether a nested type is not the one of the values' own shape, or has JSON within, which stays as it is."""
+    """Return whether a nested type differs from the values' shape, or contains JSON, which is kept as written."""
     return shape != "VARCHAR" and is_nested(kind) and (kind != type_of(shape) or "JSON" in kind)
 
 
 def _nested(database: duckdb.DuckDBPyConnection, rows: str, name: str) -> tuple[frozenset[str], bool, bool]:
-    """The shapes of a column's objects and lists, and whether a double, or DuckDB's parser, may round their numbers."""
+    """Return the shapes of a column's objects and lists, and whether a double, or the parser, may round numbers."""
     value, exact = (f"json_extract({document}, {pointers([name])}[1])" for document in (DOCUMENT, _EXACT_NUMBERS))
     longer = f"contains({exact}::VARCHAR, {literal(SIGNED)})"
     structures = database.execute(
@@ -493,15 +493,15 @@ TextRows = CsvRows | JsonRows
 
 
 def text_rows_of(path: str, detected: Detected, entries: Sequence[str] = ()) -> TextRows:
-    """The records of objects of CSV or JSON.
+    """Return the records of objects of CSV or JSON.
 
     Args:
-        path: of the engine's filesystem, quoted in no way; by `UNPACKED` where plain content is to be read.
-        detected: what their first bytes say.
-        entries: the objects at the path, where it is a pattern.
+        path: in the engine's filesystem, not quoted; with `UNPACKED` for plain content.
+        detected: from their first bytes.
+        entries: objects at the path, if it is a pattern.
     """
     if detected.format.reader == "read_json":
-        # Of a name that says so DuckDB takes the features alone, and nothing that stands beside them.
+        # From a file with such a name, DuckDB reads only the features.
         is_whole = not detected.array and any(".geojson" in name.casefold() for name in entries or [path])
         return _json_rows(path, detected, is_whole=is_whole)
     names = unique_names(detected.names)
@@ -510,11 +510,11 @@ def text_rows_of(path: str, detected: Detected, entries: Sequence[str] = ()) -> 
 
 
 def several_csv(objects: Iterable[tuple[str, Detected]], detected: Detected) -> CsvRows:
-    """The records of several objects of CSV, whose columns go by their names; arguments as of `text_rows_of`."""
+    """Return the records of several objects of CSV, with columns by name; arguments as in `text_rows_of`."""
     alike: dict[str, list[str]] = {}
     for path, each in objects:
         own = {"all_varchar": "true", "union_by_name": "true"}
-        if each.log:  # whose names are in no object
+        if each.log:  # names are not in the objects
             own = {"auto_detect": "false", "columns": _texts(unique_names(each.names))}
         alike.setdefault(json.dumps(own | _csv_options(each)), []).append(path)
     sources = [_call("read_csv", paths, json.loads(options)) for options, paths in alike.items()]
@@ -530,14 +530,14 @@ _NO_FOLDERS = "hive_partitioning = false"
 
 
 def with_folders(rows: TextRows, kinds: Mapping[str, str]) -> TextRows:
-    """The same records with the columns that the names of folders write, of these types."""
+    """Return the same records with typed columns of folder names."""
     types = ", ".join(f"{literal(name)}: {kind}" for name, kind in kinds.items())
     source = rows.source.replace(_NO_FOLDERS, f"hive_partitioning = true, hive_types = {{{types}}}")
     return replace(rows, source=source, folders=tuple(kinds))
 
 
 def with_files(rows: TextRows, name: str) -> str:
-    """What stands behind FROM for the records with the path of their file in a column of this name."""
+    """Return the FROM clause with the path of each record's file in a column."""
     return rows.source.replace(_NO_FOLDERS, f"{_NO_FOLDERS}, filename = {literal(name)}")
 
 
@@ -553,9 +553,9 @@ def _csv_options(detected: Detected) -> dict[str, str]:
         "quote": "'\"'",
         "escape": literal(detected.settings.get("QUOTE_ESCAPE_CHAR") or '"'),
         "nullstr": f"[{', '.join(dict.fromkeys(map(literal, nulls_of(detected.settings))))}]",
-        # "" is an empty text, and no value is nothing between two delimiters; "-" of a log is none.
+        # "" is an empty text, and null is nothing between two delimiters; in a log, a quoted "-" is null.
         "allow_quoted_nulls": str(bool(detected.log)).lower(),
-        # What is passed over is passed over before DuckDB reads the text.
+        # Comments are removed before DuckDB reads the text.
         "comment": "''",
         "skip": str(detected.blank),
         **_room_in_csv(_ROOMS[0]),
@@ -580,7 +580,7 @@ def _room_in_csv(record: int) -> dict[str, str]:
 
 
 def with_room(rows: TextRows, error: Exception) -> TextRows | None:
-    """The same records with room for longer ones; None where an error is about something else, or there is no more."""
+    """Return the same records with room for longer ones, or None for another error or at the limit."""
     source, (small, large) = rows.source, _ROOMS
     if "Maximum line size" in str(error) or "maximum_object_size" in str(error):
         source = source.replace(f"maximum_object_size = {small}", f"maximum_object_size = {large}")

@@ -1,8 +1,8 @@
-"""Types of text: which of DuckDB's holds every value of a column exactly, and casts that refuse what they would change.
+"""Types of text: the one of DuckDB that holds every value of a column exactly, and casts that refuse any change.
 
-A cast is exact when the value prints back as what was written, or as another spelling of the same value: `1.50` and
-1.5, `2026-01-01T10:00` and `2026-01-01 10:00:00`. `007`, `1_000`, and a number with more digits than its type has are
-not; nor is a date in any order but year-month-day, unless a format says how to read it.
+A cast is exact if the value prints back as written, or as another spelling of the same value: `1.50` and 1.5,
+`2026-01-01T10:00` and `2026-01-01 10:00:00`. `007`, `1_000`, and a number with more digits than its type has are not;
+nor is a date in any order but year-month-day, unless a format says how to read it.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ if TYPE_CHECKING:
     from duckdb.sqltypes import DuckDBPyType
 
 NULL = '"NULL"'
-"""The type of a column without values, which fits every other."""
+"""Type of a column without values, compatible with every other."""
 USUAL = {"BIGINT", "DOUBLE", "BOOLEAN", "DATE", "TIMESTAMP"}
-"""The types that have a `usual` spelling."""
+"""Types that have a `usual` spelling."""
 _WHOLE = r"-?(0|[1-9][0-9]*)"
 _PLAIN = rf"({_WHOLE}(\.[0-9]*)?|-?\.[0-9]+)"
 _ISO_DATE = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
@@ -58,21 +58,21 @@ _KINDS = (
 
 
 class Formats(NamedTuple):
-    """How dates and times are written, in strftime's codes; empty for ISO 8601 only."""
+    """Formats of dates and times, in strftime's codes; empty for ISO 8601 only."""
 
     date: str = ""
     timestamp: str = ""
 
 
 ISO = Formats()
-"""Dates and times of ISO 8601 only."""
+"""Dates and times in ISO 8601 only."""
 
 
 class Cast(NamedTuple):
-    """How a text becomes a value, in SQL.
+    """A cast of a text, as SQL.
 
     Attributes:
-        value: the value, or NULL where the text is none.
+        value: the value, or NULL if the text has none.
         exact: whether the value is what was written.
     """
 
@@ -81,10 +81,10 @@ class Cast(NamedTuple):
 
 
 def cast(text: str, kind: str, formats: Formats = ISO) -> Cast:
-    """The exact cast of a text to a type.
+    """Return the exact cast of a text to a type.
 
     Args:
-        text: the text, in SQL; not NULL.
+        text: SQL of the text; not NULL.
         kind: DuckDB's name of the type.
         formats: of dates and times.
     """
@@ -100,7 +100,7 @@ def cast(text: str, kind: str, formats: Formats = ISO) -> Cast:
         return _floating(text, kind)
     if decimal := _DECIMAL.fullmatch(kind):
         form = rf"({_WHOLE}?(\.[0-9]{{0,{decimal[2]}}}0*)?)"
-        # Of so few digits no two numbers are one double.
+        # With so few digits, no two numbers are the same double.
         double, power = f"TRY_CAST({text} AS DOUBLE)", rf"-?[0-9](\.[0-9]{{0,{DIGITS - 1}}})?[eE][+-]?[0-9]+"
         same = f"({_matches(text, power)} AND {value}::DOUBLE = {double} AND abs({double}) > 1e-300)"
         return Cast(value, f"({value} IS NOT NULL AND ({_matches(text, form)} OR {same}))")
@@ -108,18 +108,18 @@ def cast(text: str, kind: str, formats: Formats = ISO) -> Cast:
 
 
 def usual(text: str, kind: str, value: str, formats: Formats = ISO) -> str:
-    """Whether a text is written as most are, in SQL: then its cast is exact, and that costs less than asking `cast`.
+    """Return SQL that tests for the usual spelling, whose cast is exact; it costs less than `cast`.
 
     Args:
-        text: the text, in SQL.
+        text: SQL of the text.
         kind: DuckDB's name of the type.
-        value: where the text stands as a value of the type, as TRY_CAST gives it.
+        value: SQL of its TRY_CAST to the type.
         formats: of dates and times.
     """
     if kind == "BOOLEAN":
         return f"{text} IN ('true', 'false')"
     if kind == "DOUBLE":
-        # Few enough digits; no letter, + or 0 in front, as inf, +1 or 01; and nothing that became 0 or infinite.
+        # Few digits, no letters or leading + or 0 (inf, +1, 01), and no underflow to 0 or overflow to infinity.
         few = f"strlen({text}) <= {DIGITS} AND {text} >= '-' AND {text} < ':' AND NOT contains({text}, '_')"
         front = f"NOT ({text} >= '00' AND {text} < '0:') AND NOT ({text} >= '-00' AND {text} < '-0:')"
         return f"{few} AND {front} AND (abs({value}) BETWEEN 1e-300 AND 1e300 OR {text} IN ('0', '0.0', '0.00'))"
@@ -138,7 +138,7 @@ def _floating(text: str, kind: str) -> Cast:
     few = f"(strlen({text}) <= {digits} AND {_matches(text, _PLAIN)} AND {value} IS NOT NULL)"
     number = f"replace(lower(trim({text})), 'e+', 'e')"
     same = f"coalesce(replace({value}::VARCHAR, 'e+', 'e') = {number}, false)"
-    # As C's %.17g writes a double; and with an exponent, but nothing that becomes 0 or infinite.
+    # Spelt as C's %.17g writes a double; or with an exponent, without underflow or overflow.
     as_c = f"coalesce(replace(format('{{:.17g}}', {value}::DOUBLE), 'e+', 'e') = {number}, false)"
     scientific = rf"-?[0-9](\.[0-9]{{0,{digits - 1}}})?[eE][+-]?[0-9]+"
     power = (
@@ -146,7 +146,7 @@ def _floating(text: str, kind: str) -> Cast:
         f" AND coalesce(abs({value}) > 1e-300 AND isfinite({value}), false))"
     )
     words = f"(lower(trim({text})) IN ('nan', 'inf', '-inf', 'infinity', '-infinity') AND {value} IS NOT NULL)"
-    if kind == "FLOAT":  # or as the double that it is, which JSON has of it
+    if kind == "FLOAT":  # JSON has the double's digits
         as_c = f"coalesce({value}::DOUBLE = TRY_CAST({text} AS DOUBLE) AND {_floating(text, 'DOUBLE').exact}, false)"
     return Cast(value, f"({few} OR {same} OR {power} OR {words} OR {as_c})")
 
@@ -171,13 +171,13 @@ def _temporal(text: str, kind: str, formats: Formats) -> Cast | None:
 def _formatted(text: str, kind: str, format_: str) -> Cast:
     read = f"try_strptime({text}, {literal(format_)})"
     value = f"{read}::{kind}"
-    # Another spelling, such as 1/2/2026 by %m/%d/%Y, is read as the same again.
+    # Another spelling, such as 1/2/2026 for %m/%d/%Y, must parse to the same value.
     again = f"try_strptime(strftime({value}, {literal(format_)}), {literal(format_)})"
     return Cast(value, f"coalesce({again} = {read}, false)")
 
 
 def _other(text: str, kind: str) -> Cast:
-    """Any other type: what prints back as it was, and JSON for nested values."""
+    """Return the cast to any other type: exact if it prints back; nested values are JSON."""
     value = f"TRY_CAST({text} AS {kind})"
     if kind == "JSON":
         return Cast(f"CASE WHEN json_valid({text}) THEN {text}::JSON END", f"json_valid({text})")
@@ -191,10 +191,10 @@ def _other(text: str, kind: str) -> Cast:
 
 
 def cast_json(value: str, kind: str) -> Cast:
-    """The exact cast of a value of JSON to a nested type: each part by itself, text and JSON as they are written.
+    """Return the exact cast of a JSON value to a nested type: part by part, with text and JSON as written.
 
     Args:
-        value: it, in SQL, its numbers as they are written; not NULL.
+        value: its SQL, with numbers as written; not NULL.
         kind: DuckDB's name of the type.
     """
     import duckdb
@@ -212,7 +212,7 @@ def _part(value: str, kind: DuckDBPyType, depth: int) -> Cast:
         parts = Cast(
             f"CASE WHEN {is_string(value)} THEN {value} ->> '$' ELSE {unsigned(f'{value}::VARCHAR')} END", "true"
         )
-    elif is_nested(str(kind)):  # a UNION
+    elif is_nested(str(kind)):  # UNION
         made = f"TRY_CAST({plain(value)} AS {kind})"
         parts = Cast(made, f"to_json({made})::VARCHAR = {plain(value)}::VARCHAR")
     else:
@@ -252,15 +252,15 @@ def _struct_part(value: str, kind: DuckDBPyType, depth: int) -> Cast:
 
 
 def strict(text: str, kind: str, name: str, formats: Formats = ISO, hint: str = "", *, value: str = "") -> str:
-    """The SQL of a value that is exactly what a text says; an error where there is none.
+    """Return the SQL of a value that is exactly what a text says, or an error.
 
     Args:
-        text: the text, in SQL.
+        text: SQL of the text.
         kind: DuckDB's name of the type.
         name: of the column, for the error.
         formats: of dates and times.
-        hint: what to do about it, for the error.
-        value: where the text stands as a value of the type, as TRY_CAST gives it, if it does: casts cost.
+        hint: for the error.
+        value: SQL of its TRY_CAST, if that is computed already.
     """
     if kind == "VARCHAR":
         return text
@@ -273,26 +273,26 @@ def strict(text: str, kind: str, name: str, formats: Formats = ISO, hint: str = 
 
 
 def kind_of(text: str) -> str:
-    """What a text is, in words, in SQL: never the text itself."""
+    """Return SQL that describes a text in words, without repeating it."""
     cases = " ".join(f"WHEN regexp_full_match({text}, {literal(form)}) THEN {literal(said)}" for form, said in _KINDS)
     return f"CASE {cases} ELSE 'text' END"
 
 
 class Evidence(NamedTuple):
-    """How many of the values of a column are of each kind; that of several objects is their sum.
+    """How many values of a column are of each kind; for several objects, the sum.
 
     Attributes:
-        texts: what no other type holds exactly.
+        texts: values that no other type holds exactly.
         booleans: true and false.
-        small: integers that a double holds, too.
-        large: integers of 64 bits that it does not.
+        small: integers that a double also holds.
+        large: other integers of 64 bits.
         plain: other numbers without an exponent that a double holds.
         floats: numbers with an exponent.
         specials: nan and inf.
         exact: numbers without an exponent that a double does not hold.
-        dates, timestamps, zoned, times: of ISO 8601, or as a format says; `zoned` with an offset.
-        whole: most digits in front of the point of numbers without an exponent.
-        scale: most digits behind it, without zeros at the end.
+        dates, timestamps, zoned, times: in ISO 8601, or the format; `zoned` have an offset.
+        whole: most digits before the point of numbers without an exponent.
+        scale: most digits after it, without trailing zeros.
     """
 
     texts: int = 0
@@ -311,12 +311,12 @@ class Evidence(NamedTuple):
     scale: int = 0
 
     def joined(self, other: Evidence) -> Evidence:
-        """The evidence of two objects."""
+        """Return the evidence of both."""
         counts = [mine + theirs for mine, theirs in zip(self[:_COUNTS], other[:_COUNTS], strict=True)]
         return Evidence(*[*counts, max(self.whole, other.whole), max(self.scale, other.scale)])
 
     def type(self, *, decimals: bool = False) -> str:
-        """The type that holds all of the values; `decimals` rather than DOUBLE where both do."""
+        """Return the type that holds all values; prefer `decimals` to DOUBLE if both do."""
         values = sum(self[:_COUNTS])
         digits = self.small + self.plain + self.floats
         plain = self.small + self.large + self.plain + self.exact
@@ -341,15 +341,15 @@ _NO_TEXT = r"\s*(-?\.?[0-9]|(?i:true|false|nan|-?inf))"
 
 
 def evidence(texts: Sequence[str], rows: str, formats: Formats = ISO, *, strings: bool = False) -> str:
-    """The query of the `Evidence` of some columns: a row for each, behind its place among them.
+    """Return the query of the `Evidence` of some columns: a row for each, with its index first.
 
-    All values are judged by one expression: one for each column takes DuckDB seconds to plan where there are many.
+    All values are classified by one expression: with one per column, DuckDB takes seconds to plan many columns.
 
     Args:
-        texts: a value of each column, in SQL.
-        rows: where they are from.
+        texts: SQL of a value of each column.
+        rows: their FROM clause.
         formats: of dates and times.
-        strings: whether they are strings of JSON, which are neither numbers nor truth values.
+        strings: whether they are strings of JSON, which are neither numbers nor booleans.
     """
     values = f"SELECT unnest(range({len(texts)})) AS place, unnest([{', '.join(texts)}]) AS value FROM {rows}"  # noqa: S608
     judged = f"SELECT place, value, {_kind('value', formats, strings=strings)} AS kind FROM ({values})"  # noqa: S608
@@ -362,7 +362,7 @@ def evidence(texts: Sequence[str], rows: str, formats: Formats = ISO, *, strings
 
 
 def _kind(text: str, formats: Formats, *, strings: bool) -> str:
-    """What a value is, by the name of `Evidence`'s field: the cheap questions first."""
+    """Return SQL of a value's kind, a field of `Evidence`; cheap tests first."""
     exact = {kind: cast(text, kind, formats).exact for kind in ("BIGINT", "DOUBLE", "TIMESTAMP", "TIME")}
     zoned = cast(text, "TIMESTAMP WITH TIME ZONE", ISO).exact
     date = f"{cast(text, 'DATE', formats).exact}{'' if formats.date else f' AND {_matches(text, _ISO_DATE)}'}"
@@ -385,21 +385,21 @@ def _kind(text: str, formats: Formats, *, strings: bool) -> str:
 
 
 def nulls_of(settings: Mapping[str, Any]) -> tuple[str, ...]:
-    """The texts that are no value."""
+    """Return the texts that mean null."""
     return ("", *filter(None, (settings.get("NULL_VALUE"), *(settings.get("NULL_VALUES") or ()))))
 
 
 def gathered(rows: Iterable[Sequence[int]], names: Sequence[str]) -> dict[str, Evidence]:
-    """The evidence by the names of the columns, out of the rows of `evidence`."""
+    """Return the evidence by column name, from the rows of the query."""
     return {names[place]: Evidence(*counts) for place, *counts in rows}
 
 
 def misfits(texts: Iterable[tuple[str, str, str]], rows: str, formats: Formats = ISO) -> str:
-    """The query of the first record that a strict cast refuses: its number, the column, the type and what it has.
+    """Return the query of the first record that a strict cast refuses: number, column, type and description.
 
     Args:
-        texts: text in SQL, type, and name of each column.
-        rows: where they are from.
+        texts: SQL, type, and name of each column.
+        rows: their FROM clause.
         formats: of dates and times.
     """
     parts = []
@@ -418,10 +418,10 @@ class Misfit(NamedTuple):
     """A value that its column's type does not hold exactly.
 
     Attributes:
-        record: its number, from 1 on.
-        column: empty where it is the record as a whole.
+        record: its number, from 1.
+        column: empty for the whole record.
         type: of the column.
-        has: what the value is, in words.
+        has: description of the value.
     """
 
     record: int
@@ -431,28 +431,28 @@ class Misfit(NamedTuple):
 
 
 def misfit_of(rows: Sequence[tuple[Any, ...]]) -> Misfit | None:
-    """What the query of `misfits` has found, or None."""
+    """Return the result of the query of `misfits`, or None."""
     return Misfit(*rows[0]) if rows else None
 
 
 Shape = Any
-"""The shape of a value of JSON: the name of a type, a list of one shape, or shapes by the names of fields.
+"""Shape of a JSON value: the name of a type, a list of one shape, or shapes by field.
 
-`NULL` is what nothing is known of, and fits all others; `JSON` is what differs from value to value.
+`NULL` is unknown and fits all others; `JSON` differs from value to value.
 """
 NUMBERS = ("BIGINT", "DOUBLE")
 """Shapes of numbers."""
 DOCUMENT = "json"
-"""The column of the whole record."""
+"""Column of the whole record."""
 MIXED = "JSON"
-"""The shape of values that differ."""
+"""Shape of values that differ."""
 _MOST_FIELDS = 200
 _DEEPEST = 64
-"""Levels of values within values that are types; what is deeper stays JSON."""
+"""Levels of nesting with types; deeper values stay JSON."""
 
 
 def merged(first: Shape, second: Shape) -> Shape:
-    """The shape of values of two shapes."""
+    """Return the shape of values of either shape."""
     if "NULL" in (first, second) or first == second:
         return second if first == "NULL" else first
     if isinstance(first, dict) and isinstance(second, dict):
@@ -463,7 +463,7 @@ def merged(first: Shape, second: Shape) -> Shape:
 
 
 def shape_of(structure: str) -> Shape:
-    """The shape that DuckDB's json_structure writes."""
+    """Return the shape in the notation of DuckDB's json_structure."""
     try:
         return _shape(json.loads(structure), _DEEPEST)
     except RecursionError:
@@ -478,18 +478,18 @@ def _shape(written: Any, deeper: int, *, in_list: bool = False) -> Shape:
     if isinstance(written, list):
         return [_shape(written[0], deeper - 1, in_list=True)]
     if written == "JSON":
-        # It stands for an empty object, and for the elements of a list that differ.
+        # "JSON" is an empty object, or the differing elements of a list.
         return MIXED if in_list else {}
     return "BIGINT" if written == "UBIGINT" else written
 
 
 def is_nested(kind: str) -> bool:
-    """Whether a type is one of lists, structs, maps or unions."""
+    """Return whether a type is a list, struct, map or union."""
     return _NESTED.fullmatch(kind) is not None
 
 
 def type_of(shape: Shape) -> str:
-    """DuckDB's type of nested values; fields in which any name may stand are a MAP."""
+    """Return DuckDB's type of a shape; objects with arbitrary keys are a MAP."""
     if isinstance(shape, list):
         return f"{type_of(shape[0])}[]"
     if not isinstance(shape, dict):
@@ -503,13 +503,13 @@ def type_of(shape: Shape) -> str:
 
 
 def _is_mixed(shape: Shape) -> bool:
-    """Whether values that differ stand at some depth."""
+    """Return whether a shape has differing values at any depth."""
     parts = shape.values() if isinstance(shape, dict) else shape if isinstance(shape, list) else ()
     return shape == MIXED or any(map(_is_mixed, parts))
 
 
 def transformed(shape: Shape) -> Shape:
-    """The structure by which json_transform makes values of a shape."""
+    """Return the structure by which json_transform makes values of a shape."""
     if isinstance(shape, list):
         return [transformed(shape[0])]
     if isinstance(shape, dict):
@@ -525,28 +525,28 @@ class CsvTypes:
     columns: Mapping[str, Evidence] = field(default_factory=dict)
 
     def joined(self, more: Mapping[str, Evidence]) -> CsvTypes:
-        """The same with what is known of more values."""
+        """Return the same with more values."""
         columns = dict(self.columns)
         for name, other in more.items():
             columns[name.casefold()] = columns.get(name.casefold(), Evidence()).joined(other)
         return CsvTypes(columns)
 
     def type(self, name: str, *, decimals: bool = False) -> str:
-        """The type of a column."""
+        """Return the type of a column."""
         return self.columns.get(name.casefold(), Evidence()).type(decimals=decimals)
 
 
 @dataclass(frozen=True, slots=True)
 class JsonTypes:
-    """What is known of the values of JSON.
+    """What is known of JSON values.
 
     Attributes:
-        shape: of the records; a dict where all of them are objects.
-        shapes: every shape of each column's values, as DuckDB writes it, where it is an object or a list.
-        long: columns of such values with an integer that a double may not hold.
-        longer: those with a number that DuckDB's parser would round: they stay JSON, as it is written.
-        strings: of columns of strings.
-        numbers: of columns of numbers.
+        shape: of the records; a dict if all are objects.
+        shapes: every shape of each column's objects and lists, as DuckDB writes it.
+        long: nested columns with an integer that a double may not hold.
+        longer: nested columns with a number that DuckDB's parser would round; they stay JSON, as written.
+        strings: evidence of columns of strings.
+        numbers: evidence of columns of numbers.
     """
 
     shape: Shape = "NULL"
@@ -558,16 +558,16 @@ class JsonTypes:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The fields of the records; the whole record where they are not all objects."""
+        """Fields of the records; the whole record if not all are objects."""
         return tuple(self.shape) if isinstance(self.shape, dict) else (DOCUMENT,)
 
     @property
     def columns(self) -> dict[str, str]:
-        """The name of a column for each of them; SQL's names differ without case, and are not empty."""
+        """Column names of the fields: unique without case, and not empty, as in SQL."""
         return dict(zip(self.names, unique_names(self.names), strict=True))
 
     def type(self, name: str, *, decimals: bool = False) -> str:
-        """DuckDB's type of a column."""
+        """Return DuckDB's type of a column."""
         if not isinstance(self.shape, dict):
             return "JSON"
         shape = self.shape.get(name, "NULL")
@@ -577,6 +577,6 @@ class JsonTypes:
             kind = self.numbers.get(name, Evidence()).type(decimals=decimals)
             return "JSON" if kind == "VARCHAR" else kind
         kind = type_of(shape)
-        # DuckDB writes numbers within JSON anew: a part of a value is not as it is written, all of it can be.
+        # DuckDB rewrites numbers within JSON: only a whole value can be kept as written.
         as_written = name in self.longer or _is_mixed(shape) or (name in self.long and "DOUBLE" in kind)
         return "JSON" if as_written else kind
