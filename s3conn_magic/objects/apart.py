@@ -1,7 +1,7 @@
-"""Rows of ORC, Avro and Arrow, and of what else a library reads that may end its process: that is done in one apart.
+"""Rows of ORC, Avro, Arrow and other formats whose library may crash: read in a subprocess.
 
-What `containers` asks for of a file is given, and what becomes of it is told. Queries and jobs have all rows exactly,
-in batches, or the object is refused; previews the first rows.
+It serves the bytes that `containers` requests, and takes the result. Queries and jobs get all rows exactly, in batches,
+or refuse the object; previews get the first rows.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ __all__ = ["KINDS", "ContainerError", "Contents", "Reread", "in_parts", "read_co
 
 _NAMES = {"ORC": "ORC", "AVRO": "Avro", "ARROW": "Arrow"}
 KINDS = set(_NAMES)
-"""The types of CONTENT_TYPE whose rows are read here."""
+"""Types of CONTENT_TYPE whose rows are read here."""
 
 _NOT_READ = "PREVIEW shows what it is, and its bytes."
 _PATIENCE = 30.0
@@ -61,12 +61,12 @@ class Contents:
     """The first rows of a file.
 
     Attributes:
-        format: its name, or that of what it holds, such as `XLSX` of a ZIP file.
-        table: the rows; fewer columns than the schema has, the first ones, where all of them take too much.
+        format: of the file or its content, such as `XLSX` for a ZIP file.
+        table: the rows; only the first columns if all are too large.
         schema: of the file.
-        total: rows of the file, where it says so.
-        about: rows that it may have by the size of the first ones, where it does not.
-        notes: what was left out or looked odd.
+        total: rows of the file, if it says so.
+        about: otherwise their number estimated from the first ones.
+        notes: what was left out or looks odd.
     """
 
     format: str
@@ -78,17 +78,17 @@ class Contents:
 
 
 def read_container(file: Any, name: str, *, size: int, rows: int) -> Contents:
-    """The first rows of a file.
+    """Return the first rows of a file.
 
     Args:
-        file: open, bytes; with `seek` and `read`.
+        file: open, binary; with `seek` and `read`.
         name: of the format, a key of `containers.READERS`.
         size: bytes of the file.
         rows: at most.
 
     Raises:
         ContainerError: it is damaged, or cannot be read here.
-        BoundReachedError: the file gives no more bytes, and what it gave is not enough for one column.
+        BoundReachedError: the byte limit does not suffice for one column.
     """
     schema, last = pa.schema([]), {}
     batches: list[pa.RecordBatch] = []
@@ -105,22 +105,22 @@ def read_container(file: Any, name: str, *, size: int, rows: int) -> Contents:
 
 
 class Reread:
-    """Rows that DuckDB asks for as often as it needs them, and of which there are but a few batches at a time.
+    """Rows that DuckDB can read repeatedly, a few batches in memory at a time.
 
     Args:
         schema: of the rows.
-        begin: the rows, from the first on; called in DuckDB's threads, and several times at once.
+        begin: returns the rows from the first on; called in DuckDB's threads, also concurrently.
     """
 
     def __init__(self, schema: pa.Schema, begin: Callable[[], Iterator[pa.RecordBatch]]) -> None:
         self.schema, self._begin = schema, begin
 
     def __arrow_c_schema__(self) -> object:
-        """The schema, in Arrow's C interface."""
+        """Return the schema, in Arrow's C interface."""
         return self.schema.__arrow_c_schema__()
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
-        """The rows, in Arrow's C interface."""
+        """Return the rows, in Arrow's C interface."""
         reader = pa.RecordBatchReader.from_batches(self.schema, self._begin())
         return reader.__arrow_c_stream__(requested_schema)
 
@@ -129,7 +129,7 @@ _PART, _MOST = 122_880, 8
 
 
 def in_parts(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Batches put together, a few at most, to the rows of a part of DuckDB's tables: it writes smaller ones twice."""
+    """Yield batches merged up to DuckDB's row groups: it writes smaller ones twice."""
     some: list[pa.RecordBatch] = []
     for batch in batches:
         some.append(batch)
@@ -140,16 +140,16 @@ def in_parts(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
 
 
 def record_batches(kind: str, file: Any, compression: str | None = None, *, rows: int = ALL) -> pa.RecordBatchReader:
-    """The rows of a file exactly, read as they are asked for.
+    """Return the rows of a file exactly, lazily.
 
     Args:
         kind: one of `KINDS`.
-        file: it, open and seekable.
-        compression: what all of it is packed by, as `compression_of` names it; not ORC.
+        file: open and seekable.
+        compression: of the whole file, as `compression_of` names it; not for ORC.
         rows: 0 for the schema alone.
 
     Raises:
-        QueryError: it is damaged, also while it is read, or has what is not read; a library is missing.
+        QueryError: it is damaged, also while it is read, or has something unsupported; or a library is missing.
         S3ConnError: the object cannot be read.
     """
     with _telling(kind):
@@ -168,7 +168,7 @@ _WRONG = (OSError, ValueError, TypeError, LookupError, ArithmeticError, EOFError
 
 @contextmanager
 def _telling(kind: str) -> Iterator[None]:
-    """Have what a library raises as a QueryError."""
+    """Raise errors of libraries as QueryError."""
     try:
         yield
     except S3ConnError:
@@ -188,8 +188,8 @@ def _telling(kind: str) -> Iterator[None]:
 def _checked(kind: str, batches: Iterator[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
     with _telling(kind):
         for batch in batches:
-            if kind == "ARROW":  # others were looked through where they were made
-                batch.validate(full=True)  # who is given them looks at no offset, and reads what lies behind the end
+            if kind == "ARROW":  # others were validated in the subprocess
+                batch.validate(full=True)  # consumers do not check offsets, and would read past the end
                 _check_kept(batch)
             if batch.schema.equals(schema):
                 yield batch
@@ -199,10 +199,10 @@ def _checked(kind: str, batches: Iterator[pa.RecordBatch], schema: pa.Schema) ->
 
 
 def _check_kept(batch: pa.RecordBatch) -> None:
-    """Refuse spans of time that DuckDB's INTERVAL, which counts microseconds, would cut.
+    """Check that DuckDB's INTERVAL, which counts microseconds, would not truncate a duration.
 
     Raises:
-        NotImplementedError: there is one.
+        NotImplementedError: it would.
     """
     for name, column in zip(batch.schema.names, batch.columns, strict=True):
         for leaf in _leaves(column):
@@ -217,7 +217,7 @@ def _check_kept(batch: pa.RecordBatch) -> None:
 
 
 def _leaves(column: pa.Array) -> Iterator[pa.Array]:
-    """The arrays of values that are in one."""
+    """Yield the arrays of values within an array."""
     kind = column.type
     if pa.types.is_map(kind):
         parts = [column.keys, column.items]
@@ -239,12 +239,12 @@ def _given_as(column: pa.Array, kind: pa.DataType) -> pa.Array:
 
 
 def _readable(kind: pa.DataType) -> pa.DataType:
-    """A type that DuckDB has: half a float as a float, which holds each of its values.
+    """Return a type that DuckDB has: float for half float, without loss.
 
-    A dictionary of nested values ends DuckDB's database for good, so it is given as its values.
+    A dictionary of nested values would crash DuckDB's database, so it is decoded.
 
     Raises:
-        NotImplementedError: one of them with another in it stands within other values, where it cannot be taken apart.
+        NotImplementedError: one is nested in other values, where it cannot be decoded.
     """
     if any(_is_dictionary_twice(kind.field(at).type) for at in range(kind.num_fields)):
         raise NotImplementedError("a dictionary of a dictionary within other values")
@@ -268,7 +268,7 @@ def _arrow(file: Any, *, seekable: bool) -> tuple[pa.Schema, Iterator[pa.RecordB
         file.seek(0)
         opened = pa.ipc.open_file(pa.PythonFile(file, mode="r"))
         return opened.schema, (opened.get_batch(at) for at in range(opened.num_record_batches))
-    if head != _ARROW_FILE:  # behind those bytes a file is a stream
+    if head != _ARROW_FILE:  # a file has a stream after these bytes
         file.seek(0)
     stream = pa.ipc.open_stream(pa.PythonFile(file, mode="r"))
     return stream.schema, iter(stream) if head == _ARROW_FILE else _to_the_end(stream, file)
@@ -284,21 +284,21 @@ def _every_batch(file: Any, name: str, size: int, rows: int) -> tuple[pa.Schema,
     messages = _messages(file, [name, size, rows, True])
     _, schema = next(messages)
     if not rows:
-        for _ in messages:  # to its end, so that its process is kept for the rows
+        for _ in messages:  # read to its end, so that the process stays usable
             pass
     return schema, (what for kind, what in messages if kind == BATCH)
 
 
 def _messages(file: Any, what: list[Any]) -> Iterator[tuple[bytes, Any]]:
-    """What a process says of a file: its schema, its batches, and the rest.
+    """Yield the messages of a subprocess about a file: schema, batches, and the rest.
 
     Args:
-        file: open, bytes.
-        what: the name of its format, its bytes, rows at most, and whether they are exact or the file is refused.
+        file: open, binary.
+        what: format, size, most rows, and whether rows must be exact.
     """
     job = json.dumps(what).encode()
     try:
-        reader = _idle.pop()  # which another thread may have taken
+        reader = _idle.pop()  # another thread may have taken it
     except IndexError:
         reader = _Reader()
     begun = False
@@ -311,7 +311,7 @@ def _messages(file: Any, what: list[Any]) -> Iterator[tuple[bytes, Any]]:
             raise ContainerError("its reader crashed on it") from None
     else:
         return
-    # Perhaps over what it had read before.
+    # It may have ended because of an earlier file.
     try:
         yield from _Reader().messages(file, job)
     except _EndedError:
@@ -327,7 +327,7 @@ def _install(extra: str) -> list[str]:
 
 
 class _Reader:
-    """A process that reads one file after the other; `served` counts them, `alive` until it is ended."""
+    """A subprocess that reads one file after the other; `served` counts them, `alive` until it ends."""
 
     def __init__(self) -> None:
         self.served = 0
@@ -335,7 +335,7 @@ class _Reader:
         self._process: subprocess.Popen[bytes] | None = None
 
     def messages(self, file: Any, job: bytes) -> Iterator[tuple[bytes, Any]]:
-        """What the process says of a file; it is ended, or kept for the next one."""
+        """Yield its messages about a file; then end it, or keep it for the next one."""
         kept = False
         try:
             if self._process is None:
@@ -382,12 +382,12 @@ class _Reader:
             _end(self._process)
 
     def _begin(self) -> None:
-        """In a thread, which no interrupt reaches between the process and the note of it."""
+        """Start in a thread, so that no interrupt can come between the process and its registration."""
         root = str(Path(__file__).parents[2])
         paths = json.dumps([*(path for path in sys.path if path), root])
         begin = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from {} import main; main()"
         self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-            # No settings of the environment, and no look at all that is installed: the paths are those of this process.
+            # Isolated from the environment and installed packages; it gets this process's paths.
             [sys.executable, "-I", "-S", "-c", begin.format(containers.__name__), paths],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -425,12 +425,12 @@ class _Reader:
     def _answer(self, kind: bytes, body: bytes = b"") -> None:
         assert self._process is not None  # noqa: S101 - begun above
         assert self._process.stdin is not None  # noqa: S101 - asked for
-        with suppress(OSError):  # it ended, which the next message says
+        with suppress(OSError):  # it ended, as the next message shows
             send(self._process.stdin, kind, body)
 
 
 _idle: list[_Reader] = []
-"""One at most: who looks through many files waits for one start."""
+"""At most one, so that reading many files takes one start."""
 
 
 @atexit.register
@@ -440,7 +440,7 @@ def _leave() -> None:
 
 
 if hasattr(os, "register_at_fork"):  # Windows has no fork
-    # The pipes of the parent's process are the parent's.
+    # A child must not use the parent's pipes.
     os.register_at_fork(after_in_child=_idle.clear)
 
 

@@ -1,7 +1,7 @@
-"""Avro: the records of a container as batches of Arrow, of values that are exactly those that stand in it.
+"""Read Avro containers as Arrow batches with exactly the stored values.
 
-The container is read here, block by block, and the bytes of a record by fastavro, without its logical types: dates,
-moments and decimals are made of the integers that stand there, so that none is rounded or out of reach of Python's.
+The container is parsed here, block by block. fastavro decodes records without logical types: dates, timestamps and
+decimals are made from the stored integers, so that none is rounded or exceeds Python's range.
 """
 
 from __future__ import annotations
@@ -37,29 +37,28 @@ _LOST = "s3conn"
 
 
 class UnreadError(Exception):
-    """A file is not damaged, and has what no column can hold exactly; the text says what."""
+    """A file is valid, but has something that no column can hold exactly; the message says what."""
 
 
 class DamageError(ValueError):
-    """A file is damaged; the text says where."""
+    """A file is damaged; the message says where."""
 
 
 class AvroFile:
-    """A container.
+    """An Avro container.
 
     Attributes:
-        schema: of its rows; one column `value` where it is not of records.
-        counted: records of the blocks that were begun.
-        at_end: whether all blocks were.
+        schema: of its rows; one column `value` if it has no records.
+        counted: records of the blocks read so far.
+        at_end: whether all blocks were read.
 
     Args:
-        file: open at its beginning, bytes.
-        exact: whether what is not exact is refused; else texts that are no UTF-8 have signs in the place of what is
-            not, and a type that holds itself is its JSON text.
+        file: open at its beginning, binary.
+        exact: whether inexact values are refused; else invalid UTF-8 is replaced, and a recursive type is JSON text.
 
     Raises:
-        UnreadError: it has a codec or a type that is not read.
-        ValueError, LookupError, EOFError: it is damaged; DamageError where that is told here.
+        UnreadError: a codec or type is unsupported.
+        ValueError, LookupError, EOFError: the file is damaged; DamageError if found here.
         ImportError: fastavro is not installed.
     """
 
@@ -88,7 +87,7 @@ class AvroFile:
         self.schema = pa.schema([*self._column.type] if self._is_record else [("value", self._column.type)])
 
     def batches(self, rows: int) -> Iterator[pa.RecordBatch]:
-        """At most so many rows, of a batch at a time: of a few thousand, or of a few megabytes.
+        """Yield at most so many rows, in batches of a few thousand rows or a few megabytes.
 
         Raises:
             ValueError, LookupError, EOFError, pa.ArrowException: as above.
@@ -113,7 +112,7 @@ class AvroFile:
         self.at_end = True
 
     def notes(self) -> list[str]:
-        """What is said of texts that are no UTF-8."""
+        """Return notes on invalid UTF-8."""
         return self._texts.notes()
 
     def _values(self, data: io.BytesIO, most: int) -> list[Any]:
@@ -147,19 +146,19 @@ class AvroFile:
 
 
 class _Texts:
-    """Bytes of texts that are no UTF-8, counted."""
+    """Counts bytes of invalid UTF-8."""
 
     def __init__(self) -> None:
         self._count = 0
 
     def replaced(self, error: UnicodeError) -> tuple[str, int]:
-        """A sign in their place."""
+        """Return the replacement character."""
         assert isinstance(error, UnicodeDecodeError)  # noqa: S101 - nothing is encoded
         self._count += 1
         return "\N{REPLACEMENT CHARACTER}", error.end
 
     def notes(self) -> list[str]:
-        """What is said of it."""
+        """Return a note on them."""
         sign = "\N{REPLACEMENT CHARACTER}"
         return [f"not all texts are UTF-8; {sign} stands for what is not"] if self._count else []
 
@@ -177,7 +176,7 @@ def _exactly(file: Any, size: int) -> bytes:
 
 
 def _long(file: Any, *, may_end: bool = False) -> int | None:
-    """A number of seven bits a byte, the lowest first; None at the end of the file."""
+    """Return a variable-length integer (7 bits per byte, lowest first); None at the end of the file."""
     number = shift = 0
     while True:
         byte: bytes = file.read(1)
@@ -194,7 +193,7 @@ def _long(file: Any, *, may_end: bool = False) -> int | None:
 def _metadata(file: Any) -> dict[str, bytes]:
     entries: dict[str, bytes] = {}
     while number := _long(file):
-        if number < 0:  # its size in bytes follows
+        if number < 0:  # followed by its size in bytes
             _long(file)
         for _ in range(abs(number)):
             name = _exactly(file, _long(file) or 0).decode()
@@ -212,7 +211,7 @@ def _inflated(data: bytes) -> bytes:
 
 def _from_snappy(data: bytes) -> bytes:
     size = shift = 0
-    for byte in data:  # its first bytes are the size of what it becomes
+    for byte in data:  # uncompressed size
         size |= (byte & 0x7F) << shift
         shift += 7
         if byte < 0x80:  # noqa: PLR2004 - the last byte
@@ -257,13 +256,13 @@ _LOGICAL = {
     **{("long", f"timestamp-{name}"): pa.timestamp(unit, "UTC") for name, unit in _UNITS.items()},
     **{("long", f"local-timestamp-{name}"): pa.timestamp(unit) for name, unit in _UNITS.items()},
 }
-"""Logical types whose value is the number that is stored."""
+"""Logical types whose value is the stored number."""
 _WIDENED = (({"int", "long"}, "long"), ({"float", "double"}, "double"), ({"int", "float", "double"}, "double"))
-"""Members of a union, and the one that holds the values of all of them."""
+"""Members of a union, and the type that holds the values of all."""
 
 
 class _Column(NamedTuple):
-    """A type: Arrow's, what makes an array of values as fastavro gives them, and the schema that it reads them by."""
+    """A column: Arrow's type, what converts fastavro's values to an array, and the schema for fastavro."""
 
     type: pa.DataType
     build: _Build
@@ -271,10 +270,10 @@ class _Column(NamedTuple):
 
 
 class _Types:
-    """Avro's types as Arrow's.
+    """Converts Avro's types to Arrow's.
 
-    In the schemas that fastavro reads by, no type is a logical one, and what may be of several types is of as many
-    records, each of one field, which are stored as the field is: fastavro says which record it was, and no other type.
+    The schemas for fastavro have no logical types, and each member of a union becomes a record of one field, which is
+    encoded like the field: fastavro returns the record's name, which it does for no other type.
     """
 
     def __init__(self, *, exact: bool) -> None:
@@ -284,7 +283,7 @@ class _Types:
         self._open: dict[str, str] = {}
 
     def of(self, schema: Any) -> _Column:
-        """The type of a schema that fastavro has parsed."""
+        """Return the column of a schema that fastavro has parsed."""
         if isinstance(schema, list):
             return self._union(schema)
         if isinstance(schema, str):
@@ -324,7 +323,7 @@ class _Types:
         return _Column(made, _arrays(made), stored)
 
     def _decimal(self, schema: Mapping[str, Any]) -> tuple[pa.DataType, _Build] | None:
-        """None for one that is none, and so the bytes that it is stored as."""
+        """Return the type of a valid decimal; None for an invalid one, which is read as bytes."""
         precision, scale = schema.get("precision", 0), schema.get("scale", 0)
         if not 0 <= scale <= precision or not precision:
             return None
@@ -352,7 +351,7 @@ class _Types:
                 for name, column in fields.items()
             ]
             missing = [value is None for value in values]
-            # Without need there is no mask: a union has none, and Arrow ends the process that gives it one.
+            # No mask unless needed: Arrow crashes if a union gets one.
             mask = pa.array(missing, pa.bool_()) if any(missing) else None
             return pa.StructArray.from_arrays(columns, fields=[*made], mask=mask)
 
@@ -373,7 +372,7 @@ class _Types:
         return column._replace(stored=[column.stored if kind != "null" else kind for kind in schema])
 
     def _tagged(self, schema: list[Any], kinds: list[Any]) -> _Column:
-        """Each value with the type that it is of."""
+        """Return a column of a union, each value with its type."""
         if len(kinds) > _MOST_MEMBERS:
             raise UnreadError(f"Avro with a union of {len(kinds)} types is not read; {_MOST_MEMBERS} are the most")
         members = [self.of(kind) for kind in kinds]
@@ -402,7 +401,7 @@ class _Types:
 
 
 def _names(kinds: list[Any]) -> list[str]:
-    """A name for each member of a union: that of its type, without its namespace where that is enough."""
+    """Return names of a union's members: their types, with the namespace only if needed."""
     full = [kind if isinstance(kind, str) else str(kind.get("name") or kind["type"]) for kind in kinds]
     short = [name.rpartition(".")[2] for name in full]
     times = Counter(name.casefold() for name in short)
@@ -414,7 +413,7 @@ def _arrays(kind: pa.DataType) -> _Build:
 
 
 def _offsets(values: list[Any]) -> pa.Array:
-    """Where each list begins in all of their elements, and where the last one ends; no list begins nowhere."""
+    """Return the offset of each list in all elements, with the end of the last; null lists have none."""
     ends = accumulate((len(value or ()) for value in values), initial=0)
     return pa.array(
         [end if value is not None else None for end, value in zip(ends, [*values, ()], strict=True)], pa.int32()
@@ -440,7 +439,7 @@ def _map(item: _Column) -> _Column:
 
 
 def _json(values: list[Any]) -> pa.Array:
-    """Bytes as Avro's own JSON has them."""
+    """Return bytes in Avro's JSON encoding."""
     texts = [
         None
         if value is None
@@ -451,7 +450,7 @@ def _json(values: list[Any]) -> pa.Array:
 
 
 def _bare(value: Any) -> Any:
-    """A value without the records that say of what type it is."""
+    """Return a value without the records that mark union members."""
     if isinstance(value, tuple):
         return _bare(value[1]["v"])
     if isinstance(value, dict):

@@ -1,8 +1,8 @@
-"""Rows of ORC, Arrow, Avro and workbooks, and members of ZIP: what runs in a process of its own, as `apart` begins it.
+"""Subprocess that reads rows of ORC, Arrow, Avro and workbooks, and members of ZIP; `apart` starts it.
 
-Libraries for these formats end the process that they run in, or fill its memory, over files that are damaged or made
-to do so. This one has neither credentials nor network: it asks for bytes of the file by its output and is given them by
-its input, one answer to each message. Nothing heavy is imported before the format needs it.
+Libraries for these formats can crash their process, or fill its memory, on damaged or malicious files. This process has
+neither credentials nor network: it requests bytes of the file on its output and gets them on its input, one answer per
+message. Heavy modules are imported only when a format needs them.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 MESSAGE = struct.Struct("<cQ")
 EXTENT = struct.Struct("<QQ")
 JOB, READ, SCHEMA, BATCH, DONE, FAILED, DATA, BOUND = b"J", b"R", b"S", b"B", b"D", b"F", b"A", b"X"
-"""Kinds of messages: a file, a range asked for, the schema, a batch, the end, a failure; bytes, or none."""
+"""Kinds of messages: a file, a requested range, the schema, a batch, the end, a failure; bytes, or no more bytes."""
 _MEMORY = 4 * 1024**3
 _AHEAD = 64 * 1024
 _IDLE = 60.0
@@ -38,15 +38,15 @@ _PARTS = 64 * 1024 * 1024
 _COLUMNS = 2_000
 _TITLES = 20
 ALL = 2**62
-"""Rows of every file."""
+"""All rows of a file."""
 
 
 class ContainerError(Exception):
-    """A file is damaged, needs what is not there, or takes too much; the text says which.
+    """A file is damaged, needs something missing, or takes too much; the message says which.
 
     Attributes:
-        extra: of this package, whose libraries are not installed; empty where that is not why.
-        is_unread: whether the file is right, and has what is not read.
+        extra: of this package, whose libraries are missing; otherwise empty.
+        is_unread: whether the file is valid, but has something unsupported.
     """
 
     def __init__(self, text: str, extra: str = "", *, is_unread: bool = False) -> None:
@@ -62,7 +62,7 @@ def send(stream: IO[bytes], kind: bytes, body: bytes) -> None:
 
 
 def received(stream: IO[bytes]) -> tuple[bytes, bytes] | None:
-    """The next message, or None where there is none."""
+    """Return the next message, or None at the end."""
     try:
         kind, length = MESSAGE.unpack(stream.read(MESSAGE.size))
         body = stream.read(length)
@@ -72,7 +72,7 @@ def received(stream: IO[bytes]) -> tuple[bytes, bytes] | None:
 
 
 class _Remote(io.RawIOBase):
-    """The file, as the process sees it: ranges that it asks for."""
+    """The file as the subprocess sees it: ranges that it requests."""
 
     def __init__(self, size: int, answers: IO[bytes], questions: IO[bytes], *, exact: bool) -> None:
         super().__init__()
@@ -95,12 +95,12 @@ class _Remote(io.RawIOBase):
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
         base = {io.SEEK_SET: 0, io.SEEK_CUR: self.at, io.SEEK_END: self.size}[whence]
         if base + offset < 0:
-            raise OSError("a position is not negative")  # as of a file: zipfile asks for one before the beginning
+            raise OSError("a position is not negative")  # as files do: zipfile tries a position before the beginning
         self.at = base + offset
         return self.at
 
     def readinto(self, buffer: Any, /) -> int:
-        if self.ended:  # libraries read ahead, in threads of their own
+        if self.ended:  # libraries read ahead in their own threads
             raise OSError("enough of the file is read")
         view = memoryview(buffer).cast("B")
         start, stop = min(self.at, self.size), min(self.at + len(view), self.size)
@@ -110,16 +110,16 @@ class _Remote(io.RawIOBase):
         return len(data)
 
     def ask(self, kind: bytes, body: bytes) -> bytes:
-        """Say something, and the answer.
+        """Send a message and return the answer.
 
         Raises:
-            OSError: no more of the file is given.
+            OSError: the bound of the file is reached.
         """
         with self._lock:
             send(self._questions, kind, body)
             message = received(self._answers)
         if message is None:
-            os._exit(1)  # nobody is there any more
+            os._exit(1)  # the parent is gone
         if message[0] == BOUND:
             self.bound = True
             raise OSError("no more of the file is given")
@@ -127,7 +127,7 @@ class _Remote(io.RawIOBase):
 
 
 class _Found(NamedTuple):
-    """What a reader gives: batches as they are asked for, and the rest."""
+    """Result of a reader: lazy batches, and facts about the file."""
 
     schema: pa.Schema
     batches: Iterator[pa.RecordBatch]
@@ -135,9 +135,9 @@ class _Found(NamedTuple):
 
 
 def main() -> None:
-    """Read the files that the messages of the other side tell of, and give their rows."""
+    """Read the files that the parent names, and send their rows."""
     answers, questions = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
-    # What a library prints is no message.
+    # Output of libraries must not mix with messages.
     os.dup2(2, 1)
     _bounded()
     while message := _waited(answers):
@@ -147,7 +147,7 @@ def main() -> None:
 
 
 def _waited(answers: IO[bytes]) -> tuple[bytes, bytes] | None:
-    """The next file; after a while without one, the end."""
+    """Return the next file; exit after a while without one."""
     idle = threading.Timer(_IDLE, os._exit, [0])
     idle.daemon = True
     idle.start()
@@ -157,7 +157,7 @@ def _waited(answers: IO[bytes]) -> tuple[bytes, bytes] | None:
 
 
 def _read(remote: _Remote, name: str, rows: int) -> tuple[bytes, bytes]:
-    """The last message about a file."""
+    """Return the last message about a file."""
     try:
         return DONE, json.dumps(_given(remote, READERS[name](remote, rows), rows)).encode()
     except BaseException as error:  # noqa: BLE001 - libraries raise all there is, and the other side is told
@@ -166,7 +166,7 @@ def _read(remote: _Remote, name: str, rows: int) -> tuple[bytes, bytes]:
 
 
 def _bounded() -> None:
-    with suppress(ImportError, OSError, ValueError):  # Windows has no such bounds
+    with suppress(ImportError, OSError, ValueError):  # Windows has no such limits
         import resource
 
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -190,7 +190,7 @@ def _failure(error: BaseException) -> ContainerError:
 
 
 def _given(remote: _Remote, contents: _Found, rows: int) -> dict[str, Any]:
-    """Give batches until there are enough rows."""
+    """Send batches until there are enough rows."""
     remote.ask(SCHEMA, contents.schema.serialize().to_pybytes())
     there = 0
     for batch in contents.batches:
@@ -198,7 +198,7 @@ def _given(remote: _Remote, contents: _Found, rows: int) -> dict[str, Any]:
         there += len(some)
         remote.ended = there >= rows
         sink = pa.BufferOutputStream()
-        # Damage within the values shows here, and not where they are used.
+        # Damaged values are detected here, not where they are used.
         some.validate(full=remote.exact)
         with pa.ipc.new_stream(sink, some.schema) as writer:
             writer.write_batch(some)
@@ -211,7 +211,7 @@ def _given(remote: _Remote, contents: _Found, rows: int) -> dict[str, Any]:
 def _narrowing(
     remote: _Remote, count: int, read: Callable[[int], Iterator[pa.RecordBatch]]
 ) -> Iterator[pa.RecordBatch]:
-    """Batches of all columns, or of the first ones, as many as the bytes that are given are enough for."""
+    """Yield batches of as many leading columns as the byte limit allows."""
     while True:
         remote.bound = False
         begun = False
@@ -230,7 +230,7 @@ def _narrowing(
 
 
 def _orc(remote: _Remote, rows: int) -> _Found:
-    """By the scanner of data sets, which reads a stripe a few rows at a time."""
+    """Read by the dataset scanner, which reads a stripe a few rows at a time."""
     import pyarrow.dataset as ds
     from pyarrow import orc
 
@@ -295,13 +295,13 @@ MORE_BEHIND = "its stream of Arrow ends, and more follows"
 
 
 def is_arrow_stream(head: bytes) -> bool:
-    """Whether a file may be one by its first bytes: the sign of a message, its length, and where its table begins."""
+    """Return whether the first bytes may be an Arrow stream: marker, length, and start of the metadata."""
     sign, length, root = struct.unpack_from("<IiI", head) if len(head) >= 12 else (0, 0, 0)  # noqa: PLR2004
     return bool(sign == 0xFFFFFFFF and 0 < length < 2**26 and length % 8 == 0 and root < length)  # noqa: PLR2004
 
 
 def _estimate(rows: int, taken: int, size: int) -> int:
-    """How many rows a file of this size has where some take so many bytes."""
+    """Return the estimated rows of a file, from the bytes that some rows took."""
     return round(rows * size / max(taken, 1))
 
 
@@ -328,11 +328,11 @@ def _avro(remote: _Remote, rows: int) -> _Found:
     return _Found(opened.schema, read() if rows else iter(()), more)
 
 
-# Workbooks, and ZIP files that are none
+# Workbooks, and other ZIP files
 
 
 def _zip(remote: _Remote, rows: int) -> _Found:
-    """The first sheet of a workbook, or the members."""
+    """Read the first sheet of a workbook, or list the members."""
     with zipfile.ZipFile(remote) as opened:
         members = opened.infolist()
     notes: list[str] = []
@@ -378,7 +378,7 @@ def _sheet(remote: _Remote, rows: int, members: Mapping[str, int]) -> _Found:
         raise ContainerError("it has no sheet with cells")
     sheet = book.worksheets[0]
     claimed = sheet.max_row
-    sheet.reset_dimensions()  # they are wrong in files of some programs
+    sheet.reset_dimensions()  # some programs write wrong ones
     lines = [[*line] for line in sheet.iter_rows(max_row=rows + _TITLES, max_col=_COLUMNS, values_only=True)]
     names, values, above = _titled(lines, rows)
     more: dict[str, Any] = {
@@ -395,7 +395,7 @@ def _sheet(remote: _Remote, rows: int, members: Mapping[str, int]) -> _Found:
 
 
 def _titled(lines: list[list[Any]], rows: int) -> tuple[list[str], list[list[Any]], int]:
-    """Names of the columns, the rows below, and how many lines stand before these."""
+    """Return the column names, the rows below, and the number of lines above."""
     width = max((at + 1 for line in lines for at, value in enumerate(line) if value is not None), default=0)
     padded = [(line + [None] * width)[:width] for line in lines]
     blank = next((at for at, line in enumerate(padded) if any(value is not None for value in line)), len(padded))
@@ -409,7 +409,7 @@ def _titled(lines: list[list[Any]], rows: int) -> tuple[list[str], list[list[Any
 
 
 def _cells(values: list[Any]) -> pa.Array:
-    """A column of cells: of one type, or their texts."""
+    """Return a column of cells: of one type, or as text."""
     try:
         column = pa.array(values)
     except (pa.ArrowException, TypeError, ValueError, OverflowError):
@@ -425,4 +425,4 @@ READERS: dict[str, Callable[[_Remote, int], _Found]] = {
     "ZIP": _zip,
     "OpenDocument": _zip,
 }
-"""By the name of the format."""
+"""Readers by format."""

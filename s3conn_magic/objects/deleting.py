@@ -1,7 +1,7 @@
-"""Deleting objects: what is chosen goes as it was seen, one that was replaced since then stays; and ways back.
+"""Delete objects only if they are as the user saw them; and restore them.
 
-A condition that the server checks is best, but not every server does: some ignore it, some refuse it. So each object is
-looked at right before its request, and the condition goes along where the server may know it.
+A condition checked by the server is best, but some servers ignore or refuse it. So each object is checked right before
+its request, with the condition if the server may support it.
 """
 
 from __future__ import annotations
@@ -37,23 +37,23 @@ if TYPE_CHECKING:
 BATCH = 1_000
 """Most keys of one DeleteObjects request."""
 _LOOKED_AT = 200
-"""Objects that are looked at and then deleted by one request: few, so that little time lies in between."""
-# XML 1.0 has no form for these, so a key with one cannot stand in the body of DeleteObjects.
+"""Objects checked and then deleted by one request: few, so that little time passes between."""
+# XML 1.0 cannot represent these, so a key with one cannot be in the body of DeleteObjects.
 _NOT_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\r\ud800-\udfff\ufffe\uffff]")
 CHANGED = "changed since it was shown"
 _LOOKS_AT_ONCE = 16
 _UNKNOWN = LACKING | {"MalformedXML"}
-"""How a server refuses a condition that it does not know."""
+"""Codes for an unsupported condition."""
 _NOT_TOGETHER = _UNKNOWN | {"MissingContentMD5", "InvalidDigest", "BadDigest", "NotSupported", "411", "404"}
-"""How a server refuses to delete several at once, or the checksum of that which boto3 sends."""
+"""Codes for an unsupported DeleteObjects, or boto3's checksum of it."""
 _UNSEEN = DENIED | {"400"}
 Standing = Literal["same", "listed", "changed", "missing"]
-"""`listed`: the same as far as a listing tells, which is all that the identity, or the server, gives."""
+"""`listed`: equal as far as a listing shows, because HeadObject is not possible or conclusive."""
 
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """What is to be deleted: one object, or with `is_prefix` everything below."""
+    """What to delete: one object, or with `is_prefix` everything below."""
 
     location: Location
     is_prefix: bool = False
@@ -63,12 +63,12 @@ class Chosen:
 
 @dataclass(slots=True)
 class SeenObjects:
-    """The objects that a choice stands for, as they were seen.
+    """Objects of a choice, as they were seen.
 
     Attributes:
-        keys: exact keys by bucket, each with its etag as far as the server gave one.
-        bytes: sum of their sizes as far as these are known.
-        complete: False when there are more than were looked for.
+        keys: exact keys by bucket, with ETags if the server returned them.
+        bytes: sum of the known sizes.
+        complete: False if there are more than `most`.
     """
 
     keys: dict[str, dict[str, str | None]] = field(default_factory=dict)
@@ -79,18 +79,18 @@ class SeenObjects:
         return sum(map(len, self.keys.values()))
 
     def add(self, bucket: str, key: str, size: int, etag: str | None) -> None:
-        """Note a key once, as it was seen first."""
+        """Add a key, unless it was seen before."""
         keys = self.keys.setdefault(bucket, {})
         self.bytes += 0 if key in keys else size
         keys.setdefault(key, etag)
 
 
 def find(connection: Connection, chosen: Sequence[Chosen], *, most: int, cancelled: Callable[[], bool]) -> SeenObjects:
-    """Every object of a choice, by listing the prefixes among it.
+    """Return every object of a choice, by listing its prefixes.
 
     Raises:
         ReadOnlyConnectionError: the connection is READ_ONLY; nothing was sent.
-        IncompleteListingError, S3ConnError: a prefix could not be listed whole.
+        IncompleteListingError, S3ConnError: a prefix could not be listed completely.
     """
     refuse_if_read_only(connection, "a deletion")
     return objects_below(connection, chosen, most=most, cancelled=cancelled)
@@ -99,9 +99,9 @@ def find(connection: Connection, chosen: Sequence[Chosen], *, most: int, cancell
 def objects_below(
     connection: Connection, chosen: Sequence[Chosen], *, most: int, cancelled: Callable[[], bool]
 ) -> SeenObjects:
-    """Every object of a choice, for whatever it is chosen; raises as `find`."""
+    """Return every object of a choice, for any purpose; raises as `find`."""
     seen = SeenObjects()
-    # What was shown of an object counts, and not what a listing tells of it only now.
+    # An object counts as it was shown, not as it is listed now.
     for choice in sorted(chosen, key=lambda choice: choice.is_prefix):
         if choice.is_prefix and not cancelled():
             _find_below(connection, choice.location, seen, most, cancelled)
@@ -126,10 +126,10 @@ def _find_below(
 
 @dataclass(frozen=True, slots=True)
 class Deleted:
-    """The outcome of one request: how many are gone, and the exact keys that are not, each with the server's code.
+    """Result of one request: number deleted, and the keys that failed with the server's codes.
 
     Attributes:
-        missing: how many were not there any more.
+        missing: how many did not exist any more.
     """
 
     count: int
@@ -138,7 +138,7 @@ class Deleted:
 
 
 def versioning(connection: Connection, bucket: str) -> str | None:
-    """`Enabled`, `Suspended`, or empty for a bucket that never kept versions; None where that cannot be known."""
+    """Return `Enabled`, `Suspended`, or empty for a bucket that never had versioning; None if unknown."""
     try:
         answer = ask(connection, Location(bucket), "get_bucket_versioning", Bucket=bucket)
     except S3ConnError:
@@ -149,13 +149,13 @@ def versioning(connection: Connection, bucket: str) -> str | None:
 def delete(
     connection: Connection, bucket: str, keys: Sequence[str], *, cancelled: Callable[[], bool]
 ) -> Iterator[Deleted]:
-    """Delete exactly these keys as they are, `BATCH` in a request.
+    """Delete keys in their current state, `BATCH` per request.
 
-    In a bucket with versioning each gets a delete marker, and its versions stay.
+    With versioning each gets a delete marker, and its versions stay.
 
     Raises:
         ReadOnlyConnectionError: the connection is READ_ONLY; nothing was sent.
-        S3ConnError: a whole request was refused; those before it are done.
+        S3ConnError: a whole request was refused; earlier ones took effect.
     """
     refuse_if_read_only(connection, "a deletion")
     client = connection.internal_client(bucket)
@@ -170,19 +170,19 @@ def delete(
 def delete_as_seen(
     connection: Connection, bucket: str, seen: Mapping[str, str | None], *, cancelled: Callable[[], bool]
 ) -> Iterator[Deleted]:
-    """Delete exactly these keys where their etag still is the one that was seen, `_LOOKED_AT` in a request.
+    """Delete keys that still have the ETag that was seen, `_LOOKED_AT` per request.
 
-    In a bucket with versioning each gets a delete marker, and its versions stay.
+    With versioning each gets a delete marker, and its versions stay.
 
     Args:
-        connection: leads to the bucket.
-        bucket: where the keys are.
-        seen: the etag of each key, or None where the server gave none: such an object is deleted as it is.
-        cancelled: looked at between requests.
+        connection: of the bucket.
+        bucket: of the keys.
+        seen: ETag by key, or None if the server gave none: such an object is deleted in any state.
+        cancelled: checked between requests.
 
     Raises:
         ReadOnlyConnectionError: the connection is READ_ONLY; nothing was sent.
-        S3ConnError: a whole request was refused; those before it are done.
+        S3ConnError: a whole request was refused; earlier ones took effect.
     """
     refuse_if_read_only(connection, "a deletion")
     client, keys = connection.internal_client(bucket), list(seen)
@@ -204,10 +204,10 @@ def _etag(text: str | None) -> str:
 
 
 def _standing(client: Any, bucket: str, key: str, etag: str) -> Standing:
-    """How an object stands now.
+    """Return whether an object has changed.
 
-    Where the identity may not look at it, or its key is a customer's, and where the etag is another one than was
-    listed, as with some servers it always is, a listing of the key decides.
+    If HeadObject is not permitted, needs a customer key, or returns another ETag than listings (as some servers always
+    do), a listing of the key decides.
     """
     if not etag:
         return "listed"
@@ -242,7 +242,7 @@ def _delete(client: Any, bucket: str, batch: Mapping[str, str], standings: Mappi
 
 
 def _failures(client: Any, bucket: str, conditions: Mapping[str, str]) -> dict[str, str]:
-    """Delete keys, each on its condition, or on none where that is empty; gives those that stay, and why."""
+    """Delete keys on their conditions (if any); return those that failed, with the reason."""
     together = [key for key in conditions if not _NOT_IN_XML.search(key)]
     failures = _delete_together(client, bucket, together, conditions) if together else {}
     apart = [key for key in conditions if _NOT_IN_XML.search(key)]
@@ -250,7 +250,7 @@ def _failures(client: Any, bucket: str, conditions: Mapping[str, str]) -> dict[s
 
 
 def _delete_together(client: Any, bucket: str, keys: Sequence[str], conditions: Mapping[str, str]) -> dict[str, str]:
-    """The keys that are not deleted, and why."""
+    """Return the keys that were not deleted, with the reason."""
     wanted = [{"Key": key} | ({"ETag": conditions[key]} if conditions[key] else {}) for key in keys]
     try:
         answer = client.delete_objects(Bucket=bucket, Delete={"Objects": wanted, "Quiet": False})
@@ -275,7 +275,7 @@ def _delete_together(client: Any, bucket: str, keys: Sequence[str], conditions: 
 
 
 def _delete_each(client: Any, bucket: str, keys: Sequence[str], conditions: Mapping[str, str]) -> dict[str, str]:
-    """The keys that are not deleted, and why, by a request for each."""
+    """Return the same, with a request for each key."""
     failures: dict[str, str] = {}
     for key in keys:
         failures |= _delete_one(client, bucket, key, conditions[key])
@@ -283,12 +283,11 @@ def _delete_each(client: Any, bucket: str, keys: Sequence[str], conditions: Mapp
 
 
 def _holds(client: Any, bucket: str, key: str, condition: str) -> bool:
-    """Whether a condition that the server calls unmet is met: some compare etags with and without their quotes."""
+    """Return whether a condition holds that the server calls unmet: some compare ETags with and without quotes."""
     return _standing(client, bucket, key, _etag(condition)) in {"same", "listed"}
 
 
 def _delete_one(client: Any, bucket: str, key: str, condition: str) -> dict[str, str]:
-    """One key by a request of its own."""
     try:
         client.delete_object(Bucket=bucket, Key=key, **({"IfMatch": condition} if condition else {}))
     except client.exceptions.ClientError as error:
@@ -300,10 +299,10 @@ def _delete_one(client: Any, bucket: str, key: str, condition: str) -> dict[str,
 
 
 def all_below(connection: Connection, folder: Location) -> list[str]:
-    """Every key below a bucket or a folder, those that stand for folders too.
+    """Return every key below a bucket or a folder, including folder markers.
 
     Raises:
-        ReadOnlyConnectionError, S3ConnError: as `find`.
+        ReadOnlyConnectionError, S3ConnError: as in `find`.
     """
     inside = Location(folder.bucket, f"{folder.key.rstrip('/')}/" if folder.key else "")
     seen = find(connection, [Chosen(inside, is_prefix=True)], most=2**63, cancelled=lambda: False)
@@ -311,10 +310,10 @@ def all_below(connection: Connection, folder: Location) -> list[str]:
 
 
 def left(connection: Connection, bucket: str, seen: Mapping[str, str | None]) -> Iterator[tuple[str, str]]:
-    """Delete objects, those with an etag only where they still have it; gives those that stay, and why.
+    """Delete objects, those with an ETag only if they still have it; yield those that stay, with the reason.
 
     Raises:
-        ReadOnlyConnectionError, S3ConnError: as `delete`.
+        ReadOnlyConnectionError, S3ConnError: as in `delete`.
     """
     exact = any(etag is not None for etag in seen.values())
     step: Any = delete_as_seen if exact else delete
@@ -323,7 +322,7 @@ def left(connection: Connection, bucket: str, seen: Mapping[str, str | None]) ->
 
 
 class ExactDeletion:
-    """Deletes objects of a bucket that still are what was seen of them; see `Removal`.
+    """Deletes objects of a bucket that are still as they were seen; see `Removal`.
 
     Raises:
         ReadOnlyConnectionError: the connection is READ_ONLY; nothing was sent.
@@ -336,26 +335,26 @@ class ExactDeletion:
 
     @property
     def lacking(self) -> str:
-        """Why each object is looked at before it is deleted; empty where the server keeps the condition."""
+        """Why each object is checked before its deletion; empty if the server supports the condition."""
         return self._removal.lacking
 
     def delete(self, key: str, etag: str, version: str = "") -> Removed:
-        """Delete an object, or the version of it that is named.
+        """Delete an object, or one version of it.
 
         Raises:
-            S3ConnError: the server refused; the object is there.
+            S3ConnError: the server refused; the object still exists.
         """
         step = partial(self._removal.remove, self._bucket, key, etag, version)
         return translated(step, resource=Location(self._bucket, key).arn)
 
 
-# Ways back
+# Restoring
 
 _COPIED_AT_ONCE = 5 * 1024**3
 _COPIED_PART, _PARTS_AT_MOST, _PARTS_AT_ONCE = 256 * 1024**2, 10_000, 8
 _DAYS_IN_MONTH = 30
 THAWED_DAYS = 7
-"""How long a copy out of the archive lasts."""
+"""Days that a restored copy lasts."""
 
 
 def copy_version(
@@ -366,18 +365,18 @@ def copy_version(
     copied: Callable[[int, int], None],
     cancelled: Callable[[], bool],
 ) -> None:
-    """Make a version the current one, by a copy of it with its metadata and tags; the versions that there are stay.
+    """Make a version current by copying it with metadata and tags; existing versions stay.
 
     Args:
-        connection: leads to it.
+        connection: the connection.
         location: bucket and key.
-        version_id: is copied.
-        copied: told of the bytes that are copied, and of all, where it takes more than one request.
-        cancelled: looked at between requests.
+        version_id: the version.
+        copied: called with the bytes copied and the total, if several requests are needed.
+        cancelled: checked between requests.
 
     Raises:
         ReadOnlyConnectionError: the connection is READ_ONLY; nothing was sent.
-        S3ConnError: there is no such version, it was cancelled, or the copy was refused; what is current stays so.
+        S3ConnError: the version does not exist, the copy was cancelled or refused; the current version stays.
     """
     refuse_if_read_only(connection, "a restore")
     answer = head_answer(connection, location, version_id)
@@ -389,7 +388,7 @@ def copy_version(
         ask(connection, location, "copy_object", CopySource=origin, **about, **named(location, None))
         return
     about |= {name: answer[name] for name in _COPIED_WHOLE if answer.get(name)}
-    # Read first: a copy without them would be current before anybody knows.
+    # Read before copying, so that no copy without tags becomes current.
     if tags := tags_of(connection, location, version_id):
         about["Tagging"] = urlencode(tags)
 
@@ -403,13 +402,13 @@ def copy_version(
 
 
 _KEPT_CLASSES = STORAGE_USD.keys() - {"STANDARD", "GLACIER", "DEEP_ARCHIVE"}
-"""Of what lay in the archive, the copy can be read at once."""
+"""An archived version is copied to an immediately readable class."""
 _NEVER_COPIED = ("WebsiteRedirectLocation",)
 _COPIED_WHOLE = (
     *("CacheControl", "ContentDisposition", "ContentEncoding", "ContentLanguage"),
     *("ContentType", "Expires", "Metadata"),
 )
-"""What CopyObject takes along by itself, and a copy in parts does not."""
+"""What CopyObject copies by itself, and a copy in parts does not."""
 
 
 def _copy_in_parts(
@@ -437,7 +436,7 @@ def _copy_in_parts(
 
 
 def undelete(connection: Connection, location: Location) -> None:
-    """Take the deletion of an object back, by deleting the markers that hide its newest version.
+    """Restore a deleted object by deleting the markers that hide its newest version.
 
     Raises:
         ReadOnlyConnectionError: the connection is READ_ONLY; nothing was sent.
@@ -448,7 +447,7 @@ def undelete(connection: Connection, location: Location) -> None:
     versions = versions_of(connection, location)
     if all(each.is_delete_marker for each in versions):
         raise ObjectNotFoundError(f"of {visible(location.uri)} no version is left", hint="It cannot be brought back.")
-    # Which of two that were written in one second came first, only the server knows.
+    # Only the server knows the order of two written in the same second.
     while versions and versions[0].is_delete_marker:
         which = {"Bucket": location.bucket, "Key": location.key, "VersionId": versions[0].version_id}
         ask(connection, location, "delete_object", **which)
@@ -459,7 +458,7 @@ Tier = Literal["Bulk", "Standard", "Expedited"]
 
 
 class _Price(NamedTuple):
-    """Dollars for a GB and for a request, and how long it takes."""
+    """Dollars per GB and per request, and the time it takes."""
 
     gb: float
     request: float
@@ -478,12 +477,12 @@ _PRICES: Mapping[tuple[str, Tier], _Price] = {
 
 @dataclass(frozen=True, slots=True)
 class Thaw:
-    """A restore from the archive that may be asked for.
+    """A possible restore from the archive.
 
     Attributes:
-        tier: how fast.
-        takes: how long, in words.
-        usd: dollars for it, once.
+        tier: speed.
+        takes: duration, in words.
+        usd: dollars for the request.
         usd_kept: dollars for the copy while it lasts.
     """
 
@@ -494,9 +493,9 @@ class Thaw:
 
 
 def thaws(description: Description) -> list[Thaw]:
-    """The restores that an archived object may have, each with its price; none where it need not be restored.
+    """Return the possible restores of an archived object with their prices; empty if it needs none.
 
-    Of an archive tier of INTELLIGENT_TIERING the object itself comes back, which costs nothing but at once.
+    From an archive tier of INTELLIGENT_TIERING the object itself is restored, which is free unless expedited.
     """
     if not description.archived or description.restore == "in progress":
         return []
@@ -512,7 +511,7 @@ def thaws(description: Description) -> list[Thaw]:
 
 
 def thaw(connection: Connection, location: Location, description: Description, tier: str) -> None:
-    """Ask for a copy of an archived object that can be read for `THAWED_DAYS`.
+    """Request a readable copy of an archived object for `THAWED_DAYS`.
 
     Raises:
         ReadOnlyConnectionError: the connection is READ_ONLY; nothing was sent.

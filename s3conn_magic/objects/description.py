@@ -1,4 +1,4 @@
-"""What an object is, without reading it: HeadObject, GetObjectTagging, ListObjectVersions; how a bucket is set up."""
+"""Description of an object without reading it (HeadObject, GetObjectTagging, ListObjectVersions), and of a bucket."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _RESTORE = re.compile(r'\s*ongoing-request="(true|false)"(?:\s*,\s*expiry-date="
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """One version of an object, or the marker of its deletion, which has neither size nor etag."""
+    """A version of an object, or a delete marker, which has neither size nor ETag."""
 
     version_id: str
     last_modified: datetime | None
@@ -60,20 +60,20 @@ class Description:
         arn: its Amazon resource name.
         size: bytes as stored.
         last_modified: UTC.
-        etag: without its quotes.
-        version_id: the version that was looked at, or None in a bucket without versions.
-        storage_class: `STANDARD` where the server does not say.
+        etag: without quotes.
+        version_id: None in a bucket without versioning.
+        storage_class: `STANDARD` if the server does not name one.
         content_type: as uploaded.
         content_encoding: as uploaded, such as `gzip`.
         encryption: `SSE-S3`, `SSE-KMS <key's ARN>`, `DSSE-KMS <key's ARN>`, `SSE-C` or `none`.
         metadata: user metadata, names in lower case.
-        tags: None where they were not asked for or could not be read; `notes` says which.
-        versions: newest first, at most 100; empty where they were not asked for or could not be read.
+        tags: None if not requested or unreadable, as `notes` says.
+        versions: newest first, at most 100; empty if not requested or unreadable.
         checksums: by algorithm, such as `{"CRC32": "…"}`, in Base64.
         archived: whether it must be restored before it can be read.
-        restore: `in progress`, `until 2026-01-02 00:00 UTC`, or None where no restore was asked for.
+        restore: `in progress`, `until 2026-01-02 00:00 UTC`, or None without a restore.
         archive_status: `ARCHIVE_ACCESS` or `DEEP_ARCHIVE_ACCESS` for an archive tier of INTELLIGENT_TIERING.
-        notes: what could not be found out, and why.
+        notes: what could not be read, and why.
     """
 
     uri: str
@@ -97,10 +97,10 @@ class Description:
 
 
 def head(connection: Connection, location: Location, *, version_id: str | None = None) -> Description:
-    """What HeadObject says: one request, no tags and no versions.
+    """Return the result of HeadObject: one request, without tags and versions.
 
     Raises:
-        S3ConnError: there is no such object, it may not be read, or the server cannot be reached.
+        S3ConnError: the object does not exist, may not be read, or the server cannot be reached.
     """
     description = _description(location, head_answer(connection, location, version_id))
     description = replace(description, arn=connection.arn(location))
@@ -108,12 +108,12 @@ def head(connection: Connection, location: Location, *, version_id: str | None =
 
 
 def describe(connection: Connection, location: Location, *, version_id: str | None = None) -> Description:
-    """What HeadObject, GetObjectTagging and ListObjectVersions say: three requests.
+    """Return the results of HeadObject, GetObjectTagging and ListObjectVersions: three requests.
 
-    Tags or versions that cannot be read are a note, not a failure.
+    Unreadable tags or versions are a note, not a failure.
 
     Raises:
-        S3ConnError: there is no such object, it may not be read, or the server cannot be reached.
+        S3ConnError: the object does not exist, may not be read, or the server cannot be reached.
     """
     described = head(connection, location, version_id=version_id)
     return with_tags_and_versions(connection, location, described, of_version=version_id is not None)
@@ -122,13 +122,13 @@ def describe(connection: Connection, location: Location, *, version_id: str | No
 def with_tags_and_versions(
     connection: Connection, location: Location, description: Description, *, of_version: bool
 ) -> Description:
-    """The same description with tags and versions, by two requests; a refusal is a note.
+    """Return the description with tags and versions, by two requests; a refusal is a note.
 
     Args:
-        connection: leads to it.
+        connection: the connection.
         location: bucket and key.
-        description: what HeadObject said.
-        of_version: whether that was asked of one version; tags of the current one take no right to versions.
+        description: result of HeadObject.
+        of_version: whether it is of a given version; tags of the current one need no permission for versions.
 
     Raises:
         S3ConnError: the connection was dropped, or the server cannot be reached.
@@ -165,7 +165,6 @@ def _description(location: Location, answer: Mapping[str, Any]) -> Description:
 
 
 def _utc(moment: datetime | None) -> datetime | None:
-    """Botocore's times are in the zone of this machine, or of the server."""
     return moment and moment.astimezone(UTC)
 
 
@@ -186,7 +185,7 @@ def _restore(restore: re.Match[str] | None) -> str | None:
 
 
 def _unless_refused(what: str, call: Callable[[], _Found]) -> tuple[_Found | None, tuple[str, ...]]:
-    """What was found, or a note of the refusal; `EndpointError` stands for servers that do not have it, too."""
+    """Return the result of a call, or a note of its refusal; servers without the feature raise `EndpointError`."""
     try:
         return call(), ()
     except AccessDeniedError as error:
@@ -196,28 +195,28 @@ def _unless_refused(what: str, call: Callable[[], _Found]) -> tuple[_Found | Non
 
 
 def tags_of(connection: Connection, location: Location, version_id: str | None) -> Mapping[str, str]:
-    """The tags of an object, or of a version of it.
+    """Return the tags of an object or of one of its versions.
 
     Raises:
-        S3ConnError: they may not be read, or the server has none.
+        S3ConnError: they may not be read, or the server does not support them.
     """
     answer = ask(connection, location, "get_object_tagging", **named(location, version_id))
     return {str(tag["Key"]): str(tag["Value"]) for tag in answer.get("TagSet", ())}
 
 
 def versions_of(connection: Connection, location: Location) -> list[Version]:
-    """The versions of exactly this key, the newest first and one more than 100 at most.
+    """Return the versions of exactly this key, newest first, at most one more than 100.
 
     Raises:
         S3ConnError: they cannot be listed.
     """
-    # Of all keys that begin so it is the first.
+    # The key comes first among those that begin with it.
     query = PageQuery(location.key, max_keys=_VERSIONS + 1, versions=True)
     (page,) = fetch_pages(connection.target(location.bucket), [query])
     if isinstance(page, S3ConnError):
         raise page
     versions = [_version(row) for row in page.objects.to_pylist() if row["key"] == location.key]
-    # Some servers tell of all versions first, and then of all markers.
+    # Some servers list all versions before all markers.
     return sorted(versions, key=lambda version: (version.is_latest, version.last_modified or _LONG_AGO), reverse=True)
 
 
@@ -227,10 +226,10 @@ def _version(row: Mapping[str, Any]) -> Version:
 
 
 def describe_deleted(connection: Connection, location: Location) -> Description:
-    """What is left of an object that was deleted: its versions.
+    """Return the versions of a deleted object.
 
     Raises:
-        ObjectNotFoundError: nothing is.
+        ObjectNotFoundError: there are none.
         S3ConnError: they cannot be listed.
     """
     versions = versions_of(connection, location)[:_VERSIONS]
@@ -253,7 +252,7 @@ def describe_deleted(connection: Connection, location: Location) -> Description:
 
 
 def bucket_properties(connection: Connection, bucket: str) -> dict[str, str]:
-    """How a bucket is set up, in words: each property, or why it cannot be seen; they are asked for side by side.
+    """Return the properties of a bucket in words, or why each cannot be read; requested in parallel.
 
     Raises:
         S3ConnError: the connection was dropped.
@@ -264,9 +263,9 @@ def bucket_properties(connection: Connection, bucket: str) -> dict[str, str]:
 
 
 _TRIES = 1
-"""An answer that does not come is not waited for again by a thread that nobody waits for."""
+"""Requests are not retried, since nobody may wait for their threads any more."""
 _PATIENCE = 20.0
-"""Seconds after which what was not answered is not waited for."""
+"""Seconds after which missing answers are given up."""
 
 
 def _seen(look: Future[str], end: float) -> str:
@@ -277,7 +276,7 @@ def _seen(look: Future[str], end: float) -> str:
 
 
 class _Property(NamedTuple):
-    """What a bucket has: how it is asked for, said, and what codes stand for none."""
+    """A property of a bucket: its request, its wording, and the error codes that mean it is not set."""
 
     name: str
     operation: str
@@ -323,7 +322,7 @@ def _lifecycle(answer: Mapping[str, Any]) -> str:
 
 
 def _rule(rule: Mapping[str, Any]) -> str:
-    """One rule of a lifecycle, in words."""
+    """Return a lifecycle rule in words."""
     chosen = rule.get("Filter") or {}
     chosen = chosen.get("And", chosen)
     of = chosen.get("Prefix") or rule.get("Prefix") or "everything"

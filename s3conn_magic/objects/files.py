@@ -1,4 +1,4 @@
-"""An object as a file: to read, by several threads at once, or to write, whole or not at all."""
+"""An object as a file: to read, by several threads at once, or to write, completely or not at all."""
 
 from __future__ import annotations
 
@@ -43,10 +43,9 @@ def _moved(here: int, offset: int, whence: int, size: int) -> int:
 class ReadableFile(io.RawIOBase):
     """A file over ranged GETs.
 
-    DuckDB seeks and reads by two calls, and several of its threads do so with one file. So what a thread seeks counts
-    for its own next read; a read without a seek goes on where the last read ended, whichever thread did it.
-
-    What is read in small steps is asked for in growing windows ahead; what is read here and there, exactly.
+    DuckDB seeks and reads in two calls, from several threads on one file. So each thread's seek applies to its own next
+    read; a read without a seek continues where the last read ended, by whichever thread. Sequential small reads are
+    prefetched in growing windows; others are requested exactly.
 
     Attributes:
         size: bytes of the object.
@@ -68,21 +67,21 @@ class ReadableFile(io.RawIOBase):
         self.size = source.size
 
     def readable(self) -> bool:
-        """True."""
+        """Return True."""
         return True
 
     def seekable(self) -> bool:
-        """True."""
+        """Return True."""
         return True
 
     def tell(self) -> int:
-        """Where this thread's next read begins."""
+        """Return the position of this thread's next read."""
         self._checkClosed()
         with self._lock:
             return self._sought.get(threading.get_ident(), self._at)
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        """Move; nothing is requested."""
+        """Seek; nothing is requested."""
         self._checkClosed()
         with self._lock:
             here = self._sought.get(threading.get_ident(), self._at)
@@ -91,7 +90,7 @@ class ReadableFile(io.RawIOBase):
         return at
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """The next bytes, all that are left for -1; fewer at the end only.
+        """Return the next bytes, all for -1; fewer only at the end.
 
         Raises:
             S3ConnError: the object was changed, or cannot be read.
@@ -100,7 +99,7 @@ class ReadableFile(io.RawIOBase):
         return self._source.read(start, stop, ahead_to=ahead_to)
 
     def readinto(self, buffer: Any, /) -> int:
-        """Fill a buffer from here on, less at the end."""
+        """Fill a buffer; less at the end."""
         view, at = memoryview(buffer).cast("B"), 0
         start, stop, ahead_to = self._step(len(view))
         for piece in self._source.pieces(start, stop, ahead_to=ahead_to):
@@ -109,22 +108,22 @@ class ReadableFile(io.RawIOBase):
         return at
 
     def readall(self) -> bytes:
-        """All that is left."""
+        """Return all that is left."""
         return self.read(-1)
 
     def peek(self, size: int = 0, /) -> bytes:
-        """The next bytes without moving, by which lines are read."""
+        """Return the next bytes without moving, for reading lines."""
         start = self.tell()
         return self._source.read(start, min(start + max(size, _FIRST_WINDOW), self.size))
 
     def cat_ranges(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
-        """Several ranges, asked for at once."""
+        """Return several ranges, requested together."""
         self._checkClosed()
         self._source.prefetch(ranges)
         return [self._source.read(start, stop) for start, stop in ranges]
 
     def _step(self, size: int) -> tuple[int, int, int]:
-        """The range of the next read, and up to where to ask for what comes after it."""
+        """Return the range of the next read, and the end of the prefetch after it."""
         self._checkClosed()
         with self._lock:
             start = self._sought.pop(threading.get_ident(), None)
@@ -137,37 +136,37 @@ class ReadableFile(io.RawIOBase):
         return start, stop, ahead_to
 
     def _ahead(self, start: int, stop: int) -> int:
-        # A stream begins at the beginning: neighbours among columns of Parquet are no stream.
+        # A stream starts at the beginning: reads of adjacent Parquet columns are not one.
         self._expected = stop if start in {0, self._expected} else -1
-        # Who takes much at a time may stop after the first two, as for a LIMIT.
+        # A reader of large pieces may stop after two, for example for a LIMIT.
         large = stop - start > _LARGEST_STEP and start < 2 * (stop - start)
         if self._expected < 0 or large:
             self._window, self._asked = 0, stop
         elif not start:
             self._window, self._asked = _FIRST_WINDOW, stop + _FIRST_WINDOW
         elif stop > self._asked - self._window // 2:
-            # The next window travels while the second half of this one is read.
+            # The next window is requested while the second half of this one is read.
             self._window = min(max(2 * self._window, stop - start, _FIRST_WINDOW), _LARGEST_WINDOW)
             self._asked = max(self._asked, stop) + self._window
         return self._asked
 
     def write(self, *_: Any) -> int:
-        """Refuse."""
+        """Raise OSError: the file is read-only."""
         raise io.UnsupportedOperation("the file is open for reading")
 
     def close(self) -> None:
-        """Let go of it."""
+        """Close the file."""
         if not self.closed:
             super().close()
             self._closed()
 
 
 class FileOfFilesystem(ReadableFile):
-    """A file to read that knows its filesystem, as libraries expect of fsspec's: pickled, it is opened anew.
+    """A readable file with its filesystem, as users of fsspec expect: unpickling reopens it.
 
     Attributes:
         fs: the filesystem.
-        blocksize: bytes that a cache of blocks asks for at once.
+        blocksize: bytes of a block for block caches.
     """
 
     fs: Any = None
@@ -177,7 +176,7 @@ class FileOfFilesystem(ReadableFile):
 
     @property
     def loc(self) -> int:
-        """Where the next read begins."""
+        """Position of the next read."""
         return self.tell()
 
     @property
@@ -186,16 +185,16 @@ class FileOfFilesystem(ReadableFile):
         return {"name": self.path, "size": self.size, "type": "file"}
 
     def info(self) -> dict[str, Any]:
-        """The same."""
+        """Return the same."""
         return self.details
 
     @property
     def full_name(self) -> str:
-        """The name with its scheme."""
+        """Name with its scheme."""
         return str(self.fs.unstrip_protocol(self.path))
 
     def readuntil(self, char: bytes = b"\n", blocks: int | None = None) -> bytes:
-        """The bytes up to and with a delimiter, or to the end."""
+        """Return the bytes through a delimiter, or to the end."""
         return bytes(AbstractBufferedFile.readuntil(self, char, blocks))
 
     def _fetch_range(self, start: int, end: int) -> bytes:
@@ -212,18 +211,18 @@ def _reopened(files: Any, path: str, at: int) -> Any:
 
 
 class BoundReachedError(Exception):
-    """More of the object would have to be read than was allowed; never leaves this layer."""
+    """The limit of received bytes would be exceeded; never leaves this layer."""
 
 
 class RangeReader(io.RawIOBase):
-    """An object as a file for a preview, which receives no more than a bound.
+    """An object as a file for a preview, with a limit of received bytes.
 
-    What is asked for is widened to blocks of 64 KiB. Every request asks for the etag of the description, so that an
-    object that is written meanwhile is noticed.
+    Ranges are extended to blocks of 64 KiB. Requests are conditional on the ETag of the description, so that a change
+    of the object is noticed.
 
     Attributes:
         size: bytes of the object.
-        limit: bytes that may be received in all.
+        limit: most bytes received in total.
     """
 
     def __init__(self, connection: Connection, location: Location, description: Description, *, limit: int) -> None:
@@ -244,7 +243,7 @@ class RangeReader(io.RawIOBase):
 
     @property
     def received(self) -> int:
-        """Bytes of the object that came so far."""
+        """Bytes received so far."""
         return self._scope.bytes
 
     @property
@@ -254,34 +253,34 @@ class RangeReader(io.RawIOBase):
 
     @property
     def failure(self) -> S3ConnError | None:
-        """The first error of a request, for callers whose library shows another instead."""
+        """First error of a request, for libraries that replace it."""
         return self._scope.failure
 
     def end(self) -> None:
-        """Give threads and memory back; libraries call `close` when they are done with it, too."""
+        """Release threads and memory; `close` is called by libraries too early."""
         self._scope.close()
 
     # A file
 
     def readable(self) -> bool:
-        """True."""
+        """Return True."""
         return True
 
     def seekable(self) -> bool:
-        """True."""
+        """Return True."""
         return True
 
     def tell(self) -> int:
-        """Where the next read begins."""
+        """Return the position of the next read."""
         return self._at
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        """Move; nothing is requested."""
+        """Seek; nothing is requested."""
         self._at = _moved(self._at, offset, whence, self.size)
         return self._at
 
     def readinto(self, buffer: Any, /) -> int:
-        """Fill a buffer from here on, less at the end."""
+        """Fill a buffer; less at the end."""
         view = memoryview(buffer).cast("B")
         data = self.part(self._at, self._at + len(view))
         view[: len(data)] = data
@@ -291,21 +290,21 @@ class RangeReader(io.RawIOBase):
     # Ranges
 
     def part(self, start: int, stop: int) -> bytes:
-        """The bytes from `start` to `stop`, which may lie behind the end.
+        """Return the bytes from `start` to `stop`, which may be past the end.
 
         Raises:
-            BoundReachedError: it would exceed the limit; nothing was requested.
-            S3ConnError: the object was changed, the answer was cut short, or the server cannot be reached.
+            BoundReachedError: the limit would be exceeded; nothing was requested.
+            S3ConnError: the object was changed, the response was truncated, or the server cannot be reached.
         """
         self.prefetch([(start, stop)])
         return self._object.read(start, stop)
 
     def prefetch(self, ranges: Iterable[tuple[int, int]]) -> None:
-        """Request what is not there yet of some ranges, neighbours together, several at once.
+        """Request the missing parts of ranges, adjacent ones together, several at once.
 
         Raises:
-            BoundReachedError: it would exceed the limit; nothing was requested.
-            S3ConnError: as for `part`.
+            BoundReachedError: the limit would be exceeded; nothing was requested.
+            S3ConnError: as in `part`.
         """
         missing = self._runs(ranges)
         if self.received + sum(stop - start for start, stop in missing) > self.limit:
@@ -313,14 +312,14 @@ class RangeReader(io.RawIOBase):
         self._object.load(missing)
 
     def missing(self, ranges: Iterable[tuple[int, int]]) -> set[int]:
-        """Numbers of the blocks that would have to be received for some ranges."""
+        """Return the numbers of the missing blocks of ranges."""
         wanted: set[int] = set()
         for start, stop in ranges:
             wanted.update(range(start // BLOCK, -(-min(stop, self.size) // BLOCK)))
         return {at for at in wanted if not self._object.has(at * BLOCK, min((at + 1) * BLOCK, self.size))}
 
     def _runs(self, ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
-        """What is not there of some ranges, neighbours together, as byte ranges of whole blocks."""
+        """Return the missing parts of ranges, adjacent ones together, as byte ranges of whole blocks."""
         blocks = ((at * BLOCK, min((at + 1) * BLOCK, self.size)) for at in self.missing(ranges))
         return coalesced([*blocks], 0)
 
@@ -328,15 +327,15 @@ class RangeReader(io.RawIOBase):
 class WritableFile(io.RawIOBase):
     """A file over an upload.
 
-    The object is there, whole, after `close`; in a transaction of the filesystem, after `commit`. An error that leaves
-    the block in which it is closed, by whatever wrapper, and a write that fails leave nothing. One that is let go
-    without `close` is made, as every file of Python is, unless an error leaves the block, or nothing was written. One
-    that is open when the process ends is not made: what wraps it may hold the rest.
+    The object exists after `close`, or in a transaction of the filesystem after `commit`. A failed write, or an error
+    that leaves the block in which the file is closed (by whatever wrapper), leaves no object. A file that is
+    garbage-collected without `close` is completed, as any file of Python, unless an error is propagating or nothing was
+    written. One that is open at exit is not completed, since a wrapper may hold the rest.
 
     Args:
         upload: the upload.
         path: name of the file, without `s3://`.
-        scope: notes the errors.
+        scope: records the errors.
         autocommit: False to wait for `commit` after `close`.
     """
 
@@ -349,32 +348,32 @@ class WritableFile(io.RawIOBase):
         self._autocommit = autocommit
         self._failed = self._done = self._ends_by_error = False
         self._at = 0
-        # What is handled already when it is opened has nothing to do with it.
+        # An error handled before the file was opened does not concern it.
         self._handled = None if made_by_a_close() else sys.exception()
         self.path = path
         self._at_exit = partial(_leave_open, weakref.ref(self))
         atexit.register(self._at_exit)
 
     def writable(self) -> bool:
-        """True."""
+        """Return True."""
         return True
 
     def readinto(self, *_: Any) -> int:
-        """Refuse."""
+        """Raise OSError: the file is write-only."""
         raise io.UnsupportedOperation("the file is open for writing")
 
     def __reduce__(self) -> Any:
         raise TypeError("a file that is being written cannot be pickled")
 
     def tell(self) -> int:
-        """Bytes that were written."""
+        """Return the number of bytes written."""
         return self._at
 
     def write(self, data: Any, /) -> int:
-        """Take bytes; parts are sent as they fill up.
+        """Buffer bytes, and upload each full part.
 
         Raises:
-            S3ConnError: the server refused; nothing will be there.
+            S3ConnError: the server refused; there will be no object.
         """
         if self.closed:
             raise ValueError("I/O operation on closed file")
@@ -388,10 +387,10 @@ class WritableFile(io.RawIOBase):
         return size
 
     def send(self, file: IO[bytes], size: int, sent: Callable[[int], Any]) -> None:
-        """Take all of a local file, before anything is written; see `Upload.send`.
+        """Upload a local file, before any write; see `Upload.send`.
 
         Raises:
-            S3ConnError: the server refused; nothing will be there.
+            S3ConnError: the server refused; there will be no object.
         """
         self._try(lambda: self._upload.send(file, size, sent))
         self._at += size
@@ -401,10 +400,10 @@ class WritableFile(io.RawIOBase):
         return error is not None and error is not self._handled and leaves_by(error)
 
     def close(self) -> None:
-        """Make the object, unless a write has failed, an error goes on, or a transaction is to decide.
+        """Create the object, unless a write failed, an error propagates, or a transaction decides.
 
         Raises:
-            S3ConnError: the server refused; nothing is there.
+            S3ConnError: the server refused; there is no object.
         """
         if self.closed:
             return
@@ -415,10 +414,10 @@ class WritableFile(io.RawIOBase):
             self.commit()
 
     def commit(self) -> None:
-        """Make the object now.
+        """Create the object now.
 
         Raises:
-            S3ConnError: the server refused; nothing is there.
+            S3ConnError: the server refused; there is no object.
         """
         if not self._done and not self._failed:
             self._try(self._upload.finish)
@@ -426,10 +425,10 @@ class WritableFile(io.RawIOBase):
             self._let_go()
 
     def discard(self) -> None:
-        """Leave nothing.
+        """Abort the upload.
 
         Raises:
-            S3ConnError: the server refused to drop the parts that it holds.
+            S3ConnError: the server refused to delete the parts.
         """
         self._failed = True
         self._let_go()
@@ -493,11 +492,11 @@ def cat_ranges(
     max_gap: int | None,
     on_error: str,
 ) -> list[Any]:
-    """The bytes of each range; with `on_error` other than `raise`, an error in the place of what it kept from coming.
+    """Return the bytes of each range; unless `on_error` is `raise`, an error instead of bytes that could not be read.
 
     Raises:
         S3ConnError: a range could not be read.
-        ValueError: there are not as many bounds as paths.
+        ValueError: the numbers of bounds and paths differ.
     """
     starts = starts if isinstance(starts, list) else [starts] * len(paths)
     ends = ends if isinstance(ends, list) else [ends] * len(paths)
@@ -511,7 +510,7 @@ def _prefetch(object_of: Callable[[str], RangedObject], wanted: Sequence[tuple[s
     for path, start, end in wanted:
         try:
             asked = bounds(object_of(path).size, start, end)
-        except S3ConnError:  # it comes again where the range is read
+        except S3ConnError:  # reading the range raises it again
             continue
         by_path.setdefault(path, []).append(asked)
     for path, ranges in by_path.items():
@@ -529,7 +528,7 @@ def _read_range(object_of: Callable[[str], RangedObject], path: str, start: Any,
 
 
 def bounds(size: int, start: int | None, end: int | None) -> tuple[int, int]:
-    """Bounds as Python's slices have them."""
+    """Return bounds as of a slice."""
     low, high, _ = slice(start, end).indices(size)
     return low, max(low, high)
 
@@ -539,17 +538,17 @@ PIECE = 512 * 1024
 
 
 class Download:
-    """An object that is read once, from its beginning.
+    """An object that is read once, from the beginning.
 
     Args:
         connection: the connection to read through.
         location: bucket and key.
-        version_id: one of its versions; the current one by default.
-        etag: of the object that is meant, so that another one in its place is not taken for it.
+        version_id: a version; the current one by default.
+        etag: of the expected object, so that a replacement is refused.
 
     Attributes:
         size: bytes.
-        content_type: as the server says.
+        content_type: from the server.
         last_modified: UTC.
     """
 
@@ -570,15 +569,15 @@ class Download:
         self._object = RangedObject(pinned, self._scope, outlives=False)
 
     def pieces(self) -> Iterator[bytes]:
-        """The bytes in pieces of `PIECE`; while one part is taken the next one comes.
+        """Yield the bytes in pieces of `PIECE`, receiving the next one meanwhile.
 
         Raises:
-            S3ConnError: the object was changed, or cannot be read to its end.
+            S3ConnError: the object was changed, or cannot be read completely.
         """
         for start in range(0, self.size, PIECE):
             at = start // PART * PART
             yield self._object.read(start, min(start + PIECE, self.size), ahead_to=min(at + 2 * PART, self.size))
 
     def close(self) -> None:
-        """End what is under way."""
+        """Stop the download."""
         self._scope.close()

@@ -1,4 +1,4 @@
-"""An fsspec filesystem over the session's connections, to read: exact keys, pinned objects."""
+"""An fsspec filesystem over the session's connections, for reading: exact keys, pinned objects."""
 
 from __future__ import annotations
 
@@ -56,15 +56,13 @@ if TYPE_CHECKING:
 
 
 class ConnectionFileSystem(AbstractFileSystem):  # type: ignore[misc]
-    """Files of `s3://bucket/key`, and of `s3://name@bucket/key` through the connection `name`.
+    """Files `s3://bucket/key`, and `s3://name@bucket/key` through the connection `name`.
 
-    Keys are exact: nothing is normalised, decoded or stripped. Within `query()` an object is the one that it was when
-    it was first seen, or an error says that it was changed; what is read is counted.
-
-    It reads; what writes is handed on, by `handoff.handed_files`.
+    Keys are exact: nothing is normalised, decoded or stripped. Within `query()`, an object stays as it was first seen,
+    or an error says that it was changed; what is read is counted. Writing is delegated to `handoff.handed_files`.
 
     Args:
-        connection_of: the connection of a path, named or not. Raises ConnectionNotFoundError.
+        connection_of: returns the connection of a path, named or not. Raises ConnectionNotFoundError.
 
     Errors are those of this package; `ObjectNotFoundError` is a FileNotFoundError, too.
     """
@@ -80,18 +78,18 @@ class ConnectionFileSystem(AbstractFileSystem):  # type: ignore[misc]
 
     @classmethod
     def _strip_protocol(cls, path: Any) -> Any:
-        """Without `s3://`, and otherwise as it is."""
+        """Return a path without `s3://`, otherwise unchanged."""
         if isinstance(path, list):
             return [cls._strip_protocol(name) for name in path]
         return str(path).removeprefix("s3://")
 
     def unstrip_protocol(self, name: str) -> str:
-        """The path with its scheme."""
+        """Return the path with its scheme."""
         return name if name.startswith(UNPACKED) else f"s3://{self._strip_protocol(name)}"
 
     @property
     def scope(self) -> QueryScope:
-        """The query that is under way.
+        """The query in progress.
 
         Raises:
             RuntimeError: there is none.
@@ -102,7 +100,7 @@ class ConnectionFileSystem(AbstractFileSystem):  # type: ignore[misc]
 
     @contextmanager
     def query(self, scope: QueryScope | None = None) -> Iterator[QueryScope]:
-        """Count what is read in a block, and have it see each object as it was at first."""
+        """Count what is read in a block, and pin each object when it is first seen."""
         scope, before = scope or QueryScope(), self._scope
         self._scope = scope
         try:
@@ -116,7 +114,7 @@ class ConnectionFileSystem(AbstractFileSystem):  # type: ignore[misc]
             return Path.parse(self._strip_protocol(text).removeprefix(UNPACKED))
 
     def through(self, path: Path, scope: QueryScope) -> Connection:
-        """The connection of a path; the query depends on it."""
+        """Return the connection of a path, on which the query then depends."""
         with scope.noting():
             connection = self._connection_of(path)
         scope.connections.add(connection.name)
@@ -125,7 +123,7 @@ class ConnectionFileSystem(AbstractFileSystem):  # type: ignore[misc]
     # Reading
 
     def open(self, path: str, mode: str = "rb", **options: Any) -> Any:
-        """Open an object; the next of those that a pattern has matched are asked for."""
+        """Open an object; within the matches of a pattern, prefetch the next ones."""
         if mode == "rb" and not options.get("compression") and (ranged := self._matched(path)) is not None:
             ranged.opened()
             return ReadableFile(ranged, path.removeprefix("s3://"))
@@ -147,11 +145,11 @@ class ConnectionFileSystem(AbstractFileSystem):  # type: ignore[misc]
         return made
 
     def _matched(self, text: str) -> RangedObject | None:
-        """The object of a name that a pattern has matched in this query."""
+        """Return the object of a pattern's match in this query."""
         return self._scope.named.get(text.removeprefix("s3://")) if self._scope is not None else None
 
     def copies(self, path: str, entries: Sequence[str]) -> Copies | None:
-        """Copies of the objects that a pattern has matched, as `Copies.of`; made once in a query."""
+        """Return the cached `Copies` of a pattern's matches in this query."""
         scope = self.scope
         kept, named = scope.copies, scope.named
         if path not in kept:
@@ -163,19 +161,19 @@ class ConnectionFileSystem(AbstractFileSystem):  # type: ignore[misc]
         return copies
 
     def bodies(self, entries: Sequence[str]) -> Iterator[tuple[str, bytes]]:
-        """All bytes of small objects by their paths, asked for at once."""
+        """Yield path and content of small objects, requested together."""
         objects = [self._matched(entry) or self._object(self._path(entry), self.scope) for entry in entries]
         ask_for(objects, self.scope)
         for entry, each in zip(entries, objects, strict=True):
             yield entry, each.read(0, each.size)
 
     def read_as_plain(self, path: str, how: AsPlain) -> None:
-        """Have the query read the plain content of an object by `UNPACKED`."""
+        """Register how to decode an object that is read by `UNPACKED`."""
         where = self._path(path)
         self.scope.unpacked[self._connection_of(where).name, where.location] = how
 
     def _plain(self, path: Path) -> Stream:
-        """The plain content of an object as a gzip file, whose size nobody asks for by this scheme."""
+        """Return the decoded content of an object as a gzip file of unknown size."""
         file, scope = self._readable(path), self.scope
         how = scope.unpacked[self._connection_of(path).name, path.location]
 
@@ -191,7 +189,7 @@ class ConnectionFileSystem(AbstractFileSystem):  # type: ignore[misc]
         return as_gzip(content, during=noting, closed=file.close)
 
     def _object(self, path: Path, scope: QueryScope) -> RangedObject:
-        """The object of a path as the query first saw it."""
+        """Return the object of a path as the query first saw it."""
         connection = self.through(path, scope)
         seen: RangedObject | None = scope.objects.get((connection.name, path.location))
         if seen is not None:
@@ -213,13 +211,13 @@ class ConnectionFileSystem(AbstractFileSystem):  # type: ignore[misc]
         return kept
 
     def cat_file(self, path: str, start: int | None = None, end: int | None = None, **options: Any) -> bytes:
-        """The bytes of an object, between bounds as of a slice."""
+        """Return the bytes of an object between slice bounds."""
         del options
         with self._scoped() as scope:
             return self._asked(path, start, end, scope)()
 
     def _asked(self, path: str, start: int | None, end: int | None, scope: QueryScope) -> Callable[[], bytes]:
-        """Ask for bytes of an object; what is returned waits for them."""
+        """Request bytes of an object; the returned function waits for them."""
         where = self._path(path)
         connection = self.through(where, scope)
         seen: RangedObject | None = scope.objects.get((connection.name, where.location))
@@ -247,7 +245,7 @@ class ConnectionFileSystem(AbstractFileSystem):  # type: ignore[misc]
         on_error: str = "return",
         **options: Any,
     ) -> list[Any]:
-        """Ranges of one or more files, asked for at once; gaps up to `max_gap` bytes are read over."""
+        """Return ranges of files, requested together; gaps up to `max_gap` bytes are read too."""
         del options
         with self._scoped() as scope:
             return cat_ranges(
@@ -270,13 +268,13 @@ class ConnectionFileSystem(AbstractFileSystem):  # type: ignore[misc]
         finally:
             scope.close()
 
-    # Looking
+    # Metadata
 
     def info(self, path: str, **options: Any) -> dict[str, Any]:
-        """What is at a path: name, size, type, etag, last_modified.
+        """Return name, size, type, etag and last_modified of a path.
 
         Raises:
-            ObjectNotFoundError: nothing is there.
+            ObjectNotFoundError: it does not exist.
         """
         del options
         if (ranged := self._matched(path)) is not None:
@@ -313,10 +311,10 @@ class ConnectionFileSystem(AbstractFileSystem):  # type: ignore[misc]
         return about(path.named(entry.key), entry)
 
     def exists(self, path: str, **options: Any) -> bool:
-        """Whether an object, a folder or a bucket is there.
+        """Return whether an object, a folder or a bucket exists.
 
         Raises:
-            S3ConnError: the identity may not know, or the server cannot be reached.
+            S3ConnError: it may not be known, or the server cannot be reached.
         """
         try:
             self.info(path, **options)
@@ -325,11 +323,11 @@ class ConnectionFileSystem(AbstractFileSystem):  # type: ignore[misc]
         return True
 
     def isfile(self, path: str) -> bool:
-        """Whether an object is there."""
+        """Return whether an object exists."""
         return self._kind(path) == "file"
 
     def isdir(self, path: str) -> bool:
-        """Whether objects are below it, also where it is an object as well, or it is a bucket."""
+        """Return whether a path is a bucket or has objects below, even if it is an object too."""
         where = below_of(self._path(path)) if self._scope is None and self._strip_protocol(path) else None
         if where is None or not where.location.key:
             return self._kind(path) == "directory"
@@ -339,7 +337,7 @@ class ConnectionFileSystem(AbstractFileSystem):  # type: ignore[misc]
                 return len(fetch_page(target, prefix=where.location.key, max_keys=1)) > 0
         except BucketNotFoundError:
             return False
-        except AccessDeniedError:  # who may not list may look at an object
+        except AccessDeniedError:  # without permission to list, a look at the object may be allowed
             return self._kind(path) == "directory"
 
     def _kind(self, path: str) -> str:
@@ -349,24 +347,24 @@ class ConnectionFileSystem(AbstractFileSystem):  # type: ignore[misc]
             return ""
 
     def modified(self, path: str) -> datetime:
-        """When an object was written, UTC; 1970 where the server does not say, since DuckDB counts on a time."""
+        """Return when an object was written, UTC; 1970 if unknown, since DuckDB needs a time."""
         about = self.info(path)
         if about["type"] == "directory":
             raise IsADirectoryError(f"s3://{visible(about['name'])} is a folder, and folders have no time")
         return about["last_modified"] or datetime.fromtimestamp(0, UTC)
 
     def ukey(self, path: str) -> str:
-        """The etag of an object; of a folder what it is called."""
+        """Return the ETag of an object, or the name of a folder."""
         about = self.info(path)
         return str(about.get("etag", about["name"]))
 
     # Listing
 
     def ls(self, path: str, detail: bool = True, **options: Any) -> list[Any]:
-        """The objects and folders one level below a path, or the object that it is.
+        """Return the objects and folders directly below a path, or the object itself.
 
         Raises:
-            ObjectNotFoundError: nothing is there.
+            ObjectNotFoundError: it does not exist.
         """
         del options
         where = self._path(path)
@@ -376,13 +374,13 @@ class ConnectionFileSystem(AbstractFileSystem):  # type: ignore[misc]
                 self._info_of(where, entry) for entry in below(connection, below_of(where), scope, recursive=False)
             ]
         if not infos and where.location.key and not where.location.key.endswith("/"):
-            infos = [info for info in (self.info(path),) if info["type"] == "file"]  # or it is an empty folder
+            infos = [info for info in (self.info(path),) if info["type"] == "file"]  # or an empty folder
         return infos if detail else [info["name"] for info in infos]
 
     def find(
         self, path: str, maxdepth: int | None = None, withdirs: bool = False, detail: bool = False, **options: Any
     ) -> Any:
-        """Every object below a path, by a recursive listing over many connections; the object itself if it is one."""
+        """Return every object below a path, by a concurrent recursive listing; or the object itself."""
         where = self._path(path)
         prefix = str(options.get("prefix", ""))
         inside = below_of(where)
@@ -402,10 +400,10 @@ class ConnectionFileSystem(AbstractFileSystem):  # type: ignore[misc]
         return rows if detail else list(rows)
 
     def glob(self, path: str, maxdepth: int | None = None, **options: Any) -> Any:
-        """The objects that match a pattern, of the syntax of MATCHING; a path without wildcards matches itself.
+        """Return the objects that match a pattern of MATCHING; a path without wildcards matches itself.
 
-        Where nothing matches, an object whose key is the pattern itself does; `[*]` stands for a `*` in any case. In
-        a query, wildcards do not match names that are `private`.
+        Without a match, an object whose key is the pattern itself matches; `[*]` always stands for `*`. In a query,
+        wildcards do not match `private` names.
         """
         del maxdepth
         where = self._path(path)
@@ -424,10 +422,10 @@ class ConnectionFileSystem(AbstractFileSystem):  # type: ignore[misc]
         return infos if options.get("detail") else list(infos)
 
     def lake(self, path: str) -> Reach | None:
-        """How the lake table is reached whose folder a path is; None where it is none.
+        """Return how to reach the lake table in a folder, or None.
 
         Raises:
-            QueryError: it is a folder within one.
+            QueryError: the folder is within a table.
         """
         where = self._path(path)
         inside = below_of(where).location
@@ -443,7 +441,7 @@ class ConnectionFileSystem(AbstractFileSystem):  # type: ignore[misc]
     def _refuse_loose(
         self, path: Path, entries: Sequence[ListedEntry], roots: Sequence[LakeRoot], scope: QueryScope
     ) -> None:
-        """Refuse files of lake tables: those that the listing has shown, and those that the path is within."""
+        """Refuse files of lake tables that a listing has found, or that contain the path."""
         keys, begin = [entry.key for entry in entries], beginnings(path.location.key)
         if may_be_of_table(path.location.key) and any(map(may_be_of_table, keys)):
             with scope.noting():
@@ -459,7 +457,7 @@ class ConnectionFileSystem(AbstractFileSystem):  # type: ignore[misc]
         connection = self.through(path, scope)
         try:
             entries, roots = matched(connection, path, scope, all_names=self._scope is None)
-        except ValueError:  # a bracket that is not closed: no pattern, so a key
+        except ValueError:  # an unclosed bracket: a key, not a pattern
             return [], []
         listed = []
         for entry in entries:
@@ -497,17 +495,17 @@ _PARTITION = re.compile(r"[^/=]+=[^/]*")
 
 
 class Copies:
-    """Small objects as files in memory, in their order, below the folders that write columns.
+    """Small objects as files in memory, in order, below folders that encode their partition columns.
 
-    DuckDB opens a file of Python by a dozen calls, each of which waits for the interpreter; that costs more than all
-    else. These it reads by itself. They are there as long as somebody uses them.
+    DuckDB opens a file of Python by a dozen calls, each of which waits for the interpreter, which dominates the cost.
+    It reads memory files by itself. They exist while somebody uses them.
 
     Attributes:
-        folder: where they are; the seven characters behind its slash are the number of the object.
-        pattern: what matches them all.
-        names: the path of each object, by that of its file.
-        size: bytes of them all.
-        alike: what a query has found out of them, for those that read them again; None before.
+        folder: their folder; the seven characters after its slash are the object's number.
+        pattern: matches all files.
+        names: the object's path by file.
+        size: bytes of all files.
+        alike: facts that a query found out, for later ones; None before.
     """
 
     def __init__(self, folder: File, pattern: str, names: Mapping[str, str], size: int) -> None:
@@ -517,9 +515,9 @@ class Copies:
 
     @classmethod
     def of(cls, objects: Mapping[str, RangedObject], scope: QueryScope, *, outlive: bool = False) -> Copies | None:
-        """Those of some objects by their paths; None where they are too many, or there is no room.
+        """Return copies of objects by path, or None if they are too many, or memory is short.
 
-        With `outlive` they are kept for other queries of the same objects, as far as what is received may be.
+        With `outlive` they are kept for other queries of the same objects, within the cache's bound.
 
         Raises:
             S3ConnError: an object was changed, or cannot be read.
@@ -527,7 +525,7 @@ class Copies:
         """
         size = sum(each.size for each in objects.values())
         fits = size <= min(_MOST, memory_free() // 2) and all(each.size <= _LARGEST for each in objects.values())
-        if not fits or any("\\" in path for path in objects):  # which DuckDB takes for the end of a folder
+        if not fits or any("\\" in path for path in objects):  # which DuckDB takes for a path separator
             return None
         versions = [each.version for each in objects.values()] if outlive else []
         named = [(path, version) for path, version in zip(objects, versions, strict=False) if version is not None]
@@ -566,7 +564,7 @@ class Copies:
         return cls(folder, f"{folder}/{'**/' if nested else ''}*.parquet", names, sum(map(len, bodies)))
 
     def named(self, message: str) -> str:
-        """What is said of the files, said of the objects."""
+        """Return a message with the objects' paths instead of the files'."""
         if str(self.folder) not in message:
             return message
         for file, path in self.names.items():
@@ -574,14 +572,14 @@ class Copies:
         return message
 
     def used(self) -> bool:
-        """Note one more who uses them, and return whether they are there: not after a fork, nor once removed."""
+        """Register a user; return whether the files exist: not after a fork, nor once removed."""
         with self._lock:
             there = self._users > 0 and self._process == os.getpid() and self.folder.is_dir()
             self._users += there
         return there
 
     def close(self) -> None:
-        """Note that somebody has done with them; they go with the last."""
+        """Release a user; the last one removes the files."""
         with self._lock:
             self._users -= 1
             last = self._users == 0 and self._process == os.getpid()

@@ -1,4 +1,4 @@
-"""Paths of a query (`s3://bucket/key`, `s3://name@bucket/key`), the objects that they match, and what keys say."""
+"""Paths in queries (`s3://bucket/key`, `s3://name@bucket/key`), the objects they match, and partitions in keys."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ _SPECIAL = re.compile(r"[*?\[{}]")
 
 @dataclass(frozen=True, slots=True)
 class Path:
-    """A location, and the name of the connection to reach it through; None for the session's own."""
+    """A location, and the name of its connection; None for the session's default."""
 
     connection: str | None
     location: Location
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read a path, with or without `s3://`.
+        """Parse a path, with or without `s3://`.
 
         Raises:
-            PathError: it is none; the message says why.
+            PathError: it is not a path; the message says why.
         """
         rest = text.removeprefix(_SCHEME)
         bucket = rest.partition("/")[0]
@@ -62,38 +62,38 @@ class Path:
 
     @property
     def text(self) -> str:
-        """The path without `s3://`, as fsspec names it."""
+        """The path without `s3://`, as in fsspec."""
         return self.named(self.location.key)
 
     def named(self, key: str) -> str:
-        """The path of another key of this bucket."""
+        """Return the text of another key's path in this bucket."""
         name = f"{self.connection}@" if self.connection is not None else ""
         return f"{name}{self.location.bucket}/{key}" if key else f"{name}{self.location.bucket}"
 
     def at(self, key: str) -> Path:
-        """Another key of this bucket."""
+        """Return the path of another key in this bucket."""
         return Path(self.connection, Location(self.location.bucket, key))
 
     @property
     def has_wildcard(self) -> bool:
-        """Whether the key could be a pattern; `?versionId=…` behind one says that it is none."""
+        """Whether the key may be a pattern; one that ends with `?versionId=…` is not."""
         return _GLOB.search(self.location.key) is not None and split_version(self.location) is None
 
 
 def escaped(key: str) -> str:
-    """A pattern that only this key matches."""
+    """Return a pattern that only this key matches."""
     return _SPECIAL.sub(lambda match: f"[{match[0]}]", key)
 
 
 @dataclass(frozen=True, slots=True)
 class ListedEntry:
-    """A row of a listing: an object, or a folder, which has neither size nor time nor etag.
+    """A row of a listing: an object, or a folder, which has neither size nor time nor ETag.
 
     Attributes:
         key: exact; a folder's ends with `/`.
-        size: bytes, 0 of a folder.
+        size: bytes, 0 for a folder.
         last_modified: UTC.
-        etag: without its quotes.
+        etag: without quotes.
         is_folder: whether it is a common prefix.
     """
 
@@ -112,11 +112,11 @@ _MOST = 2**63
 
 @dataclass(frozen=True, slots=True)
 class Partition:
-    """A column that folders write as `name=value`.
+    """A column from folders `name=value`.
 
     Attributes:
-        kind: DuckDB's type, which prints back every value as it is written: BIGINT, DATE, or else VARCHAR.
-        values: by key, as written, without its percent-encoding; None is NULL. Every key has one.
+        kind: DuckDB's type, which prints every value as written: BIGINT, DATE, or else VARCHAR.
+        values: by key, as written, percent-decoded; None is NULL. Every key has one.
     """
 
     kind: str
@@ -124,15 +124,14 @@ class Partition:
 
 
 def partitions(keys: Sequence[str], location: str) -> dict[str, Partition]:
-    """The columns that the folders of objects write, as Hive and Spark name them: `dt=2024-01-31/`.
+    """Return the partition columns in objects' folders, as Hive and Spark name them: `dt=2024-01-31/`.
 
-    The type of a column is decided by the values of all keys. `__HIVE_DEFAULT_PARTITION__` is NULL, and so is the value
-    of a key without such a folder. Names are told apart without case, and spelled as they come first; of folders within
-    each other that have one name, the innermost counts.
+    All values of a column determine its type. `__HIVE_DEFAULT_PARTITION__` and a missing folder are NULL. Names are
+    compared without case, and spelt as they first occur; of nested folders with one name, the innermost counts.
 
     Args:
         keys: exact keys.
-        location: what they begin with; its whole folders write no column. Of other keys every folder counts.
+        location: their prefix, whose complete folders are not columns. All folders of other keys count.
     """
     location = _whole_folders(keys, location)
     names: dict[str, str] = {}
@@ -144,14 +143,14 @@ def partitions(keys: Sequence[str], location: str) -> dict[str, Partition]:
 
 
 def _whole_folders(keys: Sequence[str], location: str) -> str:
-    """The folders of a location: one that ends within a name, as `sales/year=20`, is below them."""
+    """Return the complete folders of a location: a partial name, as in `sales/year=20`, is below them."""
     if location and all(key.startswith(f"{location}/") for key in keys):
         return f"{location}/"
     return location[: location.rfind("/") + 1]
 
 
 def _written(below: str) -> Iterator[tuple[str, str | None]]:
-    """Names and values of the folders of a key."""
+    """Yield names and values of the folders in a key."""
     if "=" not in below:
         return
     for segment in below.split("/")[:-1]:
@@ -161,7 +160,7 @@ def _written(below: str) -> Iterator[tuple[str, str | None]]:
 
 
 def _decoded(text: str) -> str:
-    """Without percent-encoding; as it is where that would lose bytes."""
+    """Percent-decode a text, unless that would lose bytes."""
     try:
         return unquote(text, errors="strict")
     except UnicodeDecodeError:
@@ -187,12 +186,12 @@ def _is_day(text: str) -> bool:
 
 
 _PRIVATE = re.compile(r"(?<![^/])(?:\.|_(?:[^/=]*(?:/|\Z)|[^/]*\Z))")
-# A pattern that also matches a name with one of these at its beginning does not name the private one.
+# A pattern that also matches one of these as the first character does not name the private key.
 _ORDINARY = "x0X-~"
 
 
 def said_of_private(locations: Sequence[Location], way_out: str) -> str:
-    """A sentence about objects that are left out for their names, with how they are read after all; empty for none."""
+    """Return a sentence about objects left out for their names, with a way to read them; empty for none."""
     if not locations:
         return ""
     example = visible(locations[0].uri)
@@ -205,16 +204,16 @@ def said_of_private(locations: Sequence[Location], way_out: str) -> str:
 def private(
     keys: Sequence[str], start: int, wants: Callable[[Sequence[str]], Sequence[bool]] | None = None, pattern: str = ""
 ) -> list[bool]:
-    """Which of the keys that a pattern wants it does not name: those that are somebody's work in progress or notes.
+    """Return which keys are private and matched by a pattern only by its wildcards.
 
-    Spark, Hive and Hadoop have files and folders that begin with `_` or `.` for themselves: what is half written, a
-    marker, a checksum. A pattern means one that it writes in full, or where it would not match another character in
-    place of the first. A folder `_name=value` is data.
+    Spark, Hive and Hadoop use files and folders that begin with `_` or `.` for themselves: unfinished files, markers,
+    checksums. A pattern names one explicitly if it has it in full, or would not match another character instead of the
+    first. A folder `_name=value` is data.
 
     Args:
-        keys: exact keys; the pattern wants all of them.
-        start: of what the pattern sees of a key; what is before it was written in full.
-        wants: which texts the pattern wants, of what it sees of a key; None for all, so that it names none.
+        keys: exact keys; the pattern matches all of them.
+        start: where the matched part of a key begins; what is before was given in full.
+        wants: returns which texts the pattern matches; None if it matches all.
         pattern: its text.
     """
     if wants is None:
@@ -232,26 +231,26 @@ def private(
 
 
 def _is_written(segment: str, pattern: str) -> bool:
-    """Whether it stands in a glob or an expression, as a segment or one of several that there may be."""
+    """Return whether a pattern contains a segment literally, also as an alternative."""
     if segment not in (plain := pattern.replace("\\", "")):
         return False
     return re.search(rf"(?:\A|[/|({{,^]|\)\?){re.escape(segment)}(?:\Z|[/|)}},$])", plain) is not None
 
 
 def directory(name: str) -> dict[str, Any]:
-    """What fsspec is told of a folder."""
+    """Return fsspec's entry of a folder."""
     return {"name": name, "size": 0, "type": "directory"}
 
 
 def below(
     connection: Connection, path: Path, scope: QueryScope, *, recursive: bool, matching: Glob | None = None
 ) -> list[ListedEntry]:
-    """The objects below a prefix, and its folders where it is not recursive, in key order.
+    """Return the objects below a prefix, and its folders unless it is recursive, in key order.
 
-    Empty objects whose keys end with `/`, as consoles make them for folders, are left out.
+    Empty objects whose keys end with `/`, as consoles create for folders, are left out.
 
     Raises:
-        S3ConnError: it could not be listed whole.
+        S3ConnError: it could not be listed completely.
     """
     from s3conn_magic.listing.listing import Listing
 
@@ -279,20 +278,20 @@ def below(
 def matched(
     connection: Connection, path: Path, scope: QueryScope, *, all_names: bool = True
 ) -> tuple[list[ListedEntry], list[LakeRoot]]:
-    """The objects whose keys match the pattern that a path's key is, and the lake tables below where it looks.
+    """Return the objects whose keys match a path's key as a pattern, and the lake tables below its prefix.
 
     `*` matches within a segment, `**` across segments, `?` one character, `[a-z]` one of a class, `{a,b}` either.
     `[*]`, `[?]`, `[[]` and `[{]` stand for the characters themselves.
 
     Args:
-        connection: leads to them.
+        connection: the connection.
         path: its key is the pattern.
-        scope: is told of what is left out.
-        all_names: whether wildcards match names that are `private`, too.
+        scope: gets a note on what is left out.
+        all_names: whether wildcards also match `private` names.
 
     Raises:
-        ValueError: it is no pattern.
-        S3ConnError: the bucket could not be listed whole.
+        ValueError: it is not a valid pattern.
+        S3ConnError: the bucket could not be listed completely.
     """
     from s3conn_magic.runtime.patterns import Glob
 
@@ -313,7 +312,7 @@ def matched(
 
 
 def beginnings(key: str) -> list[str]:
-    """What all keys begin with that match the pattern which a key is; itself, where it is none."""
+    """Return prefixes of all keys that match a pattern; of another key, itself."""
     from s3conn_magic.runtime.patterns import Glob
 
     folder, pattern = _split(key)
@@ -324,7 +323,7 @@ def beginnings(key: str) -> list[str]:
 
 
 def _split(pattern: str) -> tuple[str, str]:
-    """The folders before the first wildcard, and the rest."""
+    """Split a pattern at the folder of its first wildcard."""
     head = min((at for at in (pattern.find(wildcard) for wildcard in "*?[{") if at >= 0), default=len(pattern))
     end = pattern.rfind("/", 0, head) + 1
     return pattern[:end], pattern[end:]
@@ -339,32 +338,32 @@ def _entries(columns: dict[str, list[object]]) -> Iterator[ListedEntry]:
 
 
 _AHEAD = 128 * 1024 * 1024
-# Objects ahead of the second, how many times as many with each that is opened, and of what is worth having under way.
+# Objects prefetched at first, the growth factor per object opened, and the bound in useful windows.
 _FIRST_AHEAD, _FASTER, _DEEP = 8, 4, 2
 
 
 class Followed(Protocol):
-    """An object that is asked for before it is opened."""
+    """An object that is requested before it is opened."""
 
     @property
     def likely(self) -> tuple[int, int]:
-        """The range that is read first, as a rule: all of a small object."""
+        """The range that is usually read first: all of a small object."""
 
     @property
     def window(self) -> int:
-        """How many requests are worth having under way."""
+        """Most useful number of concurrent requests."""
 
     def has(self, start: int, stop: int) -> bool:
-        """Whether all of a range is here, or under way."""
+        """Return whether a range is received, or requested."""
 
     def prefetch(self, ranges: Iterable[tuple[int, int]]) -> None:
-        """Ask for ranges, and do not wait."""
+        """Request ranges without waiting."""
 
 
 class Ahead:
-    """Objects that a listing has in this order: while they are opened one after the other, the next are asked for.
+    """Prefetches objects of a listing while they are opened in order.
 
-    An engine that leaves out most of them, as of partitions that a filter takes away, has none asked for ahead.
+    If most are skipped, for example by a filter on partitions, nothing is prefetched.
 
     Args:
         objects: in the order of the listing.
@@ -378,23 +377,23 @@ class Ahead:
         self._bytes = [0, *accumulate(stop - start for start, stop in (each.likely for each in objects))]
 
     def opened(self, at: int) -> None:
-        """Note that an object was opened, and ask for what comes next."""
+        """Prefetch after an object was opened."""
         with self._lock:
             following = self._next(at)
         for each in following:
-            with suppress(S3ConnError):  # it comes again where it is read
+            with suppress(S3ConnError):  # reading it raises it again
                 self._objects[each].prefetch([self._objects[each].likely])
 
     def _next(self, at: int) -> range:
         if at <= self._front:
             if self._objects[at].has(*self._objects[at].likely):
                 return range(0)
-            self._opened = 0  # they are read once more, and what was kept is gone
+            self._opened = 0  # they are read again after they were evicted
         if not self._opened:
             self._first = self._front = self._asked = at
         self._opened += 1
         self._front, self._asked = max(self._front, at), max(self._asked, at)
-        # The first may be all that is looked at, for its columns.
+        # Perhaps only the first is opened, for its columns.
         if self._opened == 1 or self._opened * _DEEP <= self._front - self._first:
             return range(0)
         count = min(_FIRST_AHEAD * _FASTER ** min(self._opened - 2, _FIRST_AHEAD), _DEEP * self._objects[at].window)
@@ -406,12 +405,12 @@ class Ahead:
 
 
 TAIL = 256 * 1024
-"""Bytes that the first look at a Parquet file brings along: its footer, as a rule."""
+"""Bytes from the end of a Parquet file requested first, usually with its footer."""
 _TOTAL = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 
 
 def first_look(connection: Connection, location: Location) -> tuple[PinnedObject, bytes]:
-    """An object as it is now, and its last bytes where it looks like a Parquet file.
+    """Return an object in its current state, and its last bytes if it looks like a Parquet file.
 
     Raises:
         ObjectNotFoundError: there is none.
@@ -428,9 +427,9 @@ def first_look(connection: Connection, location: Location) -> tuple[PinnedObject
 def first_bytes(
     connection: Connection, location: Location, start: int | None, end: int | None, scope: QueryScope
 ) -> Callable[[], tuple[PinnedObject, int, bytes]]:
-    """Ask for an object as it is now, and for what lies between bounds, or begins there; what is returned waits for it.
+    """Request an object in its current state with the bytes between bounds, or from one; return a function that waits.
 
-    It gives the object, and where the bytes begin that came with it, if any.
+    It returns the object, and the offset of the bytes received with it, if any.
 
     Raises:
         ObjectNotFoundError: there is none.
@@ -447,7 +446,7 @@ def first_bytes(
 
 
 def by_head(connection: Connection, location: Location) -> PinnedObject:
-    """An object as it is now, by HeadObject; where none has a key with `?versionId=…`, that version of one."""
+    """Return an object in its current state by HeadObject; `?versionId=…` in a missing key selects a version."""
     from s3conn_magic.objects.requests import head_answer, with_version
 
     wanted, answer = with_version(location, lambda place, version: head_answer(connection, place, version))
@@ -458,7 +457,7 @@ def by_head(connection: Connection, location: Location) -> PinnedObject:
 def _by_range(
     connection: Connection, location: Location, which: str, scope: QueryScope | None = None
 ) -> Callable[[], tuple[PinnedObject, int, bytes] | None]:
-    """Ask by one GetObject for some bytes; what is returned gives None where the server does not give these."""
+    """Request bytes by one GetObject; the function returned gives None if the server does not send these."""
     from s3conn_magic.objects.requests import asked, begin
 
     given: dict[str, Any] = {"Bucket": location.bucket, "Key": location.key, "Range": which}
@@ -476,7 +475,7 @@ def _seen(
 
     try:
         answer = wait()
-    except EndpointError:  # an empty object has none of them
+    except EndpointError:  # an empty object has no bytes
         return None
     stream = answer["Body"]
     try:
@@ -500,25 +499,25 @@ def _pinned(connection: Connection, location: Location, answer: Mapping[str, Any
 
 
 def below_of(path: Path) -> Path:
-    """The prefix of what is below a path."""
+    """Return the prefix of what is below a path."""
     key = path.location.key
     return path if not key or key.endswith("/") else path.at(f"{key}/")
 
 
 def folder_at(path: Path) -> dict[str, Any]:
-    """What fsspec is told of a folder: its name without a slash; `a//` keeps both, for `a/` is another folder."""
+    """Return fsspec's entry of a folder: its name without a slash; `a//` keeps both, because `a/` is another folder."""
     key = path.location.key
     return directory(path.named(key if key.endswith("//") else key.removesuffix("/")))
 
 
 def about(name: str, entry: ListedEntry) -> dict[str, Any]:
-    """What fsspec is told of an object."""
+    """Return fsspec's entry of an object."""
     details = {"size": entry.size, "type": "file", "etag": entry.etag, "last_modified": entry.last_modified}
     return {"name": name, **details}
 
 
 def folders_between(names: Any, base: int) -> dict[str, Any]:
-    """The folders that lie between a path and the objects below it."""
+    """Return the folders between a path and the objects below it."""
     folders = {}
     for name in names:
         at = name.find("/", base)
@@ -530,5 +529,5 @@ def folders_between(names: Any, base: int) -> dict[str, Any]:
 
 
 def entry_of(pinned: PinnedObject) -> ListedEntry:
-    """An object that was looked at, as a listing has it."""
+    """Return an inspected object as an entry of a listing."""
     return ListedEntry(pinned.location.key, pinned.size, pinned.last_modified, pinned.etag)

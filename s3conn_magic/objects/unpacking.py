@@ -1,8 +1,8 @@
-"""Packed and encoded content as one stream of plain bytes, checked as it is read, for every reader there is.
+"""Decompress and decode content as a stream of plain bytes, verified as it is read.
 
-unpack      the beginning of it, up to a bound
+unpack      its beginning, up to a bound
 unpacked    all of it, in UTF-8
-as_gzip     the same as a gzip file without compression, which DuckDB's own readers read
+as_gzip     the same as an uncompressed gzip file, for DuckDB's readers
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
 _STEP = 256 * 1024
-"""Bytes that are read, or unpacked, at once."""
+"""Bytes read, or unpacked, at once."""
 _SMALL_STEP = 512
-# Zeros fill the last block of a tape, of a disk, of `dd`.
+# Padding of the last block on tapes and disks, and by `dd`.
 _PADDING = b"\x00"
 _SKIPPABLE = tuple(bytes((low, 0x2A, 0x4D, 0x18)) for low in range(0x50, 0x60))
 _MAGIC = (
@@ -41,8 +41,8 @@ _BZ2 = (b"1AY&SY", b"\x17\x72\x45\x38\x50\x90")  # a block, or the end of an emp
 
 
 def compression_of(data: bytes) -> str | None:
-    """`gzip`, `zstd`, `bz2`, `lz4`, `xz` or `snappy` by the first bytes, or None."""
-    notes = data.startswith(_SKIPPABLE)  # frames of them, before those of data, if there are any
+    """Return `gzip`, `zstd`, `bz2`, `lz4`, `xz` or `snappy` by the first bytes, or None."""
+    notes = data.startswith(_SKIPPABLE)  # skippable frames before those of data
     while data.startswith(_SKIPPABLE):
         data = data[8 + int.from_bytes(data[4:8], "little") :]
     if notes and not data:
@@ -54,7 +54,7 @@ def compression_of(data: bytes) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Unpacked:
-    """What came out: `ended` when that is all of it, `damaged` when the rest cannot be unpacked."""
+    """Unpacked bytes; `ended` if these are all, `damaged` if the rest cannot be unpacked."""
 
     data: bytes
     ended: bool
@@ -62,14 +62,14 @@ class Unpacked:
 
 
 def unpack(data: bytes, compression: str, *, limit: int, whole: bool) -> Unpacked:
-    """At most `limit` bytes of what `data` unpacks to; `whole` says that no data follow it."""
+    """Return at most `limit` unpacked bytes; `whole` if no data follow."""
     out = bytearray()
     damaged = False
     try:
-        # An error takes the whole of its piece with it, so pieces are small.
+        # An error loses its whole piece, so pieces are small.
         for piece in _plain(io.BytesIO(data), compression, _SMALL_STEP):
             out += piece
-            if len(out) > limit:  # more than is wanted tells that there is more
+            if len(out) > limit:  # one byte more shows that there is more
                 return Unpacked(bytes(out[:limit]), ended=False)
     except _DamageError:
         damaged = whole
@@ -77,12 +77,12 @@ def unpack(data: bytes, compression: str, *, limit: int, whole: bool) -> Unpacke
 
 
 class Stream(io.RawIOBase):
-    """Pieces of bytes as a file that is read from its beginning to its end; a step back begins anew.
+    """Pieces of bytes as a file, read from beginning to end; seeking back starts again.
 
     Args:
-        begin: the pieces, from the first on.
-        during: entered while pieces are made.
-        closed: called when it is closed.
+        begin: returns the pieces from the first on.
+        during: context in which pieces are made.
+        closed: called on close.
     """
 
     mode = "rb"
@@ -101,22 +101,22 @@ class Stream(io.RawIOBase):
         self._at = 0
 
     def readable(self) -> bool:
-        """True."""
+        """Return True."""
         return True
 
     def seekable(self) -> bool:
-        """True, though a step back costs all that was read."""
+        """Return True, though seeking back reads all again."""
         return True
 
     def tell(self) -> int:
-        """Bytes that were read."""
+        """Return the position."""
         return self._at
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        """Move to a place that is counted from the beginning, or from here.
+        """Seek from the beginning or the current position.
 
         Raises:
-            ValueError: it is counted from the end, which nobody knows.
+            ValueError: the offset counts from the end, which is unknown.
         """
         if whence == io.SEEK_END:
             raise ValueError("the end of it is not known before it is read")
@@ -128,7 +128,7 @@ class Stream(io.RawIOBase):
         return self._at
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """The next bytes, all that are left for -1; fewer at the end only.
+        """Return the next bytes, all for -1; fewer only at the end.
 
         Raises:
             QueryError: the object is damaged.
@@ -151,7 +151,7 @@ class Stream(io.RawIOBase):
             yield part
 
     def readinto(self, buffer: Any, /) -> int:
-        """Fill a buffer from here on, less at the end."""
+        """Fill a buffer; less at the end."""
         view, at = memoryview(buffer).cast("B"), 0
         for part in self._parts(len(view)):
             view[at : at + len(part)] = part
@@ -159,11 +159,11 @@ class Stream(io.RawIOBase):
         return at
 
     def readall(self) -> bytes:
-        """All that is left."""
+        """Return all that is left."""
         return self.read(-1)
 
     def close(self) -> None:
-        """Let go of it."""
+        """Close the stream."""
         if not self.closed:
             super().close()
             self._closed()
@@ -178,19 +178,19 @@ def unpacked(
     skip: int = 0,
     comment: bytes = b"",
 ) -> Stream:
-    """The content of a file, unpacked and decoded, read as it is asked for and never held as a whole.
+    """Return the content of a file, unpacked and decoded lazily.
 
     Args:
-        file: it, open; seekable where it is read again.
-        compression: as `compression_of` names it; None for content that is not packed.
-        encoding: of a text, which comes out as UTF-8 without a byte order mark; empty for what is no text.
-        closing: `]` to have an array of JSON refused that does not end.
-        skip: lines at the beginning that are left out.
-        comment: what lines begin with that are left out; not those within a quoted field.
+        file: open; seekable if it is read again.
+        compression: as `compression_of` names it, or None.
+        encoding: of a text, which becomes UTF-8 without a byte order mark; empty for binary content.
+        closing: `]` to refuse a JSON array that does not end.
+        skip: leading lines to drop.
+        comment: prefix of lines to drop, outside quoted fields.
 
     Raises:
-        QueryError: while it is read: the object is damaged, or not of that encoding.
-        S3ConnError: while it is read: the object cannot be read.
+        QueryError: while reading: the object is damaged, or not in that encoding.
+        S3ConnError: while reading: the object cannot be read.
     """
 
     def begin() -> Iterator[bytes]:
@@ -206,11 +206,11 @@ def unpacked(
 
 
 def as_gzip(stream: Stream, **options: Any) -> Stream:
-    """A stream as a gzip file, whose blocks are stored as they are: what DuckDB's readers read without more work.
+    """Return a stream as a gzip file of stored blocks, which DuckDB reads without overhead.
 
     Args:
         stream: the plain content.
-        options: of the stream that is made.
+        options: of the returned stream.
     """
 
     def begin() -> Iterator[bytes]:
@@ -239,12 +239,12 @@ _AGAIN = "Upload it again, or read an earlier version of it."
 
 
 def damaged(what: str, hint: str = _AGAIN) -> QueryError:
-    """The error for an object whose bytes are not what they should be."""
+    """Return the error for a damaged object."""
     return QueryError(_DAMAGED + what, hint=hint)
 
 
 def is_damage(error: S3ConnError) -> bool:
-    """Whether an error is one of `damaged`."""
+    """Return whether an error is from `damaged`."""
     return error.message.startswith(_DAMAGED)
 
 
@@ -259,7 +259,7 @@ def _with_damage_named(pieces: Iterator[bytes]) -> Iterator[bytes]:
         raise damaged(str(error)) from None
 
 
-# Codecs: a file, and how much to unpack at once → pieces
+# Codecs: a file and a step size → pieces
 
 
 def _plain(file: Any, compression: str | None, step: int) -> Iterator[bytes]:
@@ -292,7 +292,7 @@ def _why(compression: str, said: str, came: int) -> str:
 
 
 class _Gzip:
-    """zlib's decompressor with the members that those of bz2 and lzma have."""
+    """zlib's decompressor with the interface of those of bz2 and lzma."""
 
     def __init__(self) -> None:
         self._member = zlib.decompressobj(zlib.MAX_WBITS | 16)
@@ -314,7 +314,7 @@ class _Gzip:
 
 
 def _members(make: Callable[[], Any], file: Any, step: int) -> Iterator[bytes]:
-    """Streams one behind the other, as `cat a.gz b.gz` makes them; zeros between and behind them are padding."""
+    """Decompress concatenated streams, as of `cat a.gz b.gz`; zeros between and after them are padding."""
     data = file.read(_STEP)
     while data:
         member = make()
@@ -342,7 +342,7 @@ def _arrow(codec: str, file: Any, step: int) -> Iterator[bytes]:
 
 
 class _Kept(io.RawIOBase):
-    """A file that whoever is done with it does not close."""
+    """A file that its users cannot close."""
 
     def __init__(self, file: Any) -> None:
         super().__init__()
@@ -362,7 +362,7 @@ _SNAPPY_RESERVED = range(0x02, 0x80)
 
 
 def _snappy(file: Any, step: int) -> Iterator[bytes]:
-    """Frames of Snappy: chunks of up to 64 KiB, each with its checksum."""
+    """Decompress Snappy frames: chunks of up to 64 KiB, each with its checksum."""
     try:
         from cramjam import DecompressionError, snappy
     except ImportError:
@@ -397,7 +397,7 @@ _CODECS: dict[str, Callable[[Any, int], Iterator[bytes]]] = {
 
 
 def _decoded(pieces: Iterator[bytes], encoding: str) -> Iterator[bytes]:
-    """In UTF-8, without marks at the beginning."""
+    """Yield UTF-8 without a byte order mark."""
     decoder = codecs.getincrementaldecoder(encoding)()
     plain = codecs.lookup(encoding).name == "utf-8"
     at, first = 0, True
@@ -418,7 +418,7 @@ def _decoded(pieces: Iterator[bytes], encoding: str) -> Iterator[bytes]:
 
 
 def _and_end(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """The pieces, and nothing as the last of them."""
+    """Yield the pieces, then an empty one."""
     yield from filter(None, pieces)
     yield b""
 
@@ -430,7 +430,7 @@ def _not_text(encoding: str, at: int) -> QueryError:
 
 
 def _without(pieces: Iterator[bytes], skip: int, comment: bytes) -> Iterator[bytes]:
-    """The pieces without some lines at the beginning, and without those that are comments."""
+    """Yield the pieces without some leading lines and without comments."""
     left, quoted, fields = b"", False, b""
     for piece in _and_end(pieces):
         data = left + piece
@@ -457,7 +457,7 @@ _FIELDS = b"#Fields:"
 
 
 def _check_fields(first: bytes, line: bytes) -> None:
-    """Refuse a log of W3C's form whose fields are others from some line on: a server that was set up anew."""
+    """Refuse a W3C log whose fields change, after its server was reconfigured."""
     if line.split() != first.split():
         raise QueryError(
             "the #Fields line of the log changes along the way, so its records have different columns",
@@ -466,12 +466,12 @@ def _check_fields(first: bytes, line: bytes) -> None:
 
 
 def _lines(data: bytes) -> list[bytes]:
-    """Lines with their ends; a carriage return alone ends none."""
+    """Split into lines with their ends; a carriage return alone ends none."""
     return [line + b"\n" for line in data.split(b"\n")[:-1]] + [data.rpartition(b"\n")[2]]
 
 
 def _closed(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """The pieces of JSON; what begins as an array has to end as one."""
+    """Yield pieces of JSON, and check that an array is closed."""
     depth, inside, kept = 0, False, b""
     is_array: bool | None = None
     for piece in pieces:
@@ -488,16 +488,16 @@ _NEITHER = bytes(set(range(256)) - set(b'"[]'))
 
 
 def _depth(data: bytes, depth: int, *, inside: bool) -> tuple[int, bool, bytes]:
-    """How many arrays are open behind some JSON, whether a text is, and backslashes that belong to what follows.
+    """Return the depth of open arrays after some JSON, whether it ends in a string, and trailing backslashes.
 
     Args:
-        data: the next piece of it.
-        depth: arrays that are open before it.
-        inside: whether it begins within a text.
+        data: the next piece.
+        depth: before it.
+        inside: whether it begins in a string.
     """
     kept = data[len(data.rstrip(b"\\")) :]
     plain = data[: len(data) - len(kept)].replace(b"\\\\", b"").replace(b'\\"', b"")
-    # Two quotes with no bracket between them change nothing.
+    # Quotes without a bracket between them cancel out.
     parts = plain.translate(None, _NEITHER).replace(b'""', b"").split(b'"')
     outside = b"".join(parts[int(inside) :: 2])
     depth += outside.count(b"[") - outside.count(b"]")

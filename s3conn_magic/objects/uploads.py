@@ -1,4 +1,4 @@
-"""Objects on their way in, refused where the connection is READ_ONLY, and uploads that never ended."""
+"""Uploads of objects, refused for READ_ONLY connections, and unfinished multipart uploads."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ if TYPE_CHECKING:
     from s3conn_magic.connections.connection import Connection
 
 PART = 8 * 1024 * 1024
-"""Bytes up to which an object is sent by one request, and of a part of a larger one."""
+"""Size up to which an object is one request, and of a part of a larger one."""
 _MOST_PARTS = 10_000
-# Without a size, parts double after so many of one size: ten doublings of a thousand parts are more than 5 TiB.
+# If the size is unknown, it doubles every thousand parts: ten doublings exceed 5 TiB.
 _PARTS_OF_A_SIZE = 1_000
 _LARGEST = 5 * 1024**4
 _TOGETHER = 64 * 1024
 _BLOCK = 512 * 1024
-# Seconds that parts of an upload that is aborted are waited for.
+# Seconds to wait for parts of an aborted upload.
 _PATIENCE = 0.8
 
 
 class _UnderWay:
-    """Parts that are being sent, of all uploads of the process: so many bytes of them, or one part."""
+    """Parts being sent by all uploads of the process: a bounded number of bytes, or one part."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -49,7 +49,7 @@ class _UnderWay:
         renew_in_child(self)
 
     def renew(self) -> None:
-        """Leave what is under way to the parent."""
+        """Start empty in a forked child."""
         self._free, self._bytes = threading.Condition(), 0
 
     def send(self, send: Callable[[Any], Any], body: bytes | FilePart) -> Future[Any]:
@@ -68,10 +68,10 @@ class _UnderWay:
 
 
 class FilePart(io.RawIOBase):
-    """A part of a local file, read as it is hashed and sent, by which a large file needs little memory.
+    """A part of a local file, read as it is hashed and sent, so that a large file needs little memory.
 
     Args:
-        file: open; its file is read, wherever it stands, also after it is closed.
+        file: open; it is read independently of its position, and even after it is closed.
         start: first byte.
         size: bytes.
     """
@@ -85,24 +85,24 @@ class FilePart(io.RawIOBase):
         return self._size
 
     def readable(self) -> bool:
-        """True."""
+        """Return True."""
         return True
 
     def seekable(self) -> bool:
-        """True."""
+        """Return True."""
         return True
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        """Move."""
+        """Change the position."""
         self._at = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
         return self._at
 
     def tell(self) -> int:
-        """Where the next read begins."""
+        """Return the position."""
         return self._at
 
     def read(self, size: int = -1, /) -> bytes:
-        """Return the next bytes: a block, however few were asked for, since HTTP asks for few at a time.
+        """Return the next bytes: a whole block, since HTTP clients ask for few at a time.
 
         Raises:
             OSError: the file has become shorter.
@@ -115,7 +115,7 @@ class FilePart(io.RawIOBase):
         return piece
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         if not self.closed:
             os.close(self._descriptor)
             super().close()
@@ -124,7 +124,7 @@ class FilePart(io.RawIOBase):
 def _begun(step: Callable[[], Any]) -> Future[Any]:
     try:
         return run_in_background(step, name="s3conn-part")
-    except RuntimeError:  # the process ends, and no thread begins any more
+    except RuntimeError:  # at exit no thread can be started
         done: Future[Any] = Future()
         try:
             done.set_result(step())
@@ -148,31 +148,30 @@ def refuse_if_read_only(connection: Connection, what: str) -> None:
 
 
 class Upload:
-    """An object that is written in pieces and is there whole at the end, or not at all.
+    """Writes an object in pieces; it exists completely at the end, or not at all.
 
-    Up to `PART` bytes go by one request, more by a multipart upload, several parts at once, which is aborted when
-    anything fails, and when the process ends in an orderly way. What replaces an object under a connection that
-    encrypts is always a multipart upload: by its beginning the server says whether it encrypts, and the object is there
-    until its end.
+    Up to `PART` bytes are one request, more are a multipart upload with concurrent parts, which is aborted on any
+    failure and at a regular exit. With a connection that encrypts, an object that may replace another is always a
+    multipart upload: the server tells at its start whether it encrypts, and the other stays until its end.
 
     Args:
         connection: the connection to write through.
         location: bucket and key.
-        size: bytes that will come; None where that is not known, for at most 5 TiB.
-        content_type: kept with the object; empty for the server's default.
-        overwrite: whether any object that is there may be replaced.
-        replaces: etag of the one object that may be replaced.
-        metadata: kept with the object, as it is when its first bytes are sent; ASCII.
+        size: of the object; None if unknown, for at most 5 TiB.
+        content_type: stored with the object; empty for the server's default.
+        overwrite: whether any existing object may be replaced.
+        replaces: ETag of the one object that may be replaced.
+        metadata: stored with the object, as of its first bytes; ASCII.
         about: further parameters of S3.
 
     Attributes:
-        version: id of the version that was made, where the server told it.
-        lacking: the code by which the server refused the condition that nothing else be replaced. It was made after a
-            look then; otherwise empty.
+        version: id of the new version, if the server returns it.
+        lacking: code with which the server refused the condition against replacing; then a check before the request
+            replaced it. Otherwise empty.
 
     Raises:
         ReadOnlyConnectionError: the connection is READ_ONLY; nothing was sent.
-        ValueError: more bytes than an object of S3 can have.
+        ValueError: the object would be larger than S3 allows.
     """
 
     def __init__(
@@ -203,7 +202,7 @@ class Upload:
         self._encrypts = connection.settings.encrypts
         self.version = self.lacking = ""
         self._size, self._taken = size, 0
-        # What was not sent yet: no more than a part, and small pieces together.
+        # Bytes not sent yet: at most a part, in small pieces.
         self._waiting: list[bytes | bytearray] = []
         self._id = ""
         self._parts: list[Future[dict[str, Any]]] = []
@@ -211,17 +210,17 @@ class Upload:
         atexit.register(self._leave)
 
     def write(self, data: bytes) -> None:
-        """Take the next bytes; a part is sent when it is full.
+        """Buffer bytes; send each full part.
 
         Raises:
-            S3ConnError: the server refused, this part or one before it; the upload is aborted.
+            S3ConnError: the server refused this part or an earlier one; the upload is aborted.
         """
         self._taken += len(data)
         rest = memoryview(data)
         if self._size is None or self._size > PART:
-            # One request is enough for what is no more than a part, so a full one waits for what comes after it.
+            # A full part waits for more bytes, because an object of one part needs only one request.
             while len(rest) > (lacks := self._part_size() - sum(map(len, self._waiting))):
-                # The bytes of one piece are sent as they are.
+                # A single piece is sent without a copy.
                 self._send(b"".join([*self._waiting, rest[:lacks]] if lacks else self._waiting))
                 self._waiting, rest = [], rest[lacks:]
         small = len(rest) < _TOGETHER
@@ -231,15 +230,15 @@ class Upload:
             self._waiting.append(bytearray(rest) if small else data if len(rest) == len(data) else bytes(rest))
 
     def send(self, file: IO[bytes], size: int, sent: Callable[[int], Any]) -> None:
-        """Take all of a local file, whose parts are read as they are sent.
+        """Upload a whole local file, whose parts are read as they are sent.
 
         Args:
-            file: open, before anything else was written.
+            file: open; nothing else was written.
             size: its bytes.
-            sent: told the bytes of each part that begins to be sent.
+            sent: called with the bytes of each part as it is sent.
 
         Raises:
-            S3ConnError: as `write`.
+            S3ConnError: as in `write`.
         """
         while size - self._taken > 0:
             part = FilePart(file, self._taken, min(self._part_size(), size - self._taken))
@@ -248,16 +247,16 @@ class Upload:
             sent(len(part))
 
     def _part_size(self) -> int:
-        """Bytes of the next part, so that all of them are no more than S3 takes."""
+        """Return the size of the next part, so that S3's number of parts suffices."""
         if self._size is None:
             return PART << len(self._parts) // _PARTS_OF_A_SIZE
         return max(PART, -(-self._size // _MOST_PARTS))
 
     def finish(self) -> None:
-        """Send the rest; the object is there when this returns.
+        """Send the rest, and create the object.
 
         Raises:
-            S3ConnError: the server refused, or the bytes are not as many as announced; the upload is aborted.
+            S3ConnError: the server refused, or the size is not as announced; the upload is aborted.
         """
         if self._size is not None and self._taken != self._size:
             self.abort()
@@ -276,12 +275,12 @@ class Upload:
         atexit.unregister(self._leave)
 
     def _could_lose_another(self) -> bool:
-        """Whether the object would take the place of another before the server has said how it encrypts."""
+        """Return whether the object would replace another before the server has said how it encrypts."""
         replaces = self._overwrites or self._place.replaces is not None
         look = partial(etag_at, self._client, self._place.bucket, self._place.key)
         try:
             return self._encrypts and replaces and translated(look, resource=self._arn) is not None
-        except S3ConnError:  # it may not look, or what is there has another key
+        except S3ConnError:  # may not look, or the object has another customer key
             return True
 
     def _make(self, operation: Callable[..., Any], **parameters: Any) -> Any:
@@ -291,15 +290,15 @@ class Upload:
         return answer
 
     def _leave(self) -> None:
-        """Abort when the kernel ends in an orderly way."""
+        """Abort at a regular exit of the kernel."""
         with suppress(S3ConnError):
             self.abort()
 
     def abort(self) -> None:
-        """Leave nothing behind; harmless when there is nothing to abort.
+        """Abort the upload, if there is one.
 
         Raises:
-            S3ConnError: the server refused to drop the parts that it holds.
+            S3ConnError: the server refused to delete the parts.
         """
         self._waiting.clear()
         begun, self._id = self._id, ""
@@ -308,13 +307,13 @@ class Upload:
             return
         late = wait(self._parts, _PATIENCE).not_done
         translated(partial(self._abort, begun), resource=self._arn)
-        if late:  # what they leave is dropped when they are over
-            with suppress(RuntimeError):  # the process ends, and they with it
+        if late:  # their parts are deleted when they end
+            with suppress(RuntimeError):  # at exit, they end with the process
                 run_in_background(partial(self._abort, begun, late), name="s3conn-part")
 
     def _abort(self, begun: str, late: Iterable[Future[Any]] = ()) -> None:
         wait(late)
-        # One that the server does not know is gone already.
+        # The upload is gone already.
         with suppress(self._client.exceptions.NoSuchUpload):
             self._client.abort_multipart_upload(UploadId=begun, **self._named)
 
@@ -337,7 +336,7 @@ class Upload:
         return {"PartNumber": number, "ETag": answer["ETag"], **checksums}
 
     def _came(self, sent: Future[dict[str, Any]]) -> dict[str, Any]:
-        """Wait for a part, or for the first of all that fails."""
+        """Wait for a part, and raise the first failure of any."""
         try:
             return wait_for(sent, every=self._check)
         finally:
@@ -376,7 +375,7 @@ def _already_there() -> ObjectExistsError:
 
 
 class Unfinished(NamedTuple):
-    """An upload in parts that was never finished: bytes of its parts, and when it began."""
+    """An unfinished multipart upload: bytes of its parts, and when it began."""
 
     key: str
     size: int
@@ -392,7 +391,7 @@ _MARKERS = {
 
 
 def unfinished(connection: Connection, place: Location) -> Iterator[Unfinished]:
-    """Uploads below a location that were never finished; their parts are asked for one by one.
+    """Yield the unfinished uploads below a location; parts are listed for each.
 
     Raises:
         S3ConnError: they may not be listed.
@@ -404,7 +403,7 @@ def unfinished(connection: Connection, place: Location) -> Iterator[Unfinished]:
 
 
 def _entries(connection: Connection, place: Location, operation: str, name: str, **given: Any) -> Iterator[Any]:
-    """The entries of every page of an answer."""
+    """Yield the entries of all pages of an operation."""
     more: dict[str, Any] = {}
     while True:
         answer = by_client(connection, place, operation, Bucket=place.bucket, **given, **more)
@@ -416,19 +415,19 @@ def _entries(connection: Connection, place: Location, operation: str, name: str,
 
 _HANDLED = "POP_EXCEPT"
 _ENDS_OF_HANDLERS = {_HANDLED, "RERAISE", "RAISE_VARARGS"}
-# The last ends a loop: what is in it comes before.
+# FOR_ITER ends a loop: its body comes before.
 _JUMPS = {"JUMP_FORWARD", "JUMP_BACKWARD", "JUMP_BACKWARD_NO_INTERRUPT", "FOR_ITER"}
 
 
 def leaves_by(error: BaseException | None) -> bool:
-    """Whether an error that is being handled goes on: out of a `with` block, by `finally`, or raised once more.
+    """Return whether an error being handled propagates: out of a `with` block, by `finally`, or raised again.
 
-    Writers that wrap a file close it in either case, and tell it nothing of the error.
+    Writers that wrap a file close it in either case, without telling it of the error.
     """
     trace = error.__traceback__ if error is not None else None
     if trace is None:
         return error is not None
-    # It was unwound to the first frame of its trace, which handles it: what comes next there, on the shortest way?
+    # The first frame of the trace handles it: follow its bytecode to the end of the handler.
     frame, passed = trace.tb_frame, set[int]()
     steps = {step.offset: step for step in dis.get_instructions(frame.f_code)}
     following = dict(pairwise(steps))
@@ -443,7 +442,7 @@ def leaves_by(error: BaseException | None) -> bool:
 
 
 def made_by_a_close() -> bool:
-    """Whether an error closes another file, which writes only now, as those of fsspec's caches."""
+    """Return whether an error is closing another file that writes only on close, as fsspec's caches do."""
     error = sys.exception()
     handled_in = error.__traceback__.tb_frame if error is not None and error.__traceback__ is not None else None
     frame = sys._getframe() if leaves_by(error) else None  # noqa: SLF001 - there is no other way
