@@ -1,4 +1,4 @@
-"""What Upsolver writes in a query, as DuckDB reads it: system columns, LET, arrays by `[]`, and the times of a run."""
+"""Translate Upsolver's dialect in a query to DuckDB's: system columns, LET, arrays by `[]`, and the time of a run."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
 SYSTEM_COLUMNS = ("$event_time", "$event_date", "$commit_time", "$source")
-"""Columns that a COPY writes beside those of its objects."""
-# Those of its captures of changes, which a table here may have, too.
+"""System columns that a COPY writes."""
+# Those of change data capture, which a table may have too.
 _CAPTURED = (
     "$primary_key",
     "$is_delete",
@@ -39,9 +39,9 @@ _FUNCTIONS = {
     "FORMAT_DATETIME": "strftime",
     "PARSE_DATETIME": "strptime",
 }
-"""Functions of Upsolver's that have another name here, and the same meaning."""
+"""Upsolver's functions with another name in DuckDB, and the same meaning."""
 _BY_PATTERN = {"FORMAT_DATETIME", "PARSE_DATETIME"}
-"""Those whose last argument is a pattern of times, such as `yyyy-MM-dd`."""
+"""Functions whose last argument is a date pattern, such as `yyyy-MM-dd`."""
 _TOKEN = re.compile(
     rf"""'(?:[^']|'')*+'|"(?:[^"]|"")*+"|{DOLLAR_QUOTED}|\$?[A-Za-z_][A-Za-z0-9_]*|[0-9][0-9A-Za-z_.]*|::|<>|[<>!]=|\|\||\S"""
 )
@@ -63,13 +63,13 @@ _NAMED = (
 )
 _LEVEL = {*_CLAUSES.split()}
 _ENDS = _LEVEL | {*_BREAKS.split()}
-"""What ends an operand of BETWEEN, on either side, where no bracket does."""
+"""Words that end an operand of BETWEEN outside parentheses."""
 _BEFORE_VALUE, _TYPES = _ENDS | {*_BEFORE.split()}, {*_NAMED.split()}
 _RUN_TIMES = {"RUN_START_TIME", "RUN_END_TIME"}
 
 
 class DialectError(Exception):
-    """What is not had here, and where in the query it stands."""
+    """An unsupported part of a query, and its offset."""
 
     def __init__(self, message: str, at: int) -> None:
         super().__init__(message)
@@ -77,7 +77,7 @@ class DialectError(Exception):
 
 
 class _Word(NamedTuple):
-    """A piece of a query: its text in upper case where it is a word, where it stands, and how deep in brackets."""
+    """A token of a query: its text (in upper case for a word), offset, and depth in parentheses."""
 
     text: str
     start: int
@@ -86,18 +86,18 @@ class _Word(NamedTuple):
 
 
 class Rewritten(NamedTuple):
-    """A query as DuckDB reads it.
+    """A query for DuckDB.
 
     Attributes:
         text: the query.
-        edits: where each piece of it that was put in begins, its length, and what it stands for in what was written.
+        edits: offset and length of each replacement, and the original span.
     """
 
     text: str
     edits: tuple[tuple[int, int, int, int], ...] = ()
 
     def written_at(self, at: int) -> int:
-        """Where in what was written a character stands."""
+        """Return the original offset of a character."""
         index = bisect_right([edit[0] for edit in self.edits], at) - 1
         if index < 0:
             return at
@@ -106,14 +106,14 @@ class Rewritten(NamedTuple):
 
 
 def duckdb_query(text: str, is_variable: Callable[[str], bool] = lambda _: False) -> Rewritten:
-    """Return a query of Upsolver's as DuckDB reads it; one that is DuckDB's as it is.
+    """Return Upsolver's query translated for DuckDB; a query for DuckDB stays.
 
     Args:
         text: the query.
-        is_variable: whether a name behind `$` is a Python variable's, which comes before a column of that name.
+        is_variable: returns whether a name after `$` is a Python variable, which precedes a column of that name.
 
     Raises:
-        DialectError: a part of it has no counterpart.
+        DialectError: a part has no counterpart.
     """
     if _FOUND.search(text) is None:
         return Rewritten(text)
@@ -139,7 +139,7 @@ class _Query:
         self._edits: list[_Edit] = []
 
     def edits(self) -> list[_Edit]:
-        """Return what is to stand in the place of what; none of it within another."""
+        """Return the replacements; none overlap."""
         apart = self._unwrap()
         self._take_arrays(apart=apart)
         self._set_windows()
@@ -150,12 +150,12 @@ class _Query:
         return self._edits
 
     def _put(self, start: int, end: int, new: str) -> None:
-        """Have a text in the place of another, and of what was put into that."""
+        """Replace a span, including earlier replacements in it."""
         self._edits = [edit for edit in self._edits if not (start <= edit[0] and edit[1] <= end and start < end)]
         self._edits.append((start, end, new))
 
     def _unwrap(self) -> bool:
-        """Take `UNNEST( … )` around a query away; say whether there was one."""
+        """Remove `UNNEST( … )` around a query; return whether there was one."""
         words = self._words
         first = next((at for at, word in enumerate(words) if word.text != "("), 0)
         if len(words) <= first + 1 or (words[first].text, words[first + 1].text) != ("UNNEST", "("):
@@ -166,14 +166,14 @@ class _Query:
         return True
 
     def _closing(self, at: int) -> int:
-        """Return the index of the bracket that closes the one at an index."""
+        """Return the index of the closing parenthesis."""
         depth = self._words[at].depth
         return next(
             (end for end in range(at + 1, len(self._words)) if self._words[end].depth <= depth), len(self._words) - 1
         )
 
     def _written(self, start: int, end: int) -> str:
-        """Return words from one to another, with all of them as DuckDB has them by now."""
+        """Return the text between two words, with the replacements so far."""
         if start >= end:
             return ""
         at, last = self._words[start].start, self._words[end - 1].end
@@ -204,7 +204,7 @@ class _Query:
         return _FUNCTIONS.get(self._words[at].text, "") if called and self._before(at) != "." else ""
 
     def _pattern(self, at: int) -> str:
-        """Return a pattern of times as strftime() has it, where a word is one in quotes."""
+        """Return the pattern in a quoted word for strftime()."""
         words, word = self._words, self._words[at]
         if word.text[0] != "'" or at + 1 == len(words) or words[at + 1].text != ")":
             return ""
@@ -221,7 +221,7 @@ class _Query:
     def _before(self, at: int) -> str:
         return self._words[at - 1].text if at else ""
 
-    # Times of a run
+    # Time of a run
 
     def _set_windows(self) -> None:
         for at, word in enumerate(self._words):
@@ -240,7 +240,7 @@ class _Query:
         return _window("", column or "$event_time", "run_start_time()", "run_end_time()")
 
     def _between(self, at: int) -> None:
-        """Have a BETWEEN that names the times of a run hold its beginning and not its end."""
+        """Make a BETWEEN on the time of a run include the start and exclude the end."""
         words, depth = self._words, self._words[at].depth
         middle = next(
             (end for end in range(at + 1, len(words)) if words[end].text == "AND" and words[end].depth == depth), 0
@@ -262,7 +262,7 @@ class _Query:
         self._put(words[first].start, words[end - 1].end, f"NOT {made}" if negated else made)
 
     def _is_chain(self, first: int, last: int) -> bool:
-        """Whether words are a column, perhaps behind a table's name."""
+        """Return whether words are a column, possibly qualified."""
         return (
             all((at - first) % 2 == 0 or self._words[at].text == "." for at in range(first, last))
             and (last - first) % 2 == 1
@@ -279,7 +279,7 @@ class _Query:
         return at
 
     def _ends(self, at: int, depth: int, ends: set[str]) -> bool:
-        """Whether what is in brackets of a depth ends at a word: with them, or by a word of that depth."""
+        """Return whether parentheses of a depth end at a word: by closing, or by a word of that depth."""
         word = self._words[at]
         return word.depth < depth or (word.depth == depth and word.text in ends)
 
@@ -297,7 +297,7 @@ class _Query:
                     continue
                 columns = ", ".join(f"{self._written(first, last)} AS {name}" for name, first, last in named)
                 made = f", LATERAL (SELECT {columns}) AS let_{next(self._numbers)}"
-                # What arrays are taken apart for it stands before it.
+                # The expansion of arrays precedes it.
                 self._put(word.start, self._words[end - 1].end, made)
 
     def _is_let(self, at: int) -> bool:
@@ -319,7 +319,7 @@ class _Query:
         return 0, said
 
     def _named(self, at: int, end: int) -> Iterator[tuple[str, int, int]]:
-        """Yield the names of a LET, and from which word to which their expressions are."""
+        """Yield the names of a LET, with the first and last word of their expressions."""
         depth = self._words[at].depth
         starts = [
             at,
@@ -334,7 +334,7 @@ class _Query:
             yield self._text[word.start : word.end], first + 2, following
 
     def _substituted(self, select: int, named: Sequence[tuple[str, int, int]], but: tuple[int, int]) -> None:
-        """Put what a LET of aggregates says in the place of its names."""
+        """Replace the names of a LET with aggregates by their expressions."""
         depth = self._words[select].depth
         values = {name.upper(): (name, self._written(first, last)) for name, first, last in named}
         for at in range(select, self._statement_end(select, depth)):
@@ -352,7 +352,7 @@ class _Query:
     # Arrays
 
     def _take_arrays(self, *, apart: bool) -> None:
-        """Have `path[]` be each element in a row of its own within UNNEST( … ), else a list of what is behind it."""
+        """Expand `path[]`: into a row per element within UNNEST( … ), else into a list."""
         known: dict[tuple[int, str], str] = {}
         at = 0
         while at < len(self._words) - 1:
@@ -364,18 +364,18 @@ class _Query:
             at += 1
 
     def _is_path(self, at: int) -> bool:
-        """Whether `[]` opens at a word, behind a path: not that of a type, nor a list without elements."""
+        """Return whether `[]` at a word follows a path: not that of a type, nor an empty list."""
         if (self._words[at].text, self._words[at + 1].text) != ("[", "]") or not at:
             return False
         first, _ = self._chain(at)
         head = self._words[first].text
         is_name = head[0].isalpha() or head[0] in '_"'
-        # Behind AS stands a type, or a name that is given.
+        # AS is followed by a type or an alias.
         is_value = not first or (self._before(first) in _BEFORE_VALUE and self._before(first) != "AS")
         return is_name and is_value and head not in _BEFORE_VALUE | _TYPES
 
     def _chain(self, at: int) -> tuple[int, int]:
-        """Return from which word to which a path with `[]` goes, by the first of its opening brackets."""
+        """Return the first and last word of a path with `[]`, by its first opening bracket."""
         first, last = at - 1, at + 2
         while first >= 2 and self._words[first - 1].text == ".":  # noqa: PLR2004
             first -= 2
@@ -391,7 +391,7 @@ class _Query:
         return first, last
 
     def _parts(self, first: int, last: int) -> list[str]:
-        """Return a path in pieces, between its `[]`."""
+        """Return a path split at its `[]`."""
         text = self._text[self._words[first].start : self._words[last - 1].end]
         return [part.strip().removeprefix(".").strip() for part in re.split(r"\[\s*\]", text)]
 
@@ -438,7 +438,7 @@ def _is_within(edit: _Edit, others: Iterable[_Edit]) -> bool:
 
 
 def _window(prefix: str, column: str, low: str, high: str) -> str:
-    """Return whether a row is of a run by when it came; by `$event_time` it also is not of before START_FROM."""
+    """Return the condition that a row arrived during a run; with `$event_time` also not before START_FROM."""
     came, happened = f'{prefix}"$commit_time"', f'{prefix}"$event_time"'
     if column == "$commit_time":
         return f"run_window(coalesce({came}, TIMESTAMP '1970-01-01'), {low}, {high})"
@@ -457,5 +457,5 @@ def _words(text: str) -> Iterator[_Word]:
 
 
 def system_columns_of(query: str) -> list[str]:
-    """Return the system columns that a query names, as DuckDB reads it."""
+    """Return the system columns in a query for DuckDB."""
     return [name for name in SYSTEM_COLUMNS if identifier(name) in query]

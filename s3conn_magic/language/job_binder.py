@@ -1,4 +1,4 @@
-"""Statements about jobs, and what others say of tables whose files are in S3 → plans."""
+"""Bind statements about jobs, and clauses about tables in S3, to plans."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ def _of(kind: Kind) -> list[str]:
 
 
 class JobBinder:
-    """Binds the statements about jobs of one cell.
+    """Binds a cell's statements about jobs.
 
     Args:
         binding: reads values.
-        known: the connections there are, by folded name; a job that is made becomes a usage of its connections.
-        existing: the connection of a name, or the error that there is none.
-        tables: names of the tables that there are, those that a job makes or loads among them, by folded name.
-        jobs: names of the jobs that there are, by folded name.
+        known: the connections by folded name; a created job becomes a usage of its connections.
+        existing: returns the connection of a name, or raises that there is none.
+        tables: names of existing tables, including those that a job creates or loads, by folded name.
+        jobs: names of existing jobs, by folded name.
     """
 
     def __init__(
@@ -124,7 +124,7 @@ class JobBinder:
         return self._create(statement, "INSERT", particular | query_of(self._binding, query))
 
     def _mentioned(self, query: SqlText) -> Iterable[str]:
-        """Return the connections that a query names in its locations."""
+        """Return the connections named in a query's locations."""
         for match in _MENTIONED.finditer(query.value.reveal()):
             at = query.span.start + match.start(1)
             yield self._existing(Name(match[1], Span(at, at + len(match[1])))).name
@@ -170,7 +170,7 @@ class JobBinder:
     def _options(
         self, settings: tuple[statements.JobSetting, ...], option_of: Callable[[Name], JobOption]
     ) -> tuple[dict[str, Any], dict[str, Span]]:
-        """Return values that have been read, and where each option is written."""
+        """Return values by option, and the span of each option."""
         values: dict[str, Any] = {}
         where: dict[str, Span] = {}
         for setting in settings:
@@ -189,7 +189,7 @@ class JobBinder:
             from s3conn_magic.language.option_names import book
 
             other_name = book()["jobs"].get(name.text.upper())
-            names = [*_of(kind), *["DELETE_DATA"] * (kind == "TABLE")]  # which only DROP TABLE has
+            names = [*_of(kind), *["DELETE_DATA"] * (kind == "TABLE")]  # only of DROP TABLE
             near = other_name if other_name and kind in _kinds(other_name) else related(name.text, names)
             options = TABLE_OPTIONS if kind == "TABLE" else JOB_OPTIONS
             known = [option.name for option in options if kind in option.kinds and option.effect]
@@ -230,7 +230,7 @@ class JobBinder:
         return tuple(map(self._raw, value.items))
 
     def _settings(self, group: statements.Group) -> dict[str, Any]:
-        """`NAME = value` of a group; names of columns, which make expressions, stay as written."""
+        """Return the settings of a group; column names of expressions stay as written."""
         options: dict[str, Any] = {}
         for setting in group.items:
             if not isinstance(setting, statements.JobSetting):
@@ -299,7 +299,7 @@ class JobBinder:
         return plans.AlterJob(place=place, name=name, added=added, dropped=dropped, **given)
 
     def _mutable(self, job: str, name: Name) -> JobOption:
-        """Return an option that ALTER JOB sets."""
+        """Return an option that ALTER JOB can set."""
         from s3conn_magic.language.help import name_text
 
         option, mutable = find_job_option(name.text), [each.name for each in JOB_OPTIONS if each.mutable]
@@ -339,13 +339,13 @@ class JobBinder:
 
 
 class StorageBinder(JobBinder):
-    """Binds what a statement says of a table whose files are in S3."""
+    """Binds the storage clauses of a table whose files are in S3."""
 
     def options_of(self, settings: tuple[statements.JobSetting, ...]) -> tuple[dict[str, Any], str]:
-        """Return the options of a table, and what to say of those that have no effect here.
+        """Return the options of a table, and a note on those without effect.
 
         Raises:
-            BindError: one is unknown, has another value, or needs one that is not there.
+            BindError: one is unknown, has an invalid value, or requires a missing one.
         """
         options, where = self._options(settings, partial(self._option, "TABLE"))
         self._check(options, where, "TABLE")
@@ -357,7 +357,7 @@ class StorageBinder(JobBinder):
         return options, note
 
     def altered(self, settings: tuple[statements.JobSetting, ...]) -> tuple[dict[str, Any], str]:
-        """Return options that may be changed, as `options_of`."""
+        """Return the mutable options, as `options_of`."""
         fixed = next((setting for setting in settings if setting.name.text.upper().startswith("STORAGE_")), None)
         if fixed is not None:
             hint = "CREATE TABLE … AS SELECT creates a table elsewhere."
@@ -365,15 +365,15 @@ class StorageBinder(JobBinder):
         return self.options_of(settings)
 
     def stored(self, statement: statements.CreateTable, default: Sequence[str]) -> dict[str, Any]:
-        """Return where a table's files are to lie, its options, and what to say of those that have no effect.
+        """Return where to store a table's files, its options, and a note on those without effect.
 
         Args:
             statement: as written.
             default: DEFAULT_STORAGE, a connection's name and a location, or nothing.
 
         Raises:
-            BindError: an option is wrong, or an ICEBERG TABLE has no place.
-            ReadOnlyConnectionError: the connection only reads.
+            BindError: an option is wrong, or an ICEBERG TABLE has no location.
+            ReadOnlyConnectionError: the connection is READ_ONLY.
         """
         options, note = self.options_of(statement.settings)
         name, location = options.pop("STORAGE_CONNECTION", ""), options.pop("STORAGE_LOCATION", None)
@@ -401,7 +401,7 @@ class StorageBinder(JobBinder):
         }
 
     def _elsewhere(self, statement: statements.CreateTable, options: Mapping[str, Any]) -> str:
-        """Return what to say of clauses that a table in DuckDB does not have."""
+        """Return a note on clauses without effect for a table in DuckDB."""
         if statement.iceberg:
             hint = "Add STORAGE_CONNECTION = … STORAGE_LOCATION = 's3://…', or SET DEFAULT_STORAGE for all tables."
             raise self._binding.error("an ICEBERG TABLE needs a place for its files", statement.name.span, hint=hint)
@@ -411,10 +411,10 @@ class StorageBinder(JobBinder):
 
 
 def query_of(binding: Binding, written: SqlText) -> dict[str, Any]:
-    """Return the text of a query as DuckDB reads it, and what finds the place of a character of it.
+    """Return the text of a query for DuckDB, and a function for the place of a character in it.
 
     Raises:
-        BindError: it has a part of Upsolver's that is not had here.
+        BindError: it uses a feature of Upsolver's that is not supported.
     """
 
     def is_variable(name: str) -> bool:
@@ -434,15 +434,15 @@ def query_of(binding: Binding, written: SqlText) -> dict[str, Any]:
 
 
 def insertion_of(statement: statements.InsertInto | statements.CreateTableJob) -> plans.Insertion:
-    """Return which columns go where, as a statement says."""
+    """Return how columns map in a statement."""
     return plans.Insertion(statement.by_name, statement.columns, tuple(each.text for each in statement.without))
 
 
 def check_writing(binding: Binding, connection: Known, what: str, span: Span) -> None:
-    """Refuse to write through a connection that only reads.
+    """Check that a connection can write.
 
     Raises:
-        ReadOnlyConnectionError: it does.
+        ReadOnlyConnectionError: it is READ_ONLY.
     """
     read_only = connection.options.get("READ_ONLY")
     if read_only is not None and read_only.value:
@@ -454,7 +454,7 @@ def check_writing(binding: Binding, connection: Known, what: str, span: Span) ->
 
 
 def _idle(options: dict[str, Any], kind: Kind | None = None) -> str:
-    """Take away the options that have no effect here, and say so."""
+    """Remove the options without effect, and return a note on them."""
     names = [name for name in options if (option := find_job_option(name, kind)) is not None and not option.effect]
     for name in names:
         del options[name]
@@ -462,10 +462,10 @@ def _idle(options: dict[str, Any], kind: Kind | None = None) -> str:
 
 
 def number_of(binding: Binding, clause: str, written: statements.IntegerLiteral | None, least: int) -> int | None:
-    """Return the number of a clause, or None where it is not there.
+    """Return the number in a clause, or None without one.
 
     Raises:
-        BindError: it is less than the least.
+        BindError: it is below the minimum.
     """
     if written is not None and written.value < least:
         raise binding.error(f"{clause} takes a whole number that is at least {least}", written.span)
@@ -473,10 +473,10 @@ def number_of(binding: Binding, clause: str, written: statements.IntegerLiteral 
 
 
 def depth_of(binding: Binding, statement: statements.Analyze) -> int:
-    """Return the folders that make a group of ANALYZE.
+    """Return the number of folders that make a group of ANALYZE.
 
     Raises:
-        BindError: the groups are no folders, or the number is none.
+        BindError: the groups are not folders, or the number is invalid.
     """
     depth = statement.depth
     if depth is not None and statement.by != "PREFIX":
@@ -495,12 +495,12 @@ def rows_plan(
 
     Args:
         binding: reads the values of the cell.
-        statement: which of them.
-        text: the query of a table; empty for no table.
-        name: the connection of a location; empty for none.
+        statement: the statement.
+        text: query of a table, or empty.
+        name: connection of a location, or empty.
 
     Raises:
-        BindError: a part is none of a whole.
+        BindError: the percentage is invalid.
     """
     query, percent = statement.query, statement.percent if isinstance(statement, statements.Summarize) else None
     if percent is not None and percent.value > _PERCENT:
@@ -519,10 +519,10 @@ def rows_plan(
 
 
 def side_of(binding: Binding, side: statements.ComparedSide, reader: Callable[[Location], str]) -> plans.Compared:
-    """Return one side of COMPARE; `reader` gives the connection of its location.
+    """Return one side of COMPARE; `reader` returns the connection of its location.
 
     Raises:
-        BindError: AS OF has no time, or stands at a report.
+        BindError: AS OF has no valid time, or is used with a report.
     """
     location, as_of, moment = binding.place_of(side.location), side.as_of, None
     if as_of is not None:
@@ -534,7 +534,7 @@ def side_of(binding: Binding, side: statements.ComparedSide, reader: Callable[[L
 
 
 def anew(old: Known, read_only: statements.Value | None = None) -> str:
-    """Return the statement that makes a connection anew, READ_ONLY or not, on one line, without its end."""
+    """Return the statement that recreates a connection, READ_ONLY or not, on one line without `;`."""
     from s3conn_magic.language.help import create_statement
 
     kept = {name: bound for name, bound in old.options.items() if name != "READ_ONLY"}

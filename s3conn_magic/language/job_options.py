@@ -1,4 +1,4 @@
-"""The one table of the options of jobs. Grammar, binder, `HELP` and the generated reference read it."""
+"""The table of the options of jobs, for grammar, binder, `HELP` and the reference."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ TABLE: tuple[Kind, ...] = ("TABLE",)
 
 @dataclass(frozen=True, slots=True)
 class JobOption:
-    """One option.
+    """An option.
 
     Attributes:
-        name: as it is written, in whatever case.
-        read: turns a raw value into the stored one; raises ValueError with what is wanted.
+        name: in canonical spelling, matched in any case.
+        read: converts and checks a value; raises ValueError with what is wanted.
         takes: what is written after `=`.
         help: one sentence.
-        default: what holds when it is not given, in words.
-        example: a value as one would write it.
-        kinds: what has it: COPY FROM, INSERT INTO S3, what changes a table (INTO), or several; or a table.
-        effect: False for what is Upsolver's and has no meaning on one machine; accepted, with a note.
-        switch: whether it may stand alone, for TRUE.
+        default: in words.
+        example: of a value.
+        kinds: what has it: COPY FROM, INSERT INTO S3, statements that change a table (INTO), or several; or a table.
+        effect: False for options of Upsolver's without meaning on one machine; accepted with a note.
+        switch: whether the name alone means TRUE.
         mutable: whether ALTER JOB sets it.
-        excludes: options that must not be there too.
-        requires: options that must be there too.
+        excludes: options that cannot be combined with it.
+        requires: options that must be set too.
     """
 
     name: str
@@ -292,12 +292,12 @@ _IDLE = (
     ),
 )
 VIEW_OPTIONS = ("MAX_TIME_TRAVEL_DURATION", "COMPUTE_CLUSTER", "COMMENT")
-"""Options that may stand behind the query of a materialized view."""
+"""Options that may follow the query of a materialized view."""
 
 JOB_OPTIONS: tuple[JobOption, ...] = (*_LOCATIONS, *_READING, *_WRITING, *_SHARED, *_IDLE)
 _BY_NAME = {option.name: option for option in JOB_OPTIONS}
 LOCATIONS = frozenset(option.name for option in _LOCATIONS)
-"""The options that say where a job reads or writes."""
+"""Options for the location that a job reads or writes."""
 JOB_OPTION_NAMES = tuple(_BY_NAME)
 
 
@@ -370,5 +370,5 @@ TABLE_OPTION_NAMES = tuple(_OF_TABLE)
 
 
 def find_job_option(name: str, kind: Kind | None = None) -> JobOption | None:
-    """The option of that name, in whatever case: of a job, or of a table."""
+    """Return the option of that name, in any case, of a job or a table, or None."""
     return (_OF_TABLE if kind == "TABLE" else _BY_NAME).get(name.upper())

@@ -1,4 +1,4 @@
-"""What a job's options take: intervals, content types, moments, and Java's date patterns."""
+"""Readers of the values of job options: intervals, content types, times, and Java's date patterns."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from s3conn_magic.runtime.patterns import RegularExpression
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-# Java's letters, as many as digits stand there in a key, and Python's code.
+# Java's letters, the number of their digits in a key, and Python's code.
 _FIELDS = {
     "yyyy": "%Y",
     "yy": "%y",
@@ -39,12 +39,12 @@ _STEPS = (
 
 @dataclass(frozen=True, slots=True)
 class DatePattern:
-    """A date as a part of keys; all dates are UTC.
+    """A date format within keys; all dates are UTC.
 
     Attributes:
         written: as in the statement.
-        format: the same for `strftime`.
-        parts: fields and the texts between them, in order, each with whether it is a field.
+        format: for `strftime`.
+        parts: fields and literal texts in order, each with whether it is a field.
     """
 
     written: str
@@ -53,10 +53,10 @@ class DatePattern:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read a pattern.
+        """Parse a pattern.
 
         Raises:
-            ValueError: it has letters that are none of the fields.
+            ValueError: it has letters that are not fields.
         """
         pieces = list(_PIECE.finditer(text))
         if "".join(piece.group() for piece in pieces) != text:
@@ -66,11 +66,11 @@ class DatePattern:
         return cls(text, "".join(codes), parts)
 
     def of(self, moment: datetime) -> str:
-        """The date of a moment as a part of a key."""
+        """Return the text of a date."""
         return moment.astimezone(UTC).strftime(self.format)
 
     def date_of(self, key: str) -> datetime | None:
-        """The date at the beginning of a key, UTC; None where none is there."""
+        """Return the date at the beginning of a key, UTC, or None."""
         digits: dict[str, str] = {}
         for part, is_field in self.parts:
             there, key = key[: len(part)], key[len(part) :]
@@ -80,17 +80,17 @@ class DatePattern:
 
     @property
     def expression(self) -> str:
-        """A regular expression for what it makes, in which nothing is repeated without a bound."""
+        """Return a regular expression for its texts, without unbounded repetition."""
         return "".join(rf"\d{{{len(part)}}}" if is_field else re.escape(part) for part, is_field in self.parts)
 
     @property
     def step(self) -> timedelta:
-        """Upper bound of the time that one date of this pattern stands for."""
+        """Upper bound of the time that one date covers."""
         return next((step for code, step in _STEPS if code in self.format), timedelta(days=366))
 
 
 def _date(fields: dict[str, str]) -> datetime | None:
-    """The moment that fields say, or None where they are no date."""
+    """Return the date of the fields, or None if it is invalid."""
     if not all(digits.isascii() and digits.isdecimal() for digits in fields.values()):
         return None
     codes = {name: _FIELDS[name] for name in fields}
@@ -116,30 +116,30 @@ Moment = Literal["NOW", "BEGINNING"] | datetime
 
 
 class BareWord(str):
-    """A bare word, where text would stand in quotes."""
+    """A bare word in the place of a text."""
 
     __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """How the content of objects is read, or written.
+    """How the content of objects is read or written.
 
     Attributes:
         type: `AUTO`, or the name of a format.
-        settings: what was given in the parentheses, by name.
+        settings: further settings in the parentheses, by name.
     """
 
     type: str
     settings: Mapping[str, Any]
 
     def get(self, name: str, default: Any = None) -> Any:
-        """A setting, or the default."""
+        """Return a setting, or the default."""
         return self.settings.get(name, default)
 
 
 def choice(*allowed: str, refused: tuple[str, ...] = ()) -> Callable[[Any], str]:
-    """One of some words, with or without quotes; the refused ones are Upsolver's and not to be had here."""
+    """Return a reader of one of some words, quoted or not; the refused ones are Upsolver's and not supported."""
 
     def read(value: Any) -> str:
         word = text(value).upper()
@@ -154,7 +154,7 @@ def choice(*allowed: str, refused: tuple[str, ...] = ()) -> Callable[[Any], str]
 
 
 def nothing(why: str) -> Callable[[Any], Any]:
-    """No value: the option would change rows as is not had here."""
+    """Return a reader that refuses every value: the option would change rows in an unsupported way."""
 
     def read(value: Any) -> Any:
         del value
@@ -164,12 +164,12 @@ def nothing(why: str) -> Callable[[Any], Any]:
 
 
 def anything(value: Any) -> Any:
-    """Whatever is written: the option has no effect here."""
+    """Return any value: the option has no effect."""
     return value
 
 
 def interval(value: Any) -> timedelta:
-    """A number of minutes, hours or days; 0 needs no unit."""
+    """Return an interval in minutes, hours or days; 0 needs no unit."""
     if isinstance(value, timedelta):
         return value
     if value == 0 and not isinstance(value, bool):
@@ -178,21 +178,21 @@ def interval(value: Any) -> timedelta:
 
 
 def days(value: Any) -> int:
-    """Return a whole number of days that is at least one."""
+    """Return an integer of days, at least one."""
     if isinstance(value, timedelta) and value >= timedelta(days=1) and not value % timedelta(days=1):
         return value.days
     raise ValueError("for example 30 DAYS")
 
 
 def name(value: Any) -> str:
-    """Return a name, with quotes or without."""
+    """Return a name, quoted or not."""
     if isinstance(value, BareWord | str) and str(value):
         return str(value)
     raise ValueError("this is not one")
 
 
 def names(value: Any) -> tuple[str, ...]:
-    """One name or more, each with or without quotes."""
+    """Return one or more names, each quoted or not."""
     items = value if isinstance(value, tuple) else (value,)
     if not items or not all(isinstance(item, str) and item for item in items):
         raise ValueError("it looks like ('a', 'b')")
@@ -200,30 +200,30 @@ def names(value: Any) -> tuple[str, ...]:
 
 
 def prefix(value: Any) -> str:
-    """The beginning of keys."""
+    """Return a prefix of keys."""
     return text(value)
 
 
 def bucket(value: Any) -> str:
-    """A bucket's name."""
+    """Return the name of a bucket."""
     if not BUCKET_FORM.fullmatch(text(value)):
         raise ValueError("a bucket's name has 3 to 63 letters, digits, dots and hyphens")
     return str(value)
 
 
 def pattern(value: Any) -> str:
-    """A regular expression, as RE2 has it."""
+    """Return a regular expression of RE2."""
     RegularExpression.parse(text(value))
     return str(value)
 
 
 def date_pattern(value: Any) -> DatePattern:
-    """A date pattern as Java writes it."""
+    """Return a date pattern of Java."""
     return DatePattern.parse(text(value))
 
 
 def moment_of(text: str) -> datetime | None:
-    """Return the time that a text is, UTC where it says no zone; None where it is none."""
+    """Return the time in a text, UTC without a zone, or None."""
     try:
         moment = datetime.fromisoformat(text.strip())
     except ValueError:
@@ -244,24 +244,24 @@ def _moment(value: Any, words: tuple[str, ...]) -> Moment:
 
 
 def start(value: Any) -> Moment:
-    """NOW, BEGINNING or a time."""
+    """Return NOW, BEGINNING or a time."""
     return _moment(value, ("NOW", "BEGINNING"))
 
 
 def end(value: Any) -> Moment:
-    """NOW or a time."""
+    """Return NOW or a time."""
     return _moment(value, ("NOW",))
 
 
 def transformations(value: Any) -> tuple[tuple[str, str], ...]:
-    """Columns and the expressions that make them."""
+    """Return columns and their expressions."""
     if isinstance(value, dict) and value and all(isinstance(expression, str) for expression in value.values()):
         return tuple(value.items())
     raise ValueError("it looks like (total = price * quantity)")
 
 
 def delimiter(value: Any) -> str:
-    r"""One character or a few; `\t` and `\u0001` are written out."""
+    r"""Return a delimiter of one or a few characters; `\t` and `\u0001` are escapes."""
     characters = _UNICODE.sub(lambda match: chr(int(match[1], 16)), _CONTROLS.get(text(value), str(value)))
     if 1 <= len(characters) <= 4:  # noqa: PLR2004 - what the readers take
         return characters
@@ -269,24 +269,24 @@ def delimiter(value: Any) -> str:
 
 
 def character(value: Any) -> str:
-    """One character."""
+    """Return one character."""
     if len(text(value)) == 1:
         return str(value)
     raise ValueError("it is one character")
 
 
 def header(value: Any) -> bool | tuple[str, ...]:
-    """The names of the columns, or whether the first row has them."""
+    """Return the column names, or whether the first row has them."""
     return value if isinstance(value, bool) else names(value)
 
 
 def header_line(value: Any) -> tuple[str, ...]:
-    """The names of the columns in one text, by commas."""
+    """Return the column names in one text, comma-separated."""
     return names(tuple(name.strip() for name in text(value).split(",")))
 
 
 def fields(value: Any) -> tuple[tuple[str, int, int], ...]:
-    """Columns of fixed width: name, first and last character, from 0 on."""
+    """Return columns of fixed width: name, first and last character, from 0."""
     items = value if isinstance(value, tuple) else (value,)
     if not items:
         raise ValueError(_FIELD_FORM)
@@ -294,7 +294,7 @@ def fields(value: Any) -> tuple[tuple[str, int, int], ...]:
 
 
 def untyped(value: Any) -> bool:
-    """FALSE: the columns of these formats are text."""
+    """Return FALSE: the columns of these formats are text."""
     if boolean(value):
         raise ValueError("columns of this format are text; COLUMN_TRANSFORMATIONS can cast them")
     return False
@@ -316,14 +316,14 @@ count = whole_number(0, refused="it is a number of lines")
 
 
 def prefix_of_lines(value: Any) -> str:
-    """What lines begin with."""
+    """Return a prefix of lines."""
     if beginning := text(value):
         return beginning
     raise ValueError("it is what comments begin with, such as '#'")
 
 
 def texts(value: Any) -> tuple[str, ...]:
-    """One text or more, each of which may be empty."""
+    """Return one or more texts, which may be empty."""
     items = value if isinstance(value, tuple) else (value,)
     if not items or not all(isinstance(item, str) for item in items):
         raise ValueError("it looks like ('-', 'NULL')")
@@ -334,7 +334,7 @@ _NO_ENCODINGS = {"idna", "mbcs", "oem", "punycode", "raw-unicode-escape", "undef
 
 
 def encoding(value: Any) -> str:
-    """The name of an encoding, as Python has it."""
+    """Return the name of an encoding, as in Python."""
     example = "it is one such as 'utf-8', 'utf-16', 'cp1252' or 'latin-1'"
     try:
         codec = codecs.lookup(text(value))
@@ -349,7 +349,7 @@ _CODES = re.compile(r"[^%]|%(?:-[dmyHIMSj]|[aAwudbBmyYHIpMSgfnzZjUWVGcxX%])")
 
 
 def moment_format(value: Any) -> str:
-    """A form of dates, or of dates and times, by the codes of strftime that DuckDB has."""
+    """Return a format of dates or timestamps, in DuckDB's codes of strftime."""
     codes = text(value)
     if not re.fullmatch(f"(?:{_CODES.pattern})+", codes, re.DOTALL) or "%" not in codes.replace("%%", ""):
         raise ValueError("it is made of the codes of strftime, as '%d/%m/%Y'")
@@ -391,7 +391,7 @@ READ_SETTINGS: Mapping[str, Mapping[str, Callable[[Any], Any]]] = {
     },
     "FIXED_WIDTH": {"COLUMNS": fields, "INFER_TYPES": untyped, "ENCODING": encoding},
 }
-"""What may stand beside TYPE in CONTENT_TYPE."""
+"""Settings beside TYPE in CONTENT_TYPE."""
 _SPELLINGS = {"MULTI_LINE": "MULTILINE"}
 NEEDED = {"REGEX": "PATTERN", "FIXED_WIDTH": "COLUMNS"}
 WRITE_SETTINGS: Mapping[str, Mapping[str, Callable[[Any], Any]]] = {
@@ -400,16 +400,16 @@ WRITE_SETTINGS: Mapping[str, Mapping[str, Callable[[Any], Any]]] = {
     "TSV": {"HEADER": boolean},
     "JSON": {},
 }
-"""What may stand beside TYPE in FILE_FORMAT."""
+"""Settings beside TYPE in FILE_FORMAT."""
 
 
 def content_type(value: Any) -> Content:
-    """CONTENT_TYPE of a COPY FROM."""
+    """Return CONTENT_TYPE of a COPY FROM."""
     return _content(value, READ_SETTINGS, ("AVRO_SCHEMA_REGISTRY", "XML"))
 
 
 def file_format(value: Any) -> Content:
-    """FILE_FORMAT of an INSERT INTO."""
+    """Return FILE_FORMAT of an INSERT INTO."""
     return _content(value, WRITE_SETTINGS, ("AVRO",))
 
 
@@ -443,12 +443,12 @@ def _setting(kind: str, readers: Mapping[str, Callable[[Any], Any]], name: str, 
 
 
 def validations(value: Any) -> tuple[str, ...]:
-    """What is not checked when a job is made."""
+    """Return the checks to skip when a job is created."""
     return tuple(map(choice("ALL", "EMPTY_PATH", "ALLOW_CARTESIAN_PRODUCT"), names(value)))
 
 
 def deduplication(value: Any) -> tuple[tuple[str, ...], timedelta]:
-    """Columns by which rows are told apart, and how long before a run those are looked for."""
+    """Return the columns of duplicates, and how long before a run to look for them."""
     given = dict(value) if isinstance(value, dict) else {}
     columns, window = given.pop("COLUMNS", None) or given.pop("COLUMN", None), given.pop("WINDOW", None)
     if columns is None or window is None or given:

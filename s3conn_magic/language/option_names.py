@@ -1,6 +1,6 @@
-"""Names of options as other systems write them → options of ours, by the tables of `phrases.toml`.
+"""Map other systems' option names to ours, by the tables of `phrases.toml`.
 
-A name stands in a table of its system; else the words it is made of tell what it is about. `Given` has the values, too.
+A name is in its system's table, or else its words are classified. `Given` has the values, too.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
 
 Written: TypeAlias = "str | list[str]"
-"""A value, or a list of them, as it is written."""
+"""A value, or a list of them, as written."""
 
 
 class Synonym(NamedTuple):
-    """An option of another system: ours, or none where it is left out; `values` has those that differ."""
+    """Another system's option: ours, or none if it is left out; `values` maps differing values."""
 
     whose: str
     theirs: str
@@ -38,7 +38,7 @@ class Synonym(NamedTuple):
 
 
 class _Kind(NamedTuple):
-    """Options of a kind: sets of words of which one must be in a name, and words of which none may be."""
+    """A kind of options: sets of words of which a name must have one each, and words that it must not have."""
 
     having: tuple[frozenset[str], ...]
     lacking: frozenset[str]
@@ -49,14 +49,14 @@ class _Kind(NamedTuple):
 
 @cache
 def book() -> dict[str, dict[str, Any]]:
-    """Return the tables as they are written."""
+    """Return the tables as written."""
     text = files(__package__).joinpath("phrases.toml").read_text(encoding="utf-8")
     return tomllib.loads(text)
 
 
 @cache
 def words_listed(name: str) -> frozenset[str]:
-    """Return the words of one list of the tables."""
+    """Return the words of a list in the tables."""
     return frozenset(str(book()["elsewhere"][name]).split())
 
 
@@ -87,21 +87,21 @@ def _by_name() -> dict[str, Synonym]:
 
 
 def folded(name: str) -> str:
-    """Return an option's name as the tables have it: `--role-arn`, `fs.s3a.access.key`, `roleArn`."""
+    """Return an option's name normalised as in the tables: `--role-arn`, `fs.s3a.access.key`, `roleArn`."""
     parted = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name.strip("'\"`-"))
     plain = re.sub(r"[.-]", "_", parted).upper().removeprefix("SPARK_HADOOP_")
-    return re.sub(r"(?<=FS_S3A_)BUCKET_[^_]+_(?=\w)", "", plain)  # an option of one bucket
+    return re.sub(r"(?<=FS_S3A_)BUCKET_[^_]+_(?=\w)", "", plain)  # option of one bucket
 
 
 def _bare(known: str) -> Iterator[str]:
-    """Yield a name, and what is left of it without a system's prefix."""
+    """Yield a name, and the rest without a system's prefix."""
     yield known
     prefixes = str(book()["elsewhere"]["prefixes"]).split()
     yield from (known.removeprefix(prefix) for prefix in prefixes if known.startswith(prefix) and known != prefix)
 
 
 def synonym(name: str, *, kinds: bool = True) -> Synonym | None:
-    """Return what an option of another system is here; `kinds`: also by the words in it, such as TIMEOUT."""
+    """Return our equivalent of another system's option; with `kinds` also by words in it, such as TIMEOUT."""
     known, entries = folded(name), _by_name()
     if entry := next((entries[bare] for bare in _bare(known) if bare in entries), None):
         return entry
@@ -111,7 +111,7 @@ def synonym(name: str, *, kinds: bool = True) -> Synonym | None:
 
 
 def option_meant(name: str) -> Option | None:
-    """Return the option of ours that a name of any system stands for."""
+    """Return our option for a name of any system."""
     known = folded(name)
     ours = find_option(known) or find_option(name)
     if ours is None and (entry := synonym(name, kinds=False)):
@@ -122,7 +122,7 @@ def option_meant(name: str) -> Option | None:
     return ours or next(bare, None) or next(stripped, None)
 
 
-# By the words of a name
+# Classification by words
 
 
 @cache
@@ -149,30 +149,30 @@ def _of_a_kind(known: str) -> Synonym | None:
 
 
 def _has(kind: _Kind, words: set[str], *, unknown: bool) -> bool:
-    """Whether a name is of a kind; for an option of ours a vague word beside an unknown one is not enough."""
+    """Return whether a name is of a kind; for our options, a vague word beside an unknown one does not suffice."""
     unsure = words_listed("vague") if kind.ours and unknown else frozenset[str]()
     return any(each <= words and not (len(each) == 1 and each <= unsure) for each in kind.having)
 
 
 SURE = 10
-"""The rank from which a name says by itself that it is about S3."""
+"""Rank from which a name alone indicates S3."""
 
 
 def rank_of(known: str) -> int:
-    """Return how surely a name is of S3: of two for one option of ours the surer one counts."""
+    """Return how strongly a name indicates S3; of two names for one option, the higher counts."""
     words = [word for part in known.lower().split("_") if part for word in _parted(part)]
     return SURE * bool(words_listed("about") & set(words)) + min(len(words), 5)
 
 
 def option_words(known: str) -> Sequence[str]:
-    """Return the words of a folded name, without those up to one that says that it is about S3."""
+    """Return the words of a normalised name after the one that indicates S3."""
     words = [word for part in known.lower().split("_") if part for word in _parted(part)]
     about = [at for at, word in enumerate(words[:-1]) if word in words_listed("about")]
     return words[about[-1] + 1 :] if about else words
 
 
 def _parted(word: str) -> list[str]:
-    """Return the words of which one is made, as `accesskeyid` is, and plurals as one; itself where it is not."""
+    """Return the words in a compound such as `accesskeyid`, plurals as singular; otherwise the word itself."""
     known = _vocabulary()
     if word in known:
         return [word]
@@ -185,13 +185,13 @@ def _parted(word: str) -> list[str]:
 
 
 def is_telling(name: str) -> bool:
-    """Whether an option tells that a text is about S3."""
+    """Return whether an option indicates that a text is about S3."""
     option = option_meant(name)
     entry = None if option else synonym(name)
     return (option.name if option else entry.ours if entry else "") in words_listed("telling")
 
 
-# Options and values as they are written
+# Options and values as written
 
 _TOKEN = re.compile(
     r"ENV\.\w+|ENV\b\s*\(?\s*['\"]?\w+['\"]?\s*\)?|PROMPT(?:\s+'[^']*')?|KEYRING\s+'[^']*'\s*,?\s*'[^']*'"
@@ -200,25 +200,25 @@ _TOKEN = re.compile(
     r"|=>|==|[=:(),\[\]{}]|[^\s=:(),\[\]{}'\"]+(?:://[^\s,()'\"]*|:\d+[^\s,()'\"]*)?",
     re.DOTALL | re.IGNORECASE,
 )
-# The AS before a value in Redshift's options.
+# AS before a value in Redshift's options.
 _AS_MARK = re.compile(r"\b([A-Z]{4,})\s+AS\s+(?=['\d])", re.IGNORECASE)
 _ASSIGNS = {"=", "=>", "==", ":", ":="}
 _MARKS = _ASSIGNS | set("(),[]{}")
 
 
-# Several options in one text, as Redshift's CREDENTIALS has them, and a URL.
+# Several options in one text, as in Redshift's CREDENTIALS and in URLs.
 _IN_TEXT = re.compile(r"(aws_\w+)=([^;&'\"]+)|\"(\w+)\"\s*:\s*\"([^\"]*)\"", re.IGNORECASE)
 
 
 def _is_between(token: str, following: str) -> bool:
-    """Whether a token is no option by itself: a mark, a word between them, a switch that is not needed, or several."""
+    """Return whether a token is not an option by itself: a mark, a conjunction, a redundant switch, or several."""
     alone = token.isdecimal() or token.upper() in words_listed("switches") or token in _MARKS
     between = token.upper() in words_listed("between") or bool([*_within(token)])
     return alone or (following not in _ASSIGNS and between)
 
 
 def _within(token: str) -> Iterator[tuple[str, str]]:
-    """Yield the options that are written in one text."""
+    """Yield the options in one text."""
     if token[0] in "'\"":
         yield from ((name or key, literal(value or said)) for name, value, key, said in _IN_TEXT.findall(token))
 
@@ -226,7 +226,7 @@ def _within(token: str) -> Iterator[tuple[str, str]]:
 def given_in(text: str) -> Iterator[tuple[str, Written]]:
     """Yield the options in a text with their values as written: `A = 'x'`, `A 'x'`, `A => 'x'`, `"a": "x"`, nested.
 
-    What is no option is given with an empty name.
+    Other parts have an empty name.
     """
     tokens, at = _TOKEN.findall(_AS_MARK.sub(r"\1 = ", text)), 0
     if rest := _TOKEN.sub("", text).strip():
@@ -260,7 +260,7 @@ def given_in(text: str) -> Iterator[tuple[str, Written]]:
 
 
 def _value_at(tokens: Sequence[str], at: int) -> tuple[Written | None, int]:
-    """Return the value at an index, and the index behind it; None where options are nested there."""
+    """Return the value at an index, and the index after it; None for nested options."""
     if at >= len(tokens):
         return None, at
     if tokens[at] not in {"(", "[", "{"}:
@@ -276,7 +276,7 @@ def _value_at(tokens: Sequence[str], at: int) -> tuple[Written | None, int]:
 
 
 def environment_meant(text: str) -> str:
-    """Return the variable of the environment that a text reads, as templates and other languages write it."""
+    """Return the environment variable that a text refers to in the syntax of templates or other languages."""
     match = _ENVIRONMENT.fullmatch(text)
     return (match[1] or match[3] or "") if match else ""
 
@@ -294,7 +294,7 @@ def without_quotes(written: str) -> str:
 URL = re.compile(
     r"(?P<scheme>https?://)?(?:(?P<key>[^:@]+):(?P<secret>.+)@)?(?P<host>[\w.-]+(?::\d+)?|\[[0-9a-f:]+\](?::\d+)?)(?P<path>(?:/.*)?)"
 )
-# A key pair within a location, and perhaps the server.
+# A key pair in a location, perhaps with the server.
 _WITH_KEYS = re.compile(r"s3[an]?://(?P<key>[^:@/]+):(?P<secret>[^@]+)@(?P<host>[\w.:-]+)/?(?P<path>.*)", re.IGNORECASE)
 FIELD = re.compile(
     r"(?:f['\"])?\{\{?\s*(\w+)\s*\}?\}['\"]?|[$#]\{(\w+)\}|[:@&]{1,2}([A-Za-z_]\w*)|%\((\w+)\)s", re.ASCII
@@ -307,30 +307,30 @@ _ENVIRONMENT = re.compile(
 )
 BOOLEANS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
 PYTHON = re.compile(r"[A-Za-z_]\w*(?:\.\w+)*")
-# What a variable that holds a part of a key pair is called; any other bare word may be the secret itself.
+# Names of variables with a part of a key pair; any other bare word may be the secret itself.
 _VARIABLE = re.compile(
     r"(?:[a-z0-9]{1,8}_){0,3}(?:secret|key|id|token|password|pwd)(?:_(?:id|key|access|token|value))*", re.IGNORECASE
 )
-# An access key's id as AWS and most servers have it: what is longer and of small letters may be the secret.
+# An access key id of AWS and most servers: longer texts with small letters may be the secret.
 _PLAIN_ID = re.compile(r"[A-Z0-9]{8,128}|[\w.-]{1,12}")
-# A word that stands for a value, outside of Python, where it is a name.
+# A placeholder of a value, except in Python, where it is a name.
 _STANDS_FOR = re.compile(r"(?:your|the|x{3,}|insert|enter|replace|some)_", re.IGNORECASE)
-# A key and its secret in one text, and a server in the place of a bucket.
+# A key and its secret in one text, and a server instead of a bucket.
 _BOTH = re.compile(r"(A[KS]IA[A-Z0-9]{8,}):(\S+)")
 _SERVED = re.compile(r"s3[an]?://((?:[\w.-]+|<[\w-]+>):(?:\d+|<\w+>)|\d+(?:\.\d+){3})/?(.*)", re.IGNORECASE)
 _HOST_OF = re.compile(r"(?<=//)\$?\{\w+\}\.")
 _ON_SERVER = re.compile(r"s3:(?!//)((?:https?://)?[\w.-]+(?::\d+)?)/(.+)")
-# What of a server's URL is no bucket.
+# Paths in a server's URL that are not a bucket.
 _API_PATH = re.compile(r"/?|(?:/.*)?/(?:s3|v\d+|api|storage)(?:/.*)?", re.IGNORECASE)
 _LOCAL = re.compile(r"^(?:localhost|127\.|\[::1\]|minio|host\.docker)", re.IGNORECASE)
 
 
 def is_local(host: str) -> bool:
-    """Whether a server is one that people run without TLS."""
+    """Return whether a server is one that is usually run without TLS."""
     return _LOCAL.match(host) is not None
 
 
-# A server that stands where it needs no name.
+# A server in a place without an option's name.
 _HOSTED = re.compile(r"(?:https?://)?(?:[a-z][\w-]*(?:\.[\w-]+)+|localhost)(?::\d+)?/?")
 _SHORT = 4
 _PAIR = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
@@ -342,7 +342,7 @@ _NAMED = re.compile(r"[A-Za-z][A-Za-z_.-]{1,40}")
 
 @dataclass(slots=True)
 class Given:
-    """Options of ours made of those of others: texts as a statement has them, and what is not among them."""
+    """Options converted to ours: values as text of a statement, and the rest."""
 
     values: dict[str, str] = field(default_factory=dict)
     secrets: dict[str, str] = field(default_factory=dict)
@@ -360,13 +360,13 @@ class Given:
     _ranks: dict[str, int] = field(default_factory=dict)
 
     def add(self, name: str, value: Written) -> None:
-        """Add one option of any system; what has no name is none of any."""
+        """Add an option of any system; one without a name is ignored."""
         known = folded(name)
         if isinstance(value, str) and re.match(r"['\"]\s*\{\s*\"", value):
             for inner, said in _within(value):
                 self.add(inner, said)
             return
-        # The key of an object, which is no part of a key pair.
+        # The key of an object, not of a key pair.
         of_object = known == "KEY" and "BUCKET" in self.others
         self.junk = self.junk or not name
         self.others[known] = value
@@ -384,7 +384,7 @@ class Given:
             self._plain(name, known, value)
 
     def _mapped(self, entry: Synonym, name: str, value: Written) -> bool:
-        """Add an option some of whose values are written otherwise; return whether this one is."""
+        """Add an option with differing values; return whether this value is one."""
         bare = without_quotes(value).lower() if isinstance(value, str) else ""
         mapped = entry.values.get(bare, entry.values.get("*"))
         if mapped == "!":
@@ -419,7 +419,7 @@ class Given:
 
     @staticmethod
     def _is_below(known: str, entry: Synonym | None, value: Written) -> bool:
-        """Whether an option says where in a bucket something is, and not in which."""
+        """Return whether an option is a path in a bucket, without the bucket."""
         filters = entry is not None and entry.ours == "PATH_DISPLAY_FILTERS"
         named = {"bucket", "buckets", "bucketname", "bucketnames", "container", "for", "filters"} & set(
             option_words(known)
@@ -430,7 +430,7 @@ class Given:
         )
 
     def _leave(self, name: str) -> None:
-        """Note what has no counterpart: its name, where that can be nothing else."""
+        """Note an option without counterpart: its name, if that cannot be a secret."""
         self.undone.append(folded(name) if _NAMED.fullmatch(name.strip("'\"`-")) and harmless(name) else BLANK)
 
     def _put(self, name: str, value: Written) -> None:
@@ -448,7 +448,7 @@ class Given:
                 self.values[option.name], self._ranks[option.name] = shown, self._rank
 
     def _text(self, option: Option, written: str) -> str:
-        """Return a value as it is written here; empty for one that says nothing."""
+        """Return a value in our syntax; empty for one without meaning."""
         bare = without_quotes(written)
         bare = bare[1:-1] if re.fullmatch(r"<\w+://[^<>]*>", bare) else bare
         if source := self._source(written):
@@ -467,7 +467,7 @@ class Given:
         return self._checked(option, bare, written)
 
     def _source(self, written: str) -> str:
-        """Return where a value comes from that is not in the text, as it is written here."""
+        """Return an external source of a value in our syntax."""
         if match := _ENVIRONMENT.fullmatch(written):
             said = match[1] or match[3] or match[4] or (match[2] if self.python or "{" in written else "")
             return f"ENV '{said}'" if said else f"${match[2]}"
@@ -509,7 +509,7 @@ class Given:
         return literal(bare)
 
     def on_server(self, url: str) -> str:
-        """Return the location that a URL of a server's own names, whose server becomes the endpoint; else nothing."""
+        """Return the location in a server's URL, and make the server the endpoint; otherwise empty."""
         if keys := _WITH_KEYS.fullmatch(url):
             self._put("AWS_ACCESS_KEY_ID", literal(unquote(keys["key"])))
             self._put("AWS_SECRET_ACCESS_KEY", literal(unquote(keys["secret"])))
@@ -531,7 +531,7 @@ class Given:
         return f"s3://{path}{'/' * url.endswith('/') or '/' * ('/' not in path)}"
 
     def _without_keys(self, url: str) -> str:
-        """Return an endpoint without the key pair and the bucket in it; the pair becomes options."""
+        """Return an endpoint without the key pair and bucket in it; the pair becomes options."""
         match = URL.fullmatch(url := _HOST_OF.sub("", url))
         if match and match["key"]:
             self._put("AWS_ACCESS_KEY_ID", literal(match["key"]))
@@ -546,7 +546,7 @@ class Given:
         return f"{match['scheme'] or ''}{match['host']}" if match else url
 
     def reasons(self) -> Iterator[str]:
-        """Yield what is said of options that nothing here needs, those of one reason together."""
+        """Yield why options are not needed, grouped by reason."""
         reasons: dict[str, list[str]] = {}
         for name, reason in self.left_out.items():
             if harmless(name):
@@ -555,23 +555,23 @@ class Given:
             yield f"{listed(names, 'and')} {'is' if len(names) == 1 else 'are'} left out: {reason}."
 
     def is_unsure(self) -> bool:
-        """Whether something in a statement that is nearly one of ours may be anything else than an option of others."""
+        """Return whether a part of a nearly valid statement may be something other than a foreign option."""
         words = ("EXISTS", "REPLACE", "CONNECTION")
         odd = any(len(name) < _SHORT or name in KEYWORDS or nearest(name, words) for name in self.undone)
         own = any(name in words_listed("own") for name in self.left_out)
         return self.junk or odd or own or bool(self.undone and not self.values)
 
     def revealed(self, said: str) -> str:
-        """Return a statement with its secrets in place of what asks for them."""
+        """Return a statement with secrets instead of prompts for them."""
         for asked, secret in self.secrets.items():
             said = said.replace(asked, secret)
         return said
 
     def finish(self) -> None:
-        """Make the endpoint one URL."""
+        """Complete the endpoint's URL."""
         key, secret = self.values.get("AWS_ACCESS_KEY_ID", ""), self.secrets.get("PROMPT 'AWS_SECRET_ACCESS_KEY'", "")
         if KEY_ID.fullmatch(secret.strip("'")) and not KEY_ID.fullmatch(key.strip("'")):
-            # The two were given in each other's place.
+            # The two were swapped.
             self.values["AWS_ACCESS_KEY_ID"] = secret
             self.secrets["PROMPT 'AWS_SECRET_ACCESS_KEY'"] = self.secrets.pop("PROMPT 'AWS_ACCESS_KEY_ID'", key)
         if "AWS_SESSION_TOKEN" in self.values and not self.values.keys() & {*_PAIR, "AWS_PROFILE"}:
@@ -596,5 +596,5 @@ class Given:
 
 
 def literal_of(text: str) -> str:
-    """Return a word or text as a value is written: TRUE and FALSE plain, all else in quotes."""
+    """Return a word or text as a value: TRUE and FALSE plain, all else in quotes."""
     return text if text in {"TRUE", "FALSE"} else literal(text)

@@ -1,8 +1,8 @@
-"""The one table of the options of an S3 connection, and their values, typed.
+"""The table of the options of an S3 connection, and their typed values.
 
-Grammar, binder, `HELP`, `DESCRIBE CONNECTION`, completion and the generated reference all read it. What reads a value
-takes it as the statement has it (text, bool, int or a tuple of them), and raises ValueError with what is wanted; the
-message never repeats the value, which may be a secret.
+Grammar, binder, `HELP`, `DESCRIBE CONNECTION`, completion and the reference all read it. A reader converts the
+statement's value (text, bool, int or a tuple of them), and raises ValueError with what is wanted; the message never
+repeats the value, which may be a secret.
 """
 
 from __future__ import annotations
@@ -26,23 +26,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One option.
+    """An option.
 
     Attributes:
-        name: the canonical spelling.
-        read: turns a raw value (text, bool, int or tuple) into the stored one; raises ValueError without the value.
+        name: in canonical spelling.
+        read: converts and checks a value (text, bool, int or tuple); raises ValueError without the value.
         takes: what is written after `=`, for messages and help.
         help: one sentence.
-        default: what holds when it is not given, in words.
-        example: a value as one would write it.
-        origin: `Upsolver` for the published language, `s3conn_magic` for what this project adds.
+        default: in words.
+        example: of a value.
+        origin: `Upsolver` for the published language, `s3conn_magic` for additions.
         secret: whether the value is never shown again.
-        mutable: whether `ALTER` may set it.
+        mutable: whether `ALTER` can set it.
         stored: whether the connection keeps it.
-        requires: options that must be there too.
-        excludes: options that must not be there too.
+        requires: options that must be set too.
+        excludes: options that cannot be combined with it.
         aliases: other spellings.
-        takes_list: whether a list of values may be written; `read` then gives a tuple.
+        takes_list: whether it takes a list of values; `read` then returns a tuple.
         offers: what completion offers inside its quotes: location, profile or region.
     """
 
@@ -63,7 +63,7 @@ class Option:
     offers: str = ""
 
 
-# Ceph and MinIO have no accounts, or tenants in their place.
+# Ceph and MinIO have no account ids, or tenants.
 _ROLE = re.compile(
     r"arn:(?:aws[a-z-]*:iam::(?:\d{12})?|(?!aws)[a-z-]+:iam::[\w-]{0,64}):role/[\w+=,.@/-]{1,576}", re.ASCII
 )
@@ -81,7 +81,7 @@ _ENDPOINT_FORM = "it looks like 'https://host:port'"
 
 
 def is_environment_name(text: str) -> bool:
-    """Whether a text is written like the name of an environment variable; what is not may be the secret itself."""
+    """Return whether a text looks like the name of an environment variable; otherwise it may be the secret itself."""
     return _ENVIRONMENT_NAME.fullmatch(text) is not None
 
 
@@ -92,7 +92,7 @@ def _filled(value: Any) -> str:
 
 
 def _credential(value: Any) -> str:
-    """Return a part of a credential: printable ASCII without white space, as HTTP headers need."""
+    """Return a part of a credential: printable ASCII without white space, for HTTP headers."""
     if any(character.isspace() for character in _filled(value)):
         raise ValueError("a credential has no white space; was a line break or space copied with it?")
     if not value.isascii() or not value.isprintable():
@@ -106,7 +106,7 @@ def _secret_credential(value: Any) -> Secret:
 
 
 def _given(value: Any) -> Any:
-    """Return a secret that is there: what SHOW CREATE and the history of inputs have in its place is none."""
+    """Return a secret other than the placeholders of SHOW CREATE and the input history."""
     if value == MASK or (isinstance(value, str) and value and not value.strip("*.\u2022\u2026")):
         raise ValueError("this is a placeholder for a secret that was not stored; give the secret itself")
     return value
@@ -120,14 +120,14 @@ def _role_arn(value: Any) -> str:
 
 
 def _external_id(value: Any) -> str:
-    """Return an external id as IAM allows it."""
+    """Return an external id that IAM allows."""
     if not _EXTERNAL_ID.fullmatch(_filled(value)):
         raise ValueError("an external id has 2 to 1224 letters, digits or any of _+=,.@:/-")
     return str(value)
 
 
 def _kms_key(value: Any) -> str:
-    """Return a KMS key's ARN, id or alias."""
+    """Return the ARN, id or alias of a KMS key."""
     if not _KMS.fullmatch(_filled(value)):
         raise ValueError("a KMS key looks like 'arn:aws:kms:us-east-1:123456789012:key/…', a key's id, or 'alias/name'")
     return str(value)
@@ -151,7 +151,7 @@ def _decoded_size(encoded: str) -> int | None:
 
 
 def _display_filters(value: Any) -> tuple[Location, ...]:
-    """Return one or more `s3://` paths, duplicates dropped."""
+    """Return one or more `s3://` paths, without duplicates."""
     paths = value if isinstance(value, tuple | list) else (value,)
     if not paths:
         raise ValueError("this list is empty")
@@ -162,21 +162,21 @@ def _display_filters(value: Any) -> tuple[Location, ...]:
 
 
 def _profile(value: Any) -> str:
-    """Return a profile's name."""
+    """Return the name of a profile."""
     if not _filled(value).isprintable():
         raise ValueError("a profile's name has no control characters")
     return str(value)
 
 
 def _region(value: Any) -> str:
-    """Return a region's code; S3-compatible servers have their own."""
+    """Return the code of a region; S3-compatible servers have their own."""
     if not _REGION.fullmatch(_filled(value)):
         raise ValueError("a region looks like 'eu-west-1'")
     return str(value)
 
 
 def _addressing_style(value: Any) -> str:
-    """Return how the bucket's name travels."""
+    """Return where the bucket's name goes in the URL."""
     style = _filled(value).lower()
     if style not in {"auto", "path", "virtual"}:
         raise ValueError("this is not one of them")
@@ -184,9 +184,9 @@ def _addressing_style(value: Any) -> str:
 
 
 def _endpoint(value: Any) -> str:
-    """Return the URL of a server: no user info, query or fragment, which could hold a secret or be lost.
+    """Return the URL of a server without user info, query or fragment, which could hold a secret or be lost.
 
-    A path is one of several parts, or `s3`, below which some servers have their API: one part may be a bucket.
+    Its path is `s3`, below which some servers have their API, or has several parts: one part may be a bucket.
     """
     if "@" in _filled(value):
         raise ValueError("it must not hold a user or password; give them as AWS_ACCESS_KEY_ID and its secret")
@@ -392,37 +392,37 @@ OPTION_NAMES: tuple[str, ...] = tuple(_BY_NAME)
 
 
 def find_option(name: str) -> Option | None:
-    """Return the option of that name or alias, in whatever case."""
+    """Return the option of that name or alias, in any case, or None."""
     return _BY_NAME.get(name.upper())
 
 
 @dataclass(frozen=True, slots=True)
 class BoundValue:
-    """A value that has been read, and where it came from: `'statement'`, or the secret source as written."""
+    """A value and its origin: `'statement'`, or the source of a secret as written."""
 
     value: Any
     source: str = "statement"
 
 
 BoundOptions = Mapping[str, BoundValue]
-"""Options that were given, by canonical name."""
+"""Given options by canonical name."""
 _Value = TypeVar("_Value")
-# What decides where a request goes: a client that was made for other values would send there what is not theirs.
+# These determine where requests go: a client for other values would send data to the wrong server.
 _PLACE = ("ENDPOINT", "REGION", "ADDRESSING_STYLE", "AWS_PROFILE")
 _AWS = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
 
 
 def is_of_aws(endpoint: str) -> bool:
-    """Whether a URL is of a server of AWS."""
+    """Return whether a URL is of AWS."""
     return (urlsplit(endpoint).hostname or "").endswith(_AWS)
 
 
 def check_server(place: Pasted, name: str, endpoint: str | None) -> None:
-    """Refuse a URL of one server that would be read, by the same bucket and key, on another.
+    """Refuse a pasted URL if the connection would read its bucket and key on another server.
 
     Args:
         place: what was pasted.
-        name: of the connection that it would be read through.
+        name: of the connection.
         endpoint: URL of its server, None for Amazon S3.
 
     Raises:
@@ -449,7 +449,7 @@ def _server_of(url: str) -> tuple[str | None, int | None]:
 
 
 class _Given(Generic[_Value]):
-    """The value of an option, or what stands for it where it was not given."""
+    """The value of an option, or its default."""
 
     def __init__(self, name: str, otherwise: Any = None) -> None:
         self._name = name
@@ -463,7 +463,7 @@ class _Given(Generic[_Value]):
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What a connection was told, as read by the binder; None, or what holds then, where an option was not given."""
+    """The options of a connection, with the default or None for those not given."""
 
     options: BoundOptions
 
@@ -485,22 +485,21 @@ class Settings:
     comment = _Given[str | None]("COMMENT")
 
     def endpoint_of(self, service: str) -> str | None:
-        """Return the URL at which a service is reached; None where it is AWS that is.
+        """Return the URL of a service; None for AWS.
 
-        A server of its own offers what it offers beside S3 at the same URL. An ENDPOINT of AWS, as one in a VPC, is
-        that of S3 alone.
+        Another server has all its services at the same URL. An ENDPOINT of AWS, as in a VPC, is for S3 only.
         """
         endpoint = self.endpoint
         return None if endpoint and service != "s3" and is_of_aws(endpoint) else endpoint
 
     def place(self, *more: str) -> dict[str, Any]:
-        """Return where requests go, and what more options say, by their names."""
+        """Return the options that determine where requests go, and some more, by name."""
         given = {name: self.options.get(name) for name in (*_PLACE, *more)}
         return {name: bound.value if bound else None for name, bound in given.items()} | {"explicit": self.explicit}
 
     @property
     def explicit(self) -> bool:
-        """Whether the options name where credentials come from, and not the default chain."""
+        """Whether the options name the source of credentials, instead of the default chain."""
         return self.anonymous or bool(self.access_key_id or self.profile)
 
     @property
@@ -514,10 +513,10 @@ class Settings:
 
     @property
     def encrypts(self) -> bool:
-        """Whether the options ask for an encryption of what is written."""
+        """Whether the options set an encryption for writes."""
         return bool(self.kms_key or self.customer_key)
 
     @property
     def encryption(self) -> str:
-        """The encryption that every write asks for, in words."""
+        """The encryption of every write, in words."""
         return "SSE-KMS" if self.kms_key else "SSE-C" if self.customer_key else "bucket default"

@@ -1,7 +1,7 @@
-"""The phrase book: statements and options of other systems → ours, by the tables of `phrases.toml`.
+"""The phrase book: other systems' statements and options with our equivalents, from `phrases.toml`.
 
-It is read where a statement has failed, and by HELP, Tab and docs/mapping.md. A pattern is written as the reference
-writes a syntax: words as they are, `[what may be missing]`, `{one|of|these}`, `<slot>` for what is taken over.
+It is used after a statement has failed, and for HELP, Tab and docs/mapping.md. Patterns are written like the
+reference's syntax: words as they are, `[optional]`, `{one|of|these}`, `<slot>` for a part that is taken over.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _ELEMENT = re.compile(r"<(\w+)>|([\[\]{}|])|(\w+)|(\s+)|(.)")
 
 
 class Phrase(NamedTuple):
-    """A statement of another system, what says the same here, and the difference; without ours, that is the answer."""
+    """Another system's statement, our equivalent (if any), and the difference."""
 
     whose: str
     theirs: str
@@ -51,15 +51,15 @@ class Phrase(NamedTuple):
 
 @dataclass(slots=True)
 class Answer:
-    """What is said of a statement of another system.
+    """What is known about another system's statement.
 
     Attributes:
-        whose: of which system it is.
-        head: its first words, as a place.
-        span: all of it.
-        ours: what says the same here, with what may be a secret masked; empty where there is none.
-        note: what else there is to say.
-        whole: ours with its secrets, where it says all that was written; else None.
+        whose: the system.
+        head: span of its first words.
+        span: of the whole statement.
+        ours: our equivalent, with possible secrets masked, or empty.
+        note: a further note.
+        whole: our equivalent with secrets if it is complete, else None.
     """
 
     whose: str
@@ -71,14 +71,14 @@ class Answer:
 
     @property
     def hint(self) -> str:
-        """What to do, as a line."""
+        """Hint, on one line."""
         whose = f"That is {self.whose}. " if self.whose else ""
         return f"{whose}Here: {self.ours} {self.note}".rstrip() if self.ours else self.note
 
 
 @cache
 def _words_of(pattern: str) -> tuple[tuple[str, ...], ...]:
-    """Return the words that a text must have for the pattern to fit, one of each group."""
+    """Return the words of which a text must have one of each group to match the pattern."""
     plain = pattern
     while (less := re.sub(r"\[[^\[\]]*\]", " ", plain)) != plain:
         plain = less
@@ -92,7 +92,7 @@ def _words_of(pattern: str) -> tuple[tuple[str, ...], ...]:
 
 @cache
 def _compiled(pattern: str) -> re.Pattern[str]:
-    """Return a pattern as a regular expression over the text of a statement."""
+    """Return a pattern as a regular expression."""
     pieces, names = [], dict[str, int]()
     for match in _ELEMENT.finditer(pattern):
         slot, bracket, word, space, other = match.groups()
@@ -112,14 +112,14 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 
 @cache
 def slot_pattern(name: str) -> str:
-    """Return what may stand for a slot, as a regular expression."""
+    """Return the regular expression of a slot."""
     parts = {"balanced": _BALANCED, "quoted": QUOTED, "own_setting": "|".join(SETTING_NAMES)}
     return parts.get(name) or re.sub("«(\\w+)»", lambda match: slot_pattern(match[1]), book()["slots"][name])
 
 
 @cache
 def phrases() -> tuple[Phrase, ...]:
-    """Return the statements of all systems, in the order of the file."""
+    """Return the phrases of all systems, in the order of the file."""
     return tuple(
         Phrase(section["whose"], row[0], row[1], row[2], cli=bool(section.get("cli")))
         for section in sections().values()
@@ -127,7 +127,7 @@ def phrases() -> tuple[Phrase, ...]:
     )
 
 
-# The end of a line as a shell and Python join it to the next; what a shell does with the output of a command.
+# Line continuation of shells and Python; redirected output of a command.
 JOINED = re.compile(r"\\[ \t]*(?:\n|\Z)")
 _PIPED = re.compile(r"\s+(?:[|>]|#\s).*", re.DOTALL)
 _FLAG = re.compile(r"(?<!\S)(--?[A-Za-z][\w-]*)(?:=(\S+))?")
@@ -137,7 +137,7 @@ _BEFORE_COMMAND = re.compile(r"\A(?:[A-Z]\w*=\S+\s+)+(?=[a-z])")
 
 
 def flags_of(text: str, *, values: bool = True) -> tuple[list[tuple[str, str]], str]:
-    """Return the flags of a command with their values, and variables set before it; and the command without them.
+    """Return the flags of a command and variables set before it, with values, and the command without them.
 
     With `values` False, only those after `=` are values.
     """
@@ -157,25 +157,25 @@ def flags_of(text: str, *, values: bool = True) -> tuple[list[tuple[str, str]], 
     return flags, "".join([*rest, text[at:]]).strip()
 
 
-# Which phrases, and which settings of a cell, are looked at
+# Candidate phrases, and settings of a cell
 
 _QUERY = re.compile(r"(?:SELECT|WITH|FROM)\b", re.IGNORECASE)
 _FOR_QUERIES = re.compile(r"[{\[]*(?:SELECT|FROM|<query>)|with <word>")
 
 
 def phrases_for(text: str) -> Sequence[Phrase]:
-    """Return the phrases that a statement may be; a query is the engine's, so only those that are written for queries.
+    """Return the phrases that a statement may match; for a query only those for queries.
 
-    Marks such as `>` and `||` are operators there, and what is behind them belongs to the query.
+    In a query, `>` and `||` are operators, and what follows them belongs to it.
     """
     every = phrases()
     return [phrase for phrase in every if _FOR_QUERIES.match(phrase.theirs)] if _QUERY.match(text) else every
 
 
 def fitting(text: str) -> Iterator[tuple[Phrase, list[tuple[str, str]], re.Match[str]]]:
-    """Yield the phrases that fit a statement, with the flags of a command, the likelier first.
+    """Yield the phrases that match a statement, with the flags of a command, the likelier first.
 
-    A flag that is not known may be followed by its value, or by what the command is about: that is looked at last.
+    An unknown flag may be followed by its value or by an argument: the latter is tried last.
     """
     for values in (True, False):
         for phrase in phrases_for(text):
@@ -186,7 +186,7 @@ def fitting(text: str) -> Iterator[tuple[Phrase, list[tuple[str, str]], re.Match
 
 
 def settings_in(phrase: Phrase, text: str) -> list[tuple[str, str]]:
-    """Return all settings of a cell that are written as the phrase says, which together are one connection."""
+    """Return all settings of a cell that a phrase matches; together they are one connection."""
     units = [unit for span in pieces(text) for unit in (span, *lines_of(text, span))]
     said = [text[slice(*unit)] for unit in units]
     matches = [phrase.match(flags_of(_PIPED.sub("", each))[1] if phrase.cli else each) for each in said]
@@ -204,7 +204,7 @@ def _setting_name(phrase: Phrase, group: Mapping[str, str]) -> str:
 
 
 def sentence_on(text: str) -> str:
-    """Return what is said of a statement by its first words alone."""
+    """Return the note on a statement by its first words alone."""
     upper = [word.upper() for word in re.findall(r"[A-Za-z_]\w*", text)[:2]]
     says = book()["none"]
     return str(says.get(" ".join(upper)) or says.get(upper[0] if upper else "") or "")

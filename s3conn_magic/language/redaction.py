@@ -1,8 +1,8 @@
-"""The text of statements without what may be a secret in it, for whatever keeps what was typed.
+"""Redact possible secrets in the text of statements, for whatever stores what was typed.
 
 Every literal is judged by its place among the tokens, so statements that do not parse or bind are redacted too. What
-stays is what cannot be a secret: words of the language, names where names stand, the values of options that hold none,
-locations and patterns, the sources of secrets, and the text of queries that are right. Everything else is masked.
+cannot be a secret stays: keywords, names where names are expected, values of options that are not secret, locations and
+patterns, sources of secrets, and the text of valid queries. Everything else is masked.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def _before_text(begins: str) -> frozenset[str]:
-    """Return the words that a text follows, as in the reference: `LIKE 'pattern'`, `LIST ['s3://…']` and the like."""
+    """Return the words before a text in the reference: `LIKE 'pattern'`, `LIST ['s3://…']` and the like."""
     clauses = (re.findall(rf"\b([A-Z][A-Z0-9_]*) [\[{{]?'{begins}", statement.syntax) for statement in STATEMENTS)
     return frozenset(word for words in clauses for word in words)
 
@@ -38,37 +38,36 @@ _VALUE_WORDS = frozenset({"TRUE", "FALSE", "ALL"}) | _SOURCES
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 _NUMBER_DIGITS = 18
 _LONGEST_KEY_ID = 32
-# Where so many words are unknown, the text is none of the language.
+# A text with so many unknown words is not of the language.
 _WORDS_COMPARED = 100
-# As much of a text without blanks is no word of a comment.
+# No word of a comment is so long.
 _COMMENT_WORD = 16
 
 
 SECRET_NAMES = tuple(spelling for option in OPTIONS if option.secret for spelling in (option.name, *option.aliases))
-"""The options whose value is never shown again."""
+"""Options whose value is never shown again."""
 SECRET_GIVEN = re.compile(rf"(?<!['\"])\b(?:{'|'.join(SECRET_NAMES)})\b\s*+=?\s*+(?=['\"])", re.IGNORECASE | re.ASCII)
-"""Where a literal is given to one of them, quotes in step or not."""
-# Without one of these words there is no query and no job.
+"""Start of a literal for one of them, whether or not quotes are balanced."""
+# Without one of these words there is neither a query nor a job.
 _OPEN_WORDS = re.compile(r"\b(?:SELECT|WITH|FROM|INTO|JOB|TABLE)\b", re.IGNORECASE)
-# What a program puts into a statement: of a string with fields, of `str.format`, of `%`.
+# Placeholders of f-strings, `str.format` and `%`.
 _FIELD = re.compile(r"(?:\{[\w.\[\]!:]*\}|%s|%\(\w+\)s)+")
-# `s3://name@bucket/key`; as long a name as a word that is surely no secret.
+# `s3://name@bucket/key`, with a name too short for a secret.
 _THROUGH = re.compile(r"\As3://[A-Za-z_]\w{0,14}@")
-# What parts the words of a text or a pattern, and is in no secret that AWS makes.
+# Separators of words in a text or a pattern, which are in no secret of AWS.
 _BREAK = re.compile(r"[\s|()*]+")
-# May stand in the place of a field: in a bucket's name, a port, a region.
+# Valid in the place of a placeholder in a bucket's name, a port, a region.
 _FILLED = "100"
 
 
 class Redaction(NamedTuple):
-    """A part of a text that is not kept.
+    """A redacted part of a text.
 
     Attributes:
-        span: where it stands.
-        text: what stands there instead, on as many lines.
-        literal: whether it is a text in quotes, with something in it.
-        owner: the option, setting or clause that it is given to, if any; of a text whose quotes are out of step a
-            secret option that a literal is given to.
+        span: its place.
+        text: its replacement, with as many lines.
+        literal: whether it is a non-empty text in quotes.
+        owner: the option, setting or clause that it is the value of, if any; if quotes are unbalanced, a secret option.
     """
 
     span: Span
@@ -78,30 +77,30 @@ class Redaction(NamedTuple):
 
     @property
     def of_secret_option(self) -> bool:
-        """Whether it is the value of an option that holds a secret."""
+        """Whether it is the value of a secret option."""
         option = find_option(self.owner)
         return option is not None and option.secret
 
     @property
     def noted(self) -> bool:
-        """Whether it is a literal of such an option, which is a secret that somebody typed."""
+        """Whether it is a literal of such an option: a secret that somebody typed."""
         return self.literal and self.of_secret_option
 
 
 def redacted(text: str) -> str:
     """Return statements with every literal that may be a secret as `'<REDACTED>'`.
 
-    A text whose literals cannot be told apart is masked whole. Lines stay as many as they were.
+    A text with ambiguous literals is masked completely. The number of lines stays.
     """
     return replaced(text, redactions(text))
 
 
 def redactions(text: str, *, template: bool = False) -> list[Redaction]:
-    """Return what is to be masked in a text, in order.
+    """Return what to mask in a text, in order.
 
     Args:
         text: statements.
-        template: whether a program puts in values where it says `{name}` or `%s`, so that those are none themselves.
+        template: whether `{name}` and `%s` are placeholders of a program, so not secrets themselves.
     """
     source = Source(text)
     if source.readable:
@@ -114,7 +113,7 @@ def redactions(text: str, *, template: bool = False) -> list[Redaction]:
 
 
 def replaced(text: str, changes: Iterable[tuple[Span, str]] | Iterable[Redaction]) -> str:
-    """Return a text with other text at some places, which are in order and apart."""
+    """Return a text with replacements of ordered, disjoint spans."""
     pieces, at = [], 0
     for (start, end), instead, *_ in changes:
         pieces += [text[at:start], instead]
@@ -127,7 +126,7 @@ def _masked(text: str) -> str:
 
 
 def _is_data(token: Token) -> bool:
-    """Whether a piece of a query is surely no secret: those are long, and without a blank."""
+    """Return whether a piece of a query is surely not a secret: those are long, without a blank."""
     if token.kind == "quoted":
         return SHOWN_NAME.fullmatch(token.text[1:-1]) is not None
     if token.kind == "word":
@@ -146,10 +145,10 @@ def _as_masked(token: Token) -> str:
 
 
 def _open_spans(source: Source) -> list[Span]:
-    """Return the spans of queries and known options of jobs in a text that is right: data, with few secrets."""
+    """Return the spans of queries and known job options in a valid text: data, rarely secret."""
     if not _OPEN_WORDS.search(source.text):
         return []
-    # The parser loads at the first cell of ours, not with the extension.
+    # The parser loads at the first cell with statements, not with the extension.
     from s3conn_magic.language.grammar import parse_cell
     from s3conn_magic.language.rules import ParseError
 
@@ -161,7 +160,7 @@ def _open_spans(source: Source) -> list[Span]:
 
 
 def _open_in(statement: Statement) -> Iterator[Span]:
-    # The tree is there once a cell was parsed; %load_ext need not wait for it.
+    # Loaded once a cell was parsed; %load_ext must not wait for it.
     from s3conn_magic.language.statements import (
         AlterJob,
         AlterTable,
@@ -184,19 +183,19 @@ def _open_in(statement: Statement) -> Iterator[Span]:
 
 
 class _Reading:
-    """Goes through the tokens and remembers whose value comes next: that of an option, or of a clause."""
+    """Walks through the tokens and tracks what the next value belongs to: an option or a clause."""
 
     def __init__(self, source: Source, *, template: bool) -> None:
         self.redactions: list[Redaction] = []
         self._source = source
         self._template = template
         self._before: list[Token] = []
-        self._begun: set[str] = set()  # words of the statement, of those that say what its TO is
+        self._begun: set[str] = set()  # words of the statement that determine the meaning of TO
         self._owner: str | None = None
         self._depth = 0
         self._glued = False
         self._masked = 0
-        # A program's strings are judged by the shape of a connection's statement, which has no query.
+        # A program's strings are judged as a connection's statement, which has no query.
         self._open = [] if template else sorted(_open_spans(source), reverse=True)
         self._open_until = 0
         self._write: dict[str, Callable[[Token], str]] = {
@@ -242,7 +241,7 @@ class _Reading:
             self._begun.add(token.text.upper())
 
     def _last(self, back: int = 1) -> str:
-        """Return a word or mark before, in upper case; literals are quotes."""
+        """Return a previous word or mark, in upper case; literals are quotes."""
         if len(self._before) < back:
             return ""
         token = self._before[-back]
@@ -275,7 +274,7 @@ class _Reading:
         return f"'{_masked(token.text)}'"
 
     def _is_open(self, token: Token) -> bool:
-        """Whether a text in single quotes stands where no secret does."""
+        """Return whether a text in single quotes is in a place without secrets."""
         text = token.text[1:-1].replace("''", "'")
         if self._template and _FIELD.fullmatch(text):
             return True
@@ -308,7 +307,7 @@ class _Reading:
             if word in OPTION_NAMES:
                 self._owner = word
             elif word == "TO" and "SET" in self._begun:
-                # As other systems give a setting its value: `SET secret_key TO …`.
+                # Other systems' syntax: `SET secret_key TO …`.
                 self._owner = self._last()
             elif self._owner is not None and word not in _SOURCES:
                 self._done()
@@ -320,7 +319,7 @@ class _Reading:
         return written
 
     def _is_known(self, token: Token) -> bool:
-        """Whether a word is of the language, a number, or a name where one stands."""
+        """Return whether a word is a keyword, a number, or a name in its place."""
         if token.text.upper() in VOCABULARY or (self._template and _FIELD.fullmatch(token.text)):
             return True
         if self._last() == "$" and self._before[-1].span.end == token.span.start:
@@ -330,13 +329,13 @@ class _Reading:
         return self._owner is None and (self._is_destination(token) or self._is_shown(token))
 
     def _is_shown(self, token: Token) -> bool:
-        """Whether messages show the word; each is compared with the whole language, which takes its time."""
+        """Return whether messages show the word; expensive, since it is compared with all keywords."""
         if self._masked > _WORDS_COMPARED:
             return False
         return self._source.shown(token) == token.text
 
     def _is_destination(self, token: Token) -> bool:
-        """Whether a word is the variable of `name <<`."""
+        """Return whether a word is the variable of `name <<`."""
         follows = self._source.token_at(token.span.end)
         return follows is not None and follows.text == "<<"
 
@@ -347,9 +346,9 @@ def _is_secret(name: str) -> bool:
 
 
 def _takes(name: str, text: str) -> bool:
-    """Whether a text is a proper value of an option or setting that holds no secret."""
+    """Return whether a text is a valid value of an option or setting that is not secret."""
     known = find_option(name) or find_setting(name)
-    # A secret that stands in the place of the key's id: no id is as long, or has the marks of Base64.
+    # A secret instead of the key id: ids are shorter, and without Base64's marks.
     if known and known.name == "AWS_ACCESS_KEY_ID" and (len(text) > _LONGEST_KEY_ID or set(text) & set("/+=")):
         return False
     return known is not None and not _is_secret(name) and _reads(known.read, text)
@@ -364,7 +363,7 @@ def _reads(read: Callable[[str], object], text: str) -> bool:
 
 
 def _comment(text: str) -> str:
-    """Return a comment, unless it may hold a statement or a secret that was commented out."""
+    """Return a comment, unless it may contain a statement or a secret."""
     words = text.split()
     plain = not any(character in text[2:] for character in "'\"=`")
     if plain and all(map(_is_short, words)):

@@ -1,4 +1,4 @@
-"""The one table of statements: syntax, help and result columns. Grammar, binder, HELP and frames read it."""
+"""The table of statements: syntax, help and result columns, for grammar, binder, HELP and frames."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 AnalyzeBy = Literal["PREFIX", "STORAGE_CLASS", "EXTENSION", "AGE", "SIZE", "DUPLICATES", "VERSIONS", "UPLOADS"]
-"""What ANALYZE groups by."""
+"""Groupings of ANALYZE."""
 BY_QUERY = ("DUPLICATES", "VERSIONS", "UPLOADS")
-"""Those for which more is asked than the objects of a listing, one by one."""
+"""Groupings that need more than a listing of objects."""
 CompareBy = Literal["ETAG", "SIZE", "TIME"]
-"""What COMPARE tells two objects of one key apart by."""
+"""What COMPARE compares of two objects with the same key."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A statement as the documentation shows it. `columns` is empty where the result is not a frame."""
+    """A statement as documented. `columns` is empty if the result is not a frame."""
 
     name: str
     syntax: str
@@ -521,12 +521,12 @@ STATEMENTS: tuple[Reference, ...] = (
     ),
 )
 
-# Words of the value syntax, which no statement's line spells out.
+# Keywords of values, which are not in any statement's syntax.
 VALUE_WORDS = ("TRUE", "FALSE", "ENV", "PROMPT", "KEYRING")
 
 
 def words_of(syntax: str) -> list[str]:
-    """Return the keywords of a statement's syntax, in its order."""
+    """Return the keywords of a syntax, in order."""
     return re.findall(r"\b[A-Z][A-Z0-9_]+\b", syntax)
 
 
@@ -535,25 +535,25 @@ KEYWORDS: frozenset[str] = frozenset(
 ) | frozenset(VALUE_WORDS)
 
 VOCABULARY: frozenset[str] = KEYWORDS | {*OPTION_NAMES, *JOB_OPTION_NAMES, *TABLE_OPTION_NAMES}
-"""Every word of the language itself. Nothing in it can be a secret, so messages may show it."""
+"""Every word of the language. None can be a secret, so messages may show them."""
 
 
 def find_statement(name: str) -> Reference | None:
-    """Return the statement of that name, in whatever case; `CREATE` alone finds the first that begins so."""
+    """Return the statement of that name, in any case; `CREATE` alone finds the first that begins with it."""
     wanted = " ".join(name.upper().split())
     exact = [statement for statement in STATEMENTS if statement.name == wanted]
     return next(iter(exact or [statement for statement in STATEMENTS if statement.name.startswith(wanted + " ")]), None)
 
 
 def columns_of(name: str) -> tuple[Column, ...]:
-    """Return the columns of the result of a statement."""
+    """Return the result columns of a statement."""
     return next(statement.columns for statement in STATEMENTS if statement.name == name)
 
 
 def statement_of(words: Sequence[str]) -> Reference | None:
-    """Return the statement that begins with these words, in upper case: the one with most of its name among them."""
+    """Return the statement that begins with these words, in upper case, and has most of its name in them."""
     possible = [statement for statement in STATEMENTS if words[:1] == statement.name.split()[:1]]
-    # Words of a name stand in its order, but others may stand between them.
+    # The words of the name are in order, but others may be between them.
     named = [statement for statement in possible if _in_order(statement.name.split(), words)]
     return max(named, key=lambda statement: len(statement.name), default=next(iter(possible), None))
 
