@@ -33,13 +33,13 @@ if TYPE_CHECKING:
     from s3conn_magic.cluster.work import Fetched
     from s3conn_magic.jobs.job import Candidate, Job
 
-_REACH, _WORKERS, _ANSWER = 4.5, 5.0, 10.0
+_CONNECT_TIMEOUT, _WORKERS_TIMEOUT, _ANSWER_TIMEOUT = 4.5, 5.0, 10.0
 # A worker loads this package at its first task.
-_IMPORT, _OTHERS = 60.0, 3.0
-_WAKE, _LOOK, _RENEW = 0.1, 0.25, 0.3
+_LOAD, _OTHERS_TIMEOUT = 60.0, 3.0
+_POLL, _REFRESH, _RENEW = 0.1, 0.25, 0.3
 _TRIES = 3
-_GREETING = 0.2
-_ALONE = 60.0
+_GREETING_TIMEOUT = 0.2
+_NO_WORKERS_TIMEOUT = 60.0
 _HINT = "Start one by `dask scheduler` and `dask worker tcp://…`, or SET ENGINE = 'local'."
 _INSTALL = f"Install the same version where {{}}, and there: {pip_install('dask', here=False)}"
 
@@ -75,7 +75,7 @@ class Cluster:
         self.address = address
         self._note = note
         self._client = _connected(address)
-        self._looks: dict[str, Look[Any]] = {}
+        self._checks: dict[str, Look[Any]] = {}
         encrypted = address.startswith("tls:")
         way = f"over the connection to the scheduler only{'' if encrypted else ', which is not encrypted'}"
         self.accesses = Accesses(note, way, here=is_of_this_machine(address))
@@ -87,36 +87,36 @@ class Cluster:
 
     def _check(self) -> None:
         try:
-            there = self._client.sync(self._client.run_on_scheduler, work.version, callback_timeout=_IMPORT)
+            answer = self._client.sync(self._client.run_on_scheduler, work.version, callback_timeout=_LOAD)
         except Exception as error:  # noqa: BLE001 - distributed raises many kinds
-            there = "none" if _lacks_package(error) else type(error).__name__
-        if there == "none" or (there[:1].isdigit() and there != VERSION):
+            answer = "none" if _lacks_package(error) else type(error).__name__
+        if answer == "none" or (answer[:1].isdigit() and answer != VERSION):
             message = f"the scheduler {visible(self.address)} does not have s3conn_magic {VERSION}"
             raise ClusterError(message, hint=_INSTALL.format("the scheduler runs"))
-        if there != VERSION:
-            raise ClusterError(f"the scheduler {visible(self.address)} does not answer ({there})", hint=_HINT)
+        if answer != VERSION:
+            raise ClusterError(f"the scheduler {visible(self.address)} does not answer ({answer})", hint=_HINT)
         with suppress(TimeoutError):
-            self._client.wait_for_workers(1, timeout=_WORKERS)
+            self._client.wait_for_workers(1, timeout=_WORKERS_TIMEOUT)
         self.capacity()
-        if left_out := len(self._looks) - len(self.trusted()):
+        if left_out := len(self._checks) - len(self.trusted()):
             self._note(
-                f"{left_out} of {len(self._looks)} workers get no work: they do not have"
+                f"{left_out} of {len(self._checks)} workers get no work: they do not have"
                 f" s3conn_magic {VERSION}, or do not answer."
             )
 
-    def ask(self, function: Callable[..., Any], *given: Any, workers: Iterable[str]) -> dict[str, Any]:
+    def ask(self, function: Callable[..., Any], *args: Any, workers: Iterable[str]) -> dict[str, Any]:
         """Call a function on workers; return each one's result, or the exception if it failed or timed out."""
 
-        async def every(those: list[str]) -> dict[str, Any]:
-            said = await asyncio.gather(*(self._asked(each, _ANSWER, function, *given) for each in those))
-            return dict(zip(those, said, strict=True))
+        async def every(addresses: list[str]) -> dict[str, Any]:
+            results = await asyncio.gather(*(self._ask(each, _ANSWER_TIMEOUT, function, *args) for each in addresses))
+            return dict(zip(addresses, results, strict=True))
 
-        there = list(workers)
-        answers: dict[str, Any] = self._client.sync(every, there) if there else {}
+        addressed = list(workers)
+        answers: dict[str, Any] = self._client.sync(every, addressed) if addressed else {}
         return answers
 
-    async def _asked(self, worker: str, within: float, function: Callable[..., Any], *given: Any) -> Any:
-        answers = self._client.run(function, *given, workers=[worker], on_error="return")
+    async def _ask(self, worker: str, within: float, function: Callable[..., Any], *args: Any) -> Any:
+        answers = self._client.run(function, *args, workers=[worker], on_error="return")
         try:
             return (await asyncio.wait_for(answers, within)).get(worker)
         except Exception as error:  # noqa: BLE001 - distributed raises many kinds
@@ -129,21 +129,21 @@ class Cluster:
             ClusterError: the scheduler is gone.
         """
         threads = self._threads()
-        self._looks = {
-            worker: look for worker, look in self._looks.items() if worker in threads and not _unanswered(look)
+        self._checks = {
+            worker: look for worker, look in self._checks.items() if worker in threads and not _unanswered(look)
         }
         loop = self._client.loop.asyncio_loop
-        for worker in threads.keys() - self._looks.keys():
-            self._looks[worker] = asyncio.run_coroutine_threadsafe(self._asked(worker, _IMPORT, work.version), loop)
+        for worker in threads.keys() - self._checks.keys():
+            self._checks[worker] = asyncio.run_coroutine_threadsafe(self._ask(worker, _LOAD, work.version), loop)
         return {
             worker: n
             for worker, n in threads.items()
-            if (look := self._looks[worker]).done() and look.result() == VERSION
+            if (look := self._checks[worker]).done() and look.result() == VERSION
         }
 
     def doubt(self) -> None:
         """Check every worker again."""
-        self._looks = {}
+        self._checks = {}
 
     def capacity(self) -> Capacity:
         """Return the current capacity.
@@ -152,11 +152,11 @@ class Cluster:
             ClusterError: no worker can be used, or the scheduler is gone.
         """
         began = time.monotonic()
-        while not (threads := list(self.trusted().values())) or time.monotonic() - began < _OTHERS:
-            if all(look.done() for look in self._looks.values()) or time.monotonic() - began > _IMPORT:
+        while not (threads := list(self.trusted().values())) or time.monotonic() - began < _OTHERS_TIMEOUT:
+            if all(look.done() for look in self._checks.values()) or time.monotonic() - began > _LOAD:
                 break
-            time.sleep(_WAKE)
-        if not threads and self._looks:
+            time.sleep(_POLL)
+        if not threads and self._checks:
             message = f"the workers of {visible(self.address)} do not have s3conn_magic {VERSION}"
             raise ClusterError(message, hint=_INSTALL.format("the workers run"))
         if not threads:
@@ -230,27 +230,27 @@ def _connected(address: str) -> Client:
 
     def connect() -> Client:
         with _quiet():
-            return Client(address, timeout=_REACH, set_as_default=False, name="s3conn-magic")
+            return Client(address, timeout=_CONNECT_TIMEOUT, set_as_default=False, name="s3conn-magic")
 
     client = run_in_background(connect, name="s3conn-scheduler")
     try:
-        return wait_for(client, within=_REACH)
+        return wait_for(client, within=_CONNECT_TIMEOUT)
     except KeyboardInterrupt:
-        client.add_done_callback(_closed)
+        client.add_done_callback(_close_late)
         raise
     except BaseException as error:  # noqa: BLE001 - distributed raises many kinds
-        client.add_done_callback(_closed)
-        why = _why(address, error)
+        client.add_done_callback(_close_late)
+        why = _reason(address, error)
     raise ClusterError(f"the scheduler {visible(address)} cannot be reached ({why})", hint=_HINT)
 
 
-def _closed(made: Look[Client]) -> None:
+def _close_late(client: Look[Client]) -> None:
     """Close a client that connected after nobody waited any more."""
-    if made.exception() is None:
-        made.result().close(timeout=2)
+    if client.exception() is None:
+        client.result().close(timeout=2)
 
 
-def _why(address: str, error: BaseException) -> str:
+def _reason(address: str, error: BaseException) -> str:
     if address.startswith("tls:") and isinstance(error, TypeError | ssl.SSLError | RuntimeError):
         return "tls:// needs the certificates that dask's configuration names, distributed.comm.tls"
     if isinstance(error, OSError):
@@ -263,7 +263,7 @@ def _listener(address: str) -> str:
     scheme, _, place = address.partition("://")
     host, _, port = place.rpartition(":")
     try:
-        with socket.create_connection((host.strip("[]"), int(port)), timeout=_GREETING) as connection:
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=_GREETING_TIMEOUT) as connection:
             with suppress(TimeoutError):
                 return (
                     "it does not use TLS: its address begins with tcp://"
@@ -271,16 +271,16 @@ def _listener(address: str) -> str:
                     else ""
                 )
             connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
-            said = connection.recv(5)
+            received = connection.recv(5)
     except socket.gaierror:
         return f"the host {visible(host)} is not known"
     except ConnectionRefusedError:
         return "nothing listens there"
     except OSError:
         return ""
-    if said == b"HTTP/":
+    if received == b"HTTP/":
         return "a web server answers there, such as the dashboard; the scheduler's own port is another, usually 8786"
-    return "it speaks TLS: its address begins with tls://" if said[:2] == b"\x15\x03" else ""
+    return "it speaks TLS: its address begins with tls://" if received[:2] == b"\x15\x03" else ""
 
 
 @contextmanager
@@ -320,8 +320,8 @@ class Tasks:
         self._prepared: list[Future] = []
         self._sealed: list[tuple[Grant, Access, bytes]] = []
         self._workers: dict[str, float] = {}
-        self._addressed: set[str] = set()
-        self._looked = 0.0
+        self._informed: set[str] = set()
+        self._refreshed_at = 0.0
         self._alone_since: float | None = None
 
     def __len__(self) -> int:
@@ -339,16 +339,16 @@ class Tasks:
         if not workers:  # with none, the scheduler would use any worker
             self._tasks[number] = _Task(None, function, grant, rest, workers, tries)
             return
-        future = self._sent(function, access, *rest, workers=workers)
+        future = self._submitted(function, access, *rest, workers=workers)
         self._tasks[number] = _Task(future, function, grant, rest, workers, tries)
         future.add_done_callback(partial(self._note, number))
 
-    def _sent(self, function: Callable[..., Any], *given: Any, workers: Iterable[str]) -> Future:
+    def _submitted(self, function: Callable[..., Any], *args: Any, workers: Iterable[str]) -> Future:
         key = f"s3conn-{function.__name__}-{uuid4().hex}"
         # Otherwise dask sends the source of the calling cell along.
         with dask_settings({"distributed.diagnostics.computations.nframes": 0}):
             return self._client.submit(
-                function, *given, key=key, pure=False, workers=sorted(workers), allow_other_workers=False
+                function, *args, key=key, pure=False, workers=sorted(workers), allow_other_workers=False
             )
 
     def prepare(self) -> None:
@@ -356,7 +356,7 @@ class Tasks:
         if not self._prepared:
             with suppress(S3ConnError):  # the first task raises it
                 access = self._access(self._grant_of())
-                self._prepared = [self._sent(work.prepare, access, workers=[worker]) for worker in self._workers]
+                self._prepared = [self._submitted(work.prepare, access, workers=[worker]) for worker in self._workers]
 
     def _access(self, grant: Grant) -> Access:
         """Return the access that tasks carry; its workers have its pad."""
@@ -364,28 +364,28 @@ class Tasks:
         if carried is None:
             carried, pad = grant.sealed()
             self._sealed.append((grant, carried, pad))
-            self._tell([])
+            self._send_pads([])
         if not self._workers:
-            self._look()
+            self._refresh()
         return carried
 
-    def _look(self) -> None:
+    def _refresh(self) -> None:
         """Refresh the workers, and send the pads to new ones."""
-        self._looked = time.monotonic()
-        there = self._cluster.trusted()
-        self._workers = {worker: since for worker, since in self._workers.items() if worker in there}
-        new = [worker for worker in there if worker not in self._workers]
-        due = [worker for worker, since in self._workers.items() if self._looked - since > LEASE * _RENEW]
-        self._tell([*new, *due])
+        self._refreshed_at = time.monotonic()
+        trusted = self._cluster.trusted()
+        self._workers = {worker: since for worker, since in self._workers.items() if worker in trusted}
+        new = [worker for worker in trusted if worker not in self._workers]
+        due = [worker for worker, since in self._workers.items() if self._refreshed_at - since > LEASE * _RENEW]
+        self._send_pads([*new, *due])
 
-    def _tell(self, workers: list[str]) -> None:
+    def _send_pads(self, workers: list[str]) -> None:
         """Send the pads to workers; to all known ones if none are named."""
-        those = workers or list(self._workers)
+        addressed = workers or list(self._workers)
         pads = [(access.mark, pad) for _, access, pad in self._sealed]
-        self._addressed |= {*those}
-        said = self._cluster.ask(give, pads, workers=those)
-        self._workers |= {worker: time.monotonic() for worker, reason in said.items() if reason is None}
-        for worker, reason in said.items():
+        self._informed |= {*addressed}
+        answers = self._cluster.ask(give, pads, workers=addressed)
+        self._workers |= {worker: time.monotonic() for worker, reason in answers.items() if reason is None}
+        for worker, reason in answers.items():
             if reason is not None:
                 self._workers.pop(worker, None)
 
@@ -405,10 +405,10 @@ class Tasks:
         while True:
             if every is not None:
                 every()
-            if time.monotonic() - self._looked > _LOOK:
+            if time.monotonic() - self._refreshed_at > _REFRESH:
                 self._watch()
             try:
-                number, future = self._done.get(timeout=_WAKE)
+                number, future = self._done.get(timeout=_POLL)
             except Empty:
                 continue
             task = self._tasks.get(number)
@@ -418,7 +418,7 @@ class Tasks:
             result = self._result(task, future)
             if not isinstance(result, work.Failed | work.Unopened):
                 return number, result
-            if not self._again(number, task, result):
+            if not self._resubmitted(number, task, result):
                 raise result.error if isinstance(result, work.Failed) else _lost("its worker got no answer")
 
     def _result(self, task: _Task, future: Future) -> Any:
@@ -442,7 +442,7 @@ class Tasks:
         kind = type(error).__name__
         return None if kind == "KilledWorker" else _lost(kind)
 
-    def _again(self, number: int, task: _Task, result: work.Failed | work.Unopened) -> bool:
+    def _resubmitted(self, number: int, task: _Task, result: work.Failed | work.Unopened) -> bool:
         """Return whether the task was resubmitted: its credentials had expired, or its worker lacked the pad."""
         if task.tries >= _TRIES:
             return False
@@ -453,15 +453,15 @@ class Tasks:
             self._submit(number, task.function, grant, task.rest, _TRIES)
             return True
         self._workers = {}
-        self._look()
+        self._refresh()
         self._submit(number, task.function, task.grant, task.rest, task.tries + 1)
         return True
 
     def _watch(self) -> None:
-        self._look()
+        self._refresh()
         if not self._workers:
             self._alone_since = self._alone_since or time.monotonic()
-            if time.monotonic() - self._alone_since > _ALONE:
+            if time.monotonic() - self._alone_since > _NO_WORKERS_TIMEOUT:
                 raise ClusterError("the cluster has had no workers for a minute", hint=_HINT)
             return
         self._alone_since = None
@@ -473,14 +473,14 @@ class Tasks:
 
     def cancel(self) -> None:
         """Cancel what is left, and have workers forget the pads."""
-        left = [*self._prepared, *(task.future for task in self._tasks.values() if task.future is not None)]
+        futures = [*self._prepared, *(task.future for task in self._tasks.values() if task.future is not None)]
         self._prepared, self._tasks = [], {}
         with suppress(Exception):
-            if left:
-                self._client.cancel(left, force=True)
+            if futures:
+                self._client.cancel(futures, force=True)
         marks, self._sealed = [access.mark for _, access, _ in self._sealed], []
         with suppress(Exception):
-            self._cluster.ask(forget, marks, workers=self._addressed)
+            self._cluster.ask(forget, marks, workers=self._informed)
 
 
 def _lost(why: str) -> ClusterError:

@@ -40,10 +40,10 @@ if TYPE_CHECKING:
 
 FIRST_PAGES = 64
 """Requests of the first look: a smaller listing is not worth a cluster."""
-_PAGE, _MANY = 1000, 8
+_PAGE, _PREPARE_FROM = 1000, 8
 _PORTIONS, _FEW_SPANS = 2, 3
 _LEAST_PAGES, _MOST_PAGES, _ROUNDS = 64, 640, 6
-_MORE, _SURPLUS = 1.5, 1.2
+_PAGES_MARGIN, _SURPLUS = 1.5, 1.2
 
 
 class UnorderedError(Exception):
@@ -137,7 +137,7 @@ class Sweep:
             if rows >= share:
                 break
         group, self.waiting = self.waiting[:count], self.waiting[count:]
-        return tuple(group), min(_MOST_PAGES, round(rows / _PAGE * _MORE) + _LEAST_PAGES)
+        return tuple(group), min(_MOST_PAGES, round(rows / _PAGE * _PAGES_MARGIN) + _LEAST_PAGES)
 
     def _within(self, wanted: float) -> list[KeyRange]:
         """Return the waiting ranges that may hold wanted rows, by the estimates of those before them."""
@@ -164,16 +164,16 @@ class Sweep:
 
     def progress(self, elapsed: float) -> Progress:
         """Return the progress."""
-        all_of = [self.before, *self.counted.values()]
-        keys = sum(each.keys for each in all_of)
+        counts = [self.before, *self.counted.values()]
+        keys = sum(each.keys for each in counts)
         left = sum(each.rows for each in self._left)
         return Progress(
             keys,
-            sum(each.bytes for each in all_of),
-            sum(each.requests for each in all_of),
+            sum(each.bytes for each in counts),
+            sum(each.requests for each in counts),
             elapsed,
             keys / (keys + left) if keys + left else 1.0,
-            sum(each.received for each in all_of),
+            sum(each.received for each in counts),
         )
 
 
@@ -238,11 +238,11 @@ class ClusterListing:
             return self._collected(tasks, on_progress)
 
     def _collected(self, tasks: Tasks, on_progress: _Report) -> pa.Table:
-        left = self._first(tasks, on_progress)
-        if left is None:
+        sweep = self._first(tasks, on_progress)
+        if sweep is None:
             return self._cut(self._parts[0])
         try:
-            self._swept(left, tasks, on_progress)
+            self._swept(sweep, tasks, on_progress)
         except KeyboardInterrupt:
             rows = self._joined()
             message = f"the listing was interrupted after {len(rows):,} rows"
@@ -314,7 +314,7 @@ def _preparing(tasks: Tasks, report: _Report) -> Callable[[Progress], None]:
     """Report the first look's progress, and have workers prepare once it will not list everything."""
 
     def looked(progress: Progress) -> None:
-        if progress.requests >= _MANY:
+        if progress.requests >= _PREPARE_FROM:
             tasks.prepare()
         if report is not None:
             report(progress)

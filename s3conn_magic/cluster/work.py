@@ -86,27 +86,27 @@ class Access:
         Raises:
             NotGivenError: the worker has not got the pad.
         """
-        return opened(self.mark, self._made)
+        return opened(self.mark, self._connect)
 
-    def _made(self, pad: bytes) -> Connection:
-        return _made(self, unseal(self.sealed, pad))
+    def _connect(self, pad: bytes) -> Connection:
+        return _connect(self, unseal(self.sealed, pad))
 
 
-def _made(way: Access | Grant, keys: Mapping[str, Secret]) -> Connection:
+def _connect(access: Access | Grant, keys: Mapping[str, Secret]) -> Connection:
     signed = {option: secret.reveal() if option == _KEY_ID else secret for option, secret in keys.items()}
-    configuration, proxy = way.configuration, keys.get(_PROXY)
+    configuration, proxy = access.configuration, keys.get(_PROXY)
     signed.pop(_PROXY, None)
-    values = {**way.options, **signed, "READ_ONLY": True}
-    if configuration is not None and way.authorities:
-        trusted = configuration.ca_bundle._replace(value=_file_of(way.authorities))
+    values = {**access.options, **signed, "READ_ONLY": True}
+    if configuration is not None and access.authorities:
+        trusted = configuration.ca_bundle._replace(value=_file_of(access.authorities))
         configuration = configuration._replace(ca_bundle=trusted)
     if configuration is not None and proxy is not None:
-        seen = Effective(proxy_host(proxy.reveal()), "the session")
-        configuration = configuration._replace(proxy=seen, proxy_url=proxy)
+        shown = Effective(proxy_host(proxy.reveal()), "the session")
+        configuration = configuration._replace(proxy=shown, proxy_url=proxy)
     options = {option: BoundValue(value) for option, value in values.items()}
-    connection = Connection(way.name, options, timeouts=lambda: way.timeouts, resolved=configuration)
-    if way.region:
-        connection.regions.learn(way.bucket, way.region)
+    connection = Connection(access.name, options, timeouts=lambda: access.timeouts, resolved=configuration)
+    if access.region:
+        connection.regions.learn(access.bucket, access.region)
     return connection
 
 
@@ -149,7 +149,7 @@ class Grant:
 
     def connection(self) -> Connection:
         """Return a connection in this process like a worker's."""
-        return _made(self, self.keys)
+        return _connect(self, self.keys)
 
 
 class Accesses:
@@ -176,7 +176,7 @@ class Accesses:
         """
         region = connection.regions.of(where.bucket)
         options, configuration = _open_options(connection, region), connection.configuration
-        nobody = Grant(
+        unsigned = Grant(
             connection.name,
             where.bucket,
             region,
@@ -187,12 +187,12 @@ class Accesses:
             connection.timeouts()._replace(cache=0),
         )
         if connection.settings.anonymous:
-            return nobody
+            return unsigned
         connection.check_credentials()
         triple = connection.frozen_credentials()
         if not triple.token:
-            triple = self._short_lived(connection, where, nobody, triple)
-        return replace(nobody, keys={**nobody.keys, **_keys(triple)})
+            triple = self._short_lived(connection, where, unsigned, triple)
+        return replace(unsigned, keys={**unsigned.keys, **_keys(triple)})
 
     def _proxy(self, connection: Connection, where: Location) -> dict[str, Secret]:
         """Return the proxy that the bucket's requests use here, unless workers cannot reach it."""
@@ -208,7 +208,7 @@ class Accesses:
             )
         return {_PROXY: Secret(url)} if reached else {}
 
-    def _short_lived(self, connection: Connection, where: Location, nobody: Grant, pair: Any) -> Any:
+    def _short_lived(self, connection: Connection, where: Location, unsigned: Grant, pair: Any) -> Any:
         """Return session credentials for the pair, or the pair itself if the server gives none that it accepts."""
         state = connection.state_token
         until, known = self._tokens.get(state, (0.0, None))
@@ -217,7 +217,7 @@ class Accesses:
         credentials, seconds = session_triple(connection.settings, pair, connection.timeouts), float("inf")
         if credentials is not None and connection.configuration.endpoint.value:
             # Other servers than AWS may answer STS and refuse its tokens for S3.
-            trial = replace(nobody, keys={**nobody.keys, **_keys(credentials)})
+            trial = replace(unsigned, keys={**unsigned.keys, **_keys(credentials)})
             credentials = credentials if _is_taken(trial, where) else None
         if credentials is None:
             credentials = pair
@@ -424,7 +424,7 @@ def fetch_objects(access: Access, group: Sequence[Candidate]) -> Fetched | Faile
 
 def _fetched(connection: Connection, group: Sequence[Candidate]) -> Fetched:
     abandoned, scope = _abandoned(), QueryScope()
-    came: Fetched = {}
+    contents: Fetched = {}
     pinned = [PinnedObject(connection, each.location, each.size, each.etag, each.last_modified) for each in group]
     objects = [RangedObject(each, scope, outlives=False) for each in pinned]
     try:
@@ -433,14 +433,14 @@ def _fetched(connection: Connection, group: Sequence[Candidate]) -> Fetched:
             if abandoned():
                 raise AbandonedError
             try:
-                came[each.location] = ranged.read(0, each.size)
+                contents[each.location] = ranged.read(0, each.size)
             except CredentialsError:
                 raise
             except S3ConnError as error:
-                came[each.location] = _failed(error).error
+                contents[each.location] = _failed(error).error
     finally:
         scope.close()
-    return came
+    return contents
 
 
 def _abandoned() -> Callable[[], bool]:

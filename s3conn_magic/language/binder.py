@@ -161,8 +161,8 @@ class TableBinder:
         self._check_using(statement)
         name = statement.name
         if statement.or_replace and statement.if_not_exists:
-            what = "OR REPLACE cannot be combined with IF NOT EXISTS"
-            raise self._binding.error(what, name.span, hint="Use only one of them.")
+            message = "OR REPLACE cannot be combined with IF NOT EXISTS"
+            raise self._binding.error(message, name.span, hint="Use only one of them.")
         mixed: list[Any] = [*statement.partitioned, *statement.keys, *statement.settings]
         if statement.location and mixed:
             hint = self._binding.said_here(mixed[0].span, whole=True) or "Use STORAGE_LOCATION instead."
@@ -214,9 +214,9 @@ class TableBinder:
 
     def _missing(self, name: statements.Name) -> BindError:
         names = list(self.names.values())
-        there = f"There {'are' if len(names) > 1 else 'is'} {listed(names, 'and')}." if names else _NO_TABLES
-        there = f"Did you mean {near}?" if (near := nearest(name.text, names)) else there
-        return self._binding.error("there is no table of that name", name.span, hint=there)
+        hint = f"There {'are' if len(names) > 1 else 'is'} {listed(names, 'and')}." if names else _NO_TABLES
+        hint = f"Did you mean {near}?" if (near := nearest(name.text, names)) else hint
+        return self._binding.error("there is no table of that name", name.span, hint=hint)
 
 
 _NO_TABLES = "There are no tables yet: CREATE TABLE name (id BIGINT); creates one."
@@ -257,13 +257,13 @@ class _Binder:
         self._storage: tuple[str, ...] = getattr(catalog, "storage", ())
         self._table_names = tables
         self._default = catalog.default.casefold() if catalog.default else None
-        self._effective, self._taken = catalog.endpoints, catalog.taken
+        self._current_endpoints, self._taken = catalog.endpoints, catalog.taken
         binding.endpoints = self._endpoints
 
     def _endpoints(self) -> dict[str, str | None]:
         """Return the server of each connection, including those that the cell creates before; None for AWS."""
         given = {known.name: known.options.get("ENDPOINT") for known in self._known.values()}
-        return {**self._effective(), **{name: str(bound.value) for name, bound in given.items() if bound}}
+        return {**self._current_endpoints(), **{name: str(bound.value) for name, bound in given.items() if bound}}
 
     @cached_property
     def _tables(self) -> TableBinder:
@@ -299,12 +299,12 @@ class _Binder:
         self._check(options, statement.settings, name)
         if old and statement.if_not_exists:
             return plans.NoChange(place=place, message=f"{plans.UNCHANGED}: the connection {old.name} already exists.")
-        kept, validate = split(options)
-        self._known[name.folded] = Known(name.text, kept, old.usages if old else ())
+        stored, validate = split(options)
+        self._known[name.folded] = Known(name.text, stored, old.usages if old else ())
         return plans.Create(
             place=place,
             name=name.text,
-            options=kept,
+            options=stored,
             replace=bool(old),
             validate=validate,
             or_replace=statement.or_replace,
@@ -330,18 +330,18 @@ class _Binder:
             )
         if statement.rename_to:
             return self._rename(old, statement.rename_to, place)
-        kept, validate = split(settings)
-        options = {name: value for name, value in {**old.options, **kept}.items() if name not in removed}
+        stored, validate = split(settings)
+        options = {name: value for name, value in {**old.options, **stored}.items() if name not in removed}
         self._check(options, statement.settings, statement.unset[0] if statement.unset else statement.name)
         self._known[old.name.casefold()] = old._replace(options=options)
-        changed = (*kept, *removed)
+        changed = (*stored, *removed)
         where = self._binding.places_of(statement.settings, statement.unset)
         return plans.Alter(place=place, name=old.name, options=options, changed=changed, validate=validate, where=where)
 
     def _rename(self, old: Known, new: statements.Name, place: plans.Where) -> plans.Plan:
-        if (taken := self._known.get(new.folded)) and taken is not old:
+        if (existing := self._known.get(new.folded)) and existing is not old:
             raise ConnectionExistsError(
-                f"the connection {taken.name} already exists",
+                f"the connection {existing.name} already exists",
                 hint="Choose another name, or drop that one first.",
                 place=self._binding.place(new.span),
             )
@@ -468,8 +468,8 @@ class _Binder:
         place, by, depth = self._binding.beginning(statement), statement.by, depth_of(self._binding, statement)
         name = self._reader(statement.using, statement, inventory or location)
         if inventory is not None and by in BY_QUERY:
-            said, hint = f"BY {by} cannot be combined with FROM INVENTORY", "Use only one of them."
-            raise self._binding.error(said, statement.span, hint=hint)
+            message, hint = f"BY {by} cannot be combined with FROM INVENTORY", "Use only one of them."
+            raise self._binding.error(message, statement.span, hint=hint)
         if inventory is not None:
             return plans.AnalyzeInventory(
                 place=place, name=name, inventory=inventory, location=location, by=by, depth=depth

@@ -56,9 +56,9 @@ RESERVED = STRUCTURAL | frozenset(OPTION_NAMES)
 """Words that need double quotes as names."""
 
 
-def name_but(taken: frozenset[str], name: str) -> pp.ParserElement:
+def name_but(excluded: frozenset[str], name: str) -> pp.ParserElement:
     """Return an identifier other than these words."""
-    return leaf(rf"(?!(?ai:{'|'.join(sorted(taken))}){WORD_END}){IDENTIFIER}", name, statements.Name, str)
+    return leaf(rf"(?!(?ai:{'|'.join(sorted(excluded))}){WORD_END}){IDENTIFIER}", name, statements.Name, str)
 
 
 # Names and values
@@ -90,8 +90,8 @@ value = offering("value", (scalar | values).set_name("a value"))
 # Options and clauses
 
 option_name = offering("option", name_but(STRUCTURAL, "an option"))
-_gives = Terminal("={1,2}", "`=`")
-option = branch(statements.OptionSetting, option_name - _gives - value)
+_as_field = Terminal("={1,2}", "`=`")
+option = branch(statements.OptionSetting, option_name - _as_field - value)
 options = option - AtMost(MOST_OPTIONS - 1, mark(",") - option | option, TOO_MANY)
 
 named = field("name", connection_name).set_name("a name")
@@ -110,9 +110,9 @@ limit = field("limit", words("LIMIT") - (keyword("ALL") | number).set_name("a wh
 
 # Queries: the engine parses them, the grammar only finds their end
 
-_HELD = rf"""'(?:[^']|'')*+'|"(?:[^"]|"")*+"|{DOLLAR_QUOTED}"""
+_TEXT = rf"""'(?:[^']|'')*+'|"(?:[^"]|"")*+"|{DOLLAR_QUOTED}"""
 _QUERY = (
-    rf"""(?:\([{WHITE}(]*+)?+(?ai:SELECT|WITH|FROM|UNNEST){WORD_END}(?:[{WHITE}]*+(?:[^;'"${WHITE}]++|{_HELD}|\$))*+"""
+    rf"""(?:\([{WHITE}(]*+)?+(?ai:SELECT|WITH|FROM|UNNEST){WORD_END}(?:[{WHITE}]*+(?:[^;'"${WHITE}]++|{_TEXT}|\$))*+"""
 )
 _BRACKET = r"[^()'\"]++|'(?:[^']|'')*+'|\"(?:[^\"]|\"\")*+\""
 _COLUMNS = rf"\((?:{_BRACKET}|\((?:{_BRACKET}|\((?:{_BRACKET})*+\))*+\))*+\)"
@@ -124,7 +124,7 @@ def _sql(kind: Callable[[Secret, Span], Any], text: str, at: int) -> Any:
 
 
 _INSERTED = _QUERY.replace("SELECT|", "SELECT|VALUES|")
-_MERGED = rf"(?:[{WHITE}]*+(?:[^;'\"${WHITE}]++|{_HELD}|\$))++"
+_MERGED = rf"(?:[{WHITE}]*+(?:[^;'\"${WHITE}]++|{_TEXT}|\$))++"
 inserted = Terminal(_INSERTED, "MAP_COLUMNS_BY_NAME, SELECT, WITH, FROM or VALUES", partial(_sql, statements.SqlText))
 merged = Terminal(_MERGED, "USING", partial(_sql, statements.SqlText))
 query = Terminal(_QUERY, "SELECT, WITH or FROM", partial(_sql, statements.SqlText))
@@ -140,7 +140,7 @@ _DEPTH = 3
 _PART = rf"(?:{IDENTIFIER}|{_QUOTED})"
 _UNITS = {"SECOND": 1, "MINUTE": 60, "HOUR": 3_600, "DAY": 86_400, "WEEK": 604_800}
 # Words that end the options of a job.
-_BEHIND = frozenset({"AS", "INTO", "SELECT", "WITH", "FROM", "UNNEST"})
+_ENDS = frozenset({"AS", "INTO", "SELECT", "WITH", "FROM", "UNNEST"})
 _WAREHOUSES = "SNOWFLAKE|REDSHIFT|POSTGRES|ELASTICSEARCH|CLICKHOUSE|MYSQL"
 
 
@@ -222,7 +222,7 @@ _switch = leaf(rf"(?ai:{_switches}){WORD_END}(?!\s*=)", "an option", statements.
 _job_option = (
     _job_setting(_columns, _transformations)
     | Node(_switch, lambda parts, span: statements.JobSetting(parts[0], None, span))
-    | _job_setting(offering("job option", name_but(_BEHIND | {"COLUMN_TRANSFORMATIONS"}, "an option")), _any_job_value)
+    | _job_setting(offering("job option", name_but(_ENDS | {"COLUMN_TRANSFORMATIONS"}, "an option")), _any_job_value)
 ).set_name("an option")
 job_settings = fields(
     "settings", _job_option - AtMost(MOST_OPTIONS - 1, mark(",") - _job_option | _job_option, _TOO_MANY_OF_A_JOB)

@@ -94,14 +94,14 @@ class _Walk:
 
     def _expect(self, rule: pp.ParserElement, at: int) -> frozenset[int]:
         """Note what may begin here; return the offset only for a rule that may be empty."""
-        if what := getattr(rule, OFFERS, None):
-            self.expected.offers[what] = None
+        if mark := getattr(rule, OFFERS, None):
+            self.expected.offers[mark] = None
         return frozenset(self._ends(rule, at))
 
     def _note(self, rule: pp.ParserElement, at: int, ends: Iterable[int]) -> None:
-        what = getattr(rule, OFFERS, None)
-        if what and (end := max(ends, default=0)):
-            self.expected.read.setdefault(what, []).append((at, end))
+        mark = getattr(rule, OFFERS, None)
+        if mark and (end := max(ends, default=0)):
+            self.expected.read.setdefault(mark, []).append((at, end))
 
     @singledispatchmethod
     def _ends(self, rule: pp.ParserElement, at: int) -> Iterable[int]:
@@ -430,10 +430,10 @@ def _beginning(fragment: str, items: Iterable[Item]) -> Iterator[Item]:
 
 def _closed(cursor: TextCursor, items: Iterable[Item]) -> Iterator[Item]:
     """Yield the items without their closing quote if it follows the cursor already."""
-    there = cursor.after.startswith(cursor.quote)
+    is_closed = cursor.after.startswith(cursor.quote)
     for item in items:
         if item.text.lower().startswith(cursor.fragment.lower()):
-            yield item._replace(text=item.text[:-1]) if there else item
+            yield item._replace(text=item.text[:-1]) if is_closed else item
 
 
 # Words and names
@@ -455,15 +455,15 @@ def _names(cursor: TextCursor, around: Surroundings) -> Iterator[Item]:
 
 def _settable(cursor: TextCursor, around: Surroundings) -> Iterator[Item]:
     if "option" in cursor.expected.offers and "UNSET" in cursor.words:
-        there = {name.upper() for name in around.names(f"option of {cursor.connection}")}
-        yield from (item for item in _options(cursor) if item.text in there)
+        current = {name.upper() for name in around.names(f"option of {cursor.connection}")}
+        yield from (item for item in _options(cursor) if item.text in current)
     elif "option" in cursor.expected.offers:
         yield from _options(cursor)
     if "job option" in cursor.expected.offers:
         yield from _job_options(cursor)
     if "table option" in cursor.expected.offers:
-        given = {name.upper() for name in cursor.read("table option")}
-        yield from (Item(option.name, "option") for option in TABLE_OPTIONS if option.name not in given)
+        set_here = {name.upper() for name in cursor.read("table option")}
+        yield from (Item(option.name, "option") for option in TABLE_OPTIONS if option.name not in set_here)
     if "setting" in cursor.expected.offers:
         yield from (Item(setting.name, "setting") for setting in SETTINGS)
 
@@ -483,14 +483,14 @@ def _options(cursor: TextCursor) -> Iterator[Item]:
     left = [
         option
         for option in OPTIONS
-        if not any(_clash(option, other) for other in given) and (option.mutable or not altered)
+        if not any(_exclude_each_other(option, other) for other in given) and (option.mutable or not altered)
     ]
     # A profile needs no other option, and is what most connections use.
     needed = {name for option in given for name in option.requires} or {"AWS_PROFILE"}
     return (Item(option.name, "option") for option in sorted(left, key=lambda option: option.name not in needed))
 
 
-def _clash(option: Option, other: Option) -> bool:
+def _exclude_each_other(option: Option, other: Option) -> bool:
     return option is other or option.name in other.excludes or other.name in option.excludes
 
 
@@ -514,8 +514,8 @@ def _option(cursor: TextCursor) -> Option | Setting | None:
 
 
 # Keywords that are values of options or settings; the others name sources of values.
-_TAKEN = (*(option.takes for option in OPTIONS), *(setting.takes for setting in SETTINGS))
-_LITERALS = {word for takes in _TAKEN for word in _CAPITALS.findall(takes)} & KEYWORDS
+_TAKES = (*(option.takes for option in OPTIONS), *(setting.takes for setting in SETTINGS))
+_LITERALS = {word for takes in _TAKES for word in _CAPITALS.findall(takes)} & KEYWORDS
 
 
 def _fits(word: str, option: Option | Setting | None) -> bool:
@@ -575,8 +575,8 @@ def _locations(cursor: TextCursor, around: Surroundings, text: str) -> tuple[str
     if "/" not in location.removeprefix(_SCHEME) or not location.startswith(_SCHEME):
         head = through.group() if through else _SCHEME
         uris = around.below(connection, None, location if location.startswith(_SCHEME) else _SCHEME)
-        whole = (head + uri.removeprefix(_SCHEME) for uri in uris)
-        return text, [Item(_escaped(uri), "bucket") for uri in whole if uri.startswith(text) and _plain(uri)]
+        paths = (head + uri.removeprefix(_SCHEME) for uri in uris)
+        return text, [Item(_escaped(uri), "bucket") for uri in paths if uri.startswith(text) and _plain(uri)]
     try:
         place = Location.parse(location)
     except ValueError:

@@ -80,8 +80,8 @@ def explained(source: Source, at: int, refused: StatementSyntaxError | None) -> 
     if match is None:
         return None
     blank = " " * match.end() if "\n" not in match.group() else source.text[: match.start()] + " " * len(match.group())
-    made = answer(blank + source.text[match.end() :], max(at, match.end()), source.connections())
-    return replace(made, span=span) if made and made.ours else None
+    translation = answer(blank + source.text[match.end() :], max(at, match.end()), source.connections())
+    return replace(translation, span=span) if translation and translation.ours else None
 
 
 def diagnose(
@@ -97,17 +97,17 @@ def diagnose(
         refused: the error of a text that was not parsed at all.
     """
     at = source.offset(refused.place) if refused else at
-    made = answer(source.text, at, source.connections(), parses)
-    made = made if made and (not made.ours or parses(made.ours)) else None
-    if made and made.whose and refused:
-        token = source.token_at(made.head.start)
+    translation = answer(source.text, at, source.connections(), parses)
+    translation = translation if translation and (not translation.ours or parses(translation.ours)) else None
+    if translation and translation.whose and refused:
+        token = source.token_at(translation.head.start)
         shown = f", but found {source.shown(token)}" if token else ""
-        return source.syntax_error(f"expected a statement{shown}", made.head, hint=made.hint)
+        return source.syntax_error(f"expected a statement{shown}", translation.head, hint=translation.hint)
     error = refused or _diagnosed(source, at, message, parses)
     if refused and (cure := _quote(source, at, parses)):
         error.hint = cure
-    if made and (made.ours or made.whose) and not _is_misspelt(source, error, parses):
-        error.hint = made.hint
+    if translation and (translation.ours or translation.whose) and not _is_misspelt(source, error, parses):
+        error.hint = translation.hint
     return error
 
 
@@ -263,8 +263,8 @@ def _foreign(stop: _Stop) -> str:
     """Return the hint for a statement of another SQL, unless it is a misspelt one of ours."""
     if not stop.word or len(stop.head) > 1 or not stop.token:
         return ""
-    made = answer(stop.source.text, stop.token.span.start)
-    return made.note if made else ""
+    translation = answer(stop.source.text, stop.token.span.start)
+    return translation.note if translation else ""
 
 
 def _comment(stop: _Stop) -> str:
@@ -274,7 +274,7 @@ def _comment(stop: _Stop) -> str:
     return "A comment begins with --." + (" Write -- instead." if alone else "")
 
 
-def _glued(stop: _Stop) -> str:
+def _assembled(stop: _Stop) -> str:
     """Return the hint for a text assembled from several parts."""
     together = (
         stop.before and stop.before.kind in {"string", "quoted"} and stop.token and stop.token.text in {"||", "+"}
@@ -290,21 +290,21 @@ def _order(stop: _Stop) -> str:
     rest = tokens.among(count(tokens.ending_after(stop.token.span.start) + 1))
     names = (token for token in rest if token.kind in {"word", "quoted"} and token.text.upper() != "S3")
     first = next(names, None)
-    return f"Write {_upper(stop)} S3 CONNECTION {stop.source.shown(first) if first else 'name'}."
+    return f"Write {_next_word(stop)} S3 CONNECTION {stop.source.shown(first) if first else 'name'}."
 
 
-def _left_out(stop: _Stop) -> str:
+def _superfluous(stop: _Stop) -> str:
     """Return a misspelt optional word, recognized by the word after it."""
     if stop.word in {"EXISTS", "NOT"} and stop.before:
-        return _meant(stop.head[-2 if stop.before.text.upper() == "NOT" else -1].text, "IF")
-    if stop.expected == _PLACE and _upper(stop) == "EXPLAIN ANALYZE":
-        return _meant(stop.word, "SELECT")
+        return _suggestion(stop.head[-2 if stop.before.text.upper() == "NOT" else -1].text, "IF")
+    if stop.expected == _PLACE and _next_word(stop) == "EXPLAIN ANALYZE":
+        return _suggestion(stop.word, "SELECT")
     after = stop.source.token_at(stop.token.span.end) if stop.token else None
     optional = {"REPLACE": "OR", "CONNECTION": "S3", "TABLE": "ICEBERG"}.get(after.text.upper() if after else "")
-    return _meant(stop.word, optional) if optional and stop.expected in _BEFORE_NAMES else ""
+    return _suggestion(stop.word, optional) if optional and stop.expected in _BEFORE_NAMES else ""
 
 
-def _meant(written: str, word: str) -> str:
+def _suggestion(written: str, word: str) -> str:
     return f"Did you mean {word}?" if written.upper() != word and nearest(written, [word]) else ""
 
 
@@ -317,10 +317,10 @@ def _no_connection(stop: _Stop) -> str:
     # In DROP WAREHOUSE x the first word is the kind of thing, the second its name.
     name = after if after and after.kind == "word" and after.text.upper() not in KEYWORDS else stop.token
     shown = stop.source.shown(name)
-    return f"Write {_upper(stop)} CONNECTION {shown if stop.word and shown != '…' else 'name'}."
+    return f"Write {_next_word(stop)} CONNECTION {shown if stop.word and shown != '…' else 'name'}."
 
 
-def _upper(stop: _Stop) -> str:
+def _next_word(stop: _Stop) -> str:
     return " ".join(token.text.upper() for token in stop.head)
 
 
@@ -364,8 +364,8 @@ def _assignment(stop: _Stop) -> str:
     if option := find_option(stop.before.text):
         return f"Write {option.name} = {option.example}."
     is_job = "JOB" in [token.text.upper() for token in stop.head[1:3]]
-    if stop.word in _OF_QUERIES and (said := _meant(stop.before.text, "AS")):
-        return said
+    if stop.word in _OF_QUERIES and (hint := _suggestion(stop.before.text, "AS")):
+        return hint
     near = nearest(stop.before.text, _OF_JOBS if is_job else OPTION_NAMES)
     return f"Did you mean {near}?" if near else "An option is NAME = value; a name with spaces goes in double quotes."
 
@@ -446,10 +446,10 @@ def _misspelt(stop: _Stop) -> str:
 def _of_violation(texts: Sequence[str]) -> str:
     """Return the misspelt word of ON VIOLATION among those of a predicate."""
     for first, second in reversed([*pairwise(texts)]):
-        if second.upper() == "VIOLATION" and (said := _meant(first, "ON")):
-            return said
-        if first.upper() == "ON" and (said := _meant(second, "VIOLATION")):
-            return said
+        if second.upper() == "VIOLATION" and (hint := _suggestion(first, "ON")):
+            return hint
+        if first.upper() == "ON" and (hint := _suggestion(second, "VIOLATION")):
+            return hint
     return ""
 
 
@@ -464,7 +464,7 @@ def _mark(stop: _Stop) -> str:
         tries = {word: f"Write {word} instead."} if stop.source.shown(stop.token) == stop.token.text else {}
     elif word:
         return ""
-    return next((hint for said, hint in tries.items() if stop.parses(text[:start] + said + text[end:])), "")
+    return next((hint for new, hint in tries.items() if stop.parses(text[:start] + new + text[end:])), "")
 
 
 def _syntax(stop: _Stop) -> str:
@@ -476,10 +476,10 @@ def _syntax(stop: _Stop) -> str:
 
 _ADVICE = (
     _comment,
-    _glued,
+    _assembled,
     _foreign,
     _order,
-    _left_out,
+    _superfluous,
     _no_connection,
     _location,
     _quotes,

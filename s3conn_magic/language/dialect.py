@@ -45,7 +45,7 @@ _BY_PATTERN = {"FORMAT_DATETIME", "PARSE_DATETIME"}
 _TOKEN = re.compile(
     rf"""'(?:[^']|'')*+'|"(?:[^"]|"")*+"|{DOLLAR_QUOTED}|\$?[A-Za-z_][A-Za-z0-9_]*|[0-9][0-9A-Za-z_.]*|::|<>|[<>!]=|\|\||\S"""
 )
-_FOUND = re.compile(
+_DIALECT = re.compile(
     r"(?i)\$(?:event_|commit_|source|primary_key|is_delete|table_name|full_table|schema_name|database_name|operation)"
     rf"|\bLET\b|\[\s*\]|\btime_filter\s*\(|\brun_(?:start|end)_time\s*\(|\b(?:{'|'.join(_FUNCTIONS)})\s*\(|\A[\s(]*UNNEST\b"
 )
@@ -115,7 +115,7 @@ def duckdb_query(text: str, is_variable: Callable[[str], bool] = lambda _: False
     Raises:
         DialectError: a part has no counterpart.
     """
-    if _FOUND.search(text) is None:
+    if _DIALECT.search(text) is None:
         return Rewritten(text)
     edits = _Query(text, is_variable).edits()
     pieces, made, at, length = list[str](), list[tuple[int, int, int, int]](), 0, 0
@@ -141,15 +141,15 @@ class _Query:
     def edits(self) -> list[_Edit]:
         """Return the replacements; none overlap."""
         apart = self._unwrap()
-        self._take_arrays(apart=apart)
+        self._expand_arrays(apart=apart)
         self._set_windows()
-        self._place_lets()
+        self._expand_lets()
         for edit in self._names(0, len(self._words)):
             if not _is_within(edit, self._edits):
                 self._edits.append(edit)
         return self._edits
 
-    def _put(self, start: int, end: int, new: str) -> None:
+    def _replace(self, start: int, end: int, new: str) -> None:
         """Replace a span, including earlier replacements in it."""
         self._edits = [edit for edit in self._edits if not (start <= edit[0] and edit[1] <= end and start < end)]
         self._edits.append((start, end, new))
@@ -161,8 +161,8 @@ class _Query:
         if len(words) <= first + 1 or (words[first].text, words[first + 1].text) != ("UNNEST", "("):
             return False
         end = self._closing(first + 1)
-        self._put(words[first].start, words[first + 1].end, "")
-        self._put(words[end].start, words[end].end, "")
+        self._replace(words[first].start, words[first + 1].end, "")
+        self._replace(words[end].start, words[end].end, "")
         return True
 
     def _closing(self, at: int) -> int:
@@ -177,10 +177,10 @@ class _Query:
         if start >= end:
             return ""
         at, last = self._words[start].start, self._words[end - 1].end
-        made = [edit for edit in self._edits if at <= edit[0] and edit[1] <= last]
-        made += [edit for edit in self._names(start, end) if not _is_within(edit, made)]
+        inner = [edit for edit in self._edits if at <= edit[0] and edit[1] <= last]
+        inner += [edit for edit in self._names(start, end) if not _is_within(edit, inner)]
         pieces = list[str]()
-        for begins, ends, new in sorted(made):
+        for begins, ends, new in sorted(inner):
             pieces += [self._text[at:begins], new]
             at = ends
         return "".join([*pieces, self._text[at:last]])
@@ -212,11 +212,11 @@ class _Query:
         if not opening or words[opening - 1].text not in _BY_PATTERN:
             return ""
         try:
-            made = DatePattern.parse(self._text[word.start + 1 : word.end - 1].replace("''", "'")).format
+            pattern = DatePattern.parse(self._text[word.start + 1 : word.end - 1].replace("''", "'")).format
         except (ValueError, KeyError) as error:
-            said = error if isinstance(error, ValueError) else f"{error} is not a field of a time"
-            raise DialectError(f"this is not a pattern of times: {said}", word.start) from None
-        return "'" + made.replace("'", "''") + "'"
+            reason = error if isinstance(error, ValueError) else f"{error} is not a field of a time"
+            raise DialectError(f"this is not a pattern of times: {reason}", word.start) from None
+        return "'" + pattern.replace("'", "''") + "'"
 
     def _before(self, at: int) -> str:
         return self._words[at - 1].text if at else ""
@@ -227,14 +227,14 @@ class _Query:
         for at, word in enumerate(self._words):
             if word.text == "TIME_FILTER" and at + 1 < len(self._words) and self._words[at + 1].text == "(":
                 end = self._closing(at + 1)
-                self._put(word.start, self._words[end].end, self._filter(at + 1, end))
+                self._replace(word.start, self._words[end].end, self._filter(at + 1, end))
             elif word.text == "BETWEEN":
                 self._between(at)
 
     def _filter(self, start: int, end: int) -> str:
-        said = [word.text for word in self._words[start + 1 : end]]
-        column = said[2].lower() if said[:2] == ["TIMECOLUMN", "="] and len(said) == 3 else ""  # noqa: PLR2004
-        if said and column not in {"$event_time", "$commit_time"}:
+        words = [word.text for word in self._words[start + 1 : end]]
+        column = words[2].lower() if words[:2] == ["TIMECOLUMN", "="] and len(words) == 3 else ""  # noqa: PLR2004
+        if words and column not in {"$event_time", "$commit_time"}:
             message = "time_filter() takes neither windowSize nor windowEndTime here: its window is that of the run"
             raise DialectError(message, self._words[start].start)
         return _window("", column or "$event_time", "run_start_time()", "run_end_time()")
@@ -256,10 +256,10 @@ class _Query:
         low, high = self._written(at + 1, middle), self._written(middle + 1, end)
         column = words[last - 1].text.lower()
         if column in SYSTEM_COLUMNS and not self._is_variable(column[1:]) and self._is_chain(first, last):
-            made = _window(self._text[words[first].start : words[last - 1].start], column, low, high)
+            condition = _window(self._text[words[first].start : words[last - 1].start], column, low, high)
         else:
-            made = f"run_window({self._written(first, last)}, {low}, {high})"
-        self._put(words[first].start, words[end - 1].end, f"NOT {made}" if negated else made)
+            condition = f"run_window({self._written(first, last)}, {low}, {high})"
+        self._replace(words[first].start, words[end - 1].end, f"NOT {condition}" if negated else condition)
 
     def _is_chain(self, first: int, last: int) -> bool:
         """Return whether words are a column, possibly qualified."""
@@ -285,20 +285,20 @@ class _Query:
 
     # LET
 
-    def _place_lets(self) -> None:
+    def _expand_lets(self) -> None:
         for at, word in enumerate(self._words):
             if word.text == "LET" and self._is_let(at):
                 end = self._operand_end(at + 1, word.depth, _LEVEL)
                 named = [*self._named(at + 1, end)]
                 select, clauses = self._select_of(at)
                 if "GROUP" in clauses:
-                    self._put(word.start, self._words[end - 1].end, "")
+                    self._replace(word.start, self._words[end - 1].end, "")
                     self._substituted(select, named, (at, end))
                     continue
                 columns = ", ".join(f"{self._written(first, last)} AS {name}" for name, first, last in named)
-                made = f", LATERAL (SELECT {columns}) AS let_{next(self._numbers)}"
+                subquery = f", LATERAL (SELECT {columns}) AS let_{next(self._numbers)}"
                 # The expansion of arrays precedes it.
-                self._put(word.start, self._words[end - 1].end, made)
+                self._replace(word.start, self._words[end - 1].end, subquery)
 
     def _is_let(self, at: int) -> bool:
         following = [word.text for word in self._words[at + 1 : at + 3]]
@@ -307,16 +307,16 @@ class _Query:
 
     def _select_of(self, at: int) -> tuple[int, set[str]]:
         """Return where the SELECT of a clause begins, and the words of its level before the clause."""
-        depth, said = self._words[at].depth, set[str]()
+        depth, words = self._words[at].depth, set[str]()
         for before in range(at - 1, -1, -1):
             word = self._words[before]
             if word.depth < depth:
                 break
             if word.depth == depth:
-                said.add(word.text)
+                words.add(word.text)
             if word.depth == depth and word.text == "SELECT":
-                return before, said
-        return 0, said
+                return before, words
+        return 0, words
 
     def _named(self, at: int, end: int) -> Iterator[tuple[str, int, int]]:
         """Yield the names of a LET, with the first and last word of their expressions."""
@@ -344,14 +344,14 @@ class _Query:
             name, value = values[word.text]
             following = self._words[at + 1].text if at + 1 < len(self._words) else ""
             alone = self._before(at) in {"SELECT", ","} and following in {",", "FROM"}
-            self._put(word.start, word.end, f"({value}) AS {name}" if alone else f"({value})")
+            self._replace(word.start, word.end, f"({value}) AS {name}" if alone else f"({value})")
 
     def _statement_end(self, at: int, depth: int) -> int:
         return next((end for end in range(at, len(self._words)) if self._words[end].depth < depth), len(self._words))
 
     # Arrays
 
-    def _take_arrays(self, *, apart: bool) -> None:
+    def _expand_arrays(self, *, apart: bool) -> None:
         """Expand `path[]`: into a row per element within UNNEST( … ), else into a list."""
         known: dict[tuple[int, str], str] = {}
         at = 0
@@ -359,7 +359,7 @@ class _Query:
             if self._is_path(at):
                 first, last = self._chain(at)
                 path = self._rows(first, last, known) if apart else self._list(first, last)
-                self._put(self._words[first].start, self._words[last - 1].end, path)
+                self._replace(self._words[first].start, self._words[last - 1].end, path)
                 at = last
             at += 1
 
@@ -403,7 +403,7 @@ class _Query:
             if (select, path) not in known:
                 known[select, path] = name = f"each_{next(self._numbers)}"
                 place = self._from_end(select)
-                self._put(place, place, f", LATERAL (SELECT unnest({path}) AS {name}) AS of_{name}")
+                self._replace(place, place, f", LATERAL (SELECT unnest({path}) AS {name}) AS of_{name}")
             path = f"{known[select, path]}.{part}" if part else known[select, path]
         return path
 
@@ -422,15 +422,15 @@ class _Query:
 
     def _list(self, first: int, last: int) -> str:
         head, *rest = self._parts(first, last)
-        made = head
+        path = head
         for at, part in enumerate(rest):
             if part and at == 0:
-                made = f"list_transform({made}, lambda each: each.{part})"
+                path = f"list_transform({path}, lambda each: each.{part})"
             elif part:
-                made = f"list_transform(flatten({made}), lambda each: each.{part})"
+                path = f"list_transform(flatten({path}), lambda each: each.{part})"
             elif at:
-                made = f"flatten({made})"
-        return made
+                path = f"flatten({path})"
+        return path
 
 
 def _is_within(edit: _Edit, others: Iterable[_Edit]) -> bool:
@@ -439,10 +439,10 @@ def _is_within(edit: _Edit, others: Iterable[_Edit]) -> bool:
 
 def _window(prefix: str, column: str, low: str, high: str) -> str:
     """Return the condition that a row arrived during a run; with `$event_time` also not before START_FROM."""
-    came, happened = f'{prefix}"$commit_time"', f'{prefix}"$event_time"'
+    arrived, happened = f'{prefix}"$commit_time"', f'{prefix}"$event_time"'
     if column == "$commit_time":
-        return f"run_window(coalesce({came}, TIMESTAMP '1970-01-01'), {low}, {high})"
-    moment = f"coalesce({came}, {happened}, TIMESTAMP '1970-01-01')"
+        return f"run_window(coalesce({arrived}, TIMESTAMP '1970-01-01'), {low}, {high})"
+    moment = f"coalesce({arrived}, {happened}, TIMESTAMP '1970-01-01')"
     return f"(run_window({moment}, {low}, {high}) AND coalesce({happened} >= run_first_time(), true))"
 
 

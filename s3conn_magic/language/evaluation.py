@@ -83,16 +83,16 @@ class Binding:
         self.prompts = 0
         self.endpoints: Callable[[], Mapping[str, str | None]] = dict
         self._pastes: list[tuple[Pasted, Span]] = []
-        self._asks_nobody = False
+        self._never_asks = False
 
     @contextlib.contextmanager
     def asking_nobody(self) -> Iterator[None]:
         """Ask neither the user nor the keyring, for a statement that is only explained."""
-        before, self._asks_nobody = self._asks_nobody, True
+        before, self._never_asks = self._never_asks, True
         try:
             yield
         finally:
-            self._asks_nobody = before
+            self._never_asks = before
 
     @property
     def in_file(self) -> bool:
@@ -135,8 +135,8 @@ class Binding:
         """Return our equivalent of the statement at a span, by the phrase book; with `whole`, only a complete one."""
         from s3conn_magic.language.answers import answer
 
-        made = answer(self._source.text, span.start, self._source.connections())
-        return made.hint if made and (made.ours or not whole) else ""
+        translation = answer(self._source.text, span.start, self._source.connections())
+        return translation.hint if translation and (translation.ours or not whole) else ""
 
     def options(self, settings: Iterable[statements.OptionSetting], *, used: bool = True) -> dict[str, BoundValue]:
         """Return the values by canonical option name.
@@ -216,7 +216,7 @@ class Binding:
         nobodys = option is None and len(unknown) == 1 and synonym(first.name.text) is None
         if nobodys and related(first.name.text, OPTION_NAMES):
             return self._no_option(first.name, "")
-        if (entry := next((synonym(setting.name.text) for setting in unknown if _lacks(setting)), None)) is not None:
+        if (entry := next((synonym(setting.name.text) for setting in unknown if _unset(setting)), None)) is not None:
             return self._no_option(first.name, f"It has no counterpart: {entry.difference}.")
         return self._no_option(first.name, self.said_here(first.name.span))
 
@@ -272,7 +272,7 @@ class Binding:
             return self._read_list(option, value, used=used)
         if not used and not isinstance(value, _WRITTEN):
             return BoundValue(_Pending(), source_text(value))
-        if self._asks_nobody and isinstance(value, statements.PromptSource | statements.KeyringSource):
+        if self._never_asks and isinstance(value, statements.PromptSource | statements.KeyringSource):
             return BoundValue(_Pending(), source_text(value))
         if isinstance(value, statements.PromptSource) and not self.asking:
             self.prompts += 1
@@ -307,10 +307,10 @@ class Binding:
         raise self.error(
             f"{option.name} takes {option.takes}: {reason}",
             value.span,
-            hint=hint or self._cure(option, raw) or self._whole(option, raw, value.span),
+            hint=hint or self._cure(option, raw) or self._with_key_pair(option, raw, value.span),
         )
 
-    def _whole(self, option: Option, raw: object, span: Span) -> str:
+    def _with_key_pair(self, option: Option, raw: object, span: Span) -> str:
         """Return the statement that was meant, if the endpoint's URL contains a key pair."""
         return self.said_here(span) if option.name == "ENDPOINT" and "@" in str(raw) else ""
 
@@ -410,10 +410,10 @@ class Binding:
                 continue
             raise self.error(reason, span, hint=hint)
 
-    def version_of(self, value: statements.LocationValue, what: str) -> Pasted:
+    def version_of(self, value: statements.LocationValue, takes: str) -> Pasted:
         """Return the location and version of an object; arguments as in `object_of`."""
         place = self._pasted(self.text(value), value.span)
-        self._check_object(place.location, value.span, what)
+        self._check_object(place.location, value.span, takes)
         return place
 
     def version(self, value: statements.StringLiteral) -> str:
@@ -427,24 +427,24 @@ class Binding:
         hint = "LIST 's3://bucket/key' VERSIONS; lists the existing ones."
         raise self.error("VERSION takes the id of a version", value.span, hint=hint)
 
-    def object_of(self, value: statements.LocationValue, what: str) -> Location:
+    def object_of(self, value: statements.LocationValue, takes: str) -> Location:
         """Return the location of an object.
 
         Args:
             value: as given.
-            what: says which object the statement takes.
+            takes: says which object the statement takes.
 
         Raises:
             BindError: it is not a location, or that of a bucket.
         """
         location = self.place_of(value)
-        self._check_object(location, value.span, what)
+        self._check_object(location, value.span, takes)
         return location
 
-    def _check_object(self, location: Location, span: Span, what: str) -> None:
+    def _check_object(self, location: Location, span: Span, takes: str) -> None:
         if location.key:
             return
-        hint = f"LIST shows what is in a bucket; {what} of it, 's3://bucket/key'."
+        hint = f"LIST shows what is in a bucket; {takes} of it, 's3://bucket/key'."
         raise self.error("this is a bucket, not an object", span, hint=hint)
 
     def value(self, value: statements.Value) -> Any:
@@ -507,18 +507,18 @@ class Binding:
             raise self.error("an AWS region ends in a number", span, hint=f"Write REGION = '{region}-1' instead.")
 
     def _incomplete(self, name: str, missing: list[str], span: Span, *, add: bool) -> BindError:
-        asked = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+        prompted = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
         examples = {other: option.example for other in missing if (option := find_option(other))}
-        examples |= {other: f"PROMPT '{other}'" for other in missing if other in asked}
+        examples |= {other: f"PROMPT '{other}'" for other in missing if other in prompted}
         example = " ".join(f"{other} = {text}" for other, text in examples.items())
         hint = f"Add {example}." if add else f"UNSET {name}, too."
         return self.error(f"{name} needs {listed(missing, 'and')} too", span, hint=hint)
 
     def _conflict(self, name: str, other: str, where: Mapping[str, Span], otherwise: Span) -> BindError:
         """Return the error of two options, at the later one of this statement."""
-        there, given = sorted((name, other), key=lambda option: where.get(option, (-1,)))
-        hint = "Use only one of them." if there in where else f"The connection has {there}: UNSET it first."
-        return self.error(f"{given} cannot be combined with {there}", where.get(given, otherwise), hint=hint)
+        first, second = sorted((name, other), key=lambda option: where.get(option, (-1,)))
+        hint = "Use only one of them." if first in where else f"The connection has {first}: UNSET it first."
+        return self.error(f"{second} cannot be combined with {first}", where.get(second, otherwise), hint=hint)
 
 
 def _environment(text: str) -> str:
@@ -530,7 +530,7 @@ def _environment(text: str) -> str:
     return environment_meant(text)
 
 
-def _lacks(setting: statements.OptionSetting) -> bool:
+def _unset(setting: statements.OptionSetting) -> bool:
     """Return whether an option of another system refers to something that does not exist here."""
     from s3conn_magic.language.option_names import synonym
 
@@ -544,8 +544,8 @@ def _lacks(setting: statements.OptionSetting) -> bool:
 def _elsewhere(value: statements.Origin) -> str:
     """Return a hint where a missing value is: in the environment, or under a similar name."""
     if isinstance(value, statements.VariableSource):
-        there = is_environment_name(value.name) and value.name in os.environ
-        return f"Write ENV '{value.name}' instead." if there else f"{value.name} = … in a Python cell sets it."
+        is_set = is_environment_name(value.name) and value.name in os.environ
+        return f"Write ENV '{value.name}' instead." if is_set else f"{value.name} = … in a Python cell sets it."
     if not isinstance(value, statements.EnvSource):
         return "ENV 'NAME' reads it from the environment of the kernel."
     if not is_environment_name(value.name):

@@ -406,7 +406,7 @@ def parse(source: Source) -> list[statements.Statement]:
 
     if (answer := explained(source, at, refused)) is None:
         raise diagnose(source, at, message, _parses, refused)
-    return _with(answer, source)
+    return _with_translation(answer, source)
 
 
 def _parses(text: str) -> bool:
@@ -417,9 +417,9 @@ def _parses(text: str) -> bool:
     return True
 
 
-def _with(answer: Answer, source: Source) -> list[Any]:
+def _with_translation(answer: Answer, source: Source) -> list[Any]:
     """Return the statements of a cell with the translation of one that EXPLAIN got from another system."""
     start, end = answer.span
     rest = "\n".join(" " * len(line) for line in source.text[start:end].split("\n"))
-    others = parse(replace(source, text=source.text[:start] + rest + source.text[end:]))
-    return sorted([*others, Translation(answer.hint, answer.span)], key=lambda node: node.span)
+    parsed = parse(replace(source, text=source.text[:start] + rest + source.text[end:]))
+    return sorted([*parsed, Translation(answer.hint, answer.span)], key=lambda node: node.span)

@@ -47,7 +47,7 @@ def create_statement(name: str, options: BoundOptions, besides: Iterable[str] = 
     given = [
         (option.name, value_text(options[option.name], asking_for(option.name, name))) for option in _given(options)
     ]
-    return "\n".join([*(f"-- {text}" for text in besides), _statement(name, given)])
+    return "\n".join([*(f"-- {text}" for text in besides), _create_text(name, given)])
 
 
 def create_job_statement(plan: CreateJob, connection: str) -> str:
@@ -89,8 +89,8 @@ def saved_statement(name: str, options: BoundOptions) -> str:
 
     The value of a Python variable is written out, or prompted for if it is secret.
     """
-    given = [(option.name, _lasting(options[option.name], asking_for(option.name, name))) for option in _given(options)]
-    return _statement(name, given)
+    given = [(option.name, _saved(options[option.name], asking_for(option.name, name))) for option in _given(options)]
+    return _create_text(name, given)
 
 
 def asking_for(option: str, name: str) -> str:
@@ -102,14 +102,14 @@ def _given(options: BoundOptions) -> Iterator[Option]:
     return (option for option in OPTIONS if option.name in options)
 
 
-def _statement(name: str, given: Iterable[tuple[str, str]]) -> str:
+def _create_text(name: str, given: Iterable[tuple[str, str]]) -> str:
     return (
         "\n".join([f"CREATE S3 CONNECTION {name_text(name)}", *(f"    {option} = {text}" for option, text in given)])
         + ";"
     )
 
 
-def _lasting(bound: BoundValue, asking: str) -> str:
+def _saved(bound: BoundValue, asking: str) -> str:
     if not bound.source.startswith("$"):
         return value_text(bound, asking)
     return _written(bound.value, asking)
@@ -175,7 +175,7 @@ def topic_text(topic: str) -> str | None:
     several = [statement for statement in STATEMENTS if statement.name.split()[0] == words]
     if len(several) > 1 and words not in {statement.name for statement in several}:
         return "\n\n".join(f"{statement.syntax}\n  {statement.help}" for statement in several)
-    if options := [*map(option_text, filter(None, [find_option(words)])), *_of_jobs(words)]:
+    if options := [*map(option_text, filter(None, [find_option(words)])), *_job_option(words)]:
         return "\n\n".join([*options, *([MEANINGS[words]] if words in MEANINGS else [])])
     if statement := find_statement(words):
         usual = ["The usual forms:", "", *(f"  {form}" for form in USUAL), "", ""] if words == MADE else []
@@ -183,10 +183,10 @@ def topic_text(topic: str) -> str | None:
     setting = find_setting(words)
     entries = [setting_entry(setting)] if setting else []
     entries += [_keyword_text(words)] if words in KEYWORDS else []
-    return "\n\n".join(entries) or _of_others(words)
+    return "\n\n".join(entries) or _foreign_option(words)
 
 
-def _of_others(word: str) -> str | None:
+def _foreign_option(word: str) -> str | None:
     """Return the entry of the option that another system's word stands for."""
     from s3conn_magic.language.option_names import option_meant
 
@@ -194,7 +194,7 @@ def _of_others(word: str) -> str | None:
     return f"{word} is {option.name} here.\n\n{option_text(option)}" if option else None
 
 
-def _of_jobs(word: str) -> list[str]:
+def _job_option(word: str) -> list[str]:
     """Return the entries of an option of jobs."""
     option = find_job_option(word)
     if option is None:
@@ -210,8 +210,8 @@ def _keyword_text(word: str) -> str:
     lines = [statement.syntax for statement in STATEMENTS if word in words_of(statement.syntax)]
     lines += [f"{option.name} = {option.example}" for option in OPTIONS if word in option.example.split()]
     meaning = [MEANINGS[word], ""] if word in MEANINGS else []
-    said = [f"{word} is a word of", "", *(f"  {line}" for line in lines or ["the value of an option"])]
-    return "\n".join([*meaning, *said])
+    entry = [f"{word} is a word of", "", *(f"  {line}" for line in lines or ["the value of an option"])]
+    return "\n".join([*meaning, *entry])
 
 
 MEANINGS = {

@@ -35,12 +35,12 @@ _MENTIONED = re.compile(r"'s3://([^/@'\s]+)@")
 _ONLY_PARQUET = "SNAPPY"
 
 
-def _kinds(name: str) -> tuple[Kind, ...]:
+def _kinds_of_option(name: str) -> tuple[Kind, ...]:
     option = find_job_option(name)
     return option.kinds if option else ()
 
 
-def _of(kind: Kind) -> list[str]:
+def _names_of_kind(kind: Kind) -> list[str]:
     return [option.name for option in (*JOB_OPTIONS, *TABLE_OPTIONS) if kind in option.kinds]
 
 
@@ -93,8 +93,8 @@ class JobBinder:
         names = set[str]()
         for each in written:
             if each.name.folded in names:
-                said = f"there are two expectations {each.name.text}"
-                raise self._binding.error(said, each.name.span, hint="Give one of them another name.")
+                message = f"there are two expectations {each.name.text}"
+                raise self._binding.error(message, each.name.span, hint="Give one of them another name.")
             names.add(each.name.folded)
         return tuple(
             plans.Predicate(each.name.text, each.predicate.value.reveal(), drops=each.violated == "DROP")
@@ -134,7 +134,7 @@ class JobBinder:
     ) -> plans.Plan:
         place, name = self._binding.beginning(statement), statement.name
         options, where = self._options(statement.settings, partial(self._option, kind))
-        note = _idle(options)
+        note = _without_effect(options)
         given: dict[str, Any] = {"kind": does or kind}
         if kind != "INTO":
             connection = self._existing(statement.connection)
@@ -189,8 +189,8 @@ class JobBinder:
             from s3conn_magic.language.option_names import book
 
             other_name = book()["jobs"].get(name.text.upper())
-            names = [*_of(kind), *["DELETE_DATA"] * (kind == "TABLE")]  # only of DROP TABLE
-            near = other_name if other_name and kind in _kinds(other_name) else related(name.text, names)
+            names = [*_names_of_kind(kind), *["DELETE_DATA"] * (kind == "TABLE")]  # only of DROP TABLE
+            near = other_name if other_name and kind in _kinds_of_option(other_name) else related(name.text, names)
             options = TABLE_OPTIONS if kind == "TABLE" else JOB_OPTIONS
             known = [option.name for option in options if kind in option.kinds and option.effect]
             hint = f"Did you mean {near}?" if near else f"{_NAMES[kind]} takes {listed(known, 'and')}."
@@ -234,8 +234,8 @@ class JobBinder:
         options: dict[str, Any] = {}
         for setting in group.items:
             if not isinstance(setting, statements.JobSetting):
-                said = "a value without a name is among settings NAME = value"
-                raise self._binding.error(said, setting.span, hint="Write NAME = in front of it, or delete it.")
+                message = "a value without a name is among settings NAME = value"
+                raise self._binding.error(message, setting.span, hint="Write NAME = in front of it, or delete it.")
             name = setting.name.text if isinstance(setting.value, statements.Expression) else setting.name.text.upper()
             if name in options:
                 raise self._binding.error("this is given twice", setting.name.span, hint="Keep one.")
@@ -278,9 +278,9 @@ class JobBinder:
             raise self._binding.error("END_AT is not later than START_FROM", where["END_AT"], hint=hint)
 
     def _check_writing(self, connection: Known, options: Mapping[str, Any], kind: Kind, span: Span) -> None:
-        what = "INSERT INTO S3" if kind == "INSERT" else "DELETE_FILES_AFTER_LOAD"
-        if kind != "COPY" or options.get(what):
-            check_writing(self._binding, connection, what, span)
+        action = "INSERT INTO S3" if kind == "INSERT" else "DELETE_FILES_AFTER_LOAD"
+        if kind != "COPY" or options.get(action):
+            check_writing(self._binding, connection, action, span)
 
     # The rest
 
@@ -292,7 +292,7 @@ class JobBinder:
     def _alter(self, statement: statements.AlterJob) -> plans.Plan:
         options, _ = self._options(statement.settings, partial(self._mutable, statement.name.text))
         name = self._job(statement.name)
-        written, note = self._written(statement.settings), _idle(options)
+        written, note = self._written(statement.settings), _without_effect(options)
         place, added = self._binding.beginning(statement), self._expectations(statement.expectations)
         dropped = statement.dropped.text if statement.dropped else ""
         given: dict[str, Any] = {"options": options, "written": written, "note": note}
@@ -321,10 +321,10 @@ class JobBinder:
     @bind.register
     def _drop(self, statement: statements.DropJob) -> plans.Plan:
         name = statement.name
-        what = "materialized view" if statement.view else "job"
+        kind = "materialized view" if statement.view else "job"
         if statement.if_exists and name.folded not in self._jobs:
             place = self._binding.beginning(statement)
-            return plans.NoChange(place=place, message=f"{plans.UNCHANGED}: no {what} {name.text}.")
+            return plans.NoChange(place=place, message=f"{plans.UNCHANGED}: no {kind} {name.text}.")
         job = self._job(name)
         release(self._known, "job", job)
         del self._jobs[name.folded]
@@ -349,7 +349,7 @@ class StorageBinder(JobBinder):
         """
         options, where = self._options(settings, partial(self._option, "TABLE"))
         self._check(options, where, "TABLE")
-        note = _idle(options, "TABLE")
+        note = _without_effect(options, "TABLE")
         if "STORAGE_LOCATION" in options:
             options["STORAGE_LOCATION"] = self._binding.place_in(options["STORAGE_LOCATION"], where["STORAGE_LOCATION"])
             name = Name(options["STORAGE_CONNECTION"], where["STORAGE_CONNECTION"])
@@ -438,7 +438,7 @@ def insertion_of(statement: statements.InsertInto | statements.CreateTableJob) -
     return plans.Insertion(statement.by_name, statement.columns, tuple(each.text for each in statement.without))
 
 
-def check_writing(binding: Binding, connection: Known, what: str, span: Span) -> None:
+def check_writing(binding: Binding, connection: Known, action: str, span: Span) -> None:
     """Check that a connection can write.
 
     Raises:
@@ -447,13 +447,13 @@ def check_writing(binding: Binding, connection: Known, what: str, span: Span) ->
     read_only = connection.options.get("READ_ONLY")
     if read_only is not None and read_only.value:
         raise ReadOnlyConnectionError(
-            f"the connection {connection.name} is READ_ONLY: {what} was refused, nothing was sent",
+            f"the connection {connection.name} is READ_ONLY: {action} was refused, nothing was sent",
             hint="Use a connection that was created without READ_ONLY = TRUE.",
             place=binding.place(span),
         )
 
 
-def _idle(options: dict[str, Any], kind: Kind | None = None) -> str:
+def _without_effect(options: dict[str, Any], kind: Kind | None = None) -> str:
     """Remove the options without effect, and return a note on them."""
     names = [name for name in options if (option := find_job_option(name, kind)) is not None and not option.effect]
     for name in names:
@@ -537,7 +537,7 @@ def anew(old: Known, read_only: statements.Value | None = None) -> str:
     """Return the statement that recreates a connection, READ_ONLY or not, on one line without `;`."""
     from s3conn_magic.language.help import create_statement
 
-    kept = {name: bound for name, bound in old.options.items() if name != "READ_ONLY"}
-    said = create_statement(old.name, kept).replace("\n   ", "").rstrip(";").replace("CREATE", "CREATE OR REPLACE", 1)
-    asked = isinstance(read_only, statements.BooleanLiteral) and read_only.value
-    return f"{said} READ_ONLY = TRUE" if asked else said
+    options = {name: bound for name, bound in old.options.items() if name != "READ_ONLY"}
+    sql = create_statement(old.name, options).replace("\n   ", "").rstrip(";").replace("CREATE", "CREATE OR REPLACE", 1)
+    is_read_only = isinstance(read_only, statements.BooleanLiteral) and read_only.value
+    return f"{sql} READ_ONLY = TRUE" if is_read_only else sql

@@ -73,8 +73,8 @@ class DatePattern:
         """Return the date at the beginning of a key, UTC, or None."""
         digits: dict[str, str] = {}
         for part, is_field in self.parts:
-            there, key = key[: len(part)], key[len(part) :]
-            if len(there) < len(part) or (there != digits.setdefault(part, there) if is_field else there != part):
+            piece, key = key[: len(part)], key[len(part) :]
+            if len(piece) < len(part) or (piece != digits.setdefault(part, piece) if is_field else piece != part):
                 return None
         return _date(digits)
 

@@ -93,7 +93,7 @@ def folded(name: str) -> str:
     return re.sub(r"(?<=FS_S3A_)BUCKET_[^_]+_(?=\w)", "", plain)  # option of one bucket
 
 
-def _bare(known: str) -> Iterator[str]:
+def _stripped(known: str) -> Iterator[str]:
     """Yield a name, and the rest without a system's prefix."""
     yield known
     prefixes = str(book()["elsewhere"]["prefixes"]).split()
@@ -103,7 +103,7 @@ def _bare(known: str) -> Iterator[str]:
 def synonym(name: str, *, kinds: bool = True) -> Synonym | None:
     """Return our equivalent of another system's option; with `kinds` also by words in it, such as TIMEOUT."""
     known, entries = folded(name), _by_name()
-    if entry := next((entries[bare] for bare in _bare(known) if bare in entries), None):
+    if entry := next((entries[bare] for bare in _stripped(known) if bare in entries), None):
         return entry
     plain = known.replace("_", "")
     entry = next((entry for theirs, entry in entries.items() if theirs.replace("_", "") == plain), None)
@@ -118,7 +118,7 @@ def option_meant(name: str) -> Option | None:
         ours = find_option(entry.ours)
     plain = known.replace("_", "")
     bare = (option for option in OPTIONS if option.name.replace("_", "") in {plain, f"AWS{plain}"})
-    stripped = (option for each in _bare(known) if (option := find_option(each)) and option.name != "VALIDATE")
+    stripped = (option for each in _stripped(known) if (option := find_option(each)) and option.name != "VALIDATE")
     return ours or next(bare, None) or next(stripped, None)
 
 
@@ -144,11 +144,11 @@ def _vocabulary() -> frozenset[str]:
 def _of_a_kind(known: str) -> Synonym | None:
     words = set(option_words(known))
     unknown = bool(words - _vocabulary())
-    kind = next((kind for kind in _kinds() if not kind.lacking & words and _has(kind, words, unknown=unknown)), None)
+    kind = next((kind for kind in _kinds() if not kind.lacking & words and _is_of(kind, words, unknown=unknown)), None)
     return kind and Synonym("", known, kind.ours, kind.difference, kind.values)
 
 
-def _has(kind: _Kind, words: set[str], *, unknown: bool) -> bool:
+def _is_of(kind: _Kind, words: set[str], *, unknown: bool) -> bool:
     """Return whether a name is of a kind; for our options, a vague word beside an unknown one does not suffice."""
     unsure = words_listed("vague") if kind.ours and unknown else frozenset[str]()
     return any(each <= words and not (len(each) == 1 and each <= unsure) for each in kind.having)
@@ -220,7 +220,7 @@ def _is_between(token: str, following: str) -> bool:
 def _within(token: str) -> Iterator[tuple[str, str]]:
     """Yield the options in one text."""
     if token[0] in "'\"":
-        yield from ((name or key, literal(value or said)) for name, value, key, said in _IN_TEXT.findall(token))
+        yield from ((name or key, literal(value or inner)) for name, value, key, inner in _IN_TEXT.findall(token))
 
 
 def given_in(text: str) -> Iterator[tuple[str, Written]]:
@@ -371,12 +371,12 @@ class Given:
         self.junk = self.junk or not name
         self.others[known] = value
         if self.python and not name and _HOSTED.fullmatch(without_quotes(str(value))):
-            self._put("ENDPOINT", value)
+            self._set("ENDPOINT", value)
         if not name or of_object or known == "PORT" or without_quotes(str(value)).upper() in words_listed("says"):
             return
         if pair := _BOTH.fullmatch(without_quotes(str(value))):
-            self._put("AWS_ACCESS_KEY_ID", literal(pair[1]))
-            self._put("AWS_SECRET_ACCESS_KEY", literal(pair[2]))
+            self._set("AWS_ACCESS_KEY_ID", literal(pair[1]))
+            self._set("AWS_SECRET_ACCESS_KEY", literal(pair[2]))
             return
         self._rank = rank_of(known)
         entry = None if find_option(known) else synonym(name)
@@ -388,7 +388,7 @@ class Given:
         bare = without_quotes(value).lower() if isinstance(value, str) else ""
         mapped = entry.values.get(bare, entry.values.get("*"))
         if mapped == "!":
-            self._leave(name)
+            self._leave_out(name)
             self.lacks[folded(name)] = entry.difference
         elif mapped in _SCHEMES:
             self._scheme = mapped
@@ -397,7 +397,7 @@ class Given:
             self.left_out[folded(name)] = entry.difference
             return True
         elif mapped is not None:
-            self._put(entry.ours, literal_of(mapped.replace("{}", bare)))
+            self._set(entry.ours, literal_of(mapped.replace("{}", bare)))
         return mapped is not None or entry.theirs == "TYPE"
 
     def _plain(self, name: str, known: str, value: Written) -> None:
@@ -405,17 +405,17 @@ class Given:
         if self._is_below(known, entry, value):
             self._below = self._below or without_quotes(str(value))
         elif option := option_meant(name):
-            self._put(option.name, value)
+            self._set(option.name, value)
         elif self.tolerant and (near := nearest(known, OPTION_NAMES)):
-            self._put(near, value)
+            self._set(near, value)
         elif entry and known not in words_listed("options"):
-            self._put(entry.ours, value)
+            self._set(entry.ours, value)
             if not entry.ours and (self.tolerant or entry.whose):
                 self.left_out[known] = entry.difference
             elif not entry.ours:
-                self._leave(name)
+                self._leave_out(name)
         elif known not in words_listed("options") | words_listed("delimiters"):
-            self._leave(name)
+            self._leave_out(name)
 
     @staticmethod
     def _is_below(known: str, entry: Synonym | None, value: Written) -> bool:
@@ -429,11 +429,11 @@ class Given:
             filters and not named and "://" not in plain and plain[:3] != "s3:" and not re.match(r"[$:{]|ENV\b", plain)
         )
 
-    def _leave(self, name: str) -> None:
+    def _leave_out(self, name: str) -> None:
         """Note an option without counterpart: its name, if that cannot be a secret."""
         self.undone.append(folded(name) if _NAMED.fullmatch(name.strip("'\"`-")) and harmless(name) else BLANK)
 
-    def _put(self, name: str, value: Written) -> None:
+    def _set(self, name: str, value: Written) -> None:
         if name == "AWS_ACCESS_KEY_ID" and ARN.fullmatch(without_quotes(str(value))):
             name = "AWS_ROLE"
         of_kms = name == "ENCRYPTION_CUSTOMER_MANAGED_KEY" and re.search(r"arn:aws[\w-]*:kms:|alias/", str(value))
@@ -469,8 +469,8 @@ class Given:
     def _source(self, written: str) -> str:
         """Return an external source of a value in our syntax."""
         if match := _ENVIRONMENT.fullmatch(written):
-            said = match[1] or match[3] or match[4] or (match[2] if self.python or "{" in written else "")
-            return f"ENV '{said}'" if said else f"${match[2]}"
+            variable = match[1] or match[3] or match[4] or (match[2] if self.python or "{" in written else "")
+            return f"ENV '{variable}'" if variable else f"${match[2]}"
         if match := re.fullmatch(r"['\"]\$?\{\{?\s*(\w+)\s*\}?\}['\"]", written):
             return f"${match[1]}"
         if match := _SOURCE.fullmatch(written):
@@ -485,7 +485,7 @@ class Given:
     def _checked(self, option: Option, bare: str, written: str) -> str:
         if option.name == "PATH_DISPLAY_FILTERS":
             if (served := _SERVED.fullmatch(bare)) and not served[2]:
-                self._put("ENDPOINT", literal(served[1]))
+                self._set("ENDPOINT", literal(served[1]))
             if bare.isdecimal() or bare.lower() in BOOLEANS or (served and not served[2]):
                 return ""
             bare = f"https://{bare}/" if re.fullmatch(r"[\w.-]+\.amazonaws\.com", bare) else bare
@@ -498,47 +498,47 @@ class Given:
         if named and (option.secret or option.name == "AWS_ACCESS_KEY_ID"):
             return f"${bare}"
         if option.secret or (option.name == "AWS_ACCESS_KEY_ID" and not _PLAIN_ID.fullmatch(bare)):
-            asked = f"PROMPT '{option.name}'"
-            self.secrets[asked] = literal(bare)
-            return asked
+            prompt = f"PROMPT '{option.name}'"
+            self.secrets[prompt] = literal(bare)
+            return prompt
         try:
             option.read(bare if option.name != "ENDPOINT" or "://" in bare else f"https://{bare}")
         except ValueError:
-            kept = bare.startswith("s3://") and BLANK in bare
-            return f"${bare}" if written == bare and bare.isidentifier() else literal(bare if kept else BLANK)
+            is_template = bare.startswith("s3://") and BLANK in bare
+            return f"${bare}" if written == bare and bare.isidentifier() else literal(bare if is_template else BLANK)
         return literal(bare)
 
     def on_server(self, url: str) -> str:
         """Return the location in a server's URL, and make the server the endpoint; otherwise empty."""
         if keys := _WITH_KEYS.fullmatch(url):
-            self._put("AWS_ACCESS_KEY_ID", literal(unquote(keys["key"])))
-            self._put("AWS_SECRET_ACCESS_KEY", literal(unquote(keys["secret"])))
+            self._set("AWS_ACCESS_KEY_ID", literal(unquote(keys["key"])))
+            self._set("AWS_SECRET_ACCESS_KEY", literal(unquote(keys["secret"])))
             if hosted := re.fullmatch(r"([\w.-]+?)\.s3[.-][\w.-]*amazonaws\.com", keys["host"]):
                 return normal_location(f"s3://{hosted[1]}/{keys['path']}")
             on_aws = keys["host"].partition(":")[0].endswith("amazonaws.com")
             of_server = on_aws or ":" in keys["host"]
             if of_server and not on_aws:
-                self._put("ENDPOINT", literal(keys["host"]))
+                self._set("ENDPOINT", literal(keys["host"]))
             return normal_location(f"s3://{'' if of_server else keys['host'] + '/'}{keys['path']}")
         if served := _SERVED.fullmatch(url) or _ON_SERVER.fullmatch(url):
             if "amazonaws.com" not in served[1]:
-                self._put("ENDPOINT", literal(served[1]))
+                self._set("ENDPOINT", literal(served[1]))
             return normal_location(f"s3://{served[2]}") if served[2] else ""
         match = URL.fullmatch(url)
         if not match or not match["scheme"] or location_meant(url) or not (path := match["path"].strip("/")):
             return ""
-        self._put("ENDPOINT", literal(f"{match['scheme']}{match['host']}"))
+        self._set("ENDPOINT", literal(f"{match['scheme']}{match['host']}"))
         return f"s3://{path}{'/' * url.endswith('/') or '/' * ('/' not in path)}"
 
     def _without_keys(self, url: str) -> str:
         """Return an endpoint without the key pair and bucket in it; the pair becomes options."""
         match = URL.fullmatch(url := _HOST_OF.sub("", url))
         if match and match["key"]:
-            self._put("AWS_ACCESS_KEY_ID", literal(match["key"]))
-            self._put("AWS_SECRET_ACCESS_KEY", literal(match["secret"]))
+            self._set("AWS_ACCESS_KEY_ID", literal(match["key"]))
+            self._set("AWS_SECRET_ACCESS_KEY", literal(match["secret"]))
         if match and harmless(match["path"]) and not _API_PATH.fullmatch(match["path"]):
             on_aws = location_meant(url)
-            self._put("PATH_DISPLAY_FILTERS", literal(on_aws or f"s3:/{match['path']}"))
+            self._set("PATH_DISPLAY_FILTERS", literal(on_aws or f"s3:/{match['path']}"))
             if on_aws:
                 return ""
         elif match and len(match["path"]) > 1 and harmless(match["path"]):
@@ -561,11 +561,11 @@ class Given:
         own = any(name in words_listed("own") for name in self.left_out)
         return self.junk or odd or own or bool(self.undone and not self.values)
 
-    def revealed(self, said: str) -> str:
+    def revealed(self, text: str) -> str:
         """Return a statement with secrets instead of prompts for them."""
-        for asked, secret in self.secrets.items():
-            said = said.replace(asked, secret)
-        return said
+        for prompt, secret in self.secrets.items():
+            text = text.replace(prompt, secret)
+        return text
 
     def finish(self) -> None:
         """Complete the endpoint's URL."""
@@ -576,9 +576,9 @@ class Given:
             self.secrets["PROMPT 'AWS_SECRET_ACCESS_KEY'"] = self.secrets.pop("PROMPT 'AWS_ACCESS_KEY_ID'", key)
         if "AWS_SESSION_TOKEN" in self.values and not self.values.keys() & {*_PAIR, "AWS_PROFILE"}:
             self.values[_PAIR[0]] = f"PROMPT '{_PAIR[0]}'"
-        for here, there in (_PAIR, _PAIR[::-1]):
-            if here in self.values and there not in self.values and "AWS_PROFILE" not in self.values:
-                self.values[there] = f"PROMPT '{there}'"
+        for here, other in (_PAIR, _PAIR[::-1]):
+            if here in self.values and other not in self.values and "AWS_PROFILE" not in self.values:
+                self.values[other] = f"PROMPT '{other}'"
                 self.completed = True
         host = self.values.get("ENDPOINT")
         if host:

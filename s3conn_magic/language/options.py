@@ -85,7 +85,7 @@ def is_environment_name(text: str) -> bool:
     return _ENVIRONMENT_NAME.fullmatch(text) is not None
 
 
-def _filled(value: Any) -> str:
+def _valued(value: Any) -> str:
     if not text(value):
         raise ValueError("it must not be empty")
     return str(value)
@@ -93,7 +93,7 @@ def _filled(value: Any) -> str:
 
 def _credential(value: Any) -> str:
     """Return a part of a credential: printable ASCII without white space, for HTTP headers."""
-    if any(character.isspace() for character in _filled(value)):
+    if any(character.isspace() for character in _valued(value)):
         raise ValueError("a credential has no white space; was a line break or space copied with it?")
     if not value.isascii() or not value.isprintable():
         raise ValueError("a credential has only ASCII characters; was it copied from a formatted page?")
@@ -102,10 +102,10 @@ def _credential(value: Any) -> str:
 
 def _secret_credential(value: Any) -> Secret:
     """Return a credential that is never shown again."""
-    return Secret(_credential(_given(value)))
+    return Secret(_credential(_not_placeholder(value)))
 
 
-def _given(value: Any) -> Any:
+def _not_placeholder(value: Any) -> Any:
     """Return a secret other than the placeholders of SHOW CREATE and the input history."""
     if value == MASK or (isinstance(value, str) and value and not value.strip("*.\u2022\u2026")):
         raise ValueError("this is a placeholder for a secret that was not stored; give the secret itself")
@@ -114,28 +114,28 @@ def _given(value: Any) -> Any:
 
 def _role_arn(value: Any) -> str:
     """Return the ARN of a role."""
-    if not _ROLE.fullmatch(_filled(value)):
+    if not _ROLE.fullmatch(_valued(value)):
         raise ValueError("a role looks like 'arn:aws:iam::123456789012:role/name'")
     return str(value)
 
 
 def _external_id(value: Any) -> str:
     """Return an external id that IAM allows."""
-    if not _EXTERNAL_ID.fullmatch(_filled(value)):
+    if not _EXTERNAL_ID.fullmatch(_valued(value)):
         raise ValueError("an external id has 2 to 1224 letters, digits or any of _+=,.@:/-")
     return str(value)
 
 
 def _kms_key(value: Any) -> str:
     """Return the ARN, id or alias of a KMS key."""
-    if not _KMS.fullmatch(_filled(value)):
+    if not _KMS.fullmatch(_valued(value)):
         raise ValueError("a KMS key looks like 'arn:aws:kms:us-east-1:123456789012:key/…', a key's id, or 'alias/name'")
     return str(value)
 
 
 def _customer_key(value: Any) -> Secret:
     """Return the Base64 text of a 256-bit key."""
-    size = _decoded_size(_filled(_given(value)))
+    size = _decoded_size(_valued(_not_placeholder(value)))
     if size is None:
         raise ValueError("this is not Base64; a 256-bit key has 44 characters of it, the last one =")
     if size != _CUSTOMER_KEY_BYTES:
@@ -155,7 +155,7 @@ def _display_filters(value: Any) -> tuple[Location, ...]:
     paths = value if isinstance(value, tuple | list) else (value,)
     if not paths:
         raise ValueError("this list is empty")
-    places = [pasted(_filled(path)) for path in paths]
+    places = [pasted(_valued(path)) for path in paths]
     if any(place.version for place in places):
         raise ValueError("it names one version of an object")
     return tuple(dict.fromkeys(place.location for place in places))
@@ -163,21 +163,21 @@ def _display_filters(value: Any) -> tuple[Location, ...]:
 
 def _profile(value: Any) -> str:
     """Return the name of a profile."""
-    if not _filled(value).isprintable():
+    if not _valued(value).isprintable():
         raise ValueError("a profile's name has no control characters")
     return str(value)
 
 
 def _region(value: Any) -> str:
     """Return the code of a region; S3-compatible servers have their own."""
-    if not _REGION.fullmatch(_filled(value)):
+    if not _REGION.fullmatch(_valued(value)):
         raise ValueError("a region looks like 'eu-west-1'")
     return str(value)
 
 
 def _addressing_style(value: Any) -> str:
     """Return where the bucket's name goes in the URL."""
-    style = _filled(value).lower()
+    style = _valued(value).lower()
     if style not in {"auto", "path", "virtual"}:
         raise ValueError("this is not one of them")
     return style
@@ -188,7 +188,7 @@ def _endpoint(value: Any) -> str:
 
     Its path is `s3`, below which some servers have their API, or has several parts: one part may be a bucket.
     """
-    if "@" in _filled(value):
+    if "@" in _valued(value):
         raise ValueError("it must not hold a user or password; give them as AWS_ACCESS_KEY_ID and its secret")
     try:
         parts = urlsplit(value)
@@ -428,17 +428,17 @@ def check_server(place: Pasted, name: str, endpoint: str | None) -> None:
     Raises:
         NotALocationError: the servers differ.
     """
-    own = endpoint or AMAZON
-    if not place.server or _server_of(place.server) == _server_of(own):
+    url = endpoint or AMAZON
+    if not place.server or _server_of(place.server) == _server_of(url):
         return
-    there, here = (
+    theirs, ours = (
         "Amazon S3" if is_of_aws(server) else visible(f"{urlsplit(server).scheme}://{urlsplit(server).netloc}")
-        for server in (place.server, own)
+        for server in (place.server, url)
     )
     raise NotALocationError(
-        f"this URL is of {there}, and the connection {name} goes to {here}",
-        f"Name a connection to {there} by USING, or write {literal(visible(place.uri))} for the bucket of that name on"
-        f" {here}.",
+        f"this URL is of {theirs}, and the connection {name} goes to {ours}",
+        f"Name a connection to {theirs} by USING, or write {literal(visible(place.uri))} for the bucket of that name on"
+        f" {ours}.",
     )
 
 

@@ -86,7 +86,7 @@ def _words_of(pattern: str) -> tuple[tuple[str, ...], ...]:
     alone = re.sub(r"\{[^{}]*\}|<\w+>", " ", plain).split()
     return (
         *((word.upper(),) for word in alone),
-        *(tuple(re.sub(r"<\w+>", " ", way).split()[0].upper() for way in group.split("|")) for group in groups),
+        *(tuple(re.sub(r"<\w+>", " ", option).split()[0].upper() for option in group.split("|")) for group in groups),
     )
 
 
@@ -168,8 +168,8 @@ def phrases_for(text: str) -> Sequence[Phrase]:
 
     In a query, `>` and `||` are operators, and what follows them belongs to it.
     """
-    every = phrases()
-    return [phrase for phrase in every if _FOR_QUERIES.match(phrase.theirs)] if _QUERY.match(text) else every
+    known = phrases()
+    return [phrase for phrase in known if _FOR_QUERIES.match(phrase.theirs)] if _QUERY.match(text) else known
 
 
 def fitting(text: str) -> Iterator[tuple[Phrase, list[tuple[str, str]], re.Match[str]]]:
@@ -188,8 +188,8 @@ def fitting(text: str) -> Iterator[tuple[Phrase, list[tuple[str, str]], re.Match
 def settings_in(phrase: Phrase, text: str) -> list[tuple[str, str]]:
     """Return all settings of a cell that a phrase matches; together they are one connection."""
     units = [unit for span in pieces(text) for unit in (span, *lines_of(text, span))]
-    said = [text[slice(*unit)] for unit in units]
-    matches = [phrase.match(flags_of(_PIPED.sub("", each))[1] if phrase.cli else each) for each in said]
+    units_text = [text[slice(*unit)] for unit in units]
+    matches = [phrase.match(flags_of(_PIPED.sub("", each))[1] if phrase.cli else each) for each in units_text]
     groups = [match.groupdict() for match in matches if match]
     return [(_setting_name(phrase, group), group["value"]) for group in groups]
 
@@ -206,5 +206,5 @@ def _setting_name(phrase: Phrase, group: Mapping[str, str]) -> str:
 def sentence_on(text: str) -> str:
     """Return the note on a statement by its first words alone."""
     upper = [word.upper() for word in re.findall(r"[A-Za-z_]\w*", text)[:2]]
-    says = book()["none"]
-    return str(says.get(" ".join(upper)) or says.get(upper[0] if upper else "") or "")
+    sentences = book()["none"]
+    return str(sentences.get(" ".join(upper)) or sentences.get(upper[0] if upper else "") or "")

@@ -53,7 +53,7 @@ _OPEN_WORDS = re.compile(r"\b(?:SELECT|WITH|FROM|INTO|JOB|TABLE)\b", re.IGNORECA
 # Placeholders of f-strings, `str.format` and `%`.
 _FIELD = re.compile(r"(?:\{[\w.\[\]!:]*\}|%s|%\(\w+\)s)+")
 # `s3://name@bucket/key`, with a name too short for a secret.
-_THROUGH = re.compile(r"\As3://[A-Za-z_]\w{0,14}@")
+_NAMED_LOCATION = re.compile(r"\As3://[A-Za-z_]\w{0,14}@")
 # Separators of words in a text or a pattern, which are in no secret of AWS.
 _BREAK = re.compile(r"[\s|()*]+")
 # Valid in the place of a placeholder in a bucket's name, a port, a region.
@@ -105,10 +105,10 @@ def redactions(text: str, *, template: bool = False) -> list[Redaction]:
     source = Source(text)
     if source.readable:
         return _Reading(source, template=template).redactions
-    given = SECRET_GIVEN.search(text)
-    owner = given[0].split("=")[0].strip() if given else ""
+    literal = SECRET_GIVEN.search(text)
+    owner = literal[0].split("=")[0].strip() if literal else ""
     return (
-        [Redaction(Span(0, len(text)), _masked(text), literal=given is not None, owner=owner)] if text.strip() else []
+        [Redaction(Span(0, len(text)), _masked(text), literal=literal is not None, owner=owner)] if text.strip() else []
     )
 
 
@@ -132,7 +132,7 @@ def _is_data(token: Token) -> bool:
     if token.kind == "word":
         return all(map(_is_short, re.split(r"[_.]", token.text))) or token.text.replace("_", "").isalpha()
     text = token.text[1:-1]
-    location = _THROUGH.sub("s3://", text)
+    location = _NAMED_LOCATION.sub("s3://", text)
     return token.kind != "string" or _reads(as_plain, location) or all(map(_is_short, _BREAK.split(text)))
 
 
@@ -190,7 +190,7 @@ class _Reading:
         self._source = source
         self._template = template
         self._before: list[Token] = []
-        self._begun: set[str] = set()  # words of the statement that determine the meaning of TO
+        self._statement_words: set[str] = set()  # words of the statement that determine the meaning of TO
         self._owner: str | None = None
         self._depth = 0
         self._glued = False
@@ -236,9 +236,9 @@ class _Reading:
     def _pass(self, token: Token) -> None:
         self._before.append(token)
         if token.text == ";":
-            self._begun.clear()
+            self._statement_words.clear()
         elif token.text.upper() in {"SAVE", "SET"}:
-            self._begun.add(token.text.upper())
+            self._statement_words.add(token.text.upper())
 
     def _last(self, back: int = 1) -> str:
         """Return a previous word or mark, in upper case; literals are quotes."""
@@ -265,10 +265,10 @@ class _Reading:
         return mark
 
     def _string(self, token: Token) -> str:
-        kept = self._is_open(token)
+        is_shown = self._is_open(token)
         if self._last() != "KEYRING":
             self._done()
-        if kept:
+        if is_shown:
             return token.text
         self._masked += 1
         return f"'{_masked(token.text)}'"
@@ -287,7 +287,7 @@ class _Reading:
         if clause in _LOCATION_CLAUSES:
             return _reads(as_plain, text)
         if clause in _PATTERN_CLAUSES:
-            return clause != "TO" or "SAVE" in self._begun
+            return clause != "TO" or "SAVE" in self._statement_words
         return self._owner is not None and _takes(self._owner, text)
 
     def _quoted(self, token: Token) -> str:
@@ -306,7 +306,7 @@ class _Reading:
         if self._is_known(token):
             if word in OPTION_NAMES:
                 self._owner = word
-            elif word == "TO" and "SET" in self._begun:
+            elif word == "TO" and "SET" in self._statement_words:
                 # Other systems' syntax: `SET secret_key TO …`.
                 self._owner = self._last()
             elif self._owner is not None and word not in _SOURCES:

@@ -129,17 +129,17 @@ def _first_words(rule: Any) -> tuple[str, ...]:
 OFFERS, UNOFFERED, PHRASE = "offers", "unoffered", "phrase"
 
 
-def offering(what: str, rule: pp.ParserElement) -> pp.ParserElement:
+def offering(kind: str, rule: pp.ParserElement) -> pp.ParserElement:
     """Mark a rule with the kind of names that completion offers for it, such as `connection`."""
     marked = rule.copy()
-    setattr(marked, OFFERS, what)
+    setattr(marked, OFFERS, kind)
     return marked
 
 
 def unoffered(rule: pp.ParserElement) -> pp.ParserElement:
     """Mark a rule as a synonym that completion does not offer."""
     if isinstance(rule, pp.MatchFirst):
-        return pp.MatchFirst([unoffered(way) for way in rule.exprs])
+        return pp.MatchFirst([unoffered(alternative) for alternative in rule.exprs])
     marked = rule.copy()
     setattr(marked, UNOFFERED, True)
     return marked

@@ -46,7 +46,7 @@ _OPEN = _KINDS.index("open")
 _OPENS = rf"""['"]|/\*|{_DOLLAR_MARK}"""
 _NOT_CODE = re.compile(rf"""{_LITERAL}|(?P<comment>{_COMMENT})|(?P<open>{_OPENS})""")
 _BETWEEN = re.compile(rf"""{_LITERAL}|{_COMMENT}|(?P<open>{_OPENS})|(?P<end>;)""")
-_HELD = re.compile(f"{_LITERAL}|{_COMMENT}")
+_LITERAL_OR_COMMENT = re.compile(f"{_LITERAL}|{_COMMENT}")
 _APART = re.compile(rf"""(?:[\s;,=()$]++|{_COMMENT}|(?:{_LITERAL}|{_WORD})(?=[\s;,=()$]|--|/\*|\Z))*+""")
 WHITE = " \t\r\n\f\v"
 """White space between words."""
@@ -167,8 +167,8 @@ class Tokens(Sequence[Token]):
 
     def among(self, indices: Iterable[int]) -> Iterator[Token]:
         """Yield the existing tokens at these indices, without space and comments."""
-        there = itertools.takewhile(self.has, indices)
-        return (self[at] for at in there if self._kinds[at] not in _BLANK)
+        existing = itertools.takewhile(self.has, indices)
+        return (self[at] for at in existing if self._kinds[at] not in _BLANK)
 
 
 def statement_ends(text: str, start: int = 0, end: int = sys.maxsize) -> Iterator[int]:
@@ -198,10 +198,10 @@ class Lexed:
     def odd(self) -> int | None:
         """Offset of the first look-alike character (no-break space, curly quote) before an unclosed token, or None."""
         text = self._text[: self.open]
-        odd = "".join(filter(is_odd, set(_HELD.sub("", text))))
+        odd = "".join(filter(is_odd, set(_LITERAL_OR_COMMENT.sub("", text))))
         if not odd:
             return None
-        matches = re.finditer(f"{_HELD.pattern}|(?P<odd>[{re.escape(odd)}])", text)
+        matches = re.finditer(f"{_LITERAL_OR_COMMENT.pattern}|(?P<odd>[{re.escape(odd)}])", text)
         return next((match.start() for match in matches if match["odd"]), None)
 
     @cached_property
@@ -392,13 +392,13 @@ class Source:
         """Return the tokens of a line, or of a long one those near the span."""
         first, at = self.tokens.ending_after(start), self.tokens.ending_after(span.start)
         near = range(max(first, at - _NEIGHBOURS), at + _NEIGHBOURS)
-        there = (self.tokens[index] for index in takewhile(self.tokens.has, near))
-        return takewhile(lambda token: token.span.start < end, there)
+        nearby = (self.tokens[index] for index in takewhile(self.tokens.has, near))
+        return takewhile(lambda token: token.span.start < end, nearby)
 
     def _masked(self, token: Token, start: int, end: int) -> str:
         if token.kind == "space":
-            kept = token.text[max(0, start - token.span.start) : end - token.span.start]
-            return " " * len(kept.replace("\n", "").replace("\r", ""))
+            shown = token.text[max(0, start - token.span.start) : end - token.span.start]
+            return " " * len(shown.replace("\n", "").replace("\r", ""))
         return token.text if token.kind in {"mark", "open"} else self.shown(token)
 
     def shown(self, token: Token) -> str:
@@ -409,7 +409,7 @@ class Source:
 
     def _is_name(self, token: Token) -> bool:
         """Return whether a word is a keyword, or placed like the name of a connection or an option."""
-        if token.text.upper() in VOCABULARY or self._stands_as_name(token):
+        if token.text.upper() in VOCABULARY or self._is_placed_as_name(token):
             return True
         return len(token.text) >= _SHOWN_WORD and nearest(token.text, VOCABULARY) is not None
 
@@ -425,7 +425,7 @@ class Source:
         at = self.tokens.ending_after(token.span.start)
         before = self.tokens.among(range(at - 1, -1, -1))
         for earlier in islice(before, _LOOKED_BACK):
-            if earlier.text == "=" or (earlier.text.upper() == "TO" and self._holds_secret(earlier)):
+            if earlier.text == "=" or (earlier.text.upper() == "TO" and self._sets_secret(earlier)):
                 return _may_hold_secret(next(before, None), token.text)
             if earlier.text == ";" or earlier.text.upper() in _ENDS_VALUE:
                 return False
@@ -433,15 +433,15 @@ class Source:
                 return _may_hold_secret(earlier, token.text)
         return next(before, None) is not None
 
-    def _holds_secret(self, to: Token) -> bool:
+    def _sets_secret(self, to: Token) -> bool:
         """Return whether the word before a TO names a secret, as in others' SET access_key TO value."""
         before = self.token_before(to.span.start)
         return before is not None and _SECRET_NAME.search(before.text) is not None
 
-    def _stands_as_name(self, token: Token) -> bool:
+    def _is_placed_as_name(self, token: Token) -> bool:
         before, after = self.token_before(token.span.start), self.token_at(token.span.end)
         if before and before.text.upper() in BEFORE_NAME:
-            secret = before.text.upper() == "TO" and self._holds_secret(before)
+            secret = before.text.upper() == "TO" and self._sets_secret(before)
             return _IDENTIFIER.fullmatch(token.text) is not None and not secret
         unassigned = before is None or (before.text not in {"=", "("} and before.text.upper() not in OPTION_NAMES)
         return unassigned and after is not None and after.text == "=" and _LETTERS.fullmatch(token.text) is not None
@@ -561,9 +561,9 @@ def harmless(text: str) -> bool:
 _SHOWN = re.compile(r"arn:aws[a-z-]*:[a-z]+:[\w:+=,.@/-]*|'(?:[^']|'')*'|[^\s']+")
 
 
-def masked(said: str) -> str:
+def masked(statement: str) -> str:
     """Return a statement with possible secrets masked."""
-    return _SHOWN.sub(_shown, said)
+    return _SHOWN.sub(_shown, statement)
 
 
 def _shown(match: re.Match[str]) -> str:

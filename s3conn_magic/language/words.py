@@ -22,11 +22,11 @@ def edits(word: str, other: str) -> int:
     if abs(len(word) - len(other)) > _WITHIN or len(set(word) ^ set(other)) > 2 * _WITHIN:
         return _WITHIN + 1
     word, other = _unlike(word, other)
-    far = _WITHIN + 1
+    above = _WITHIN + 1
     before: list[int] = []
     row = list(range(len(other) + 1))
     for i, a in enumerate(word, 1):
-        older, before, row = before, row, [far] * (len(other) + 1)
+        older, before, row = before, row, [above] * (len(other) + 1)
         row[0] = i
         # Cells further from the diagonal exceed the bound.
         for j in range(max(1, i - _WITHIN), min(len(other), i + _WITHIN) + 1):
@@ -37,7 +37,7 @@ def edits(word: str, other: str) -> int:
             row[j] = cost
         if min(row) > _WITHIN:
             break
-    return min(row[-1], far)
+    return min(row[-1], above)
 
 
 def _unlike(word: str, other: str) -> tuple[str, str]:
@@ -136,8 +136,8 @@ def pattern_note(location: Location | None, clause: str = "LIST {place}{deep} MA
     glob = location.key[len(folder) :]
     expression = "".join(_AS_EXPRESSION.get(part, re.escape(part)) for part in _GLOB.findall(glob))
     deep = " RECURSIVE" if "/" in glob else ""
-    said = {"place": Location(location.bucket, folder).uri, "glob": glob, "expression": expression}
-    written = clause.format(**{name: literal(visible(text)) for name, text in said.items()}, deep=deep)
+    fields = {"place": Location(location.bucket, folder).uri, "glob": glob, "expression": expression}
+    written = clause.format(**{name: literal(visible(text)) for name, text in fields.items()}, deep=deep)
     return f"A location is exact, no pattern: {written}"
 
 
@@ -173,8 +173,8 @@ def pattern_as(taken: Kind, pattern: str, kind: Kind) -> str:
         return ""
     written, kept = _WRITTEN[taken], re.escape if taken == "regular" else str
     special = {"any": written[0], "one": written[1]}
-    said = "".join(special.get(match.lastgroup or "") or kept(match[match.lastgroup or 0]) for match in matches)
-    return f"**/{said}" if (taken, kind) == ("glob", "regular") and said.startswith("*") and "/" not in said else said
+    new = "".join(special.get(match.lastgroup or "") or kept(match[match.lastgroup or 0]) for match in matches)
+    return f"**/{new}" if (taken, kind) == ("glob", "regular") and new.startswith("*") and "/" not in new else new
 
 
 def pattern_meant(clause: str, taken: Kind, pattern: str) -> str:

@@ -134,7 +134,7 @@ def test_local_is_back_in_this_process(run, workers, here):
 
 def test_a_scheduler_that_is_not_there_is_one_clear_error(run, workers, monkeypatch):
     """The setting is refused and stays as it was."""
-    monkeypatch.setattr("s3conn_magic.cluster.scheduler._REACH", 0.5)
+    monkeypatch.setattr("s3conn_magic.cluster.scheduler._CONNECT_TIMEOUT", 0.5)
     run("SET PROGRESS = FALSE")
     failure = run.fails("SET SCHEDULER = 'tcp://127.0.0.1:9'", ClusterError)
     assert "the scheduler tcp://127.0.0.1:9 cannot be reached" in failure.message

@@ -151,10 +151,10 @@ def _is_ours(text, token):
 
 def _excluded(given):
     """Options that do not go with those that are given."""
-    return {one.name for one in OPTIONS for other in OPTIONS if other.name in given and _clash(one, other)}
+    return {one.name for one in OPTIONS for other in OPTIONS if other.name in given and _exclude_each_other(one, other)}
 
 
-def _clash(one, other):
+def _exclude_each_other(one, other):
     return one.name in other.excludes or other.name in one.excludes
 
 
