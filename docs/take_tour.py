@@ -41,7 +41,7 @@ _SETUP = """%load_ext s3conn_magic
 %upsql START SANDBOX
 %upsql SET PROGRESS = FALSE
 import s3conn_magic
-from s3conn_magic.sandbox.identities import ADMIN
+from s3conn_magic.sandbox import ADMIN
 key_id, secret = ADMIN.access_key_id, ADMIN.secret_access_key
 endpoint = s3conn_magic.connection("sandbox").settings.endpoint
 s3conn_magic.execute("DROP CONNECTION sandbox")

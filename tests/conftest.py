@@ -17,8 +17,7 @@ from servers import RcloneServer
 from synthetic import serving
 from wheels import Installed
 
-from s3conn_magic.sandbox import Sandbox
-from s3conn_magic.sandbox.identities import EMPTY
+from s3conn_magic.sandbox import EMPTY, Sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

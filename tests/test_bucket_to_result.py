@@ -11,7 +11,7 @@ from boto_clients import client
 from nbclient import NotebookClient
 from tutorials import in_the_tutorial, shown
 
-from s3conn_magic.sandbox.identities import ADMIN
+from s3conn_magic.sandbox import ADMIN
 
 NOTEBOOK = Path(__file__).parent.parent / "notebooks" / "bucket_to_result.ipynb"
 

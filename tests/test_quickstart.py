@@ -8,9 +8,8 @@ import pytest
 from nbclient import NotebookClient
 from tutorials import in_the_tutorial, results, shown
 
-from s3conn_magic.sandbox import RESTRICTED
+from s3conn_magic.sandbox import ADMIN, LAKE, RESTRICTED
 from s3conn_magic.sandbox.data import Put, puts
-from s3conn_magic.sandbox.identities import ADMIN, LAKE
 
 NOTEBOOK = Path(__file__).parent.parent / "notebooks" / "quickstart.ipynb"
 

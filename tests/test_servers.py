@@ -10,8 +10,7 @@ import pytest
 from boto_clients import client
 from botocore.exceptions import ClientError
 
-from s3conn_magic.sandbox import Keys
-from s3conn_magic.sandbox.identities import LAKE, LOGS
+from s3conn_magic.sandbox import LAKE, LOGS, Keys
 from s3conn_magic.secrets import Secret
 
 

@@ -28,9 +28,7 @@ from moto.iam.models import iam_backends
 from moto.s3.models import s3_backends
 from werkzeug.wrappers import Response
 
-from s3conn_magic.sandbox import data
-from s3conn_magic.sandbox.data import BUCKETS
-from s3conn_magic.sandbox.identities import (
+from s3conn_magic.sandbox import (
     ACCOUNT,
     ADMIN,
     ANONYMOUS,
@@ -44,7 +42,9 @@ from s3conn_magic.sandbox.identities import (
     USERS,
     Keys,
     User,
+    data,
 )
+from s3conn_magic.sandbox.data import BUCKETS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

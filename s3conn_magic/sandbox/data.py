@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from s3conn_magic.sandbox.identities import ARCHIVE, EMPTY, LAKE, LOGS, ODD, PUBLIC, REGION
+from s3conn_magic.sandbox import ARCHIVE, EMPTY, LAKE, LOGS, ODD, PUBLIC, REGION
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -17,8 +17,8 @@ from s3conn_magic.errors import Place
 from s3conn_magic.language.plans import Analyze
 from s3conn_magic.locations import Location
 from s3conn_magic.results.listings import analysis_frame
+from s3conn_magic.sandbox import LAKE, LOGS, ODD
 from s3conn_magic.sandbox.data import puts
-from s3conn_magic.sandbox.identities import LAKE, LOGS, ODD
 
 MANY = 6_000
 START = datetime(2024, 1, 1, tzinfo=UTC)

@@ -18,7 +18,7 @@ from synthetic import Behaviour, Bucket
 from s3conn_magic.errors import AccessDeniedError, BucketNotFoundError, IncompleteListingError
 from s3conn_magic.listing.analysis import Scan, Summary, grouping
 from s3conn_magic.results.charts import AnalysisChart
-from s3conn_magic.sandbox.identities import LAKE, LOGS
+from s3conn_magic.sandbox import LAKE, LOGS
 
 KEYS = 30_000
 SLOW = 0.2

@@ -20,7 +20,7 @@ from s3conn_magic.cluster.work import Access, Accesses, Grant
 from s3conn_magic.connections.credentials import SessionTriple
 from s3conn_magic.errors import ConnectionNotFoundError
 from s3conn_magic.locations import Location
-from s3conn_magic.sandbox.identities import EXTERNAL_ID, LOGS, ROLE_ARN
+from s3conn_magic.sandbox import EXTERNAL_ID, LOGS, ROLE_ARN
 from s3conn_magic.secrets import NotGivenError, Secret, unseal
 
 SECRET = "the-secret-of-workers"

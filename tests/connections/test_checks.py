@@ -13,7 +13,7 @@ from statements import Statements, create
 from vaults import answering
 
 from s3conn_magic.errors import StatementInterrupted
-from s3conn_magic.sandbox.identities import ARCHIVE, EMPTY, LAKE
+from s3conn_magic.sandbox import ARCHIVE, EMPTY, LAKE
 
 ACTIONS = ["identity", "list buckets", "list", "read", "write", "delete", "encryption"]
 KEY = base64.b64encode(bytes(range(32))).decode()

@@ -18,7 +18,7 @@ from s3conn_magic.connections.writes import Encryption
 from s3conn_magic.errors import EncryptionError
 from s3conn_magic.locations import Location
 from s3conn_magic.objects import uploads
-from s3conn_magic.sandbox.identities import ARCHIVE, EMPTY
+from s3conn_magic.sandbox import ARCHIVE, EMPTY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

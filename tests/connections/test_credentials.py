@@ -12,8 +12,7 @@ from recording import Reply, passing_to, recording
 from statements import Statements, create
 
 from s3conn_magic.errors import AccessDeniedError, CredentialsError
-from s3conn_magic.sandbox import Keys
-from s3conn_magic.sandbox.identities import EXTERNAL_ID, LAKE, LOGS, PUBLIC, ROLE_ARN
+from s3conn_magic.sandbox import EXTERNAL_ID, LAKE, LOGS, PUBLIC, ROLE_ARN, Keys
 from s3conn_magic.secrets import Secret
 
 ROLE = {"AWS_ROLE": ROLE_ARN, "EXTERNAL_ID": EXTERNAL_ID}

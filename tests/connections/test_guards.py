@@ -22,8 +22,7 @@ from s3conn_magic.connections.probe import run_checks
 from s3conn_magic.errors import ReadOnlyConnectionError
 from s3conn_magic.locations import Location
 from s3conn_magic.objects import deleting, uploads
-from s3conn_magic.sandbox import Keys
-from s3conn_magic.sandbox.identities import LAKE
+from s3conn_magic.sandbox import LAKE, Keys
 from s3conn_magic.secrets import Secret
 
 KEYS = Keys("AKIAONE", Secret("one-secret"))

@@ -14,8 +14,7 @@ from recording import listing, passing_to, recording
 from statements import Statements, create
 
 from s3conn_magic.errors import ConnectionNotFoundError, ReadOnlyConnectionError
-from s3conn_magic.sandbox import Keys
-from s3conn_magic.sandbox.identities import EXTERNAL_ID, LAKE, PUBLIC, ROLE_ARN
+from s3conn_magic.sandbox import EXTERNAL_ID, LAKE, PUBLIC, ROLE_ARN, Keys
 from s3conn_magic.secrets import Secret
 
 REPOSITORY = Path(__file__).parents[2]

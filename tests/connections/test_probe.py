@@ -7,8 +7,7 @@ from recording import Reply, error, listing, passing_to, recording
 from statements import Statements, create
 
 from s3conn_magic.errors import AccessDeniedError, BucketNotFoundError, CredentialsError, EndpointError
-from s3conn_magic.sandbox import Keys
-from s3conn_magic.sandbox.identities import EMPTY, LAKE, LOGS
+from s3conn_magic.sandbox import EMPTY, LAKE, LOGS, Keys
 from s3conn_magic.secrets import Secret
 
 KEYS = Keys("AKIAONE", Secret("one-secret"))

@@ -12,9 +12,8 @@ from botocore.httpsession import get_cert_path
 from recording import listing, recording
 from statements import Statements, create
 
-from s3conn_magic.sandbox import Keys
+from s3conn_magic.sandbox import LAKE, ODD, Keys
 from s3conn_magic.sandbox.data import ODD_KEYS
-from s3conn_magic.sandbox.identities import LAKE, ODD
 from s3conn_magic.secrets import Secret
 
 KEYS = Keys("AKIAONE", Secret("one-secret"))

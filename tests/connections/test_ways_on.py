@@ -24,7 +24,7 @@ from s3conn_magic import errors
 from s3conn_magic.errors import EXTRAS, CredentialsError, S3ConnError, pip_install
 from s3conn_magic.language.options import OPTION_NAMES
 from s3conn_magic.language.session_settings import SETTINGS
-from s3conn_magic.sandbox.identities import ARCHIVE, EMPTY, LAKE
+from s3conn_magic.sandbox import ARCHIVE, EMPTY, LAKE
 
 ROOT = Path(s3conn_magic.__file__).parent
 MODULES = [

@@ -14,7 +14,7 @@ from s3conn_magic.errors import S3ConnError
 from s3conn_magic.explorer.basic import BasicExplorer
 from s3conn_magic.explorer.model import Children, TreeEntry
 from s3conn_magic.locations import Location
-from s3conn_magic.sandbox.identities import LAKE
+from s3conn_magic.sandbox import LAKE
 
 
 class Watched(BasicExplorer):

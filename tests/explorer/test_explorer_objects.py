@@ -34,8 +34,7 @@ from s3conn_magic.explorer.tree import Rows
 from s3conn_magic.locations import Location
 from s3conn_magic.objects import deleting, uploads
 from s3conn_magic.objects.requests import presign
-from s3conn_magic.sandbox import Keys
-from s3conn_magic.sandbox.identities import ARCHIVE, EMPTY, LAKE, ODD
+from s3conn_magic.sandbox import ARCHIVE, EMPTY, LAKE, ODD, Keys
 from s3conn_magic.secrets import Secret
 
 CUSTOMER_KEY = base64.b64encode(bytes(range(32))).decode()

@@ -23,7 +23,7 @@ from s3conn_magic.explorer.preview_table import PreviewTable, RowOrder
 from s3conn_magic.objects.description import Description
 from s3conn_magic.preview import Preview
 from s3conn_magic.runtime.background import LOOP, Work, run_in_background, wait_for
-from s3conn_magic.sandbox.identities import EMPTY
+from s3conn_magic.sandbox import EMPTY
 
 
 def table_of(**columns):

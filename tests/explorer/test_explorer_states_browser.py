@@ -11,7 +11,7 @@ from support.lab import CHROMIUM
 
 from s3conn_magic.explorer.connections import ConnectionChildren, ConnectionObjects
 from s3conn_magic.locations import Location
-from s3conn_magic.sandbox.identities import EMPTY, LAKE
+from s3conn_magic.sandbox import EMPTY, LAKE
 
 pytestmark = pytest.mark.browser
 FOCUSED = """() => {

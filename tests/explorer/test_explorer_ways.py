@@ -18,7 +18,7 @@ from s3conn_magic.locations import Location
 from s3conn_magic.objects import deleting, description
 from s3conn_magic.objects.deleting import SeenObjects, thaws
 from s3conn_magic.objects.description import Description
-from s3conn_magic.sandbox.identities import ARCHIVE, EMPTY, LAKE
+from s3conn_magic.sandbox import ARCHIVE, EMPTY, LAKE
 
 
 @pytest.fixture

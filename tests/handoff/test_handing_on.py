@@ -31,8 +31,7 @@ from s3conn_magic.connections.configuration import own_cas
 from s3conn_magic.errors import ConnectionNotFoundError, CredentialsError, EndpointError, S3ConnError
 from s3conn_magic.handoff.handed_files import HandedFileSystem
 from s3conn_magic.handoff.libraries import travelling
-from s3conn_magic.sandbox import Keys
-from s3conn_magic.sandbox.identities import EXTERNAL_ID, LAKE, PUBLIC, ROLE_ARN
+from s3conn_magic.sandbox import EXTERNAL_ID, LAKE, PUBLIC, ROLE_ARN, Keys
 from s3conn_magic.secrets import Secret, SecretText, StorageOptions
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*considered unstable")

@@ -13,7 +13,7 @@ import keyring
 import pytest
 from statements import Statements
 
-from s3conn_magic.sandbox.identities import EXTERNAL_ID, LAKE, ROLE_ARN
+from s3conn_magic.sandbox import EXTERNAL_ID, LAKE, ROLE_ARN
 
 FILE = f"{LAKE}/sales/customers.csv"
 RING = """

@@ -14,7 +14,7 @@ from boto_clients import client
 from pyiceberg.table import StaticTable
 from statements import Statements, create
 
-from s3conn_magic.sandbox.identities import EMPTY
+from s3conn_magic.sandbox import EMPTY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

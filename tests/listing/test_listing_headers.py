@@ -13,8 +13,7 @@ from statements import Statements, create
 from wires import OBJECTS, PAIR, both, connect, failure, listed, new_session, pages, verified
 
 from s3conn_magic.errors import CredentialsError
-from s3conn_magic.sandbox import Keys
-from s3conn_magic.sandbox.identities import LAKE
+from s3conn_magic.sandbox import LAKE, Keys
 from s3conn_magic.secrets import Secret
 
 

@@ -10,7 +10,7 @@ from recording import error, listing, passing_to, recording
 from statements import create
 
 from s3conn_magic.language.reference import STATEMENTS
-from s3conn_magic.sandbox.identities import LAKE
+from s3conn_magic.sandbox import LAKE
 
 ANSWERS_WITHIN = 30
 OTHERS = """\

@@ -9,8 +9,7 @@ import pytest
 from recording import Reply, error, listing, recording
 from statements import create
 
-from s3conn_magic.sandbox import Keys
-from s3conn_magic.sandbox.identities import LAKE
+from s3conn_magic.sandbox import LAKE, Keys
 from s3conn_magic.secrets import Secret
 
 SALES = f"s3://{LAKE}/sales/"

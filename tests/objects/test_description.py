@@ -16,8 +16,8 @@ from s3conn_magic.locations import Location
 from s3conn_magic.objects.description import describe, head
 from s3conn_magic.objects.requests import ask
 from s3conn_magic.preview.preview import preview
+from s3conn_magic.sandbox import ARCHIVE, LAKE, ODD
 from s3conn_magic.sandbox.data import ODD_KEYS
-from s3conn_magic.sandbox.identities import ARCHIVE, LAKE, ODD
 
 HERE = Location("bucket", "data")
 KMS = "arn:aws:kms:eu-west-1:123456789012:key/11111111-2222-3333-4444-555555555555"

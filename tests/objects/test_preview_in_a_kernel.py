@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from statements import create
 
-from s3conn_magic.sandbox.identities import LAKE
+from s3conn_magic.sandbox import LAKE
 
 
 @pytest.fixture

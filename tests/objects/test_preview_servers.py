@@ -14,8 +14,8 @@ from recording import passing_to, recording
 from statements import Statements, create
 
 from s3conn_magic.errors import AccessDeniedError, BindError, BucketNotFoundError, ConnectionNotFoundError, S3ConnError
+from s3conn_magic.sandbox import ARCHIVE, EMPTY, LAKE, ODD, PUBLIC
 from s3conn_magic.sandbox.data import ODD_KEYS, puts
-from s3conn_magic.sandbox.identities import ARCHIVE, EMPTY, LAKE, ODD, PUBLIC
 
 MIB = 1024 * 1024
 EVENTS = f"s3://{LAKE}/events/year=2026/month=01/day=01/part-00000.parquet"

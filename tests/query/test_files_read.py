@@ -28,7 +28,7 @@ from s3conn_magic.errors import (
 )
 from s3conn_magic.objects.filesystem import ConnectionFileSystem
 from s3conn_magic.objects.ranged import PART
-from s3conn_magic.sandbox.identities import EMPTY, LAKE
+from s3conn_magic.sandbox import EMPTY, LAKE
 
 BODY = random.Random(3).randbytes(3 * PART + 77)
 SSE_C = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="

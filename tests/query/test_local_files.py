@@ -10,7 +10,7 @@ from statements import Statements, create
 
 from s3conn_magic.cli import main
 from s3conn_magic.errors import BindError, QueryError
-from s3conn_magic.sandbox.identities import LAKE
+from s3conn_magic.sandbox import LAKE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -32,7 +32,7 @@ from s3conn_magic.errors import (
 from s3conn_magic.objects.scope import QueryScope
 from s3conn_magic.query.failures import translate
 from s3conn_magic.results.frames import S3Frame
-from s3conn_magic.sandbox.identities import EMPTY, LAKE
+from s3conn_magic.sandbox import EMPTY, LAKE
 
 EVENTS = f"'s3://{LAKE}/events/year=2026/month=01/*/*.parquet'"
 ONE = f"'s3://{LAKE}/events/year=2026/month=01/day=01/part-00000.parquet'"

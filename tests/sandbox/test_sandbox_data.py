@@ -12,8 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from boto_clients import client
 
-from s3conn_magic.sandbox import data
-from s3conn_magic.sandbox.identities import ARCHIVE, EMPTY, LAKE, LOGS, ODD
+from s3conn_magic.sandbox import ARCHIVE, EMPTY, LAKE, LOGS, ODD, data
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,7 @@ from boto_clients import assumed, client
 from botocore.exceptions import ClientError
 
 from s3conn_magic.locations import Location
-from s3conn_magic.sandbox import Keys
-from s3conn_magic.sandbox.identities import EMPTY, LAKE, LOGS, PUBLIC
+from s3conn_magic.sandbox import EMPTY, LAKE, LOGS, PUBLIC, Keys
 from s3conn_magic.secrets import Secret
 
 WRONG = Secret("wrong/secret/EXAMPLE/0000000000000000000")

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 from boto_clients import client
 
-from s3conn_magic.sandbox.identities import LAKE
+from s3conn_magic.sandbox import LAKE
 
 
 def opened(url):

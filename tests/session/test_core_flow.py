@@ -9,9 +9,8 @@ from statements import Statements, create
 
 from s3conn_magic.errors import BindError, BucketNotFoundError, ConnectionNotFoundError, CredentialsError
 from s3conn_magic.locations import Location
-from s3conn_magic.sandbox import Keys
+from s3conn_magic.sandbox import LAKE, LOGS, Keys
 from s3conn_magic.sandbox.data import BUCKETS, puts
-from s3conn_magic.sandbox.identities import LAKE, LOGS
 from s3conn_magic.secrets import Secret
 
 ADMIN_ARN = "arn:aws:iam::123456789012:user/admin"

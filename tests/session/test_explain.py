@@ -10,7 +10,7 @@ from recording import Recorder, passing_to, recording
 from statements import Statements, create
 
 from s3conn_magic.errors import ConnectionNotFoundError, ReadOnlyConnectionError, S3ConnError
-from s3conn_magic.sandbox.identities import EMPTY, LAKE
+from s3conn_magic.sandbox import EMPTY, LAKE
 from s3conn_magic.session.explain import GET_USD, LIST_USD
 
 if TYPE_CHECKING:

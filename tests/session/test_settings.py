@@ -15,7 +15,7 @@ from statements import Statements, create
 from s3conn_magic.errors import BindError, IncompleteListingError
 from s3conn_magic.listing.request import Progress
 from s3conn_magic.results.cards import TerminalProgress, progress_bar, progress_html, progress_text
-from s3conn_magic.sandbox.identities import LOGS
+from s3conn_magic.sandbox import LOGS
 
 
 @pytest.fixture

@@ -32,8 +32,7 @@ from statements import Statements, create
 
 from s3conn_magic.errors import InternalError, QueryError, S3ConnError
 from s3conn_magic.objects.formats import by_content, by_name
-from s3conn_magic.sandbox import Sandbox
-from s3conn_magic.sandbox.identities import EMPTY
+from s3conn_magic.sandbox import EMPTY, Sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

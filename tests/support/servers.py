@@ -13,9 +13,8 @@ from queue import Empty, SimpleQueue
 from typing import Self
 from urllib.parse import urlsplit
 
-from s3conn_magic.sandbox import Keys
+from s3conn_magic.sandbox import LAKE, LOGS, Keys
 from s3conn_magic.sandbox.data import BUCKETS, puts
-from s3conn_magic.sandbox.identities import LAKE, LOGS
 from s3conn_magic.secrets import Secret
 
 _START_SECONDS = 30.0

@@ -30,8 +30,8 @@ from s3conn_magic.results.frames import (
     listing_frame,
 )
 from s3conn_magic.results.introspection import help_on
+from s3conn_magic.sandbox import ARCHIVE, EMPTY, LAKE, ODD
 from s3conn_magic.sandbox.data import ODD_KEYS
-from s3conn_magic.sandbox.identities import ARCHIVE, EMPTY, LAKE, ODD
 
 STRING, BOOLEAN, INTEGER = "string", "boolean", "Int64"
 TIME, CATEGORY, OBJECT = "datetime64[us, UTC]", "category", "object"
