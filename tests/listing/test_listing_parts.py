@@ -26,8 +26,8 @@ from s3conn_magic.listing.decode import (
     percent_column,
     percent_text,
 )
-from s3conn_magic.listing.engine import first_rows
 from s3conn_magic.listing.keyspace import Folders
+from s3conn_magic.listing.listing import first_rows
 from s3conn_magic.listing.pages import page_of
 from s3conn_magic.listing.planner import RangePlanner
 from s3conn_magic.listing.request import KeyRange, PageQuery
