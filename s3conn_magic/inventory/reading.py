@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from s3conn_magic.errors import IncompleteListingError, InventoryError, ListingInterrupted, S3ConnError
-from s3conn_magic.inventory.manifest import ReportDownloads, listing_names
+from s3conn_magic.inventory import ReportDownloads, listing_names
 from s3conn_magic.listing.decode import UndecodableError, checked_utf8, percent_column
 from s3conn_magic.listing.listing import Listing
 from s3conn_magic.listing.request import Progress
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from s3conn_magic.connections.connection import Connection
-    from s3conn_magic.inventory.manifest import DataFile, Manifest
+    from s3conn_magic.inventory import DataFile, Manifest
     from s3conn_magic.listing.analysis import Counting
     from s3conn_magic.locations import Location
     from s3conn_magic.objects.scope import QueryScope

@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from s3conn_magic.connections.connection import Connection
     from s3conn_magic.datasets import Discovery
     from s3conn_magic.datasets.portrait import Dataset
-    from s3conn_magic.inventory.manifest import Manifest
+    from s3conn_magic.inventory import Manifest
     from s3conn_magic.lakes import LakeRoot
     from s3conn_magic.language.plans import AnalyzeInventory, Compared, Discover, ListInventory, ListObjects
     from s3conn_magic.listing.request import Progress

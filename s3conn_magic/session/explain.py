@@ -203,7 +203,7 @@ class Forecast:
         return self._inventory(self._connection(plan.name), plan.inventory)
 
     def _inventory(self, connection: Connection, place: Location) -> list[Call]:
-        from s3conn_magic.inventory.manifest import PART
+        from s3conn_magic.inventory import PART
 
         data = f"the manifest and its checksum; one for each {size_text(PART)} of data"
         calls = [

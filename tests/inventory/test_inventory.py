@@ -373,7 +373,7 @@ def test_an_interrupt_keeps_the_rows_so_far(reading, monkeypatch):
 
 def test_progress_is_reported(reading):
     """Rows, bytes and the part of the files that has come are told while it runs."""
-    from s3conn_magic.inventory.manifest import read_manifest
+    from s3conn_magic.inventory import read_manifest
     from s3conn_magic.inventory.reading import Inventory
     from s3conn_magic.locations import Location
 
