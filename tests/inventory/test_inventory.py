@@ -320,10 +320,8 @@ def test_who_may_not_read_is_told(sandbox, reading):
 
 def test_large_data_files_come_by_several_requests(sandbox, reading, monkeypatch):
     """A data file is asked for in parts, on the condition that it stays the one that it was; the rows are all there."""
-    from s3conn_magic.inventory import manifest
-
     report = Report([numbered(2000), numbered(2000, 2000)], "Parquet")
-    monkeypatch.setattr(manifest, "PART", 16 * 1024)
+    monkeypatch.setattr("s3conn_magic.inventory.PART", 16 * 1024)
     reading(report)
     with recording(passing_to(sandbox.endpoint)) as wire:
         run = Statements()
