@@ -12,8 +12,7 @@ from s3conn_magic.language.options import Settings
 from s3conn_magic.language.session_settings import Timeouts
 from s3conn_magic.runtime.background import ASKING, new_lock, renew_in_child
 from s3conn_magic.runtime.interrupts import interruptible
-from s3conn_magic.runtime.logs import keep_out, let_go
-from s3conn_magic.secrets import Secret
+from s3conn_magic.secrets import Secret, keep_out, let_go
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -27,7 +27,7 @@ from s3conn_magic.connections.faults import translated
 from s3conn_magic.connections.providers import Lookup, first_of, of_provider
 from s3conn_magic.errors import AccessDeniedError, CredentialsError, S3ConnError
 from s3conn_magic.language.session_settings import Timeouts
-from s3conn_magic.runtime.logs import OurRequest
+from s3conn_magic.secrets import OurRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable

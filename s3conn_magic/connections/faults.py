@@ -32,7 +32,7 @@ from s3conn_magic.connections.refusals import (
 from s3conn_magic.language.plans import SHOWN_NAME
 from s3conn_magic.language.words import literal
 from s3conn_magic.locations import visible, with_partition
-from s3conn_magic.runtime.logs import OurRequest
+from s3conn_magic.secrets import OurRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -1,3 +1,3 @@
-"""What the package needs from its process: background threads, interrupts, logs, temporary files, safe patterns."""
+"""What the package needs from its process: background threads, interrupts, temporary files, safe patterns."""
 
 VERSION = "1.0.0rc1"

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 from weakref import WeakSet
 
 from s3conn_magic.errors import InternalError, S3ConnError, StatementInterrupted
-from s3conn_magic.runtime.logs import is_ours
+from s3conn_magic.secrets import is_ours
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Iterator

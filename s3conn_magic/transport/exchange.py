@@ -20,7 +20,7 @@ import aiohttp
 
 from s3conn_magic.errors import S3ConnError
 from s3conn_magic.runtime.background import LOOP, new_lock, renew_in_child, run_in_background
-from s3conn_magic.runtime.logs import is_ours
+from s3conn_magic.secrets import is_ours
 from s3conn_magic.transport.wire import OversizedError, Wires
 
 if TYPE_CHECKING:

@@ -27,7 +27,7 @@ from yarl import URL
 from s3conn_magic.errors import EndpointError
 from s3conn_magic.locations import visible
 from s3conn_magic.runtime.background import LOOP, leave_to_parent, renew_in_child, run_in_background
-from s3conn_magic.runtime.logs import is_ours
+from s3conn_magic.secrets import is_ours
 from s3conn_magic.transport import Response, SignedRequest, Transport
 
 if TYPE_CHECKING:

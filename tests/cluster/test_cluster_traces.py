@@ -46,8 +46,7 @@ exec(
     """
 def kept():
     from s3conn_magic import secrets
-    from s3conn_magic.runtime import logs
-    return len(secrets._given), len(logs._holders)
+    return len(secrets._given), len(secrets._holders)
 
 def tasks(dask_scheduler):
     return sum(key.startswith("s3conn-") for key in dask_scheduler.tasks)

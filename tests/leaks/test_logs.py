@@ -26,8 +26,8 @@ from leak_server import telling
 from recording import Reply, recording
 from statements import Statements, create
 
+from s3conn_magic import secrets
 from s3conn_magic.errors import S3ConnError
-from s3conn_magic.runtime import logs
 from s3conn_magic.secrets import MASK
 
 if TYPE_CHECKING:
@@ -245,7 +245,7 @@ def test_a_secret_is_masked_as_long_as_its_connection_lives_and_kept_by_nothing_
     assert logged.getvalue().endswith(f"\nWARNING:mine:{MASK}, a test\n")
     state = weakref.ref(run.connection("a")._state)
     run("DROP CONNECTION a")
-    assert not any(held._holder() is state() for held in logs._holders.values() if state() is not None)
+    assert not any(held._holder() is state() for held in secrets._holders.values() if state() is not None)
     run.session.close()
     del run
     gc.collect()
@@ -255,7 +255,7 @@ def test_a_secret_is_masked_as_long_as_its_connection_lives_and_kept_by_nothing_
 def test_nothing_is_done_where_nobody_listens(told, monkeypatch):
     """Without DEBUG no record is made, so none is looked at."""
     looked: list[Any] = []
-    monkeypatch.setattr(logs, "_mask", lambda record, **_: looked.append(record))
+    monkeypatch.setattr(secrets, "_mask", lambda record, **_: looked.append(record))
     run = Statements()
     run(create("c", **PAIR, ENDPOINT=told.server.endpoint, REGION="us-east-1", VALIDATE=False))
     run.connection("c").client("s3").list_buckets()
@@ -323,4 +323,4 @@ def test_masking_is_linear():
 
 
 def _masked(text: str) -> str:
-    return logs._without(text, ["AKIALOGS"], [SECRET], ours=True)
+    return secrets._without(text, ["AKIALOGS"], [SECRET], ours=True)
