@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from s3conn_magic.locations import size_text
 from s3conn_magic.objects.files import BLOCK, BoundReachedError
 from s3conn_magic.objects.formats import PARQUET_MAGIC
-from s3conn_magic.preview.columns import COLUMNS_AT_MOST, frame, replacements, schema_of, with_valid_texts
+from s3conn_magic.preview import COLUMNS_AT_MOST, frame, replacements, schema_of, with_valid_texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -26,8 +26,7 @@ from s3conn_magic.objects.formats import (
     text_format,
 )
 from s3conn_magic.objects.unpacking import compression_of, unpack
-from s3conn_magic.preview import Preview
-from s3conn_magic.preview.columns import COLUMNS_AT_MOST, frame, replacements, schema_of, with_valid_texts
+from s3conn_magic.preview import COLUMNS_AT_MOST, Preview, frame, replacements, schema_of, with_valid_texts
 from s3conn_magic.preview.text_tables import TextTable, laid_out, read_table
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ import pyarrow as pa
 from s3conn_magic.errors import QueryError
 from s3conn_magic.objects.dialects import MARK_OF_QUOTED, records, unique_names, without_lines
 from s3conn_magic.objects.formats import HEAD, detect
-from s3conn_magic.preview.columns import COLUMNS_AT_MOST
+from s3conn_magic.preview import COLUMNS_AT_MOST
 from s3conn_magic.query.line_rows import Skipped, batches
 from s3conn_magic.query.sql import (
     beside,

@@ -19,7 +19,7 @@ from s3conn_magic.language.result_columns import DESCRIPTION_COLUMNS, TABLE_COLU
 from s3conn_magic.language.session_settings import SETTING_NAMES, SETTINGS, setting_literal, setting_text
 from s3conn_magic.language.words import counted, nearest
 from s3conn_magic.locations import Location, size_text, visible
-from s3conn_magic.preview.columns import texts
+from s3conn_magic.preview import texts
 from s3conn_magic.results.cards import NOT_TYPESET, SNAPSHOT_STYLE, Message, show_with_snapshot
 from s3conn_magic.results.frames import ReferenceFrame, S3Frame, StatementFrame, frame_of
 from s3conn_magic.results.scripts import joined_styles

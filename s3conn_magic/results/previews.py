@@ -21,8 +21,7 @@ from s3conn_magic.objects.description import Description, with_tags_and_versions
 from s3conn_magic.objects.filesystem import ConnectionFileSystem
 from s3conn_magic.objects.listed import Path
 from s3conn_magic.objects.requests import with_version
-from s3conn_magic.preview import Preview, rounded
-from s3conn_magic.preview.columns import COLUMNS_AT_MOST, frame, replacements, schema_of, with_valid_texts
+from s3conn_magic.preview import COLUMNS_AT_MOST, Preview, frame, replacements, rounded, schema_of, with_valid_texts
 from s3conn_magic.preview.preview import ROWS_AT_MOST, preview
 from s3conn_magic.results.cards import NOT_TYPESET, QUIET
 from s3conn_magic.results.frames import NUMBERS, S3Frame, escaped
