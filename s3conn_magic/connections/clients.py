@@ -175,9 +175,13 @@ class Clients:
     def _sign_for_another(self, request_dict: dict[str, Any], response: Any, **_: Any) -> float | None:
         """Retry a request once, signed for the region that the user's own server names when it refuses."""
         error = response[1].get("Error", {}) if response is not None else {}
-        of_code, context = error.get("Region") if error.get("Code") in REGIONS else "", request_dict["context"]
-        region = of_code or region_named(error.get("Message") or "")
-        if not region or context.get("s3conn_region"):
+        context = request_dict["context"]
+        if not error or context.get("s3conn_region"):
+            return None
+        region = (error.get("Region") if error.get("Code") in REGIONS else "") or region_named(
+            error.get("Message") or ""
+        )
+        if not region:
             return None
         context["s3conn_region"] = region
         context.setdefault("signing", {})["region"] = region

@@ -56,12 +56,12 @@ def in_form(result: Any, form: str) -> Any:
 
     Args:
         result: of a statement; anything but a frame of rows, and HELP's frame, is returned unchanged.
-        form: `polars`, `arrow`, `grid` (shown as a grid in notebooks) or `pandas` (unchanged).
+        form: `polars`, `arrow` or `grid` (shown as a grid in notebooks).
 
     Raises:
         BindError: two columns have the same name, which Polars does not allow.
     """
-    if form == "pandas" or not isinstance(result, S3Frame) or isinstance(result, ReferenceFrame):
+    if not isinstance(result, S3Frame) or isinstance(result, ReferenceFrame):
         return result
     if form == "grid":
         return (StatementGrid if isinstance(result, StatementFrame) else QueryGrid)(result)

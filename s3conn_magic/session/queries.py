@@ -569,12 +569,3 @@ def _(plan: statements.Help, connections: Registry) -> Any:
 
     del connections
     return help_on(plan.topic)
-
-
-def in_dialect(source: Source, dialect: str, note: Callable[[str], None]) -> tuple[list[statements.Statement], Source]:
-    """Return a text's statements and the text, translated from other systems after SET DIALECT = 'accept'."""
-    if dialect != "accept" or source.file:
-        return parse(source), source
-    from s3conn_magic.language.answers import accepted
-
-    return accepted(source, note, parse)

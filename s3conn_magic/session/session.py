@@ -15,6 +15,7 @@ from s3conn_magic.handoff import Connection
 from s3conn_magic.jobs.registry import Jobs
 from s3conn_magic.language import plans, statements
 from s3conn_magic.language.binder import bind
+from s3conn_magic.language.grammar import parse
 from s3conn_magic.language.plans import DEFAULT_S3, SANDBOX
 from s3conn_magic.language.reference import BY_QUERY
 from s3conn_magic.language.session_settings import SettingValues, Timeouts, bytes_of, setting_text
@@ -26,7 +27,7 @@ from s3conn_magic.runtime.background import asking, new_lock
 from s3conn_magic.runtime.interrupts import deferred, outcome
 from s3conn_magic.runtime.temporary import sweep
 from s3conn_magic.session.inputs import connection_plans, project_file, read_script, sandbox_options, user_file
-from s3conn_magic.session.queries import AboutConnections, JobPlan, Queries, QueryPlan, in_dialect
+from s3conn_magic.session.queries import AboutConnections, JobPlan, Queries, QueryPlan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -216,7 +217,12 @@ class Session:
             S3ConnError: a statement is wrong.
         """
         source = replace(Source(text) if isinstance(text, str) else text, connections=self._names)
-        parsed, source = in_dialect(source, self.settings["DIALECT"], self._note)
+        if self.settings["DIALECT"] == "accept" and not source.file:
+            from s3conn_magic.language.answers import accepted
+
+            parsed, source = accepted(source, self._note, parse)
+        else:
+            parsed = parse(source)
         with asking(self._inputs.prompt):
             todo = bind(parsed, source, self.connections, self._inputs, self.queries.table_names, jobs=self.jobs.names)
         for plan in todo:
@@ -265,10 +271,12 @@ class Session:
 
     def _in_form(self, result: Any) -> Any:
         """Return a result's rows in the form of SET RESULT; other results unchanged."""
+        form = "grid" if self.settings["RESULT"] == "pandas" and self.settings["GRID"] else self.settings["RESULT"]
+        if form == "pandas":
+            return result
         from s3conn_magic.results.introspection import in_form
 
-        form = self.settings["RESULT"]
-        return in_form(result, "grid" if form == "pandas" and self.settings["GRID"] else form)
+        return in_form(result, form)
 
     @singledispatchmethod
     def execute(self, plan: plans.Plan | statements.Statement) -> Any:
