@@ -31,7 +31,7 @@ def ours(endpoint: str) -> Callable[[Callable[[], None]], pd.DataFrame]:
     import pyarrow.compute  # noqa: F401
 
     import s3conn_magic
-    from s3conn_magic.listing.listing import CONNECTIONS, Listing
+    from s3conn_magic.listing import CONNECTIONS, Listing
     from s3conn_magic.results.frames import listing_frame
 
     s3conn_magic.execute(

@@ -37,8 +37,8 @@ def work(name: str, endpoint: str) -> None:
     """One run, in this process: a line of JSON with seconds, CPU seconds, and peak memory over what imports took."""
     import pyarrow.compute  # noqa: F401
 
+    from s3conn_magic.listing import Listing
     from s3conn_magic.listing.analysis import Scan
-    from s3conn_magic.listing.listing import Listing
 
     target = _connected(endpoint)
     assert target.transport

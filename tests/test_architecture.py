@@ -86,6 +86,7 @@ LONG = {
     "datasets/sampling.py",  # a look into each format, and how two looks differ
     "handoff/handed_files.py",  # fsspec's contract, for reading, writing and many at once
     "handoff/libraries.py",  # what each library is given, and what goes to other processes
+    "inventory/__init__.py",  # a report found, its manifest read, and its files fetched
     "inventory/reading.py",  # a report's rows: for a frame, for sums, and for queries
     "jobs/copying.py",  # a run of COPY, its objects together or one by one
     "jobs/loading.py",  # one object, by what all of them have taught
@@ -120,9 +121,11 @@ LONG = {
     "language/statements.py",  # the tree
     "language/translation.py",  # a statement of others taken apart: a property for each slot
     "language/unphrased.py",  # places, options and verbs in a text of any system
+    "listing/__init__.py",  # a listing and what runs it
     "listing/pages.py",  # what an answer says, in whatever form, and whether it is one
     "listing/analysis.py",  # what objects are grouped by, and sums that wait on the disk
     "listing/xml.py",  # an answer read fast, and read again by a parser where it differs
+    "secrets.py",  # secrets, in memory, in log records and on their way to workers
     "locations.py",  # a place in S3, and every form in which people paste one
     "objects/avro.py",  # a container, its types, and arrays of their values
     "objects/deleting.py",  # what goes as it was seen, and every way back
@@ -157,7 +160,6 @@ LARGE_FOLDERS = {
 SAME_MODULES = {
     "__init__",
     "__main__",
-    "engine",  # of listings, and of queries: each package has one
     "registry",  # of connections, and of jobs
 }
 # A connection as the package has it, and as it is handed out; a preview, and the statement that asks for it.

@@ -20,8 +20,8 @@ import pyarrow.compute as pc
 from s3conn_magic.cluster import work
 from s3conn_magic.cluster.work import RangeTask, summary_of
 from s3conn_magic.errors import IncompleteListingError, ListingInterrupted, S3ConnError
+from s3conn_magic.listing import Listing
 from s3conn_magic.listing.analysis import Scan
-from s3conn_magic.listing.listing import Listing
 from s3conn_magic.listing.request import Progress
 from s3conn_magic.listing.table import OBJECTS
 

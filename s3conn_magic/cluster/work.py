@@ -22,8 +22,8 @@ from s3conn_magic.connections.credentials import session_triple
 from s3conn_magic.errors import ClusterError, CredentialsError, S3ConnError
 from s3conn_magic.language.options import BoundValue
 from s3conn_magic.language.session_settings import Timeouts
+from s3conn_magic.listing import Listing, fetch_page
 from s3conn_magic.listing.analysis import MOST_GROUPS, Scan, Summary, grouping
-from s3conn_magic.listing.listing import Listing, fetch_page
 from s3conn_magic.listing.planner import UntrustedOrderError
 from s3conn_magic.locations import visible
 from s3conn_magic.objects.ranged import PinnedObject, RangedObject, ask_for

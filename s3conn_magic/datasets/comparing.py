@@ -14,7 +14,7 @@ from s3conn_magic.listing.table import OBJECTS
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from s3conn_magic.listing.listing import Listing
+    from s3conn_magic.listing import Listing
 
 EQUAL, LEFT, RIGHT, DIFFERS, UNDECIDED = "equal", "only left", "only right", "differs", "undecided"
 _STEP = 50_000

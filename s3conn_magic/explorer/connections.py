@@ -21,8 +21,8 @@ from s3conn_magic.lakes import OWN_FOLDER, at
 from s3conn_magic.language.options import check_server
 from s3conn_magic.language.plans import Analyze, Discover, ListObjects
 from s3conn_magic.language.words import sentence
+from s3conn_magic.listing import CONNECTIONS, Listing, fetch_page, fetch_pages
 from s3conn_magic.listing.analysis import MOST_GROUPS
-from s3conn_magic.listing.listing import CONNECTIONS, Listing, fetch_page, fetch_pages
 from s3conn_magic.listing.request import PageQuery
 from s3conn_magic.locations import Location, pasted, through, visible
 from s3conn_magic.objects import uploads

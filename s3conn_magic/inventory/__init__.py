@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from s3conn_magic.errors import InventoryError, ObjectNotFoundError, S3ConnError, StatementInterrupted
 from s3conn_magic.language.words import listed
-from s3conn_magic.listing.listing import fetch_page
+from s3conn_magic.listing import fetch_page
 from s3conn_magic.locations import Location, visible
 from s3conn_magic.objects.ranged import PinnedObject, received
 from s3conn_magic.objects.requests import ask, etag_of, head_answer

@@ -25,7 +25,7 @@ from s3conn_magic.errors import (
 from s3conn_magic.jobs import writing
 from s3conn_magic.jobs.filling import NOTHING_LEFT, Window, has_window, marks_of, times, window_of, written
 from s3conn_magic.language.job_values import Content
-from s3conn_magic.listing.listing import Listing
+from s3conn_magic.listing import Listing
 from s3conn_magic.listing.request import Progress
 from s3conn_magic.locations import Location, visible
 from s3conn_magic.objects import uploads

@@ -273,7 +273,7 @@ def _listed(job: Job, where: Location, names: _Names, tables: TablesAround) -> I
     """Yield the objects at a location that the job selects by name, and note lake tables there."""
     import pyarrow.compute as pc
 
-    from s3conn_magic.listing.listing import Listing
+    from s3conn_magic.listing import Listing
 
     with Listing(job.connection.target(where.bucket), where.key) as listing:
         for page in listing.pages(keep=False):

@@ -178,7 +178,7 @@ def _roots_of(
 
 def _pages(target: Target, asked: _Asked, queries: Sequence[PageQuery]) -> list[Page | None]:
     """Return the first pages of listings; None for one that is forbidden or cannot be made."""
-    from s3conn_magic.listing.listing import fetch_pages
+    from s3conn_magic.listing import fetch_pages
 
     if not queries:
         return []
@@ -284,7 +284,7 @@ class Reach(NamedTuple):
 
     def below(self, folder: str) -> list[dict[str, Any]]:
         """Return the objects in a folder of the table: key relative to it, size and last_modified, in key order."""
-        from s3conn_magic.listing.listing import Listing
+        from s3conn_magic.listing import Listing
 
         prefix = f"{self.root.location.key}{folder}"
         with Listing(self.connection.target(self.root.location.bucket), prefix) as listing:

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from s3conn_magic.errors import IncompleteListingError, ListingInterrupted, S3ConnError
-from s3conn_magic.listing.listing import CONNECTIONS, Listing, Restart
+from s3conn_magic.listing import CONNECTIONS, Listing, Restart
 from s3conn_magic.listing.table import texts_at
 from s3conn_magic.listing.xml import UnreadableError
 from s3conn_magic.locations import size_text

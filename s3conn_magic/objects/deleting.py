@@ -18,8 +18,8 @@ from s3conn_magic.connections.clients import first_page
 from s3conn_magic.connections.faults import translated
 from s3conn_magic.connections.writes import DENIED, LACKING, MISSING, UNMET, Removal
 from s3conn_magic.errors import ObjectNotFoundError, S3ConnError, StatementInterrupted
+from s3conn_magic.listing import Listing
 from s3conn_magic.listing.analysis import GB, STORAGE_USD
-from s3conn_magic.listing.listing import Listing
 from s3conn_magic.locations import Location, visible
 from s3conn_magic.objects.description import tags_of, versions_of
 from s3conn_magic.objects.requests import ask, head_answer, named

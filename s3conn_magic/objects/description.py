@@ -18,7 +18,7 @@ from s3conn_magic.errors import (
     ObjectNotFoundError,
     S3ConnError,
 )
-from s3conn_magic.listing.listing import fetch_pages
+from s3conn_magic.listing import fetch_pages
 from s3conn_magic.listing.request import PageQuery
 from s3conn_magic.locations import Location, visible
 from s3conn_magic.objects.requests import ask, by_client, head_answer, named

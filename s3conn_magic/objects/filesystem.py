@@ -21,7 +21,7 @@ from s3conn_magic.errors import (
     S3ConnError,
 )
 from s3conn_magic.lakes import Reach, around, at, refusal, within
-from s3conn_magic.listing.listing import fetch_page
+from s3conn_magic.listing import fetch_page
 from s3conn_magic.locations import visible
 from s3conn_magic.objects.files import FileOfFilesystem, ReadableFile, bounds, cat_ranges
 from s3conn_magic.objects.formats import may_be_of_table

@@ -252,7 +252,7 @@ def below(
     Raises:
         S3ConnError: it could not be listed completely.
     """
-    from s3conn_magic.listing.listing import Listing
+    from s3conn_magic.listing import Listing
 
     scope.check()
     try:

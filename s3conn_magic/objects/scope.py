@@ -15,7 +15,7 @@ from s3conn_magic.runtime.background import new_lock, wait_for
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from s3conn_magic.listing.listing import Listing
+    from s3conn_magic.listing import Listing
     from s3conn_magic.locations import Location
     from s3conn_magic.transport import Response
 

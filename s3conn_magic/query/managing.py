@@ -25,7 +25,7 @@ from s3conn_magic.language.dialect import system_columns_of
 from s3conn_magic.language.help import name_text, table_name
 from s3conn_magic.language.plans import Insertion
 from s3conn_magic.language.words import counted, literal
-from s3conn_magic.listing.listing import fetch_page
+from s3conn_magic.listing import fetch_page
 from s3conn_magic.locations import visible
 from s3conn_magic.objects.listed import Path
 from s3conn_magic.objects.uploads import refuse_if_read_only

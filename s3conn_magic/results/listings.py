@@ -35,8 +35,8 @@ from s3conn_magic.language.plans import Analyze
 from s3conn_magic.language.reference import columns_of
 from s3conn_magic.language.result_columns import ANALYSIS_COLUMNS, COMPARISON_COLUMNS, DATASET_COLUMNS
 from s3conn_magic.language.words import counted, literal
+from s3conn_magic.listing import Listing
 from s3conn_magic.listing.analysis import GB, GROUPS, STORAGE_USD, Scan, Summary, by_prefix, grouping
-from s3conn_magic.listing.listing import Listing
 from s3conn_magic.locations import Location, visible
 from s3conn_magic.objects.filesystem import ConnectionFileSystem
 from s3conn_magic.objects.listed import Path, escaped

@@ -435,7 +435,7 @@ class Session:
 
     def _note_of_pattern(self, plan: plans.Explore) -> str:
         """Return a hint for a location that looks like a pattern; a listing request confirms that nothing is there."""
-        from s3conn_magic.listing.listing import fetch_page
+        from s3conn_magic.listing import fetch_page
 
         if plan.location is None or not (note := pattern_note(plan.location, _FOLDER.replace("ANALYZE", "EXPLORE"))):
             return ""

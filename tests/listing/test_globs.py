@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from listing_targets import FakeTarget
 from synthetic import Bucket
 
-from s3conn_magic.listing.listing import Listing
+from s3conn_magic.listing import Listing
 from s3conn_magic.runtime.patterns import Glob
 
 # Stands where a brace was: wildcards on both sides of it are two, each by itself.

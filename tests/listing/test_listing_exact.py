@@ -13,7 +13,7 @@ from layouts import LAYOUTS, keys_of
 from listing_targets import FakeTarget, SignedTarget
 from synthetic import Behaviour, Bucket
 
-from s3conn_magic.listing.listing import Listing, fetch_page
+from s3conn_magic.listing import Listing, fetch_page
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -8,7 +8,7 @@ from listing_targets import SignedTarget
 from synthetic import Bucket
 
 from s3conn_magic.errors import IncompleteListingError, S3ConnError
-from s3conn_magic.listing.listing import Listing, fetch_page
+from s3conn_magic.listing import Listing, fetch_page
 from s3conn_magic.transport import Transport
 
 KEYS = sorted(f"k/{folder}/{number:03d}" for folder in "abcd" for number in range(30))

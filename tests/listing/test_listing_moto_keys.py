@@ -13,7 +13,7 @@ from moto.server import ThreadedMotoServer
 from wires import PAIR, connect, new_session
 
 import s3conn_magic
-from s3conn_magic.listing.listing import Listing, fetch_page
+from s3conn_magic.listing import Listing, fetch_page
 from s3conn_magic.transport.wire import Wire
 
 KEYS = sorted(HOSTILE.values())

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from layouts import LAYOUTS, keys_of
 from synthetic import Bucket, encoded, xml_text
 
-from s3conn_magic.listing import xml
+from s3conn_magic.listing import first_rows, xml
 from s3conn_magic.listing.decode import (
     AmbiguousError,
     Escapes,
@@ -27,7 +27,6 @@ from s3conn_magic.listing.decode import (
     percent_text,
 )
 from s3conn_magic.listing.keyspace import Folders
-from s3conn_magic.listing.listing import first_rows
 from s3conn_magic.listing.pages import page_of
 from s3conn_magic.listing.planner import RangePlanner
 from s3conn_magic.listing.request import KeyRange, PageQuery

@@ -21,7 +21,7 @@ from synthetic import Behaviour, Bucket, Connection, Rows, xml_text
 
 from s3conn_magic.connections.probe import below
 from s3conn_magic.errors import AccessDeniedError, EndpointError, IncompleteListingError, ThrottledError
-from s3conn_magic.listing.listing import Listing, fetch_page
+from s3conn_magic.listing import Listing, fetch_page
 from s3conn_magic.listing.table import VERSIONS
 from s3conn_magic.locations import Location
 from s3conn_magic.transport import Response, Transport, wire

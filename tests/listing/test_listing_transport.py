@@ -19,7 +19,7 @@ from wires import OBJECTS, PAIR, both, connect, failure, listed, new_session, pa
 
 from s3conn_magic.errors import EndpointError
 from s3conn_magic.language.session_settings import Timeouts
-from s3conn_magic.listing.listing import Listing
+from s3conn_magic.listing import Listing
 from s3conn_magic.transport import Transport
 
 pytestmark = pytest.mark.usefixtures("impatient")

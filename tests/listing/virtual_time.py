@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from listing_targets import FakeTarget
 
-from s3conn_magic.listing.listing import ListingEngine
+from s3conn_magic.listing import ListingEngine
 from s3conn_magic.listing.request import ListRequest
 from s3conn_magic.transport import Query, Response
 
