@@ -21,8 +21,7 @@ from s3conn_magic.explorer.messages import crumbs, shown_name, summary, tail_tex
 from s3conn_magic.explorer.navigator import Navigator
 from s3conn_magic.explorer.tree import NO_SIZE, NO_TIME
 from s3conn_magic.locations import Location, pasted, size_text, visible
-from s3conn_magic.results.cards import NOT_TYPESET, SNAPSHOT_STYLE, show_with_snapshot, snapshot_table
-from s3conn_magic.results.scripts import joined_styles
+from s3conn_magic.results.cards import NOT_TYPESET, SNAPSHOT_STYLE, joined_styles, show_with_snapshot, snapshot_table
 from s3conn_magic.runtime.background import Work
 from s3conn_magic.runtime.interrupts import interruptible
 

@@ -24,8 +24,7 @@ from s3conn_magic.explorer.tree import NO_SIZE
 from s3conn_magic.language.reference import find_statement
 from s3conn_magic.locations import Location, visible
 from s3conn_magic.objects.deleting import Chosen
-from s3conn_magic.results.cards import SNAPSHOT_STYLE
-from s3conn_magic.results.scripts import joined_scripts, joined_styles
+from s3conn_magic.results.cards import SNAPSHOT_STYLE, joined_scripts, joined_styles
 from s3conn_magic.runtime.interrupts import interruptible
 
 if TYPE_CHECKING:

@@ -10,8 +10,7 @@ import anywidget
 
 from s3conn_magic.language.words import counted
 from s3conn_magic.locations import size_text, visible
-from s3conn_magic.results.cards import SNAPSHOT_STYLE, show_with_snapshot, snapshot_table
-from s3conn_magic.results.scripts import joined_scripts, joined_styles
+from s3conn_magic.results.cards import SNAPSHOT_STYLE, joined_scripts, joined_styles, show_with_snapshot, snapshot_table
 from s3conn_magic.runtime.interrupts import interruptible
 
 if TYPE_CHECKING:

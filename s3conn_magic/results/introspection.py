@@ -20,9 +20,8 @@ from s3conn_magic.language.session_settings import SETTING_NAMES, SETTINGS, sett
 from s3conn_magic.language.words import counted, nearest
 from s3conn_magic.locations import Location, size_text, visible
 from s3conn_magic.preview import texts
-from s3conn_magic.results.cards import NOT_TYPESET, SNAPSHOT_STYLE, Message, show_with_snapshot
+from s3conn_magic.results.cards import NOT_TYPESET, SNAPSHOT_STYLE, Message, joined_styles, show_with_snapshot
 from s3conn_magic.results.frames import ReferenceFrame, S3Frame, StatementFrame, frame_of
-from s3conn_magic.results.scripts import joined_styles
 from s3conn_magic.runtime.interrupts import interruptible
 from s3conn_magic.runtime.patterns import like
 from s3conn_magic.secrets import Secret

@@ -10,7 +10,7 @@ from hostile_keys import HOSTILE
 
 from s3conn_magic.explorer.messages import FRONT
 from s3conn_magic.locations import visible
-from s3conn_magic.results.scripts import joined_scripts
+from s3conn_magic.results.cards import joined_scripts
 
 pytestmark = pytest.mark.browser
 

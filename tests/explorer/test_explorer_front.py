@@ -10,8 +10,8 @@ import pytest
 
 from s3conn_magic.explorer.messages import ACTIONS, REQUESTS, fault, taken
 from s3conn_magic.explorer.widget import Explorer, ObjectActions
+from s3conn_magic.results.cards import joined_scripts
 from s3conn_magic.results.charts import AnalysisChart
-from s3conn_magic.results.scripts import joined_scripts
 
 FOLDER = Path(__file__).parents[2] / "frontend"
 
