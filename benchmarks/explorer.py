@@ -78,7 +78,7 @@ tree
 
 _EXPLORER = """
 from s3conn_magic.locations import Location
-from s3conn_magic.explorer.model import Children, TreeEntry
+from s3conn_magic.explorer import Children, TreeEntry
 from s3conn_magic.explorer.widget import Explorer
 arrived = []
 def children(location, token, *, starting_with="", cancelled):

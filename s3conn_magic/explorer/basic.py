@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from s3conn_magic.explorer.model import Children, ChildrenOf, ObjectAccess
+    from s3conn_magic.explorer import Children, ChildrenOf, ObjectAccess
     from s3conn_magic.explorer.tree import Folder, FolderTree, TreeLine
 
 LINES_AT_MOST = 100

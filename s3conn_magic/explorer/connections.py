@@ -13,8 +13,8 @@ import pyarrow.compute as pc
 
 from s3conn_magic.connections.probe import bucket_page
 from s3conn_magic.errors import ConnectionNotFoundError, ObjectNotFoundError, Place, S3ConnError, StatementInterrupted
+from s3conn_magic.explorer import Children, EntryColumns, Through, TreeEntry
 from s3conn_magic.explorer.details import CodeSubject, cells, snippets, usual_ending
-from s3conn_magic.explorer.model import Children, EntryColumns, Through, TreeEntry
 from s3conn_magic.explorer.preview_table import ROWS_AT_FIRST
 from s3conn_magic.explorer.tree import NO_SIZE, NO_TIME
 from s3conn_magic.lakes import OWN_FOLDER, at
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 
     from s3conn_magic.connections.connection import Connection
     from s3conn_magic.connections.registry import Registry
-    from s3conn_magic.explorer.model import Snippet
+    from s3conn_magic.explorer import Snippet
     from s3conn_magic.listing.request import Progress
     from s3conn_magic.listing.table import Page
     from s3conn_magic.objects.deleting import Thaw
@@ -67,7 +67,7 @@ _NOWHERE = partial(Place, 1, 1)
 
 
 class ConnectionObjects:
-    """Access to objects through the connection of each location; see `explorer.model.ObjectAccess`.
+    """Access to objects through the connection of each location; see `explorer.ObjectAccess`.
 
     Args:
         connection_of: returns the connection of a location.
@@ -381,7 +381,7 @@ class ConnectionChildren:
         cancelled: Callable[[], bool],
         deleted: bool = False,
     ) -> Children:
-        """Return one page; see `explorer.model.ChildrenOf`."""
+        """Return one page; see `explorer.ChildrenOf`."""
         connection = self._connection()
         if location is None:
             return _roots(connection, token, starting_with)
@@ -402,7 +402,7 @@ class ConnectionChildren:
     def everything(
         self, location: Location, *, starting_with: str = "", matching: str = "", cancelled: Callable[[], bool]
     ) -> Iterator[Children]:
-        """Yield all pages or all matches; see `explorer.model.Everything`."""
+        """Yield all pages or all matches; see `explorer.Everything`."""
         glob = Glob.compile(matching) if matching else None
         listing = Listing(
             self._connection().target(location.bucket),
@@ -499,7 +499,7 @@ class AllChildren:
         cancelled: Callable[[], bool],
         deleted: bool = False,
     ) -> Children:
-        """Return one page; see `explorer.model.ChildrenOf`."""
+        """Return one page; see `explorer.ChildrenOf`."""
         name = _connection_name(location)
         if not name:
             names = [connection.name for connection in self._connections if connection.name.startswith(starting_with)]
@@ -512,7 +512,7 @@ class AllChildren:
     def everything(
         self, location: Location, *, starting_with: str = "", matching: str = "", cancelled: Callable[[], bool]
     ) -> Iterator[Children]:
-        """Yield all pages or all matches; see `explorer.model.Everything`."""
+        """Yield all pages or all matches; see `explorer.Everything`."""
         name = _connection_name(location)
         children = ConnectionChildren(partial(self._connections.get, name))
         for page in children.everything(location, starting_with=starting_with, matching=matching, cancelled=cancelled):

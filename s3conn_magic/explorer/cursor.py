@@ -9,7 +9,7 @@ from s3conn_magic.locations import visible
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from s3conn_magic.explorer.model import Children
+    from s3conn_magic.explorer import Children
     from s3conn_magic.explorer.tree import Folder, FolderTree, Place, Rows, TreeLine
     from s3conn_magic.locations import Location
 

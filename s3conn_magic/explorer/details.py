@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from s3conn_magic.explorer.model import Snippet
+from s3conn_magic.explorer import Snippet
 from s3conn_magic.explorer.preview_table import PreviewTable
 from s3conn_magic.language.help import name_text
 from s3conn_magic.language.reference import find_statement

@@ -23,7 +23,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from s3conn_magic.explorer.model import Through
+from s3conn_magic.explorer import Through
 from s3conn_magic.explorer.tree import NO_SIZE, NO_TIME
 from s3conn_magic.language.words import counted
 from s3conn_magic.locations import size_text, visible

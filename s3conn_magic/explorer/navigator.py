@@ -8,9 +8,9 @@ from dataclasses import replace
 from functools import wraps
 from typing import TYPE_CHECKING, Concatenate, ParamSpec
 
+from s3conn_magic.explorer import FolderListing, Through, Wanted
 from s3conn_magic.explorer.cursor import Mode, PageCursor, swap, take
 from s3conn_magic.explorer.messages import ancestors
-from s3conn_magic.explorer.model import FolderListing, Through, Wanted
 from s3conn_magic.explorer.tree import NO_SIZE, Folder, FolderTree, Place, Rows, Sort
 from s3conn_magic.language.words import sentence
 from s3conn_magic.locations import Location, pasted
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
     from s3conn_magic.errors import S3ConnError
-    from s3conn_magic.explorer.model import Children, ChildrenOf, TreeEntry
+    from s3conn_magic.explorer import Children, ChildrenOf, TreeEntry
     from s3conn_magic.explorer.tree import SortKey
 
 _P = ParamSpec("_P")

@@ -17,7 +17,7 @@ from s3conn_magic.runtime.background import Work
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from s3conn_magic.explorer.model import ObjectAccess, Snippet
+    from s3conn_magic.explorer import ObjectAccess, Snippet
     from s3conn_magic.objects.description import Description, Version
 
     Send = Callable[..., None]

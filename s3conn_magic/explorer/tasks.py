@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from s3conn_magic.errors import S3ConnError
-    from s3conn_magic.explorer.model import ObjectAccess
+    from s3conn_magic.explorer import ObjectAccess
     from s3conn_magic.explorer.panel import Subject
     from s3conn_magic.objects.deleting import Chosen, SeenObjects, Thaw
     from s3conn_magic.objects.description import Description, Version

@@ -23,7 +23,7 @@ from s3conn_magic.runtime.background import Work
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
 
-    from s3conn_magic.explorer.model import Incoming, ObjectAccess
+    from s3conn_magic.explorer import Incoming, ObjectAccess
     from s3conn_magic.explorer.panel import Subject
     from s3conn_magic.explorer.tasks import Task, TaskList
     from s3conn_magic.objects.deleting import Chosen, SeenObjects

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from s3conn_magic.explorer.model import Through
+from s3conn_magic.explorer import Through
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from s3conn_magic.errors import S3ConnError
-    from s3conn_magic.explorer.model import Children, FolderListing, TreeEntry
+    from s3conn_magic.explorer import Children, FolderListing, TreeEntry
     from s3conn_magic.locations import Location
 
 ROOTS = "s3://"

@@ -12,9 +12,9 @@ import anywidget
 import traitlets
 
 from s3conn_magic.errors import S3ConnError
+from s3conn_magic.explorer import TreeEntry
 from s3conn_magic.explorer.basic import ForPython, html_table, text_tree
 from s3conn_magic.explorer.messages import ACTIONS, FRONT, row_messages, state_message, taken, where
-from s3conn_magic.explorer.model import TreeEntry
 from s3conn_magic.explorer.navigator import Navigator
 from s3conn_magic.explorer.panel import Panel, Subject
 from s3conn_magic.explorer.preview_table import RowOrder
@@ -30,8 +30,8 @@ from s3conn_magic.runtime.interrupts import interruptible
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from s3conn_magic.explorer import Children, ChildrenOf, ObjectAccess
     from s3conn_magic.explorer.cursor import PageCursor
-    from s3conn_magic.explorer.model import Children, ChildrenOf, ObjectAccess
     from s3conn_magic.explorer.tree import Folder, Place
     from s3conn_magic.objects.deleting import SeenObjects
     from s3conn_magic.objects.description import Description

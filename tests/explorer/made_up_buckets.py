@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from s3conn_magic.errors import AccessDeniedError
-from s3conn_magic.explorer.model import Children, TreeEntry
+from s3conn_magic.explorer import Children, TreeEntry
 from s3conn_magic.locations import Location
 
 if TYPE_CHECKING:

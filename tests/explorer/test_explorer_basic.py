@@ -11,8 +11,8 @@ from made_up_buckets import HOSTILE, MadeUpBuckets
 from statements import Statements, create
 
 from s3conn_magic.errors import S3ConnError
+from s3conn_magic.explorer import Children, TreeEntry
 from s3conn_magic.explorer.basic import BasicExplorer
-from s3conn_magic.explorer.model import Children, TreeEntry
 from s3conn_magic.locations import Location
 from s3conn_magic.sandbox import LAKE
 

@@ -11,9 +11,9 @@ from made_up_buckets import HOSTILE, MadeUpBuckets
 from page import Page
 
 from s3conn_magic.errors import AccessDeniedError
+from s3conn_magic.explorer import Children, TreeEntry
 from s3conn_magic.explorer.basic import html_table, text_tree
 from s3conn_magic.explorer.messages import FRONT, MESSAGE_AT_MOST, crumbs, row_messages, shown_name
-from s3conn_magic.explorer.model import Children, TreeEntry
 from s3conn_magic.explorer.navigator import Navigator
 from s3conn_magic.explorer.tree import Folder, FolderTree, Rows
 from s3conn_magic.explorer.widget import Explorer

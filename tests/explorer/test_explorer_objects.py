@@ -25,10 +25,9 @@ from statements import Statements, create
 from synthetic import Behaviour, ObjectConnection, StoredBucket
 
 from s3conn_magic.errors import ReadOnlyConnectionError, S3ConnError
-from s3conn_magic.explorer import transfers
+from s3conn_magic.explorer import Children, Through, TreeEntry, transfers
 from s3conn_magic.explorer.connections import ConnectionChildren, ConnectionObjects
 from s3conn_magic.explorer.details import CodeSubject, cells, snippets
-from s3conn_magic.explorer.model import Children, Through, TreeEntry
 from s3conn_magic.explorer.tasks import DELETE_AT_MOST
 from s3conn_magic.explorer.tree import Rows
 from s3conn_magic.locations import Location

@@ -11,8 +11,7 @@ import pytest
 from made_up_buckets import MadeUpBuckets
 from page import Page
 
-from s3conn_magic.explorer import tasks
-from s3conn_magic.explorer.model import Children, TreeEntry
+from s3conn_magic.explorer import Children, TreeEntry, tasks
 from s3conn_magic.locations import Location
 from s3conn_magic.objects.deleting import Deleted, SeenObjects
 

@@ -248,7 +248,7 @@ def test_a_hundred_and_sixty_hostile_keys_are_shown(notebook):
     """Each of them has a row, none of them is markup, and no dialog comes up."""
     source = (
         "from hostile_keys import HOSTILE\nfrom s3conn_magic.locations import Location\n"
-        "from s3conn_magic.explorer.model import Children, TreeEntry\n"
+        "from s3conn_magic.explorer import Children, TreeEntry\n"
         "from s3conn_magic.explorer.widget import Explorer\n"
         "keys = sorted(HOSTILE.values())\n"
         "page = Children([TreeEntry(Location('odd', key), size=1) for key in keys])\n"

@@ -10,9 +10,8 @@ from page import Page
 from test_explorer_pages import LAKE, Store, chosen, made, state  # noqa: F401 - pytest finds the fixture here
 
 from s3conn_magic.errors import BindError
-from s3conn_magic.explorer import navigator
+from s3conn_magic.explorer import Children, navigator
 from s3conn_magic.explorer.details import CodeSubject, cells
-from s3conn_magic.explorer.model import Children
 from s3conn_magic.explorer.navigator import sought
 from s3conn_magic.locations import Location
 from s3conn_magic.runtime.patterns import Glob
