@@ -82,8 +82,8 @@ def theirs(endpoint):
 
 
 def connected(endpoint):
+    from s3conn_magic.session import Session
     from s3conn_magic.session.inputs import KernelInputs
-    from s3conn_magic.session.session import Session
 
     session = Session(KernelInputs(dict), start_server=lambda: None)
     options = f"AWS_ACCESS_KEY_ID = '{KEYS.access_key_id}' AWS_SECRET_ACCESS_KEY = '{KEYS.secret_access_key.reveal()}'"

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from s3conn_magic.errors import S3ConnError
     from s3conn_magic.handoff import Connection
-    from s3conn_magic.session.session import Session
+    from s3conn_magic.session import Session
 
 __all__ = [
     "Connection",
@@ -28,7 +28,7 @@ __all__ = [
 ]
 __version__ = VERSION
 
-_HOMES = {"Connection": "handoff", "S3ConnError": "errors", "Session": "session.session"}
+_HOMES = {"Connection": "handoff", "S3ConnError": "errors", "Session": "session"}
 
 
 def __getattr__(name: str) -> Any:
@@ -149,8 +149,8 @@ def _new_session(namespace: Any, shell: Any = None, beside: Any = None, settings
     from s3conn_magic.connections import registry
     from s3conn_magic.results.cards import NotebookProgress, TerminalProgress
     from s3conn_magic.sandbox import Sandbox
+    from s3conn_magic.session import Session
     from s3conn_magic.session.inputs import KernelInputs
-    from s3conn_magic.session.session import Session
 
     registry.of_process = lambda: _current_session().connections
     # A kernel's front end can update a display in place; a terminal writes over its line.

@@ -134,8 +134,8 @@ def _results(chosen: argparse.Namespace) -> Generator[Any]:
     from s3conn_magic.language.session_settings import LOCAL_FILES
     from s3conn_magic.results.cards import TerminalProgress
     from s3conn_magic.sandbox import Sandbox
+    from s3conn_magic.session import Session
     from s3conn_magic.session.inputs import KernelInputs
-    from s3conn_magic.session.session import Session
 
     names = _names(chosen.names)
     session = Session(KernelInputs(lambda: names), start_server=Sandbox.start, note=_warn, progress=TerminalProgress)
@@ -185,8 +185,8 @@ def _warn(text: str) -> None:
 
 def _demo_session() -> Any:
     from s3conn_magic.sandbox import RESTRICTED, Sandbox
+    from s3conn_magic.session import Session
     from s3conn_magic.session.inputs import KernelInputs
-    from s3conn_magic.session.session import Session
 
     names: dict[str, Any] = {"key_id": RESTRICTED.access_key_id, "secret": RESTRICTED.secret_access_key}
 

@@ -125,6 +125,7 @@ LONG = {
     "listing/pages.py",  # what an answer says, in whatever form, and whether it is one
     "listing/analysis.py",  # what objects are grouped by, and sums that wait on the disk
     "listing/xml.py",  # an answer read fast, and read again by a parser where it differs
+    "results/cards.py",  # messages and cards, as text and as a page, and what a widget carries
     "secrets.py",  # secrets, in memory, in log records and on their way to workers
     "locations.py",  # a place in S3, and every form in which people paste one
     "objects/avro.py",  # a container, its types, and arrays of their values
@@ -151,7 +152,7 @@ LONG = {
     "results/listings.py",  # the frame of every statement that lists
     "session/explain.py",  # what each statement would request
     "session/queries.py",  # plans that the engine has a part in
-    "session/session.py",  # one method for each statement
+    "session/__init__.py",  # one method for each statement
 }
 LARGE_FOLDERS = {
     "language",  # a table, a tree, a grammar, a binder, and what completes
@@ -259,19 +260,17 @@ def test_no_module_is_a_closet():
     closets = {
         _id(files[module])
         for module, those in importers.items()
-        if len(those) == 1
-        and module.rpartition(".")[0] == min(those).rpartition(".")[0]
-        and _lines(files[module]) < 150
+        if len(those) == 1 and files[module].parent == files[min(those)].parent and _lines(files[module]) < 150
     }
     assert closets == set()
 
 
 def test_a_folder_has_no_more_modules_than_one_remembers():
-    """Fifteen, but for the large folders; and 160 in all, beside those of tables that lie in S3 and of datasets."""
+    """Fifteen, but for the large folders; and 151 in all, beside those of tables that lie in S3 and of datasets."""
     folders = Counter(file.parent for file in MODULES)
     assert {folder.name for folder, count in folders.items() if count > 15} <= LARGE_FOLDERS
     counted = [file for file in MODULES if _part(file) not in {"lakes", "datasets"} and _id(file) not in OF_TABLES]
-    assert len(counted) <= 160
+    assert len(counted) <= 151
 
 
 def test_no_two_modules_of_tests_have_one_name():

@@ -21,7 +21,7 @@ from s3conn_magic.runtime import temporary
 SPILLING = """
 import os, sys, threading
 os.umask(0)
-from s3conn_magic.session.session import Session
+from s3conn_magic.session import Session
 from s3conn_magic.session.inputs import KernelInputs
 from s3conn_magic.query import engine
 engine._SETTINGS += ("SET GLOBAL memory_limit = '64MB'",)

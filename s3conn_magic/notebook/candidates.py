@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from s3conn_magic.connections.connection import Connection
     from s3conn_magic.locations import Location
-    from s3conn_magic.session.session import Session
+    from s3conn_magic.session import Session
 
 FLAG = "--file"
 _FILE = re.compile(rf"(\s*){FLAG}(?![\w-])[ \t]*=?[ \t]*([^\n]*)(.*)", re.DOTALL)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from traitlets.config import Config
 
     from s3conn_magic.language.source import Source
-    from s3conn_magic.session.session import Session
+    from s3conn_magic.session import Session
 
     Beside = Callable[[Callable[[], Any]], None]
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from s3conn_magic.notebook.candidates import KernelSurroundings
-    from s3conn_magic.session.session import Session
+    from s3conn_magic.session import Session
 
 # Possessive, so that lines of blanks take no longer than lines of words.
 _INTO = r"(?:[ \t]*+[A-Za-z_]\w*+[ \t]*+<<)?"

@@ -231,7 +231,7 @@ _MISSING = object()
 
 def fail_inside(secret: str) -> Any:
     """Every statement fails in a way that nobody foresaw, with a secret in the exception, its cause and its frames."""
-    from s3conn_magic.session import session
+    from s3conn_magic import session
 
     def execute(_: Any, plan: Any) -> Any:
         raise RuntimeError(f"cannot use {secret}") from KeyError(secret, plan)
@@ -245,7 +245,7 @@ def fail_inside(secret: str) -> Any:
 
 
 def _at_each_cell(act: Callable[[], object]) -> Any:
-    from s3conn_magic.session.session import Session
+    from s3conn_magic.session import Session
 
     plain = Session.steps
 

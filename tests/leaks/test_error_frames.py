@@ -14,7 +14,6 @@ from kernels import started
 
 import s3conn_magic
 from s3conn_magic import S3ConnError
-from s3conn_magic.session import queries
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -83,7 +82,7 @@ def test_whatever_ends_a_statement_leaves_no_frames(monkeypatch, unforeseen):
     def parse(source):
         raise unforeseen(source.text)
 
-    monkeypatch.setattr(queries, "parse", parse)
+    monkeypatch.setattr("s3conn_magic.session.parse", parse)
     error = run(s3conn_magic.execute, "a bind error")
     assert type(error).__name__ == {KeyboardInterrupt: "StatementInterrupted"}.get(unforeseen, "S3ConnError")
     assert not leaked(seen(error) + str(error))

@@ -17,7 +17,7 @@ from statements import create
 from s3conn_magic.errors import BindError, S3ConnError, StatementSyntaxError
 
 if TYPE_CHECKING:
-    from s3conn_magic.session.session import Session
+    from s3conn_magic.session import Session
 
 SECRET = "wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEY"
 PAIR = f"AWS_ACCESS_KEY_ID = 'AKIDEXAMPLE' AWS_SECRET_ACCESS_KEY = '{SECRET}' VALIDATE = FALSE"

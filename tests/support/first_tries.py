@@ -26,7 +26,7 @@ from moto import mock_aws
 from offline import Inputs
 
 from s3conn_magic.errors import S3ConnError
-from s3conn_magic.session.session import Session
+from s3conn_magic.session import Session
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from s3conn_magic.session import Session
 from s3conn_magic.session.inputs import KernelInputs
-from s3conn_magic.session.session import Session
 
 VARIABLES: dict[str, Any] = {"count": 7, "nothing": None, "home": "s3://acme/home/", "role": "no role at all"}
 _OPTIONS = {

@@ -37,7 +37,7 @@ from s3conn_magic.sandbox import EMPTY, Sandbox
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from s3conn_magic.session.session import Session
+    from s3conn_magic.session import Session
 
 STATEMENTS = ("PREVIEW", "SELECT", "TABLE", "COPY")
 LARGEST = 8 * 1024 * 1024

@@ -9,8 +9,8 @@ from following import has_way_on
 
 from s3conn_magic.errors import S3ConnError, StatementInterrupted
 from s3conn_magic.sandbox import Sandbox
+from s3conn_magic.session import Session
 from s3conn_magic.session.inputs import KernelInputs
-from s3conn_magic.session.session import Session
 
 if TYPE_CHECKING:
     from s3conn_magic.connections.connection import Connection
