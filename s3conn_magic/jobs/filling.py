@@ -96,19 +96,19 @@ def times(
     if window is None:
         yield marks
         return
-    made = {
+    functions = {
         f"run_{name}_time()": f"TIMESTAMP '{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f}'"
         for name, moment in zip(("start", "end", "first"), window, strict=True)
     }
-    made["run_window(moment, low, high)"] = "moment >= low AND moment < high"
+    functions["run_window(moment, low, high)"] = "moment >= low AND moment < high"
     engine.filesystem.scope.watermarks = marks
-    for name, value in made.items():
+    for name, value in functions.items():
         engine.database.execute(f"CREATE OR REPLACE TEMP MACRO {name} AS {value}")
     try:
         yield marks
     finally:
         engine.filesystem.scope.watermarks = None
-        for name in made:
+        for name in functions:
             engine.database.execute(f"DROP MACRO IF EXISTS {name.partition('(')[0]}")
 
 
@@ -138,13 +138,13 @@ class Until:
     def get(self) -> tuple[datetime | None, Mapping[str, datetime]]:
         """Return the end of the last run and the commits up to which it read tables; None and {} before the first."""
         if self._managed is not None:
-            said, read = self._managed.commit(lambda transaction, _: self._said(transaction))
-            return (datetime.fromisoformat(said) if said else None), marks_of(read)
+            text, read = self._managed.commit(lambda transaction, _: self._stored_text(transaction))
+            return (datetime.fromisoformat(text) if text else None), marks_of(read)
         sql = f"SELECT until, read FROM {self._name} WHERE job = ? AND target = ? ORDER BY until DESC LIMIT 1"  # noqa: S608 - names of our own
         rows = self._engine.database.execute(sql, self._of).fetchall()
         return (rows[0][0].replace(tzinfo=UTC), marks_of(rows[0][1])) if rows else (None, {})
 
-    def _said(self, transaction: Any) -> tuple[str, str]:
+    def _stored_text(self, transaction: Any) -> tuple[str, str]:
         properties = transaction.table_metadata.properties
         return properties.get(self._property, ""), properties.get(self._marks, "")
 
@@ -159,8 +159,8 @@ class Until:
             values = [*self._of, window.end.astimezone(UTC).replace(tzinfo=None), written(marks.after)]
             self._engine.database.execute(f"INSERT INTO {self._name} VALUES (?, ?, ?, ?)", values)  # noqa: S608
             return
-        said, _ = self._said(transaction)
-        if said and datetime.fromisoformat(said) != window.start:
+        text, _ = self._stored_text(transaction)
+        if text and datetime.fromisoformat(text) != window.start:
             raise QueryError("another process has run the job meanwhile", hint="Nothing was changed; run it again.")
         noted = {self._property: window.end.isoformat(), self._marks: written(marks.after)}
         transaction.set_properties(noted)

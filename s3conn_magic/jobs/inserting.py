@@ -186,10 +186,10 @@ def own_etag(connection: Connection, location: Location, job: str) -> str | None
 
 
 def _owner(answer: Mapping[str, Any]) -> str:
-    return _kept(answer, OWNER)
+    return _metadata_of(answer, OWNER)
 
 
-def _kept(answer: Mapping[str, Any], name: str) -> str:
+def _metadata_of(answer: Mapping[str, Any], name: str) -> str:
     """Return a value of the object's metadata."""
     metadata: Mapping[str, str] = answer.get("Metadata", {})
     return {name.lower(): value for name, value in metadata.items()}.get(name, "")
@@ -213,7 +213,7 @@ class Sink(io.RawIOBase):
 
     def __init__(self, upload: Upload, wrote: Callable[[int], None]) -> None:
         super().__init__()
-        self._upload, self._wrote = upload, wrote
+        self._upload, self._written_size = upload, wrote
         self._digest = hashlib.sha256()
         self._etag = ""
         self.failed: Callable[[S3ConnError], None] = lambda _: None
@@ -242,7 +242,7 @@ class Sink(io.RawIOBase):
             raise
         self._digest.update(piece)
         self.size += len(piece)
-        self._wrote(self.size)
+        self._written_size(self.size)
         return len(piece)
 
     def close(self) -> None:
@@ -287,13 +287,13 @@ class Sink(io.RawIOBase):
         if same:
             return "" if owner else _UNMARKED
         if owner != quote(job):
-            said, hint = (
+            message, hint = (
                 "was replaced by someone else since it was written",
                 "What they wrote stays; run the job again.",
             )
         else:
-            said, hint = "is not what was written, by size or content", "Run the job again."
-        raise EndpointError(f"{visible(location.uri)} {said}", hint=hint)
+            message, hint = "is not what was written, by size or content", "Run the job again."
+        raise EndpointError(f"{visible(location.uri)} {message}", hint=hint)
 
     def _has_content(self, connection: Connection, location: Location, etag: str) -> bool:
         pinned, digest = PinnedObject(connection, location, self.size, etag), hashlib.sha256()
@@ -368,8 +368,8 @@ class _Inserting:
             self._outcome.notes.append(NOTHING_LEFT)
             return
         where = self._names.of(self._run.began, window)
-        there = own_etag(self._connection, where, self._job.name)
-        sink = self._sink(where, replaces=there)
+        etag = own_etag(self._connection, where, self._job.name)
+        sink = self._sink(where, replaces=etag)
         try:
             rows = self._write(sink, window)
             if window and not rows:
@@ -380,7 +380,7 @@ class _Inserting:
             with suppress(S3ConnError):
                 sink.abort()
             raise
-        self._outcome.replaced += there is not None
+        self._outcome.replaced += etag is not None
         self._outcome.window, self._outcome.read = window[:2] if window else None, self._read
 
     def _clear_up(self) -> None:
@@ -401,7 +401,7 @@ class _Inserting:
         done, self._read = self._job.done_until, self._job.read
         last = self._names.last() if self._job.state != "ok" else None
         if last and (done is None or last[0] > done):  # run by another kernel, or stopped
-            done, self._read = last[0], marks_of(_kept(head_answer(self._connection, last[1], None), _READ))
+            done, self._read = last[0], marks_of(_metadata_of(head_answer(self._connection, last[1], None), _READ))
         return window_of(self._job, done, self._run.began)
 
     def _sink(self, where: Location, *, replaces: str | None) -> Sink:
@@ -413,9 +413,9 @@ class _Inserting:
             replaces=replaces,
             metadata=self._metadata,
         )
-        return Sink(upload, self._wrote)
+        return Sink(upload, self._written_size)
 
-    def _wrote(self, size: int) -> None:
+    def _written_size(self, size: int) -> None:
         self._outcome.bytes = size
 
     def _report(self, scope: QueryScope) -> None:
@@ -466,12 +466,12 @@ class _Inserting:
         return rows[0], answer
 
     def _finish(self, sink: Sink, where: Location, rows: int) -> None:
-        if said := sink.finish():
-            self._outcome.notes.append(said)
+        if note := sink.finish():
+            self._outcome.notes.append(note)
         self._outcome.objects, self._outcome.rows, self._outcome.written = 1, rows, where.uri
         try:
-            if said := sink.verify(self._connection, where, self._job.name):
-                self._outcome.notes.append(said)
+            if note := sink.verify(self._connection, where, self._job.name):
+                self._outcome.notes.append(note)
         except AccessDeniedError as error:
             self._outcome.notes.append(f"It could not be read back to compare it: {error.action} is missing.")
         except EndpointError as error:

@@ -154,7 +154,7 @@ class Jobs:
     def _in_order(self) -> list[Job]:
         """Return the jobs, those that load a table before those that read it, else in order of creation."""
         jobs, order = list(self), list[Job]()
-        reads = {job.name: self._read_by(job) for job in jobs}
+        reads = {job.name: self._sources_of(job) for job in jobs}
         writes = {job.name: job.plan.table.casefold() for job in jobs if job.plan.table}
 
         def take(job: Job, above: frozenset[str]) -> None:
@@ -169,7 +169,7 @@ class Jobs:
             take(job, frozenset())
         return order
 
-    def _read_by(self, job: Job) -> set[str]:
+    def _sources_of(self, job: Job) -> set[str]:
         if not job.plan.text:
             return set()
         from s3conn_magic.query.merging import Merge
@@ -314,13 +314,13 @@ def _expected(job: Job, plan: AlterJob) -> tuple[Predicate, ...]:
     """Return the expectations of a job after ALTER."""
     names, held = {each.name.casefold() for each in job.plan.expectations}, job.plan.expectations
     if plan.added and job.plan.kind != "COPY":
-        said = f"the job {job.name} is not a COPY FROM S3, and has no expectations"
-        raise JobFailedError(said, hint="A WHERE in its query leaves rows out.")
+        message = f"the job {job.name} is not a COPY FROM S3, and has no expectations"
+        raise JobFailedError(message, hint="A WHERE in its query leaves rows out.")
     if twice := [each.name for each in plan.added if each.name.casefold() in names]:
         raise JobFailedError(f"the job {job.name} has an expectation {twice[0]}", hint="DROP EXPECTATION ends it.")
     if plan.dropped and plan.dropped.casefold() not in names:
-        there = f"It has {listed([each.name for each in held], 'and')}." if held else "It has none."
-        raise JobFailedError(f"the job {job.name} has no expectation {plan.dropped}", hint=there)
+        hint = f"It has {listed([each.name for each in held], 'and')}." if held else "It has none."
+        raise JobFailedError(f"the job {job.name} has no expectation {plan.dropped}", hint=hint)
     return (*(each for each in held if each.name.casefold() != plan.dropped.casefold()), *plan.added)
 
 

@@ -229,8 +229,8 @@ class Landing:
             from s3conn_magic.lakes.managed import LedgerRow, delete_rows, rows_since
             from s3conn_magic.lakes.shapes import append
 
-            every = {(row.job, row.source, row.key): row for row in self._managed.ledger(transaction, files)}
-            before = {key: row for (job, source, key), row in every.items() if (job, source) == self._of}
+            ledger = {(row.job, row.source, row.key): row for row in self._managed.ledger(transaction, files)}
+            before = {key: row for (job, source, key), row in ledger.items() if (job, source) == self._of}
             mine = {
                 key: loaded
                 for key, loaded in new.items()
@@ -249,24 +249,24 @@ class Landing:
                     every_row, rows = len(rows), self._without(rows, there)
                     left_out = every_row - len(rows)
                 append(transaction, rows)
-            every |= {
+            ledger |= {
                 (*self._of, key): LedgerRow(*self._of, key, loaded.etag, loaded.size, loaded.rows)
                 for key, loaded in mine.items()
             }
-            self._managed.note(transaction, files, list(every.values()))
+            self._managed.note(transaction, files, list(ledger.values()))
             return left_out
 
         left_out = self._managed.commit(change)
         self._engine.tables.see_managed(self._table, self._managed.committed)
         return left_out
 
-    def _without(self, rows: Any, there: Any) -> Any:
+    def _without(self, rows: Any, others: Any) -> Any:
         """Return the rows that do not occur in other rows, compared by the columns that both have."""
-        database, names = self._engine.database, {"rows": rows, "there": there}
+        database, names = self._engine.database, {"rows": rows, "there": others}
         for name, table in names.items():
             database.register(f"{_OBJECTS}_{name}", table)
         same = " AND ".join(
-            f"there.{each} IS NOT DISTINCT FROM rows.{each}" for each in map(identifier, there.column_names)
+            f"there.{each} IS NOT DISTINCT FROM rows.{each}" for each in map(identifier, others.column_names)
         )
         query = f"FROM {_OBJECTS}_rows AS rows WHERE NOT EXISTS (FROM {_OBJECTS}_there AS there WHERE {same})"
         left = database.sql(query).to_arrow_table()
@@ -299,9 +299,9 @@ class Landing:
             values[CAME] = moment_literal(new_commit(transaction))
         plain = [f"rows.{identifier(name)}" for name in columns if name not in {*SYSTEM, OBJECT_COLUMN}]
         more = [f"({values[name]})::{SYSTEM[name]} AS {identifier(name)}" for name in taken]
-        every = ", ".join([*plain, *more, f"mark AS {identifier(OBJECT_COLUMN)}"])
+        items = ", ".join([*plain, *more, f"mark AS {identifier(OBJECT_COLUMN)}"])
         joined = f"{self._sql} AS rows JOIN {_OBJECTS} ON rows.{identifier(OBJECT_COLUMN)} = object"
-        query = kept_rows(database, f"(SELECT {every} FROM {joined})")  # noqa: S608 - quoted names
+        query = kept_rows(database, f"(SELECT {items} FROM {joined})")  # noqa: S608 - quoted names
         rows = database.sql(query).to_arrow_table()
         database.unregister(_OBJECTS)
         return rows
@@ -352,38 +352,38 @@ class TargetTable:
         Raises:
             QueryError: values of a column do not fit into the table's column of that name.
         """
-        there = self.columns()
-        wanted = {**wanted, OBJECT_COLUMN: "VARCHAR"} | {name: SYSTEM[name] for name in system if name not in there}
-        if not there:
+        current = self.columns()
+        wanted = {**wanted, OBJECT_COLUMN: "VARCHAR"} | {name: SYSTEM[name] for name in system if name not in current}
+        if not current:
             self._make(wanted)
             return
-        names = {name.casefold(): name for name in there}
+        names = {name.casefold(): name for name in current}
         for name, kind in wanted.items():
             if (old := names.get(name.casefold())) is None:
                 if self._is_landing:
                     kept_as(self._database.sql(f"SELECT NULL::{kind}").types[0], name)
                 self._alter(f"ADD COLUMN {identifier(name)} {kind}")
                 continue
-            if self._holds(rows, name, kind, there[old]):
+            if self._holds(rows, name, kind, current[old]):
                 continue
-            if _family(there[old]) != _family(kind) and not self._has_values(rows, name):
+            if _family(current[old]) != _family(kind) and not self._may_have_values(rows, name):
                 self._without_values.add(name)
                 continue
-            if kind == "VARCHAR" and there[old] not in {*TEXTS, NULL}:
-                self._check_text(rows, name, there[old])
+            if kind == "VARCHAR" and current[old] not in {*TEXTS, NULL}:
+                self._check_text(rows, name, current[old])
                 continue
-            wider = self.wider(old, there[old], kind)
+            wider = self.wider(old, current[old], kind)
             if kind not in {wider, NULL} and wider not in TEXTS:
                 self._check_exact(rows, name, kind, wider)
-            if wider != there[old]:
-                self._check_exact(self.sql, old, there[old], wider)
-                self._widen(old, there[old], wider)
+            if wider != current[old]:
+                self._check_exact(self.sql, old, current[old], wider)
+                self._widen(old, current[old], wider)
 
     @property
     def _is_landing(self) -> bool:
         return self.name.endswith(MAKING)
 
-    def _widen(self, name: str, there: str, wider: str) -> None:
+    def _widen(self, name: str, current: str, wider: str) -> None:
         """Change a column to a wider type; in a table in S3 only as Iceberg allows.
 
         Raises:
@@ -393,7 +393,7 @@ class TargetTable:
         comments = self._database.execute(_COMMENT, of).fetchall() if self._is_landing else []
         if any(comment == _KEPT for (comment,) in comments):
             first, second = (
-                kept_as(kind, name) for kind in self._database.sql(f"SELECT NULL::{there}, NULL::{wider}").types
+                kept_as(kind, name) for kind in self._database.sql(f"SELECT NULL::{current}, NULL::{wider}").types
             )
             if first != second and not is_wider(second, first):
                 hint = (
@@ -401,47 +401,47 @@ class TargetTable:
                 )
                 hint += " TABLE … AS SELECT with a cast rebuilds the table."
                 raise QueryError(
-                    f"the column {name} is {there} in the table, and {wider} would hold the object", hint=hint
+                    f"the column {name} is {current} in the table, and {wider} would hold the object", hint=hint
                 )
             self._alter(f"ALTER COLUMN {identifier(name)} SET DATA TYPE {wider}")
             self._database.execute(f"COMMENT ON COLUMN {self.sql}.{identifier(name)} IS '{_KEPT}'")
             return
         self._alter(f"ALTER COLUMN {identifier(name)} SET DATA TYPE {wider}")
 
-    def _holds(self, rows: str, name: str, kind: str, there: str) -> bool:
+    def _holds(self, rows: str, name: str, kind: str, current: str) -> bool:
         """Return whether the table's type holds every value of the object unchanged, despite another type."""
         import duckdb
 
-        if kind == there or _family(kind) is None or _family(kind) != _family(there):
+        if kind == current or _family(kind) is None or _family(kind) != _family(current):
             return False
-        if there.startswith("UNION("):  # Parquet has only its tag and members, which do not become a UNION again
+        if current.startswith("UNION("):  # Parquet has only its tag and members, which do not become a UNION again
             return True
         try:
-            self._check_exact(rows, name, kind, there)
+            self._check_exact(rows, name, kind, current)
         except (QueryError, duckdb.Error):  # the types may have no cast
             return False
         return True
 
-    def _check_text(self, rows: str, name: str, there: str) -> None:
+    def _check_text(self, rows: str, name: str, current: str) -> None:
         """Check that the table's type holds every value of a text column exactly."""
         column = identifier(name)
-        query = f"SELECT 1 FROM {rows} WHERE {column} IS NOT NULL AND NOT {cast(column, there).exact} LIMIT 1"  # noqa: S608
+        query = f"SELECT 1 FROM {rows} WHERE {column} IS NOT NULL AND NOT {cast(column, current).exact} LIMIT 1"  # noqa: S608
         if self._database.execute(query).fetchall():
             raise QueryError(
-                f"the column {name} is {there} in the table, and has text in the object that is not",
+                f"the column {name} is {current} in the table, and has text in the object that is not",
                 hint=_AS_TEXT,
             )
 
-    def _has_values(self, rows: str, name: str) -> bool:
+    def _may_have_values(self, rows: str, name: str) -> bool:
         query = f"SELECT 1 FROM {rows} WHERE {identifier(name)} IS NOT NULL LIMIT 1"  # noqa: S608 - a quoted name
         return bool(self._database.execute(query).fetchall())
 
     def taken(self, columns: Mapping[str, str]) -> list[str]:
         """Return the SQL of columns, cast to the table's types: nested values to JSON for text, and text exactly."""
-        there = {name.casefold(): kind for name, kind in self.columns().items()}
+        current = {name.casefold(): kind for name, kind in self.columns().items()}
         parts = []
         for name, kind in columns.items():
-            own, column = there.get(name.casefold(), kind), identifier(name)
+            own, column = current.get(name.casefold(), kind), identifier(name)
             if is_nested(kind) and own in TEXTS:
                 parts.append(f"to_json({column}) AS {column}")
             elif name in self._without_values:
@@ -469,29 +469,29 @@ class TargetTable:
     def _alter(self, change: str) -> None:
         self._database.execute(f"ALTER TABLE {self.sql} {change}")
 
-    def wider(self, name: str, there: str, kind: str) -> str:
+    def wider(self, name: str, current: str, kind: str) -> str:
         """Return the type that holds the values of both."""
-        if kind in {there, NULL} or there == "VARCHAR":
-            return there
-        if there == NULL:
+        if kind in {current, NULL} or current == "VARCHAR":
+            return current
+        if current == NULL:
             return kind
-        if {there, kind} <= TEXTS:
+        if {current, kind} <= TEXTS:
             return "VARCHAR"
-        if "JSON" in {there, kind}:
-            return there
-        if _family(there) is None or _family(there) != _family(kind):
-            raise QueryError(f"the column {name} is {kind} in the object, and {there} in the table", hint=_AS_TEXT)
-        if _clash(*self._database.sql(f"SELECT NULL::{there}, NULL::{kind}").types):
+        if "JSON" in {current, kind}:
+            return current
+        if _family(current) is None or _family(current) != _family(kind):
+            raise QueryError(f"the column {name} is {kind} in the object, and {current} in the table", hint=_AS_TEXT)
+        if _clash(*self._database.sql(f"SELECT NULL::{current}, NULL::{kind}").types):
             raise QueryError(
-                f"the column {name} is {kind} in the object, and {there} in the table, and neither fits the other",
+                f"the column {name} is {kind} in the object, and {current} in the table, and neither fits the other",
                 hint=_AS_TEXT,
             )
-        if _EXACT.fullmatch(there) and _EXACT.fullmatch(kind):
-            return _wider_exact(there, kind)
+        if _EXACT.fullmatch(current) and _EXACT.fullmatch(kind):
+            return _wider_exact(current, kind)
         ((_, wider, *_),) = self._database.execute(
-            f"DESCRIBE SELECT NULL::{there} AS x UNION ALL SELECT NULL::{kind}"
+            f"DESCRIBE SELECT NULL::{current} AS x UNION ALL SELECT NULL::{kind}"
         ).fetchall()
-        return "DOUBLE" if wider == "FLOAT" and {there, kind} != {"FLOAT"} else str(wider)
+        return "DOUBLE" if wider == "FLOAT" and {current, kind} != {"FLOAT"} else str(wider)
 
 
 _AS_TEXT = "A table whose column is VARCHAR takes every value as it is written."

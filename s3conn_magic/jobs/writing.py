@@ -69,8 +69,8 @@ def select(names: Sequence[str], kinds: Sequence[DuckDBPyType], format_: str) ->
     """
     for at, name in enumerate(names):
         if name.casefold() in (earlier.casefold() for earlier in names[:at]):
-            said = f"the query has two columns {visible(name)}, of which DuckDB would rename one"
-            raise JobFailedError(said, hint=f"Name one of them: … AS {identifier(f'{name}_2')}.")
+            message = f"the query has two columns {visible(name)}, of which DuckDB would rename one"
+            raise JobFailedError(message, hint=f"Name one of them: … AS {identifier(f'{name}_2')}.")
     columns = [identifier(f"c{at}") for at in range(len(names))]
     forms = [_form(name, kind, column, format_) for name, kind, column in zip(names, kinds, columns, strict=True)]
     closing = f"\n) AS written({', '.join(columns)})"
@@ -78,8 +78,8 @@ def select(names: Sequence[str], kinds: Sequence[DuckDBPyType], format_: str) ->
         return Written(f"SELECT {_line(names, kinds, forms)} AS line FROM (", closing, as_lines=True)  # noqa: S608 - as below
     if forms == columns:
         return Written()
-    made = ", ".join(f"{form} AS {identifier(name)}" for form, name in zip(forms, names, strict=True))
-    return Written(f"SELECT {made} FROM (", closing)  # noqa: S608 - quoted names
+    items = ", ".join(f"{form} AS {identifier(name)}" for form, name in zip(forms, names, strict=True))
+    return Written(f"SELECT {items} FROM (", closing)  # noqa: S608 - quoted names
 
 
 def _line(names: Sequence[str], kinds: Sequence[DuckDBPyType], forms: Sequence[str]) -> str:
@@ -89,8 +89,8 @@ def _line(names: Sequence[str], kinds: Sequence[DuckDBPyType], forms: Sequence[s
         for name, kind, form in zip(names, kinds, forms, strict=True)
         for form in [form if str(kind) == "JSON" else f"to_json({form})"]
     ]
-    made = " || ',' || ".join(fields)
-    return f"'{{' || {made} || '}}'"
+    text = " || ',' || ".join(fields)
+    return f"'{{' || {text} || '}}'"
 
 
 def refusal(error: QueryError) -> JobFailedError | None:
@@ -106,19 +106,19 @@ def _form(name: str, kind: DuckDBPyType, column: str, format_: str) -> str:
     parts = [str(each.id) for each in _parts(kind)]
     lost = ({*parts} & _LOST[format_]) | ({*parts[1:]} & _LOST_WITHIN[format_])
     if lost:
-        raise JobFailedError(f"{_about(name, kind)} is not read back from {format_}", hint=_way_out(name, lost))
+        raise JobFailedError(f"{_title(name, kind)} is not read back from {format_}", hint=_hint(name, lost))
     form, carried = (_parquet if format_ == "PARQUET" else _json if format_ == "JSON" else _text)(kind, column)
     if not carried:
         return form
-    said = f"{MARK}{_about(name, kind)} {_REFUSED} {format_}; {_way_out(name, lost)}"
-    return f"CASE WHEN {column} IS NULL THEN NULL WHEN {carried} THEN {form} ELSE error({literal(said)}) END"
+    message = f"{MARK}{_title(name, kind)} {_REFUSED} {format_}; {_hint(name, lost)}"
+    return f"CASE WHEN {column} IS NULL THEN NULL WHEN {carried} THEN {form} ELSE error({literal(message)}) END"
 
 
-def _about(name: str, kind: DuckDBPyType) -> str:
+def _title(name: str, kind: DuckDBPyType) -> str:
     return f"the column {visible(name)}, {visible(str(kind))},"
 
 
-def _way_out(name: str, lost: set[str]) -> str:
+def _hint(name: str, lost: set[str]) -> str:
     """Return a hint how to write it anyway."""
     target = "JSON" if lost & _AS_JSON else "VARCHAR"
     written = identifier(name)

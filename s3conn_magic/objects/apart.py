@@ -92,13 +92,13 @@ def read_container(file: Any, name: str, *, size: int, rows: int) -> Contents:
     """
     schema, last = pa.schema([]), {}
     batches: list[pa.RecordBatch] = []
-    for kind, what in _messages(file, [name, size, rows, False]):
+    for kind, body in _messages(file, [name, size, rows, False]):
         if kind == SCHEMA:
-            schema = what
+            schema = body
         elif kind == BATCH:
-            batches.append(what)
+            batches.append(body)
         else:
-            last = what
+            last = body
     table = pa.Table.from_batches(batches) if batches else schema.empty_table()
     more = last.get("total"), last.get("about"), (*last.get("notes", ()), *_install(last.get("extra", "")))
     return Contents(last.get("format", name), table, schema, *more)
@@ -130,13 +130,13 @@ _PART, _MOST = 122_880, 8
 
 def in_parts(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """Yield batches merged up to DuckDB's row groups: it writes smaller ones twice."""
-    some: list[pa.RecordBatch] = []
+    waiting: list[pa.RecordBatch] = []
     for batch in batches:
-        some.append(batch)
-        if sum(each.num_rows for each in some) >= _PART or len(some) == _MOST:
-            yield from pa.Table.from_batches(some).combine_chunks().to_batches()
-            some = []
-    yield from some
+        waiting.append(batch)
+        if sum(each.num_rows for each in waiting) >= _PART or len(waiting) == _MOST:
+            yield from pa.Table.from_batches(waiting).combine_chunks().to_batches()
+            waiting = []
+    yield from waiting
 
 
 def record_batches(kind: str, file: Any, compression: str | None = None, *, rows: int = ALL) -> pa.RecordBatchReader:
@@ -152,7 +152,7 @@ def record_batches(kind: str, file: Any, compression: str | None = None, *, rows
         QueryError: it is damaged, also while it is read, or has something unsupported; or a library is missing.
         S3ConnError: the object cannot be read.
     """
-    with _telling(kind):
+    with _as_query_errors(kind):
         opened = unpacked(file, compression) if compression else file
         if kind == "ARROW":
             schema, batches = _arrow(opened, seekable=compression is None)
@@ -167,7 +167,7 @@ _WRONG = (OSError, ValueError, TypeError, LookupError, ArithmeticError, EOFError
 
 
 @contextmanager
-def _telling(kind: str) -> Iterator[None]:
+def _as_query_errors(kind: str) -> Iterator[None]:
     """Raise errors of libraries as QueryError."""
     try:
         yield
@@ -176,17 +176,17 @@ def _telling(kind: str) -> Iterator[None]:
     except ContainerError as error:
         if error.extra or error.is_unread:
             raise QueryError(visible(str(error)), hint=_NOT_READ) from None
-        said = str(error).removeprefix("it is damaged: ")
-        raise damaged(f"its {_NAMES[kind]} cannot be read ({said})") from None
+        message = str(error).removeprefix("it is damaged: ")
+        raise damaged(f"its {_NAMES[kind]} cannot be read ({message})") from None
     except _WRONG as error:
-        said = visible(" ".join(str(error).split())[:200])
+        message = visible(" ".join(str(error).split())[:200])
         if isinstance(error, NotImplementedError):
-            raise QueryError(f"the object has something that cannot be read ({said})", hint=_NOT_READ) from None
-        raise damaged(f"its {_NAMES[kind]} cannot be read ({said})") from None
+            raise QueryError(f"the object has something that cannot be read ({message})", hint=_NOT_READ) from None
+        raise damaged(f"its {_NAMES[kind]} cannot be read ({message})") from None
 
 
 def _checked(kind: str, batches: Iterator[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    with _telling(kind):
+    with _as_query_errors(kind):
         for batch in batches:
             if kind == "ARROW":  # others were validated in the subprocess
                 batch.validate(full=True)  # consumers do not check offsets, and would read past the end
@@ -194,7 +194,7 @@ def _checked(kind: str, batches: Iterator[pa.RecordBatch], schema: pa.Schema) ->
             if batch.schema.equals(schema):
                 yield batch
             else:
-                columns = map(_given_as, batch.columns, schema.types)
+                columns = map(_converted, batch.columns, schema.types)
                 yield pa.record_batch([*columns], schema=schema)
 
 
@@ -232,7 +232,7 @@ def _leaves(column: pa.Array) -> Iterator[pa.Array]:
         yield from _leaves(part)
 
 
-def _given_as(column: pa.Array, kind: pa.DataType) -> pa.Array:
+def _converted(column: pa.Array, kind: pa.DataType) -> pa.Array:
     while pa.types.is_dictionary(column.type) and column.type != kind:
         column = column.dictionary_decode()
     return column if column.type == kind else column.cast(kind)
@@ -271,10 +271,10 @@ def _arrow(file: Any, *, seekable: bool) -> tuple[pa.Schema, Iterator[pa.RecordB
     if head != _ARROW_FILE:  # a file has a stream after these bytes
         file.seek(0)
     stream = pa.ipc.open_stream(pa.PythonFile(file, mode="r"))
-    return stream.schema, iter(stream) if head == _ARROW_FILE else _to_the_end(stream, file)
+    return stream.schema, iter(stream) if head == _ARROW_FILE else _drained(stream, file)
 
 
-def _to_the_end(stream: pa.RecordBatchReader, file: Any) -> Iterator[pa.RecordBatch]:
+def _drained(stream: pa.RecordBatchReader, file: Any) -> Iterator[pa.RecordBatch]:
     yield from stream
     if file.read(1):
         raise NotImplementedError(MORE_BEHIND)
@@ -286,17 +286,17 @@ def _every_batch(file: Any, name: str, size: int, rows: int) -> tuple[pa.Schema,
     if not rows:
         for _ in messages:  # read to its end, so that the process stays usable
             pass
-    return schema, (what for kind, what in messages if kind == BATCH)
+    return schema, (body for kind, body in messages if kind == BATCH)
 
 
-def _messages(file: Any, what: list[Any]) -> Iterator[tuple[bytes, Any]]:
+def _messages(file: Any, request: list[Any]) -> Iterator[tuple[bytes, Any]]:
     """Yield the messages of a subprocess about a file: schema, batches, and the rest.
 
     Args:
         file: open, binary.
-        what: format, size, most rows, and whether rows must be exact.
+        request: format, size, most rows, and whether rows must be exact.
     """
-    job = json.dumps(what).encode()
+    job = json.dumps(request).encode()
     try:
         reader = _idle.pop()  # another thread may have taken it
     except IndexError:
@@ -342,7 +342,7 @@ class _Reader:
                 wait_for(run_in_background(self._begin, name="s3conn-reader"))
             self.served += 1
             self._answer(JOB, job)
-            yield from self._said(file)
+            yield from self._answers(file)
             kept = True
         except ContainerError:
             kept = self.alive
@@ -353,12 +353,12 @@ class _Reader:
             else:
                 self.end()
 
-    def _said(self, file: Any) -> Iterator[tuple[bytes, Any]]:
+    def _answers(self, file: Any) -> Iterator[tuple[bytes, Any]]:
         bound = False
         while True:
             kind, body = self._next()
             if kind == READ:
-                bound |= self._give(file, *EXTENT.unpack(body)) == BOUND
+                bound |= self._send_range(file, *EXTENT.unpack(body)) == BOUND
             elif kind == SCHEMA:
                 yield SCHEMA, pa.ipc.read_schema(pa.py_buffer(body))
                 self._answer(DATA)
@@ -412,7 +412,7 @@ class _Reader:
             raise _EndedError
         return message
 
-    def _give(self, file: Any, start: int, stop: int) -> bytes:
+    def _send_range(self, file: Any, start: int, stop: int) -> bytes:
         try:
             file.seek(start)
             data = file.read(stop - start)
@@ -434,7 +434,7 @@ _idle: list[_Reader] = []
 
 
 @atexit.register
-def _leave() -> None:
+def _end_idle() -> None:
     while _idle:
         _idle.pop().end()
 

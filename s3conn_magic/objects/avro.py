@@ -70,10 +70,10 @@ class AvroFile:
         self.at_end = False
         self._file, self._exact = file, exact
         self._texts = _Texts()
-        if _exactly(file, len(_MAGIC)) != _MAGIC:
+        if _read_exactly(file, len(_MAGIC)) != _MAGIC:
             raise DamageError("it does not begin as a container")
         header = _metadata(file)
-        self._sync = _exactly(file, _SYNC)
+        self._sync = _read_exactly(file, _SYNC)
         codec = header.get("avro.codec", b"null").decode()
         if codec not in _CODECS:
             raise UnreadError(f"Avro of the codec {codec} is not read; {', '.join(_CODECS)} are")
@@ -101,7 +101,7 @@ class AvroFile:
                 left, rows = left - len(values), rows - len(values)
                 if not left and data.read(1):
                     raise DamageError("a block has more bytes than its records")
-                self.at_end = not left and not rows and self._ends()
+                self.at_end = not left and not rows and self._is_at_end()
                 structs = self._column.build(values)
                 of_records = self._is_record
                 yield (
@@ -129,16 +129,16 @@ class AvroFile:
         return values
 
     def _blocks(self) -> Iterator[tuple[int, bytes]]:
-        while (number := _long(self._file, may_end=True)) is not None:
-            size = _long(self._file) or 0
+        while (number := _varint(self._file, may_end=True)) is not None:
+            size = _varint(self._file) or 0
             if number < 0 or size < 0:
                 raise DamageError("a block is of a negative size")
-            data = _exactly(self._file, size)
-            if _exactly(self._file, _SYNC) != self._sync:
+            data = _read_exactly(self._file, size)
+            if _read_exactly(self._file, _SYNC) != self._sync:
                 raise DamageError("a block does not end where it should")
             yield number, self._unpack(data)
 
-    def _ends(self) -> bool:
+    def _is_at_end(self) -> bool:
         here = self._file.tell()
         ended = not self._file.read(1)
         self._file.seek(here)
@@ -166,7 +166,7 @@ class _Texts:
 # The container
 
 
-def _exactly(file: Any, size: int) -> bytes:
+def _read_exactly(file: Any, size: int) -> bytes:
     if size < 0:
         raise DamageError("a length is negative")
     data: bytes = file.read(size)
@@ -175,7 +175,7 @@ def _exactly(file: Any, size: int) -> bytes:
     return data
 
 
-def _long(file: Any, *, may_end: bool = False) -> int | None:
+def _varint(file: Any, *, may_end: bool = False) -> int | None:
     """Return a variable-length integer (7 bits per byte, lowest first); None at the end of the file."""
     number = shift = 0
     while True:
@@ -192,12 +192,12 @@ def _long(file: Any, *, may_end: bool = False) -> int | None:
 
 def _metadata(file: Any) -> dict[str, bytes]:
     entries: dict[str, bytes] = {}
-    while number := _long(file):
+    while number := _varint(file):
         if number < 0:  # followed by its size in bytes
-            _long(file)
+            _varint(file)
         for _ in range(abs(number)):
-            name = _exactly(file, _long(file) or 0).decode()
-            entries[name] = _exactly(file, _long(file) or 0)
+            name = _read_exactly(file, _varint(file) or 0).decode()
+            entries[name] = _read_exactly(file, _varint(file) or 0)
     return entries
 
 

@@ -139,14 +139,14 @@ def main() -> None:
     answers, questions = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     # Output of libraries must not mix with messages.
     os.dup2(2, 1)
-    _bounded()
-    while message := _waited(answers):
+    _limit_memory()
+    while message := _next_file(answers):
         name, size, rows, exact = json.loads(message[1])
-        kind, said = _read(_Remote(size, answers, questions, exact=exact), name, rows)
-        send(questions, kind, said)
+        kind, body = _read(_Remote(size, answers, questions, exact=exact), name, rows)
+        send(questions, kind, body)
 
 
-def _waited(answers: IO[bytes]) -> tuple[bytes, bytes] | None:
+def _next_file(answers: IO[bytes]) -> tuple[bytes, bytes] | None:
     """Return the next file; exit after a while without one."""
     idle = threading.Timer(_IDLE, os._exit, [0])
     idle.daemon = True
@@ -159,13 +159,13 @@ def _waited(answers: IO[bytes]) -> tuple[bytes, bytes] | None:
 def _read(remote: _Remote, name: str, rows: int) -> tuple[bytes, bytes]:
     """Return the last message about a file."""
     try:
-        return DONE, json.dumps(_given(remote, READERS[name](remote, rows), rows)).encode()
+        return DONE, json.dumps(_send_batches(remote, READERS[name](remote, rows), rows)).encode()
     except BaseException as error:  # noqa: BLE001 - libraries raise all there is, and the other side is told
         failure = _failure(error)
         return FAILED, json.dumps([str(failure), failure.extra, failure.is_unread]).encode()
 
 
-def _bounded() -> None:
+def _limit_memory() -> None:
     with suppress(ImportError, OSError, ValueError):  # Windows has no such limits
         import resource
 
@@ -189,26 +189,26 @@ def _failure(error: BaseException) -> ContainerError:
     return ContainerError("it is damaged, or written in a way that cannot be read here")
 
 
-def _given(remote: _Remote, contents: _Found, rows: int) -> dict[str, Any]:
+def _send_batches(remote: _Remote, contents: _Found, rows: int) -> dict[str, Any]:
     """Send batches until there are enough rows."""
     remote.ask(SCHEMA, contents.schema.serialize().to_pybytes())
-    there = 0
+    sent = 0
     for batch in contents.batches:
-        some = batch.slice(0, rows - there)
-        there += len(some)
-        remote.ended = there >= rows
+        some = batch.slice(0, rows - sent)
+        sent += len(some)
+        remote.ended = sent >= rows
         sink = pa.BufferOutputStream()
         # Damaged values are detected here, not where they are used.
         some.validate(full=remote.exact)
         with pa.ipc.new_stream(sink, some.schema) as writer:
             writer.write_batch(some)
         remote.ask(BATCH, sink.getvalue().to_pybytes())
-        if there >= rows:
+        if sent >= rows:
             break
     return dict(contents.more)
 
 
-def _narrowing(
+def _with_fewer_columns(
     remote: _Remote, count: int, read: Callable[[int], Iterator[pa.RecordBatch]]
 ) -> Iterator[pa.RecordBatch]:
     """Yield batches of as many leading columns as the byte limit allows."""
@@ -248,7 +248,7 @@ def _orc(remote: _Remote, rows: int) -> _Found:
         )
         yield from scanner.to_batches()
 
-    wanted = iter(()) if not rows or not opened.nrows else _narrowing(remote, len(opened.schema), read)
+    wanted = iter(()) if not rows or not opened.nrows else _with_fewer_columns(remote, len(opened.schema), read)
     return _Found(opened.schema, wanted, {"total": opened.nrows})
 
 
@@ -268,7 +268,7 @@ def _arrow(remote: _Remote, rows: int) -> _Found:
             more["total" if at + 1 == count else "about"] = there * count // (at + 1)
             yield batch
 
-    return _Found(schema, _narrowing(remote, len(schema), read) if rows else iter(()), more)
+    return _Found(schema, _with_fewer_columns(remote, len(schema), read) if rows else iter(()), more)
 
 
 def _arrow_stream(remote: _Remote, rows: int) -> _Found:
@@ -276,15 +276,15 @@ def _arrow_stream(remote: _Remote, rows: int) -> _Found:
     more: dict[str, Any] = {}
 
     def read() -> Iterator[pa.RecordBatch]:
-        there = 0
+        count = 0
         begun = remote.at
         with suppress(StopIteration):
             while True:
                 batch = opened.read_next_batch()
-                there += len(batch)
-                more["about"] = _estimate(there, remote.at - begun, remote.size - begun)
+                count += len(batch)
+                more["about"] = _estimate(count, remote.at - begun, remote.size - begun)
                 yield batch
-        more["total"] = there
+        more["total"] = count
         if remote.at < remote.size:
             more["notes"] = [MORE_BEHIND]
 
@@ -300,9 +300,9 @@ def is_arrow_stream(head: bytes) -> bool:
     return bool(sign == 0xFFFFFFFF and 0 < length < 2**26 and length % 8 == 0 and root < length)  # noqa: PLR2004
 
 
-def _estimate(rows: int, taken: int, size: int) -> int:
+def _estimate(rows: int, used: int, size: int) -> int:
     """Return the estimated rows of a file, from the bytes that some rows took."""
-    return round(rows * size / max(taken, 1))
+    return round(rows * size / max(used, 1))
 
 
 # Avro
@@ -380,7 +380,7 @@ def _sheet(remote: _Remote, rows: int, members: Mapping[str, int]) -> _Found:
     claimed = sheet.max_row
     sheet.reset_dimensions()  # some programs write wrong ones
     lines = [[*line] for line in sheet.iter_rows(max_row=rows + _TITLES, max_col=_COLUMNS, values_only=True)]
-    names, values, above = _titled(lines, rows)
+    names, values, above = _with_header(lines, rows)
     more: dict[str, Any] = {
         "format": "XLSX",
         "notes": [f"the sheet {sheet.title}, the first of {len(book.sheetnames):,}"],
@@ -394,7 +394,7 @@ def _sheet(remote: _Remote, rows: int, members: Mapping[str, int]) -> _Found:
     return _Found(batch.schema, iter([batch] if rows else ()), more)
 
 
-def _titled(lines: list[list[Any]], rows: int) -> tuple[list[str], list[list[Any]], int]:
+def _with_header(lines: list[list[Any]], rows: int) -> tuple[list[str], list[list[Any]], int]:
     """Return the column names, the rows below, and the number of lines above."""
     width = max((at + 1 for line in lines for at, value in enumerate(line) if value is not None), default=0)
     padded = [(line + [None] * width)[:width] for line in lines]

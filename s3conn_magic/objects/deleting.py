@@ -191,10 +191,10 @@ def delete_as_seen(
             batch = {key: _etag(seen[key]) for key in keys[at : at + _LOOKED_AT]}
             if cancelled():
                 return
-            yield translated(partial(_step, pool, client, bucket, batch), resource=Location(bucket).arn)
+            yield translated(partial(_delete_batch, pool, client, bucket, batch), resource=Location(bucket).arn)
 
 
-def _step(pool: ThreadPoolExecutor, client: Any, bucket: str, batch: Mapping[str, str]) -> Deleted:
+def _delete_batch(pool: ThreadPoolExecutor, client: Any, bucket: str, batch: Mapping[str, str]) -> Deleted:
     standings = pool.map(partial(_standing, client, bucket), batch, batch.values())
     return _delete(client, bucket, batch, dict(zip(batch, standings, strict=True)))
 
@@ -235,8 +235,8 @@ def _code(error: Any) -> str:
 def _delete(client: Any, bucket: str, batch: Mapping[str, str], standings: Mapping[str, Standing]) -> Deleted:
     replaced = {key: CHANGED for key, standing in standings.items() if standing == "changed"}
     missing = sum(standing == "missing" for standing in standings.values())
-    there = [key for key in batch if standings[key] in {"same", "listed"}]
-    conditions = {key: f'"{batch[key]}"' if standings[key] == "same" else "" for key in there}
+    unchanged = [key for key in batch if standings[key] in {"same", "listed"}]
+    conditions = {key: f'"{batch[key]}"' if standings[key] == "same" else "" for key in unchanged}
     failures = replaced | _failures(client, bucket, conditions)
     return Deleted(len(batch) - len(failures) - missing, failures, missing)
 
@@ -261,13 +261,13 @@ def _delete_together(client: Any, bucket: str, keys: Sequence[str], conditions: 
             raise
         return _delete_each(client, bucket, keys, conditions)
     refused = {str(error.get("Key", "")): str(error.get("Code") or "refused") for error in answer.get("Errors", [])}
-    gone = {deleted.get("Key") for deleted in answer.get("Deleted", [])}
-    unsaid = {key: "the server did not say" for key in keys if key not in gone and key not in refused}
+    deleted_keys = {deleted.get("Key") for deleted in answer.get("Deleted", [])}
+    unsaid = {key: "the server did not say" for key in keys if key not in deleted_keys and key not in refused}
     unknown = [
         key
         for key, code in refused.items()
         if conditions.get(key)
-        and (code in _UNKNOWN or (code in UNMET and _holds(client, bucket, key, conditions[key])))
+        and (code in _UNKNOWN or (code in UNMET and _is_met(client, bucket, key, conditions[key])))
     ]
     again = _delete_together(client, bucket, unknown, dict.fromkeys(unknown, "")) if unknown else {}
     left = {key: CHANGED if code in UNMET else code for key, code in refused.items() if key not in unknown}
@@ -282,7 +282,7 @@ def _delete_each(client: Any, bucket: str, keys: Sequence[str], conditions: Mapp
     return failures
 
 
-def _holds(client: Any, bucket: str, key: str, condition: str) -> bool:
+def _is_met(client: Any, bucket: str, key: str, condition: str) -> bool:
     """Return whether a condition holds that the server calls unmet: some compare ETags with and without quotes."""
     return _standing(client, bucket, key, _etag(condition)) in {"same", "listed"}
 
@@ -292,7 +292,7 @@ def _delete_one(client: Any, bucket: str, key: str, condition: str) -> dict[str,
         client.delete_object(Bucket=bucket, Key=key, **({"IfMatch": condition} if condition else {}))
     except client.exceptions.ClientError as error:
         code = _code(error)
-        if condition and (code in _UNKNOWN or (code in UNMET and _holds(client, bucket, key, condition))):
+        if condition and (code in _UNKNOWN or (code in UNMET and _is_met(client, bucket, key, condition))):
             return _delete_one(client, bucket, key, "")
         return {key: CHANGED if code in UNMET else code}
     return {}
@@ -422,8 +422,8 @@ def _copy_in_parts(
         step(start)
         which = {"PartNumber": start // each + 1, "CopySourceRange": f"bytes={start}-{min(start + each, size) - 1}"}
         part = client.upload_part_copy(**begun, **which, CopySource=origin)["CopyPartResult"]
-        said = {name: text for name, text in part.items() if name == "ETag" or name.startswith("Checksum")}
-        return {"PartNumber": which["PartNumber"], **said}
+        tags = {name: text for name, text in part.items() if name == "ETag" or name.startswith("Checksum")}
+        return {"PartNumber": which["PartNumber"], **tags}
 
     try:
         parts = [*in_order(copy, range(0, size, each), _PARTS_AT_ONCE, name="s3conn-copy")]

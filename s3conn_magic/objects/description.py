@@ -184,14 +184,14 @@ def _restore(restore: re.Match[str] | None) -> str | None:
         return "done"
 
 
-def _unless_refused(what: str, call: Callable[[], _Found]) -> tuple[_Found | None, tuple[str, ...]]:
+def _unless_refused(name: str, call: Callable[[], _Found]) -> tuple[_Found | None, tuple[str, ...]]:
     """Return the result of a call, or a note of its refusal; servers without the feature raise `EndpointError`."""
     try:
         return call(), ()
     except AccessDeniedError as error:
         return None, (f"{error.action} is not allowed",)
     except (EndpointError, IncompleteListingError) as error:
-        return None, (f"{what}: {error.message}",)
+        return None, (f"{name}: {error.message}",)
 
 
 def tags_of(connection: Connection, location: Location, version_id: str | None) -> Mapping[str, str]:
@@ -298,13 +298,13 @@ def _property(connection: Connection, bucket: str, which: _Property) -> str:
 
 def _encryption_of_bucket(answer: Mapping[str, Any]) -> str:
     rules = answer["ServerSideEncryptionConfiguration"].get("Rules", [])
-    said = []
+    texts = []
     for rule in rules:
-        given = rule.get("ApplyServerSideEncryptionByDefault", {})
-        method = str(given.get("SSEAlgorithm") or "")
-        name = f"{ENCRYPTION_METHODS.get(method, method)} {given.get('KMSMasterKeyID') or ''}".strip()
-        said.append(f"{name}{', with a bucket key' if rule.get('BucketKeyEnabled') else ''}")
-    return "; ".join(said) or "none"
+        default = rule.get("ApplyServerSideEncryptionByDefault", {})
+        method = str(default.get("SSEAlgorithm") or "")
+        name = f"{ENCRYPTION_METHODS.get(method, method)} {default.get('KMSMasterKeyID') or ''}".strip()
+        texts.append(f"{name}{', with a bucket key' if rule.get('BucketKeyEnabled') else ''}")
+    return "; ".join(texts) or "none"
 
 
 def _public_access(answer: Mapping[str, Any]) -> str:

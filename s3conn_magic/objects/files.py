@@ -33,8 +33,8 @@ _LARGEST_STEP = 1024 * 1024
 BLOCK = 64 * 1024
 
 
-def _moved(here: int, offset: int, whence: int, size: int) -> int:
-    base = {io.SEEK_SET: 0, io.SEEK_CUR: here, io.SEEK_END: size}.get(whence)
+def _position(position: int, offset: int, whence: int, size: int) -> int:
+    base = {io.SEEK_SET: 0, io.SEEK_CUR: position, io.SEEK_END: size}.get(whence)
     if base is None or base + offset < 0:
         raise ValueError("a position is not negative" if base is not None else f"invalid whence ({whence})")
     return base + offset
@@ -60,7 +60,7 @@ class ReadableFile(io.RawIOBase):
         self._closed = closed
         self._lock = threading.Lock()
         self._at = 0
-        self._sought: dict[int, int] = {}
+        self._positions: dict[int, int] = {}
         self._expected = 0
         self._window = self._asked = 0
         self.path = path
@@ -78,15 +78,15 @@ class ReadableFile(io.RawIOBase):
         """Return the position of this thread's next read."""
         self._checkClosed()
         with self._lock:
-            return self._sought.get(threading.get_ident(), self._at)
+            return self._positions.get(threading.get_ident(), self._at)
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
         """Seek; nothing is requested."""
         self._checkClosed()
         with self._lock:
-            here = self._sought.get(threading.get_ident(), self._at)
-            at = _moved(here, offset, whence, self.size)
-            self._sought[threading.get_ident()] = self._at = at
+            here = self._positions.get(threading.get_ident(), self._at)
+            at = _position(here, offset, whence, self.size)
+            self._positions[threading.get_ident()] = self._at = at
         return at
 
     def read(self, size: int | None = -1, /) -> bytes:
@@ -126,10 +126,10 @@ class ReadableFile(io.RawIOBase):
         """Return the range of the next read, and the end of the prefetch after it."""
         self._checkClosed()
         with self._lock:
-            start = self._sought.pop(threading.get_ident(), None)
+            start = self._positions.pop(threading.get_ident(), None)
             if start is None:
                 start = self._at
-                self._sought.clear()
+                self._positions.clear()
             stop = self.size if size < 0 else min(start + size, self.size)
             self._at = max(start, stop)
             ahead_to = self._ahead(start, stop)
@@ -276,7 +276,7 @@ class RangeReader(io.RawIOBase):
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
         """Seek; nothing is requested."""
-        self._at = _moved(self._at, offset, whence, self.size)
+        self._at = _position(self._at, offset, whence, self.size)
         return self._at
 
     def readinto(self, buffer: Any, /) -> int:
@@ -351,7 +351,7 @@ class WritableFile(io.RawIOBase):
         # An error handled before the file was opened does not concern it.
         self._handled = None if made_by_a_close() else sys.exception()
         self.path = path
-        self._at_exit = partial(_leave_open, weakref.ref(self))
+        self._at_exit = partial(_warn_open, weakref.ref(self))
         atexit.register(self._at_exit)
 
     def writable(self) -> bool:
@@ -422,7 +422,7 @@ class WritableFile(io.RawIOBase):
         if not self._done and not self._failed:
             self._try(self._upload.finish)
             self._done = True
-            self._let_go()
+            self._release()
 
     def discard(self) -> None:
         """Abort the upload.
@@ -431,13 +431,13 @@ class WritableFile(io.RawIOBase):
             S3ConnError: the server refused to delete the parts.
         """
         self._failed = True
-        self._let_go()
+        self._release()
         if not self._done:
             self._done = True
             self._upload.abort()
         super().close()
 
-    def _let_go(self) -> None:
+    def _release(self) -> None:
         self._handled = None
         atexit.unregister(self._at_exit)
 
@@ -466,18 +466,18 @@ class WritableFile(io.RawIOBase):
             self.close()
         else:
             self.discard()
-            said = f"nothing was written to s3://{visible(self.path)}, and it was not closed"
-            raise EndpointError(said, hint=_CLOSE)
+            message = f"nothing was written to s3://{visible(self.path)}, and it was not closed"
+            raise EndpointError(message, hint=_CLOSE)
 
 
 _CLOSE = "Close it, or open it by `with`, so that what is written counts."
 
 
-def _leave_open(left: weakref.ref[WritableFile]) -> None:
-    if (file := left()) is not None:
+def _warn_open(reference: weakref.ref[WritableFile]) -> None:
+    if (file := reference()) is not None:
         file.discard()
-        said = f"s3://{visible(file.path)} was not closed before the process ended: nothing was written"
-        raise EndpointError(said, hint=_CLOSE)
+        message = f"s3://{visible(file.path)} was not closed before the process ended: nothing was written"
+        raise EndpointError(message, hint=_CLOSE)
 
 
 _GAP = 8 * 1024

@@ -214,9 +214,9 @@ class ConnectionFileSystem(AbstractFileSystem):  # type: ignore[misc]
         """Return the bytes of an object between slice bounds."""
         del options
         with self._scoped() as scope:
-            return self._asked(path, start, end, scope)()
+            return self._request(path, start, end, scope)()
 
-    def _asked(self, path: str, start: int | None, end: int | None, scope: QueryScope) -> Callable[[], bytes]:
+    def _request(self, path: str, start: int | None, end: int | None, scope: QueryScope) -> Callable[[], bytes]:
         """Request bytes of an object; the returned function waits for them."""
         where = self._path(path)
         connection = self.through(where, scope)
@@ -226,8 +226,8 @@ class ConnectionFileSystem(AbstractFileSystem):  # type: ignore[misc]
         scope.check()
         return partial(self._bytes, first_bytes(connection, where.location, start, end, scope), start, end, scope)
 
-    def _bytes(self, came: Callable[[], Any], start: int | None, end: int | None, scope: QueryScope) -> bytes:
-        pinned, begin, body = came()
+    def _bytes(self, received: Callable[[], Any], start: int | None, end: int | None, scope: QueryScope) -> bytes:
+        pinned, begin, body = received()
         scope.count(1, len(body))
         low, high = bounds(pinned.size, start, end)
         if begin == low and len(body) == PART and high - low >= 2 * PART:
@@ -284,13 +284,13 @@ class ConnectionFileSystem(AbstractFileSystem):  # type: ignore[misc]
             if not where.location.key:
                 return self._folder(where, scope)
             try:
-                return self._info_of(where, self._seen(where, scope))
+                return self._info_of(where, self._entry(where, scope))
             except ObjectNotFoundError as error:
                 if not error.is_folder:
                     raise
         return folder_at(where)
 
-    def _seen(self, path: Path, scope: QueryScope) -> ListedEntry:
+    def _entry(self, path: Path, scope: QueryScope) -> ListedEntry:
         connection = self.through(path, scope)
         pinned = scope.objects.get((connection.name, path.location))
         if pinned is None and self._scope is not None:
@@ -413,7 +413,7 @@ class ConnectionFileSystem(AbstractFileSystem):  # type: ignore[misc]
                 entries = scope.globs[where.text] = [entry_of(ranged.pinned)]
             if entries is None:
                 entries, roots = self._matches(where, scope)
-                entries = entries or self._itself(where, scope)
+                entries = entries or self._own_entry(where, scope)
                 if entries and self._scope is not None and not scope.loose:
                     self._refuse_loose(where, entries, roots, scope)
                 scope.globs[where.text] = entries
@@ -472,20 +472,20 @@ class ConnectionFileSystem(AbstractFileSystem):  # type: ignore[misc]
                 scope.named[path.named(entry.key)] = ranged
         return entries, roots
 
-    def _itself(self, path: Path, scope: QueryScope) -> list[ListedEntry]:
+    def _own_entry(self, path: Path, scope: QueryScope) -> list[ListedEntry]:
         if not path.location.key:
             return []
         try:
-            return [self._seen(path, scope)]
+            return [self._entry(path, scope)]
         except ObjectNotFoundError as error:
-            scope.missing = scope.missing or (_unmatched(path, scope) if path.has_wildcard else error)
+            scope.missing = scope.missing or (_no_match(path, scope) if path.has_wildcard else error)
         except S3ConnError as error:
             scope.failed(error)
             raise
         return []
 
 
-def _unmatched(path: Path, scope: QueryScope) -> ObjectNotFoundError:
+def _no_match(path: Path, scope: QueryScope) -> ObjectNotFoundError:
     hint = " ".join([*scope.notes, "[*] and [?] stand for the characters themselves."])
     return ObjectNotFoundError(f"no object matches {visible(path.location.uri)}", hint=hint)
 
@@ -538,14 +538,14 @@ class Copies:
         with suppress(OSError, ValueError):
             folder = new_folder("copies", in_memory=True)
             try:
-                made = cls._written(folder, list(objects), bodies)
+                copies = cls._written(folder, list(objects), bodies)
             except BaseException:
                 remove(folder)
                 raise
-            if key and made.used():
+            if key and copies.used():
                 most = min(each.pinned.connection.timeouts().cache for each in objects.values())
-                BLOCKS.keep_files(key, made, most)
-            return made
+                BLOCKS.keep_files(key, copies, most)
+            return copies
         return None
 
     @classmethod

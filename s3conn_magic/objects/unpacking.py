@@ -238,9 +238,9 @@ _DAMAGED = "the object is damaged: "
 _AGAIN = "Upload it again, or read an earlier version of it."
 
 
-def damaged(what: str, hint: str = _AGAIN) -> QueryError:
+def damaged(part: str, hint: str = _AGAIN) -> QueryError:
     """Return the error for a damaged object."""
-    return QueryError(_DAMAGED + what, hint=hint)
+    return QueryError(_DAMAGED + part, hint=hint)
 
 
 def is_damage(error: S3ConnError) -> bool:
@@ -267,28 +267,28 @@ def _plain(file: Any, compression: str | None, step: int) -> Iterator[bytes]:
         while piece := file.read(_STEP):
             yield piece
         return
-    came = 0
+    size = 0
     try:
         for piece in _CODECS[compression](file, step):
-            came += len(piece)
+            size += len(piece)
             yield piece
     except S3ConnError:
         raise
     except EOFError:
-        raise _DamageError(_why(compression, "truncated", came)) from None
+        raise _DamageError(_message(compression, "truncated", size)) from None
     except (zlib.error, lzma.LZMAError, OSError, ValueError) as error:
-        raise _DamageError(_why(compression, str(error), came)) from None
+        raise _DamageError(_message(compression, str(error), size)) from None
 
 
-def _why(compression: str, said: str, came: int) -> str:
-    said = said.lower()
-    if "truncated" in said:
-        return f"its {compression} data are cut off after {came:,} unpacked bytes"
-    if "data check" in said or "checksum" in said or "crc" in said:
+def _message(compression: str, reason: str, size: int) -> str:
+    reason = reason.lower()
+    if "truncated" in reason:
+        return f"its {compression} data are cut off after {size:,} unpacked bytes"
+    if "data check" in reason or "checksum" in reason or "crc" in reason:
         return f"the checksum (CRC) of its {compression} data does not match"
-    if "length check" in said:
+    if "length check" in reason:
         return f"its {compression} data have another length than they say"
-    return f"its {compression} data cannot be unpacked after {came:,} unpacked bytes"
+    return f"its {compression} data cannot be unpacked after {size:,} unpacked bytes"
 
 
 class _Gzip:
@@ -336,12 +336,12 @@ def _members(make: Callable[[], Any], file: Any, step: int) -> Iterator[bytes]:
 def _arrow(codec: str, file: Any, step: int) -> Iterator[bytes]:
     import pyarrow as pa
 
-    with pa.CompressedInputStream(pa.PythonFile(_Kept(file), mode="r"), codec) as stream:
+    with pa.CompressedInputStream(pa.PythonFile(_Unclosed(file), mode="r"), codec) as stream:
         while piece := stream.read(step):
             yield piece
 
 
-class _Kept(io.RawIOBase):
+class _Unclosed(io.RawIOBase):
     """A file that its users cannot close."""
 
     def __init__(self, file: Any) -> None:
@@ -401,7 +401,7 @@ def _decoded(pieces: Iterator[bytes], encoding: str) -> Iterator[bytes]:
     decoder = codecs.getincrementaldecoder(encoding)()
     plain = codecs.lookup(encoding).name == "utf-8"
     at, first = 0, True
-    for piece in _and_end(pieces):
+    for piece in _with_end(pieces):
         held = len(decoder.getstate()[0])
         try:
             text = decoder.decode(piece, not piece)
@@ -417,7 +417,7 @@ def _decoded(pieces: Iterator[bytes], encoding: str) -> Iterator[bytes]:
             yield text.encode()
 
 
-def _and_end(pieces: Iterator[bytes]) -> Iterator[bytes]:
+def _with_end(pieces: Iterator[bytes]) -> Iterator[bytes]:
     """Yield the pieces, then an empty one."""
     yield from filter(None, pieces)
     yield b""
@@ -432,7 +432,7 @@ def _not_text(encoding: str, at: int) -> QueryError:
 def _without(pieces: Iterator[bytes], skip: int, comment: bytes) -> Iterator[bytes]:
     """Yield the pieces without some leading lines and without comments."""
     left, quoted, fields = b"", False, b""
-    for piece in _and_end(pieces):
+    for piece in _with_end(pieces):
         data = left + piece
         cut = data.rfind(b"\n") + 1 if piece else len(data)
         whole, left = data[:cut], data[cut:]

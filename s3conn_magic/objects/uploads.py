@@ -136,7 +136,7 @@ def _begun(step: Callable[[], Any]) -> Future[Any]:
 _UNDER_WAY = _UnderWay(12 * PART)
 
 
-def refuse_if_read_only(connection: Connection, what: str) -> None:
+def refuse_if_read_only(connection: Connection, action: str) -> None:
     """Refuse a write before anything is sent.
 
     Raises:
@@ -144,7 +144,7 @@ def refuse_if_read_only(connection: Connection, what: str) -> None:
         ConnectionNotFoundError: it was dropped.
     """
     if connection.live_settings().read_only:
-        raise refusal(connection.name, what)
+        raise refusal(connection.name, action)
 
 
 class Upload:
@@ -191,7 +191,7 @@ class Upload:
             raise ValueError(f"an object has at most {size_text(_LARGEST)}")
         self._client = connection.internal_client(location.bucket)
         self._connection, self._location, self._replaces = connection, location, replaces
-        self._named = {"Bucket": location.bucket, "Key": location.key}
+        self._key = {"Bucket": location.bucket, "Key": location.key}
         self._arn = location.arn
         self._about: dict[str, Any] = {"ContentType": content_type} if content_type else {}
         if metadata:
@@ -201,13 +201,13 @@ class Upload:
         self._place = WriteCondition(self._client, location.bucket, location.key, replaces)
         self._encrypts = connection.settings.encrypts
         self.version = self.lacking = ""
-        self._size, self._taken = size, 0
+        self._size, self._accepted = size, 0
         # Bytes not sent yet: at most a part, in small pieces.
         self._waiting: list[bytes | bytearray] = []
         self._id = ""
         self._parts: list[Future[dict[str, Any]]] = []
         self._failures: list[Exception] = []
-        atexit.register(self._leave)
+        atexit.register(self._abort_at_exit)
 
     def write(self, data: bytes) -> None:
         """Buffer bytes; send each full part.
@@ -215,7 +215,7 @@ class Upload:
         Raises:
             S3ConnError: the server refused this part or an earlier one; the upload is aborted.
         """
-        self._taken += len(data)
+        self._accepted += len(data)
         rest = memoryview(data)
         if self._size is None or self._size > PART:
             # A full part waits for more bytes, because an object of one part needs only one request.
@@ -240,10 +240,10 @@ class Upload:
         Raises:
             S3ConnError: as in `write`.
         """
-        while size - self._taken > 0:
-            part = FilePart(file, self._taken, min(self._part_size(), size - self._taken))
+        while size - self._accepted > 0:
+            part = FilePart(file, self._accepted, min(self._part_size(), size - self._accepted))
             self._send(part)
-            self._taken += len(part)
+            self._accepted += len(part)
             sent(len(part))
 
     def _part_size(self) -> int:
@@ -258,21 +258,21 @@ class Upload:
         Raises:
             S3ConnError: the server refused, or the size is not as announced; the upload is aborted.
         """
-        if self._size is not None and self._taken != self._size:
+        if self._size is not None and self._accepted != self._size:
             self.abort()
-            said = f"{self._taken:,} bytes came instead of {self._size:,}: nothing was written"
-            raise EndpointError(said, hint="Upload the file again.")
+            message = f"{self._accepted:,} bytes came instead of {self._size:,}: nothing was written"
+            raise EndpointError(message, hint="Upload the file again.")
         body, self._waiting = b"".join(self._waiting), []
         if not self._id and len(body) <= PART and not self._could_lose_another():
-            answer = self._make(self._client.put_object, Body=body, **self._about)
+            answer = self._create(self._client.put_object, Body=body, **self._about)
         else:
             if body or not self._parts:
                 self._send(body)
-            parts = {"Parts": [self._call(self._came, sent) for sent in self._parts]}
-            answer = self._make(self._client.complete_multipart_upload, UploadId=self._id, MultipartUpload=parts)
+            parts = {"Parts": [self._call(self._etag_of_part, sent) for sent in self._parts]}
+            answer = self._create(self._client.complete_multipart_upload, UploadId=self._id, MultipartUpload=parts)
         self.version = str(answer.get("VersionId", ""))
         self._id = ""
-        atexit.unregister(self._leave)
+        atexit.unregister(self._abort_at_exit)
 
     def _could_lose_another(self) -> bool:
         """Return whether the object would replace another before the server has said how it encrypts."""
@@ -283,13 +283,13 @@ class Upload:
         except S3ConnError:  # may not look, or the object has another customer key
             return True
 
-    def _make(self, operation: Callable[..., Any], **parameters: Any) -> Any:
+    def _create(self, operation: Callable[..., Any], **parameters: Any) -> Any:
         if self._overwrites:
-            return self._call(operation, **self._named, **parameters)
+            return self._call(operation, **self._key, **parameters)
         answer, self.lacking = self._call(self._place.write, operation, **parameters)
         return answer
 
-    def _leave(self) -> None:
+    def _abort_at_exit(self) -> None:
         """Abort at a regular exit of the kernel."""
         with suppress(S3ConnError):
             self.abort()
@@ -302,7 +302,7 @@ class Upload:
         """
         self._waiting.clear()
         begun, self._id = self._id, ""
-        atexit.unregister(self._leave)
+        atexit.unregister(self._abort_at_exit)
         if not begun:
             return
         late = wait(self._parts, _PATIENCE).not_done
@@ -315,11 +315,11 @@ class Upload:
         wait(late)
         # The upload is gone already.
         with suppress(self._client.exceptions.NoSuchUpload):
-            self._client.abort_multipart_upload(UploadId=begun, **self._named)
+            self._client.abort_multipart_upload(UploadId=begun, **self._key)
 
     def _send(self, body: bytes | FilePart) -> None:
         if not self._id:
-            self._id = self._call(self._client.create_multipart_upload, **self._named, **self._about)["UploadId"]
+            self._id = self._call(self._client.create_multipart_upload, **self._key, **self._about)["UploadId"]
         self._call(self._check)
         self._parts.append(_UNDER_WAY.send(partial(self._part, self._id, len(self._parts) + 1), body))
 
@@ -328,14 +328,14 @@ class Upload:
             raise CancelledError
         try:
             with body if isinstance(body, FilePart) else nullcontext():
-                answer = self._client.upload_part(UploadId=begun, PartNumber=number, Body=body, **self._named)
+                answer = self._client.upload_part(UploadId=begun, PartNumber=number, Body=body, **self._key)
         except Exception as error:
             self._failures.append(error)
             raise
         checksums = {name: value for name, value in answer.items() if name.startswith("Checksum")}
         return {"PartNumber": number, "ETag": answer["ETag"], **checksums}
 
-    def _came(self, sent: Future[dict[str, Any]]) -> dict[str, Any]:
+    def _etag_of_part(self, sent: Future[dict[str, Any]]) -> dict[str, Any]:
         """Wait for a part, and raise the first failure of any."""
         try:
             return wait_for(sent, every=self._check)
@@ -354,13 +354,13 @@ class Upload:
         self._abort_quietly(failure)
         raise failure
 
-    def _unless_unmet(self, operation: Callable[..., Any], *given: Any, **parameters: Any) -> Any:
+    def _unless_unmet(self, operation: Callable[..., Any], *args: Any, **parameters: Any) -> Any:
         try:
-            return operation(*given, **parameters)
+            return operation(*args, **parameters)
         except self._client.exceptions.ClientError as error:
             if not is_unmet(error):
                 raise
-        raise _already_there()
+        raise _conflict()
 
     def _abort_quietly(self, failure: S3ConnError) -> None:
         try:
@@ -369,9 +369,9 @@ class Upload:
             failure.notes += (f"Its parts could not be dropped: {error.message}.",)
 
 
-def _already_there() -> ObjectExistsError:
-    said = "an object of this name was written in the meantime: nothing was replaced"
-    return ObjectExistsError(said, hint="Check what is there, and write it again.")
+def _conflict() -> ObjectExistsError:
+    message = "an object of this name was written in the meantime: nothing was replaced"
+    return ObjectExistsError(message, hint="Check what is there, and write it again.")
 
 
 class Unfinished(NamedTuple):

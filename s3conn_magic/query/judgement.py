@@ -80,17 +80,17 @@ class Judged(NamedTuple):
 @cache
 def judged() -> Judged:
     """Return the judgements, read once."""
-    said = tomllib.loads(files(__package__).joinpath("judged.toml").read_text(encoding="utf-8"))
-    node, table = said["nodes"], said["tables"]
+    tables = tomllib.loads(files(__package__).joinpath("judged.toml").read_text(encoding="utf-8"))
+    node, table = tables["nodes"], tables["tables"]
     return Judged(
-        kinds=_names(node["reads"]),
-        classes=_names(node["expressions"]),
-        fields=_names(node["fields"]),
-        expressions=_functions(said["expressions"], "reads", "ours"),
+        kinds=_set_of(node["reads"]),
+        classes=_set_of(node["expressions"]),
+        fields=_set_of(node["fields"]),
+        expressions=_functions(tables["expressions"], "reads", "ours"),
         tables=_functions(table, "reads", "files", "named", "ours"),
-        arguments=_functions(said["arguments"], "reads", "ours"),
-        files=_names(table["files"]) | _names(table["ours"]),
-        named=_names(table["named"]),
+        arguments=_functions(tables["arguments"], "reads", "ours"),
+        files=_set_of(table["files"]) | _set_of(table["ours"]),
+        named=_set_of(table["named"]),
     )
 
 
@@ -100,13 +100,13 @@ def function_names() -> tuple[str, ...]:
     return tuple(sorted(name for name in names if name.isidentifier() and not name.startswith("_")))
 
 
-def _names(text: str) -> frozenset[str]:
+def _set_of(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-def _functions(said: Mapping[str, Any], *reads: str) -> Functions:
-    known = {name.lower() for each in reads for name in said[each].split()} | set(said.get("spaced", ()))
-    return Functions(frozenset(known), _names(said["refused"]), said.get("instead", {}))
+def _functions(table: Mapping[str, Any], *reads: str) -> Functions:
+    known = {name.lower() for each in reads for name in table[each].split()} | set(table.get("spaced", ()))
+    return Functions(frozenset(known), _set_of(table["refused"]), table.get("instead", {}))
 
 
 def check(tree: QueryTree, defined: Iterable[str] = ()) -> None:
@@ -136,26 +136,26 @@ def _check_kind(tree: QueryTree, node: Mapping[str, Any], known: Judged) -> None
     if of is not None and of not in known.classes:
         raise _unknown(tree, node, str(of))
     if of is None and isinstance(kind, str) and kind not in known.kinds:
-        raise _written(tree, kind) if kind.endswith(_NODE) else _unknown(tree, node, kind)
+        raise _statement_inside(tree, kind) if kind.endswith(_NODE) else _unknown(tree, node, kind)
     if more := node.keys() - known.fields:
         raise _unknown(tree, node, min(more))
 
 
-def _unknown(tree: QueryTree, node: Any, what: str) -> QueryError:
+def _unknown(tree: QueryTree, node: Any, part: str) -> QueryError:
     hint = "A query may only read, so it is refused."
-    return pointed(tree.sql, f"{visible(what)} in a query may do more than read", tree.position(node), hint)
+    return pointed(tree.sql, f"{visible(part)} in a query may do more than read", tree.position(node), hint)
 
 
-def _written(tree: QueryTree, kind: str) -> QueryError:
+def _statement_inside(tree: QueryTree, kind: str) -> QueryError:
     """Return the error for a statement within a query, located by its first word: the tree has no place for it."""
-    what = kind.removesuffix(_NODE)
-    wanted = {what, "TRUNCATE"} if what == "DELETE" else {what}
+    statement = kind.removesuffix(_NODE)
+    wanted = {statement, "TRUNCATE"} if statement == "DELETE" else {statement}
     sequence = words(tree.sql)
     places = [after for before, after in pairwise(sequence) if before.text == "(" and after.text in wanted]
     word = places[0] if places else None
-    shown = word.text if word else what
-    said = f"{shown} is inside the query, and a query may only read"
-    return pointed(tree.sql, said, word.start if word else None, _WRITES.get(shown, _NOTHING_RUN))
+    shown = word.text if word else statement
+    message = f"{shown} is inside the query, and a query may only read"
+    return pointed(tree.sql, message, word.start if word else None, _WRITES.get(shown, _NOTHING_RUN))
 
 
 def _check_function(tree: QueryTree, node: Mapping[str, Any], around: Mapping[str, Any], known: Functions) -> None:
@@ -164,8 +164,8 @@ def _check_function(tree: QueryTree, node: Mapping[str, Any], around: Mapping[st
         return
     where = tree.position(around)
     if name in known.refused:
-        said = f"{visible(name)}() {REFUSED}"
-        raise pointed(tree.sql, said, where, known.instead.get(name, _NOTHING_RUN))
+        message = f"{visible(name)}() {REFUSED}"
+        raise pointed(tree.sql, message, where, known.instead.get(name, _NOTHING_RUN))
     near = nearest(name, sorted(function for function in known.reads if function.isidentifier()))
     hint = f"Did you mean {near}?" if near else "FROM duckdb_functions() lists the functions."
     raise pointed(tree.sql, f"{visible(name)}() is not among the functions that only read", where, hint)
@@ -177,10 +177,10 @@ def _check_arguments(tree: QueryTree, node: Mapping[str, Any], known: Judged) ->
         return
     for (name, _), written in zip(arguments(function), function["arguments"], strict=True):
         if name and name not in known.arguments.reads:
-            what = f"{visible(name)} of {visible(function['function_name'])}()"
+            part = f"{visible(name)} of {visible(function['function_name'])}()"
             words_ = REFUSED if name in known.arguments.refused else "is not among the arguments that only read"
             hint = known.arguments.instead.get(name, "Leave it out: the rest is read the same.")
-            raise pointed(tree.sql, f"{what} {words_}", tree.position(written), hint)
+            raise pointed(tree.sql, f"{part} {words_}", tree.position(written), hint)
 
 
 def arguments(function: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -229,14 +229,14 @@ class Definitions:
     @classmethod
     def of(cls, database: duckdb.DuckDBPyConnection) -> Definitions:
         """Return the definitions of a database."""
-        made = cls()
+        definitions = cls()
         for name, kind, text in database.execute(_FUNCTIONS).fetchall():
-            made._add("function", name, text if kind == "table_macro" else text and f"SELECT ({text})")
+            definitions._add("function", name, text if kind == "table_macro" else text and f"SELECT ({text})")
         for name, sql in database.execute(_VIEWS).fetchall():
-            made._add("table", name, _query_of(sql))
+            definitions._add("table", name, _query_of(sql))
         for name, text in database.execute(_COMPUTED).fetchall():
-            made._add("table", name, f"SELECT ({text})")
-        return made
+            definitions._add("table", name, f"SELECT ({text})")
+        return definitions
 
     def _add(self, kind: str, name: str, text: str | None) -> None:
         self.texts.setdefault((kind, name), []).append(text or "")
@@ -252,10 +252,10 @@ class Definitions:
         Raises:
             QueryError: a definition cannot be inspected.
         """
-        todo, seen = [tree], set[tuple[str, str]]()
+        todo, visited = [tree], set[tuple[str, str]]()
         while todo:
-            for name in set(names_of(todo.pop().root)) & self.texts.keys() - seen:
-                seen.add(name)
+            for name in set(names_of(todo.pop().root)) & self.texts.keys() - visited:
+                visited.add(name)
                 for text in self.texts[name]:
                     used = _tree(database, name[1], text)
                     todo.append(used)
@@ -267,8 +267,8 @@ def _tree(database: duckdb.DuckDBPyConnection, name: str, text: str) -> QueryTre
         return parsed(database, text)
     except QueryError:
         pass
-    said = f"{visible(name)} of the database cannot be looked into, and may do more than read"
-    raise QueryError(said, hint="Create it again with CREATE OR REPLACE, or leave it out of the query.")
+    message = f"{visible(name)} of the database cannot be looked into, and may do more than read"
+    raise QueryError(message, hint="Create it again with CREATE OR REPLACE, or leave it out of the query.")
 
 
 def _query_of(sql: str) -> str:
@@ -327,15 +327,15 @@ def _check_call(
             )
 
 
-def _refused(tree: QueryTree, node: Any, what: str) -> QueryError:
-    return pointed(tree.sql, f"{what}, which LOCAL_FILES does not allow here", tree.position(node), REACH)
+def _refused(tree: QueryTree, node: Any, reason: str) -> QueryError:
+    return pointed(tree.sql, f"{reason}, which LOCAL_FILES does not allow here", tree.position(node), REACH)
 
 
 def _is_table(node: Mapping[str, Any], tables: Collection[tuple[str, str, str]], ctes: Collection[str] = ()) -> bool:
     """Return whether a name is in the catalog, the path of an object, or cannot be a path."""
     path = [str(part) for part in node["qualified_name"]["path"]] or [node["table_name"]]
-    whole = ".".join(path)
-    if whole.startswith(_SCHEME) or looks_pasted(whole) or not _OF_PATHS & set(whole):
+    text = ".".join(path)
+    if text.startswith(_SCHEME) or looks_pasted(text) or not _OF_PATHS & set(text):
         return True
     *within, name = (part.lower() for part in path)
     if within == ["recurring"] and name in ctes:  # previous rows of a recursive query with USING KEY
@@ -363,8 +363,8 @@ def constant(value: Mapping[str, Any]) -> str | None:
 def _is_object(value: Mapping[str, Any], parameters: Mapping[str, Any]) -> bool:
     """Return whether a path, or each of a list, has an object's prefix whatever is appended to it."""
     if value["class"] == "PARAMETER":
-        given = parameters.get(value["identifier"])
-        paths = list(given) if isinstance(given, list | tuple) else [given]
+        parameter = parameters.get(value["identifier"])
+        paths = list(parameter) if isinstance(parameter, list | tuple) else [parameter]
         return bool(paths) and all(isinstance(part, str) and part.startswith(_SCHEME) for part in paths)
     if value["class"] == "CAST":
         return _is_object(value["child"], parameters)

@@ -62,10 +62,10 @@ class Skipped:
         """Reset the counts."""
         self.count, self.first = 0, []
 
-    def add(self, number: int, line: str, said: str) -> None:
+    def add(self, number: int, line: str, reason: str) -> None:
         """Count a line."""
         self.count += 1
-        self.said = said
+        self.said = reason
         if len(self.first) < _FEW:
             self.first.append((number, line))
 
@@ -126,35 +126,35 @@ def batches(detected: Detected, file: Any, skipped: Skipped | None = None, *, ro
 def _pieces(content: Content, file: Any) -> Iterator[str]:
     """Yield the lines, the texts between matches of SPLIT_LINES' PATTERN, or the whole text for a multiline REGEX."""
     if content.get("MULTILINE"):
-        yield _bounded(file.read(_LONGEST + 1), "an object, which MULTILINE takes as a whole,").decode()
+        yield _checked_length(file.read(_LONGEST + 1), "an object, which MULTILINE takes as a whole,").decode()
         return
     separator = str(content.get("PATTERN")) if content.type == "SPLIT_LINES" and content.get("PATTERN") else "\n"
     left, pattern = b"", separator.encode()
     while chunk := file.read(_CHUNK):
-        *whole, left = (_bounded(left, "a line") + chunk).split(pattern)
+        *whole, left = (_checked_length(left, "a line") + chunk).split(pattern)
         yield from (line.decode() for line in whole)
     if left:
         yield left.decode()
 
 
-def _bounded(text: bytes, what: str) -> bytes:
+def _checked_length(text: bytes, unit: str) -> bytes:
     if len(text) > _LONGEST:
-        raise QueryError(f"{what} is longer than {size_text(_LONGEST)}", hint="CONTENT_TYPE says how its records end.")
+        raise QueryError(f"{unit} is longer than {size_text(_LONGEST)}", hint="CONTENT_TYPE says how its records end.")
     return text
 
 
-def _some(pieces: Iterator[str]) -> Iterator[list[str]]:
+def _batched(pieces: Iterator[str]) -> Iterator[list[str]]:
     """Yield batches of pieces, worth a query each and bounded in memory."""
-    some: list[str] = []
+    batch: list[str] = []
     size = 0
     for piece in pieces:
-        some.append(piece.removesuffix("\r"))
+        batch.append(piece.removesuffix("\r"))
         size += len(piece)
-        if len(some) == _AT_ONCE or size > _MUCH:
-            yield some
-            some, size = [], 0
-    if some:
-        yield some
+        if len(batch) == _AT_ONCE or size > _MUCH:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
 
 
 def _rows(pieces: Iterator[str], content: Content, skipped: Skipped) -> pa.RecordBatchReader:
@@ -165,9 +165,9 @@ def _rows(pieces: Iterator[str], content: Content, skipped: Skipped) -> pa.Recor
 
     def made() -> Iterator[pa.RecordBatch]:
         before = 0
-        for some in _some(pieces):
-            rows = iter(read(some, before))
-            before += len(some)
+        for batch in _batched(pieces):
+            rows = iter(read(batch, before))
+            before += len(batch)
             while part := list(islice(rows, _AT_ONCE)):
                 columns = [pa.array(column, pa.string()) for column in zip(*part, strict=True)]
                 yield pa.record_batch(columns, schema=schema)
@@ -175,7 +175,7 @@ def _rows(pieces: Iterator[str], content: Content, skipped: Skipped) -> pa.Recor
     return pa.RecordBatchReader.from_batches(schema, made())
 
 
-def _whole(_: Content, __: Skipped) -> _Reader:
+def _one_column(_: Content, __: Skipped) -> _Reader:
     return (_LINE,), lambda lines, _: ((line,) for line in lines)
 
 
@@ -198,12 +198,12 @@ def _matching(content: Content, skipped: Skipped) -> _Reader:
         places = pa.array(range(len(texts)), pa.int64())
         database.register("pieces", pa.table({"place": places, "piece": pa.array(texts, pa.string())}))
         rows, due, end = database.execute(query), 0, 0
-        while some := rows.fetchmany(_AT_ONCE):
-            for at, whole, *values in some:
+        while batch := rows.fetchmany(_AT_ONCE):
+            for at, line, *values in batch:
                 if multiline:
-                    begin = texts[0].find(whole, end)
+                    begin = texts[0].find(line, end)
                     _note_between(texts[0], end, begin, skipped)
-                    end = begin + len(whole)
+                    end = begin + len(line)
                 else:
                     _note(texts, due, at, before, skipped)
                 due = max(due, at + 1)
@@ -263,7 +263,7 @@ def _fixed(content: Content, skipped: Skipped) -> _Reader:
     return tuple(name for name, _, _ in fields), read
 
 
-_READERS = {"SPLIT_LINES": _whole, "REGEX": _matching, "FIXED_WIDTH": _fixed}
+_READERS = {"SPLIT_LINES": _one_column, "REGEX": _matching, "FIXED_WIDTH": _fixed}
 IN_BATCHES = {*KINDS, *_READERS}
 """Types of CONTENT_TYPE that are read here."""
 
@@ -342,9 +342,9 @@ def listings(
         S3ConnError: it is not a report, or cannot be read.
     """
     calls = dict.fromkeys(_calls_in(tree, parameters) if tree is not None else ())
-    own = "SELECT DISTINCT function_name FROM duckdb_functions() WHERE function_name IN ('inventory', 'objects')"
+    query = "SELECT DISTINCT function_name FROM duckdb_functions() WHERE function_name IN ('inventory', 'objects')"
     # Macros of the same name take precedence.
-    known = {name for (name,) in database.execute(own).fetchall()} if calls else set()
+    known = {name for (name,) in database.execute(query).fetchall()} if calls else set()
     names: list[str] = []
     made = dict.fromkeys(function for function, *_ in calls if function not in known)
     try:
@@ -370,7 +370,7 @@ def _calls_in(tree: QueryTree, parameters: Mapping[str, Any]) -> Iterator[tuple[
         if function in _FUNCTIONS:
             written = list(arguments(node["function"]))
             paths = [value for name, value in written if not name]
-            flags = [_is_true(value) for name, value in written if name == "versions" and function == "objects"]
+            flags = [_boolean(value) for name, value in written if name == "versions" and function == "objects"]
             value = paths[0] if paths else {}
             path = parameters.get(str(value.get("identifier")), constant(value)) if value else None
             if len(paths) != 1 or len(paths) + len(flags) != len(written) or None in flags or not isinstance(path, str):
@@ -379,13 +379,13 @@ def _calls_in(tree: QueryTree, parameters: Mapping[str, Any]) -> Iterator[tuple[
             yield function, of, path
 
 
-def _is_true(value: Mapping[str, Any]) -> bool | None:
+def _boolean(value: Mapping[str, Any]) -> bool | None:
     """Return the value of TRUE or FALSE in DuckDB's tree; None for anything else."""
     inner = value.get("child", value) if value.get("class") == "CAST" else value
     if inner.get("class") != "CONSTANT":
         return None
-    said = str(inner["value"].get("value", "")) if "value" in inner else str(inner["literal"].get("text", ""))
-    return {"true": True, "t": True, "false": False, "f": False}.get(said.lower())
+    text = str(inner["value"].get("value", "")) if "value" in inner else str(inner["literal"].get("text", ""))
+    return {"true": True, "t": True, "false": False, "f": False}.get(text.lower())
 
 
 def _report(filesystem: ConnectionFileSystem, path: str) -> StreamedRows:

@@ -93,7 +93,7 @@ class ManagedTables:
 
     def __init__(self, engine: QueryEngine) -> None:
         self._engine, self._tables = engine, engine.tables
-        self._given = set[str]()
+        self._arrival_columns = set[str]()
 
     @property
     def _database(self) -> duckdb.DuckDBPyConnection:
@@ -117,9 +117,9 @@ class ManagedTables:
         table = Table(
             name, (storage.connection,), storage.location, f"s3://{path.text}", catalog=storage.catalog or "bucket"
         )
-        there = self._there(table, storage)
+        exists = self._exists(table, storage)
         note = f"The table that is at {visible(storage.location.uri)} was taken."
-        if not (there and storage.take):
+        if not (exists and storage.take):
             rows = self._staged(name, sql, columns, local=local)
             schema = self._database.sql(rows).limit(0).to_arrow_table().schema if rows else pa.schema(())
             nullable = {field: nullable for field, nullable in self._nullable() if not nullable}
@@ -129,7 +129,7 @@ class ManagedTables:
                 for field in schema
             ]
             wanted = TableShape(pa.schema(fields), storage.partitions, storage.keys, properties_of(storage.options))
-            made, table, note = self._made_managed(table, wanted, rows if sql else "", there=there)
+            made, table, note = self._made_managed(table, wanted, rows if sql else "", exists=exists)
             return self._tables.see_managed(replace(table, note=note), made.committed)
         return self._tables.see_managed(replace(table, note=note))
 
@@ -147,8 +147,8 @@ class ManagedTables:
             if database.execute(
                 EXPRESSIONS.replace(PLACED, "database_name = 'temp' AND table_name = ?"), values
             ).fetchall():
-                what = f"the table {visible(name)} is in S3, and has no DEFAULT, CHECK or computed columns"
-                raise QueryError(what, hint="A query that fills it computes them.")
+                message = f"the table {visible(name)} is in S3, and has no DEFAULT, CHECK or computed columns"
+                raise QueryError(message, hint="A query that fills it computes them.")
             if sql is not None:
                 self._engine.execute(sql, f"INSERT INTO temp.{STAGED} ", local=local)
         elif sql is not None:
@@ -157,7 +157,7 @@ class ManagedTables:
             return ""
         return kept_rows(database, f"temp.{STAGED}")
 
-    def _there(self, table: Table, storage: Storage) -> bool:
+    def _exists(self, table: Table, storage: Storage) -> bool:
         """Return whether the table to create exists already.
 
         Raises:
@@ -166,20 +166,20 @@ class ManagedTables:
         where, managed = storage.location, self._tables.managed(table)
         page = fetch_page(managed.reach.connection.target(where.bucket), prefix=where.key, max_keys=1)
         managed.reach.asked(1)
-        taken = bool(len(page.objects) or page.prefixes)
-        there = taken or table.catalog != "bucket"
+        in_use = bool(len(page.objects) or page.prefixes)
+        there = in_use or table.catalog != "bucket"
         if there and managed.newest():
             if storage.replace or storage.take:
                 return True
             hint = "CREATE TABLE IF NOT EXISTS uses it as it is; CREATE OR REPLACE TABLE replaces it."
             raise QueryError(f"there is a table at {visible(where.uri)} already", hint=hint)
-        if taken:
+        if in_use:
             hint = "A table needs its own folder; LOCATION reads files and tables that already exist."
             raise QueryError(f"there are objects at {visible(where.uri)} already", hint=hint)
         return False
 
     def _made_managed(
-        self, table: Table, wanted: TableShape, rows: str, *, there: bool
+        self, table: Table, wanted: TableShape, rows: str, *, exists: bool
     ) -> tuple[ManagedTable, Table, str]:
         from s3conn_magic.lakes.catalogs import BESIDE, NoConditionsError
 
@@ -187,15 +187,15 @@ class ManagedTables:
         give = (lambda: database.sql(rows).to_arrow_reader()) if rows else None
         managed = self._tables.managed(table)
         try:
-            managed.create(wanted, give, replace=there)
+            managed.create(wanted, give, replace=exists)
         except NoConditionsError:
             if not self._engine.path:
                 hint = "SET DATABASE = 'file'; keeps that beside the file; SET CATALOG names an Iceberg catalog."
-                what = "the server has no conditional writes, which keep track of a table's newest state"
-                raise QueryError(what, hint=hint) from None
+                message = "the server has no conditional writes, which keep track of a table's newest state"
+                raise QueryError(message, hint=hint) from None
             table = replace(table, catalog=BESIDE)
             managed = self._tables.managed(table)
-            managed.create(wanted, give, replace=there)
+            managed.create(wanted, give, replace=exists)
             note = f"The server has no conditional writes: {self._engine.path}.catalog knows the table's newest state."
         return managed, table, note
 
@@ -263,28 +263,28 @@ class ManagedTables:
         return self._engine.alone(lambda: self._inserted(name, sql, how, local=local, noted=noted))
 
     def _inserted(self, name: str, sql: str, how: Insertion, *, local: bool, noted: Note | None) -> int:
-        (table, managed), database = self._filled(name), self._database
+        (table, managed), database = self._writable(name), self._database
         self._engine.execute(sql, f"CREATE OR REPLACE TEMP TABLE {STAGED} AS ", local=local)
-        every = self._columns(table, managed)
-        there = self._completed(every, how)
-        if managed is not None and not every:
+        all_columns = self._columns(table, managed)
+        target = self._complete(all_columns, how)
+        if managed is not None and not all_columns:
             self._add_times(managed.wanted)
-        casts = self._fitted(table, there, how)
+        casts = self._fitted(table, target, how)
         ((count,),) = database.execute(f"SELECT count(*) FROM temp.{STAGED}").fetchall()  # noqa: S608 - a name of our own
         if managed is None:
-            self._into_duckdb(table, there, casts, noted)
+            self._into_duckdb(table, target, casts, noted)
             return int(count)
         staged = {name.casefold() for name in database.sql(f"FROM temp.{STAGED}").columns}
         lacking = [
-            f"NULL::{kind} AS {identifier(each)}" for each, kind in every.items() if each.casefold() not in staged
+            f"NULL::{kind} AS {identifier(each)}" for each, kind in all_columns.items() if each.casefold() not in staged
         ]
         keys = managed.keys if how.by_key else ()
         rows = kept_rows(database, f"temp.{STAGED}", casts, [] if keys else lacking)
         if keys:
-            self._staged_anew(last_of_each(rows, keys, staged))
+            self._restage(last_of_each(rows, keys, staged))
 
         def change(transaction: Any, files: Any) -> None:
-            if CAME in self._given:
+            if CAME in self._arrival_columns:
                 self._stamp(transaction)
             if keys and count:
                 self._upserted(transaction, files, keys)
@@ -309,7 +309,7 @@ class ManagedTables:
         names = [field.name for field in transaction.table_metadata.schema().fields]
         self._rewritten(transaction, files, Merge.by_key(keys).sql(names, staged.columns), names)
 
-    def _completed(self, there: Mapping[str, Any], how: Insertion) -> dict[str, Any]:
+    def _complete(self, target: Mapping[str, Any], how: Insertion) -> dict[str, Any]:
         """Drop excluded columns of the staged rows, and add the table's columns of arrival times.
 
         Returns:
@@ -321,34 +321,34 @@ class ManagedTables:
         staged = list(self._database.sql(f"FROM temp.{STAGED}").columns)
         if how.columns:
             if len(staged) != len(how.columns):
-                said = f"{counted(len(how.columns), 'column')} are named, and the rows have {len(staged)}"
-                raise QueryError(said, hint=f"The rows have {visible(', '.join(staged))[:300]}.")
+                message = f"{counted(len(how.columns), 'column')} are named, and the rows have {len(staged)}"
+                raise QueryError(message, hint=f"The rows have {visible(', '.join(staged))[:300]}.")
             self._rename(staged, how.columns)
             staged = list(how.columns)
-        own, values = {name.casefold() for name in there}, _times_now()
+        own, values = {name.casefold() for name in target}, _times_now()
         left_out = {name.rpartition(".")[2].casefold() for name in how.without}
         if how.named:
             left_out |= {CAME, *(name for name in _SYSTEM if name not in own)}
-        kept = [name for name in staged if name.casefold() not in left_out]
-        plain = {name: kind for name, kind in there.items() if name not in _SYSTEM}
+        remaining = [name for name in staged if name.casefold() not in left_out]
+        plain = {name: kind for name, kind in target.items() if name not in _SYSTEM}
         added: list[str] = []
-        if how.named or len(kept) == len(plain) < len(there):
-            added = [name for name in values if name in own and name not in kept]
-        self._given = set(added)
-        if added or len(kept) < len(staged):
-            items = [*map(identifier, kept), *(f"{values[name]} AS {identifier(name)}" for name in added)]
-            self._staged_anew(f"SELECT {', '.join(items)} FROM temp.{STAGED}")  # noqa: S608 - quoted names
-        return dict(there) if how.named or not added else {**plain, **{name: there[name] for name in added}}
+        if how.named or len(remaining) == len(plain) < len(target):
+            added = [name for name in values if name in own and name not in remaining]
+        self._arrival_columns = set(added)
+        if added or len(remaining) < len(staged):
+            items = [*map(identifier, remaining), *(f"{values[name]} AS {identifier(name)}" for name in added)]
+            self._restage(f"SELECT {', '.join(items)} FROM temp.{STAGED}")  # noqa: S608 - quoted names
+        return dict(target) if how.named or not added else {**plain, **{name: target[name] for name in added}}
 
     def _add_times(self, wanted: AbstractSet[str]) -> None:
         """Add the arrival times by which a new table is partitioned."""
         staged, values = set(self._database.sql(f"FROM temp.{STAGED}").columns), _times_now()
         if added := [name for name in values if name in wanted and name not in staged]:
-            self._given = set(added)
+            self._arrival_columns = set(added)
             items = ", ".join(f"{values[name]} AS {identifier(name)}" for name in added)
-            self._staged_anew(f"SELECT *, {items} FROM temp.{STAGED}")  # noqa: S608 - quoted names
+            self._restage(f"SELECT *, {items} FROM temp.{STAGED}")  # noqa: S608 - quoted names
 
-    def _staged_anew(self, query: str) -> None:
+    def _restage(self, query: str) -> None:
         self._database.execute(
             f"CREATE OR REPLACE TEMP TABLE {STAGED}_named AS {query}; DROP TABLE temp.{STAGED};"
             f" ALTER TABLE temp.{STAGED}_named RENAME TO {STAGED}"
@@ -373,11 +373,11 @@ class ManagedTables:
         return self._engine.alone(lambda: self._merged(name, Merge.of(name, text), local=local, noted=noted))
 
     def _merged(self, name: str, merge: Merge, *, local: bool, noted: Note | None) -> int:
-        (table, managed), database = self._filled(name), self._database
+        (table, managed), database = self._writable(name), self._database
         self._engine.execute(merge.reading, f"CREATE OR REPLACE TEMP TABLE {STAGED} AS ", local=local)
-        there = self._completed(self._columns(table, managed), Insertion(by_name=True))
-        new = self._new_columns(merge, there)
-        names = [*there, *new]
+        target = self._complete(self._columns(table, managed), Insertion(by_name=True))
+        new = self._new_columns(merge, target)
+        names = [*target, *new]
         sql = merge.sql(names, database.sql(f"FROM temp.{STAGED}").columns)
         if managed is not None:
 
@@ -385,7 +385,7 @@ class ManagedTables:
                 if new:
                     rows = kept_rows(database, f"(SELECT {', '.join(map(identifier, new))} FROM temp.{STAGED})")  # noqa: S608
                     fit(transaction, database.sql(rows).limit(0).to_arrow_table().schema)
-                if CAME in self._given:
+                if CAME in self._arrival_columns:
                     self._stamp(transaction)
                 count = self._rewritten(transaction, files, sql, names)
                 if noted is not None:
@@ -397,30 +397,30 @@ class ManagedTables:
                 self._tables.see_managed(table, managed.committed)
             return count
         with transaction(database):
-            self._add_columns(table, new, made=bool(there))
+            self._add_columns(table, new, is_new=bool(target))
             count = self._executed(sql.replace(TARGET, qualified(table.name), 1))
             if noted is not None:
                 noted(None)
-        if not there:
+        if not target:
             self._tables.loaded(table.name, tuple(sorted(self._engine.filesystem.scope.connections)))
         return count
 
-    def _new_columns(self, merge: Merge, there: Mapping[str, Any]) -> dict[str, Any]:
+    def _new_columns(self, merge: Merge, target: Mapping[str, Any]) -> dict[str, Any]:
         """Return the source's columns that a merge adds to the table; the others must fit."""
         staged, new = self._database.sql(f"FROM temp.{STAGED}"), dict[str, Any]()
-        without, own = {name.casefold() for name in merge.left_out}, {name.casefold(): there[name] for name in there}
+        without, own = {name.casefold() for name in merge.left_out}, {name.casefold(): target[name] for name in target}
         for column, kind in zip(staged.columns, staged.types, strict=True):
             wanted = own.get(column.casefold())
-            if wanted is None and column.casefold() not in without and (merge.adds or not there):
+            if wanted is None and column.casefold() not in without and (merge.adds or not target):
                 new[column] = kind
             elif merge.by_name and wanted is not None and wanted != kind:
                 self._cast(column, kind, wanted, widens=False)
         return new
 
-    def _add_columns(self, table: Table, new: Mapping[str, Any], *, made: bool) -> None:
+    def _add_columns(self, table: Table, new: Mapping[str, Any], *, is_new: bool) -> None:
         """Add columns to a table of DuckDB, or create it with them."""
         name = qualified(table.name)
-        if not made:
+        if not is_new:
             columns = ", ".join(f"{identifier(each)} {kind}" for each, kind in new.items())
             self._database.execute(f"CREATE TABLE IF NOT EXISTS {name} ({columns})")
             return
@@ -438,8 +438,8 @@ class ManagedTables:
         columns = ", ".join(map(identifier, names))
         parts = [rows_of(transaction, files, [task]) for task in tasks] or [rows_of(transaction, files, [])]
         numbered = [part.append_column(_FILE, pa.array([at] * len(part), pa.int64())) for at, part in enumerate(parts)]
-        every = pa.concat_tables(numbered)
-        database.register(_BEFORE, every.append_column(_ROW, pa.array(range(len(every)), pa.int64())))
+        all_rows = pa.concat_tables(numbered)
+        database.register(_BEFORE, all_rows.append_column(_ROW, pa.array(range(len(all_rows)), pa.int64())))
         try:
             database.execute(f"CREATE OR REPLACE TEMP TABLE {_AFTER} AS FROM {_BEFORE}")
             count = self._executed(sql.replace(TARGET, f"temp.{_AFTER}", 1))
@@ -448,17 +448,17 @@ class ManagedTables:
                 f"SELECT DISTINCT old.{file} FROM {_BEFORE} AS old LEFT JOIN temp.{_AFTER} AS new USING ({row})"  # noqa: S608
                 f" WHERE new.{row} IS NULL OR NOT ({same})"
             ).fetchall()
-            anew = [at for (at,) in changed]
+            stale = [at for (at,) in changed]
             rows = database.sql(
-                f"SELECT {columns} FROM temp.{_AFTER} WHERE {row} IS NULL OR list_contains({anew}::BIGINT[], {file})"  # noqa: S608
+                f"SELECT {columns} FROM temp.{_AFTER} WHERE {row} IS NULL OR list_contains({stale}::BIGINT[], {file})"  # noqa: S608
             ).to_arrow_table()
         finally:
             database.unregister(_BEFORE)
-        if anew or len(rows):
-            replace_files(transaction, files, [tasks[at].file for at in anew], rows if len(rows) else None)
+        if stale or len(rows):
+            replace_files(transaction, files, [tasks[at].file for at in stale], rows if len(rows) else None)
         return count
 
-    def _filled(self, name: str) -> tuple[Table, ManagedTable | None]:
+    def _writable(self, name: str) -> tuple[Table, ManagedTable | None]:
         """Return a table that takes rows, and its writer if its files are in S3.
 
         Raises:
@@ -467,9 +467,9 @@ class ManagedTables:
         """
         table = self._tables.get(name)
         if table.is_view and not table.catalog:
-            what = "over files" if table.location else "a view"
+            kind = "over files" if table.location else "a view"
             raise QueryError(
-                f"the table {visible(table.name)} is {what}, and cannot take rows", hint="Name another table."
+                f"the table {visible(table.name)} is {kind}, and cannot take rows", hint="Name another table."
             )
         if not table.catalog:
             return table, None
@@ -491,26 +491,26 @@ class ManagedTables:
         relation = self._database.from_arrow(schema.empty_table()) if schema.names else None
         return dict(zip(relation.columns, relation.types, strict=True)) if relation is not None else {}
 
-    def _fitted(self, table: Table, there: Mapping[str, Any], how: Insertion) -> dict[str, str]:
+    def _fitted(self, table: Table, target: Mapping[str, Any], how: Insertion) -> dict[str, str]:
         """Rename the staged columns to those of the table, and return the SQL of each.
 
         Raises:
             QueryError: a column or a value does not fit.
         """
         columns = list((staged := self._database.sql(f"FROM temp.{STAGED}")).columns)
-        if there and not how.named:
-            if len(columns) != len(there):
+        if target and not how.named:
+            if len(columns) != len(target):
                 hint = "MAP_COLUMNS_BY_NAME behind the table's name takes columns by their names."
-                counts = f"{counted(len(columns), 'column')}, and {visible(table.name)} has {len(there)}"
+                counts = f"{counted(len(columns), 'column')}, and {visible(table.name)} has {len(target)}"
                 raise QueryError(f"the rows have {counts}", hint=hint)
-            names = list(there)
+            names = list(target)
         else:
-            own = {name.casefold(): name for name in there}
+            own = {name.casefold(): name for name in target}
             names = [own.get(name.casefold(), name) for name in columns]
         self._rename(columns, names)
         casts = {}
         for name, kind in zip(names, staged.types, strict=True):
-            wanted = there.get(name)
+            wanted = target.get(name)
             if how.dates and str(wanted) == "DATE" and str(kind).startswith("TIMESTAMP"):
                 casts[name] = f"{identifier(name)}::DATE AS {identifier(name)}"
             elif wanted is not None and kind != wanted:
@@ -520,7 +520,7 @@ class ManagedTables:
     def _rename(self, columns: Sequence[str], names: Sequence[str]) -> None:
         if list(columns) != list(names):
             aliases = ", ".join(identifier(name) for name in names)
-            self._staged_anew(f"SELECT * FROM temp.{STAGED} AS staged({aliases})")  # noqa: S608 - quoted names
+            self._restage(f"SELECT * FROM temp.{STAGED} AS staged({aliases})")  # noqa: S608 - quoted names
 
     def _cast(self, name: str, kind: Any, wanted: Any, *, widens: bool) -> str:
         """Return the SQL of a column cast to the table's type: exactly, or to a wider type that the table can take."""
@@ -544,13 +544,13 @@ class ManagedTables:
         )
 
     def _into_duckdb(
-        self, table: Table, there: Mapping[str, Any], casts: Mapping[str, str], noted: Note | None
+        self, table: Table, target: Mapping[str, Any], casts: Mapping[str, str], noted: Note | None
     ) -> None:
         database = self._database
         staged = database.sql(f"FROM temp.{STAGED}")
         with transaction(database):
-            new = {name: kind for name, kind in zip(staged.columns, staged.types, strict=True) if name not in there}
-            self._add_columns(table, new, made=bool(there))
+            new = {name: kind for name, kind in zip(staged.columns, staged.types, strict=True) if name not in target}
+            self._add_columns(table, new, is_new=bool(target))
             values = ", ".join(casts.get(name, identifier(name)) for name in staged.columns)
             database.execute(f"INSERT INTO {qualified(table.name)} BY NAME SELECT {values} FROM temp.{STAGED}")  # noqa: S608
             if noted is not None:
@@ -566,11 +566,11 @@ class ManagedTables:
         changed = [table for table in tables if (table.catalog or not table.is_view) and not table.declared]
         if not changed:
             return
-        having = {column.casefold() for table in tables for column in self._seen(table)}
+        having = {column.casefold() for table in tables for column in self._visible_columns(table)}
         for name in (name for name in wanted if name in _TYPES and name not in having):
             self._add_system_column(changed[0], name)
 
-    def _seen(self, table: Table) -> dict[str, Any]:
+    def _visible_columns(self, table: Table) -> dict[str, Any]:
         managed = self._tables.managed(table) if table.catalog else None
         return self._types(managed.schema()) if managed is not None else self._columns(table, None)
 
@@ -582,7 +582,7 @@ class ManagedTables:
             self._tables.see_managed(table, managed.committed)
             return
         database.execute(f"ALTER TABLE {qualified(table.name)} ADD COLUMN {identifier(name)} {kind}")
-        if _OBJECT not in self._seen(table):
+        if _OBJECT not in self._visible_columns(table):
             return
         if name == "$source":
             database.execute(f"UPDATE {qualified(table.name)} SET {identifier(name)} = {identifier(_OBJECT)}")  # noqa: S608

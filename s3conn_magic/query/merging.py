@@ -109,8 +109,8 @@ class Merge(NamedTuple):
                 raise QueryError("this is not a MERGE", hint=_FORM)
         on = self.on if self.using else f"({self.on}\n)"
         table = ".".join(map(identifier, table_parts(name)))
-        what = ", ".join(["1", *(f"({value}\n)" for value in values)])
-        return f"SELECT {what} FROM {table} AS {self.alias} JOIN {self.source} {'USING' if self.using else 'ON'} {on}"  # noqa: S608
+        items = ", ".join(["1", *(f"({value}\n)" for value in values)])
+        return f"SELECT {items} FROM {table} AS {self.alias} JOIN {self.source} {'USING' if self.using else 'ON'} {on}"  # noqa: S608
 
     @property
     def left_out(self) -> tuple[str, ...]:
@@ -151,8 +151,8 @@ class Merge(NamedTuple):
         left = [name for name in source if name.casefold() not in without]
         if when.action in _BY_POSITION:
             if len(left) != len(target):
-                said = f"the source has {counted(len(left), 'column')}, and the table {len(target)}"
-                raise QueryError(said, hint="Name them: INSERT (column, …) VALUES (…), or UPDATE SET column = ….")
+                message = f"the source has {counted(len(left), 'column')}, and the table {len(target)}"
+                raise QueryError(message, hint="Name them: INSERT (column, …) VALUES (…), or UPDATE SET column = ….")
             return list(zip(target, left, strict=True))
         own = {name.casefold(): name for name in target}
         if unknown := [name for name in left if name.casefold() not in own]:
@@ -223,14 +223,14 @@ def _when(text: str) -> _When:
     if match is None:
         raise QueryError("this is not a MERGE", hint=_FORM)
     which, condition, action = " ".join(match[1].upper().split()), (match[2] or "").strip(), parts[1][1]
-    said = " ".join(action.upper().split())
+    key = " ".join(action.upper().split())
     without: tuple[str, ...] = ()
-    if said.startswith("INSERT MAP_COLUMNS_BY_NAME EXCEPT "):
+    if key.startswith("INSERT MAP_COLUMNS_BY_NAME EXCEPT "):
         written = (name.rpartition(".")[2] for _, name in _split(action.split(None, 3)[3], {","}))
         without = tuple(name.strip().strip('"') for name in written)
-        said = "INSERT MAP_COLUMNS_BY_NAME"
-    if said in _BY_POSITION | _BY_NAME | {"DELETE", "DO NOTHING"}:
-        return _When(which, condition, said, without=without)
+        key = "INSERT MAP_COLUMNS_BY_NAME"
+    if key in _BY_POSITION | _BY_NAME | {"DELETE", "DO NOTHING"}:
+        return _When(which, condition, key, without=without)
     if update := re.fullmatch(r"(?is)UPDATE\s+SET\s+(.*)", action):
         settings = [each.partition("=") for _, each in _split(update[1], {","})]
         if all(sign for _, sign, _ in settings):

@@ -133,7 +133,7 @@ def _serialized(connection: duckdb.DuckDBPyConnection, sql: str) -> dict[str, An
     try:
         answer: dict[str, Any] = json.loads(text)
     except RecursionError:
-        answer = _deep(text)
+        answer = _deep_json(text)
     return answer
 
 
@@ -160,15 +160,15 @@ def _with_values(connection: duckdb.DuckDBPyConnection, sql: str) -> tuple[dict[
     def has_none(column: str) -> bool:
         return bool(_serialized(connection, f"PIVOT t ON {column}").get("error"))
 
-    put = sorted(_lists(sql, has_none))
+    insertions = sorted(_inserted_lists(sql, has_none))
     text, at = bytearray(sql.encode()), 0
-    for where, what in put:
+    for where, what in insertions:
         text[where + at : where + at] = what
         at += len(what)
     answer = _serialized(connection, text.decode())
     if answer.get("error"):
-        raise _unlisted(sql) if put else _no_query(sql)
-    return answer, tuple((where, len(what)) for where, what in put)
+        raise _without_list(sql) if insertions else _no_query(sql)
+    return answer, tuple((where, len(what)) for where, what in insertions)
 
 
 def _no_query(sql: str) -> QueryError:
@@ -176,12 +176,12 @@ def _no_query(sql: str) -> QueryError:
     return refused(sql, "only a query can be here: SELECT, WITH or FROM", None, hint)
 
 
-def _unlisted(sql: str) -> QueryError:
+def _without_list(sql: str) -> QueryError:
     hint = "List the values, as in PIVOT t ON year IN (2025, 2026) USING sum(price)."
     return refused(sql, "before it runs, it is unclear whether a PIVOT like this one only reads", None, hint)
 
 
-def _lists(sql: str, has_none: Callable[[str], bool]) -> Iterator[tuple[int, bytes]]:
+def _inserted_lists(sql: str, has_none: Callable[[str], bool]) -> Iterator[tuple[int, bytes]]:
     """Yield what to insert where, for each column of a PIVOT without a list of values."""
     sequence, encoded = words(sql), sql.encode()
     for at, word in enumerate(sequence):
@@ -261,9 +261,9 @@ def is_one_group(text: str) -> bool:
 def is_one_expression(tree: QueryTree) -> bool:
     """Return whether a query is SELECT of one expression, and nothing else."""
     node = tree.root["node"]
-    others = {name: part for name, part in node.items() if name not in _OF_ONE}
+    fields = {name: part for name, part in node.items() if name not in _OF_ONE}
     is_alone = node.get("from_table", {}).get("type") == "EMPTY" and len(node.get("select_list", ())) == 1
-    return is_alone and not any(part not in (None, [], {"map": []}) for part in others.values())
+    return is_alone and not any(part not in (None, [], {"map": []}) for part in fields.values())
 
 
 def nodes(tree: Any) -> Iterator[dict[str, Any]]:
@@ -276,7 +276,7 @@ def nodes(tree: Any) -> Iterator[dict[str, Any]]:
         todo += reversed(list(part.values()) if isinstance(part, dict) else part if isinstance(part, list) else [])
 
 
-def _deep(text: str) -> Any:
+def _deep_json(text: str) -> Any:
     """Parse JSON nested deeper than Python's parser allows."""
     open_: list[Any] = [[]]
     keys: list[Any] = [None]

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 MAKING = " (being made)"
 """Suffix of a table's name until it is complete."""
 _OURS = "s3conn_magic: "
-_HELD = """
+_ALL_TABLES = """
     SELECT CASE WHEN database_name = current_database() THEN [schema_name, table_name]
         ELSE [database_name, schema_name, table_name] END, false, coalesce(comment, ''), table_oid FROM duckdb_tables()
     WHERE NOT internal AND NOT temporary AND schema_name <> 's3conn_magic' AND NOT ends_with(table_name, ?)
@@ -81,16 +81,16 @@ class Table:
         """Return the SQL that stores its metadata in the database."""
         if self.comment or self.declared:
             return ""
-        kept = {"connections": self.connections, "location": self.location.uri if self.location else None}
-        kept |= {"files": self.files} if self.files else {}
-        kept |= {"catalog": self.catalog} if self.catalog else {}
-        text = literal(_OURS + json.dumps(kept)) if self.connections else "NULL"
+        metadata = {"connections": self.connections, "location": self.location.uri if self.location else None}
+        metadata |= {"files": self.files} if self.files else {}
+        metadata |= {"catalog": self.catalog} if self.catalog else {}
+        text = literal(_OURS + json.dumps(metadata)) if self.connections else "NULL"
         return f"COMMENT ON {self.kind} {qualified(self.name)} IS {text}"
 
 
 def tables_of(database: duckdb.DuckDBPyConnection) -> list[Table]:
     """Return the tables of a database, then its views."""
-    return [_read(*row) for *row, _ in database.execute(_HELD, [MAKING]).fetchall()]
+    return [_read(*row) for *row, _ in database.execute(_ALL_TABLES, [MAKING]).fetchall()]
 
 
 _CATALOGS = """SELECT lower(current_database()),
@@ -122,25 +122,25 @@ def attach_noted(database: duckdb.DuckDBPyConnection, path: str) -> None:
     Raises:
         QueryError: the file of a catalog is missing.
     """
-    there = "SELECT 1 FROM duckdb_tables() WHERE schema_name = 's3conn_magic' AND table_name = 'catalogs'"
-    for (catalog,) in database.execute(f"FROM {_NOTED}").fetchall() if database.execute(there).fetchall() else ():
+    query = "SELECT 1 FROM duckdb_tables() WHERE schema_name = 's3conn_magic' AND table_name = 'catalogs'"
+    for (catalog,) in database.execute(f"FROM {_NOTED}").fetchall() if database.execute(query).fetchall() else ():
         file = f"{path}.{quote(catalog, safe='')}"
         if not LocalPath(file).exists():
-            said = f"the catalog {visible(catalog)} is in {file}, which does not exist"
-            raise QueryError(said, hint="Put the file back beside its database, or SET DATABASE = 'other.duckdb';.")
+            message = f"the catalog {visible(catalog)} is in {file}, which does not exist"
+            raise QueryError(message, hint="Put the file back beside its database, or SET DATABASE = 'other.duckdb';.")
         attach(database, catalog, path)
 
 
 def _read(parts: Sequence[str], is_view: bool, comment: str) -> Table:
     name = table_text(parts)
     try:
-        kept = json.loads(comment.removeprefix(_OURS)) if comment.startswith(_OURS) else None
-        location = Location.parse(kept["location"]) if kept and kept["location"] else None
-        connections = tuple(map(str, kept["connections"])) if kept else ()
-        files, catalog = (str(kept.get(name, "")) if kept else "" for name in ("files", "catalog"))
+        metadata = json.loads(comment.removeprefix(_OURS)) if comment.startswith(_OURS) else None
+        location = Location.parse(metadata["location"]) if metadata and metadata["location"] else None
+        connections = tuple(map(str, metadata["connections"])) if metadata else ()
+        files, catalog = (str(metadata.get(name, "")) if metadata else "" for name in ("files", "catalog"))
     except (ValueError, KeyError, TypeError):  # edited by hand
         return Table(name, is_view=is_view, comment=comment)
-    comment = "" if kept else comment
+    comment = "" if metadata else comment
     return Table(name, connections, location, files, is_view=is_view, catalog=catalog, comment=comment)
 
 
@@ -254,7 +254,7 @@ class Tables:
 
     def _created_from(self, name: str, sql: str, columns: str | None, *, local: bool) -> Table:
         self.prepare(name)
-        made = _unused(name)
+        made = _temporary_name(name)
         if columns is None or NAMES.fullmatch(columns):
             before = f"CREATE OR REPLACE TABLE {qualified(made)} {columns or ''} AS "
             answer = self._engine.execute(sql, before, local=local)
@@ -287,8 +287,8 @@ class Tables:
         self.prepare(name)
         if columns is None:
             self._forget(name)
-            return self._put(Table(name, declared=True))
-        made = _unused(name)
+            return self._register(Table(name, declared=True))
+        made = _temporary_name(name)
         self._defined(made, columns)
         return self._replace(Table(name), made)
 
@@ -322,10 +322,10 @@ class Tables:
         note = " ".join(filter(None, [note, *self._engine.filesystem.scope.notes]))
         with transaction(self._engine.database):
             self._forget(name)
-            self._see_files(name, *columns)
+            self._view_files(name, *columns)
         return self._note(Table(name, (connection,), location, where, is_view=True, note=note))
 
-    def _see_files(self, name: str, columns: Sequence[str], types: Sequence[Any]) -> None:
+    def _view_files(self, name: str, columns: Sequence[str], types: Sequence[Any]) -> None:
         """Create a view of the view of the files, which exists only during queries of the table."""
         database, own = self._engine.database, identifier(behind(name))
         rows = ", ".join(f"NULL::{kind} AS {identifier(each)}" for each, kind in zip(columns, types, strict=True))
@@ -353,8 +353,8 @@ class Tables:
             for done in delete(connection, bucket, keys, cancelled=lambda: scope.stopped):
                 scope.asked(1)
                 for key, code in done.failures.items():
-                    said = f"{visible(Location(bucket, key).uri)} was not deleted ({code})"
-                    raise S3ConnError(said, hint="The identity needs s3:DeleteObject there: run it again then.")
+                    message = f"{visible(Location(bucket, key).uri)} was not deleted ({code})"
+                    raise S3ConnError(message, hint="The identity needs s3:DeleteObject there: run it again then.")
 
         reach = Reach(connection, filesystem, LakeRoot("Iceberg", table.location), scope.asked, remove)
         return ManagedTable(reach, table.name, table.catalog, f"{self._engine.path}.catalog")
@@ -367,11 +367,11 @@ class Tables:
             self._forget(table.name)
             if schema.names:
                 relation = database.from_arrow(schema.empty_table())
-                self._see_files(table.name, relation.columns, relation.types)
+                self._view_files(table.name, relation.columns, relation.types)
             seen = replace(table, is_view=bool(schema.names), declared=not schema.names)
             if noted := seen.noted():  # the view's metadata was replaced with it
                 database.execute(noted)
-        return self._put(seen)
+        return self._register(seen)
 
     def prepare(self, name: str) -> None:
         """Create the schema and catalog of a table if needed; in a turn, outside transactions.
@@ -389,8 +389,8 @@ class Tables:
             hint = f"Write {schema}.{last} for a table of the session's own catalog."
             raise QueryError(f"the catalog {visible(catalog)} is DuckDB's own", hint=hint)
         if catalog is not None and catalog.casefold() in schemas:
-            said = f"{visible(catalog)} is the name of a schema, so it cannot be a catalog"
-            raise QueryError(said, hint=f"Write {schema}.{last}, or another name in front of it.")
+            message = f"{visible(catalog)} is the name of a schema, so it cannot be a catalog"
+            raise QueryError(message, hint=f"Write {schema}.{last}, or another name in front of it.")
         if catalog is not None and catalog.casefold() not in attached:
             attach(database, catalog, self._engine.path)
         within = f"{identifier(catalog)}.{identifier(str(schema))}" if catalog else identifier(str(schema))
@@ -434,7 +434,7 @@ class Tables:
             for table in renamed:
                 self._engine.database.execute(table.noted())
         for table in renamed:
-            self._put(table)
+            self._register(table)
 
     def rows(self, table: Table) -> int | None:
         """Return how many rows DuckDB holds; None for a table over files or a view."""
@@ -466,8 +466,8 @@ class Tables:
         if table.location is not None:
             return f"{head} LOCATION {literal(table.location.uri)} USING {name_text(table.connections[0])};"
         if table.is_view:
-            said = f"{visible(table.name)} is a view of the database's file, and no statement here creates one"
-            raise QueryError(said, hint="CREATE TABLE … AS SELECT * FROM it copies what it shows.")
+            message = f"{visible(table.name)} is a view of the database's file, and no statement here creates one"
+            raise QueryError(message, hint="CREATE TABLE … AS SELECT * FROM it copies what it shows.")
         if table.declared:
             return f"{head} ();"
         made = self._engine.look(lambda database: database.execute(_MADE, placed(table.name)).fetchall())[0][0]
@@ -490,7 +490,7 @@ class Tables:
             self._forget(table.name)
             name = identifier(table_parts(table.name)[-1])
             database.execute(f"ALTER TABLE {qualified(made)} RENAME TO {name}; {table.noted()}")
-        return self._put(table)
+        return self._register(table)
 
     def _forget(self, name: str) -> None:
         old = self._tables.get(name.casefold()) or Table(name)
@@ -499,9 +499,9 @@ class Tables:
     def _note(self, table: Table) -> Table:
         if table != self._tables.get(table.name.casefold()) and (noted := table.noted()):
             self._engine.database.execute(noted)
-        return self._put(table)
+        return self._register(table)
 
-    def _put(self, table: Table) -> Table:
+    def _register(self, table: Table) -> Table:
         self._tables[table.name.casefold()] = table
         return table
 
@@ -532,7 +532,7 @@ class Tables:
         return f"s3://{path.named(escaped(key.rstrip('/')))}/**/*{ending}", note
 
 
-def _unused(name: str) -> str:
+def _temporary_name(name: str) -> str:
     """Return the name of a table that is not complete."""
     *within, last = table_parts(name)
     return table_text([*within, f"{last}{MAKING}"])

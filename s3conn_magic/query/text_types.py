@@ -128,8 +128,8 @@ def usual(text: str, kind: str, value: str, formats: Formats = ISO) -> str:
 
 
 def _matches(text: str, form: str) -> str:
-    whole = rf"\s*{form}\s*"
-    return f"regexp_full_match({text}, {literal(whole)})"
+    pattern = rf"\s*{form}\s*"
+    return f"regexp_full_match({text}, {literal(pattern)})"
 
 
 def _floating(text: str, kind: str) -> Cast:
@@ -217,16 +217,16 @@ def _part(value: str, kind: DuckDBPyType, depth: int) -> Cast:
         parts = Cast(made, f"to_json({made})::VARCHAR = {plain(value)}::VARCHAR")
     else:
         parts = cast(number_text(f"({value} ->> '$')"), str(kind))
-    there = is_there(value)
-    return Cast(f"CASE WHEN {there} THEN {parts.value} END", f"CASE WHEN {there} THEN {parts.exact} ELSE true END")
+    exists = is_there(value)
+    return Cast(f"CASE WHEN {exists} THEN {parts.value} END", f"CASE WHEN {exists} THEN {parts.exact} ELSE true END")
 
 
 def _list_part(value: str, kind: DuckDBPyType, depth: int) -> Cast:
     name, children = f"part{depth}", dict[str, Any](kind.children)
     element, values = _part(name, children["child"], depth + 1), f"json_extract({value}, '$[*]')"
-    every = f"list_bool_and(list_transform({values}, lambda {name}: coalesce({element.exact}, false)))"
+    equal = f"list_bool_and(list_transform({values}, lambda {name}: coalesce({element.exact}, false)))"
     size = f" AND len({values}) = {children['size']}" if "size" in children else ""
-    exact = f"json_type({value}) = 'ARRAY' AND coalesce({every}, true){size}"
+    exact = f"json_type({value}) = 'ARRAY' AND coalesce({equal}, true){size}"
     return Cast(f"TRY_CAST(list_transform({values}, lambda {name}: {element.value}) AS {kind})", exact)
 
 
@@ -235,9 +235,9 @@ def _map_part(value: str, kind: DuckDBPyType, depth: int) -> Cast:
     name, key, child = f"part{depth}", children["key"], children["value"]
     keys, pointer = f"json_keys({value})", f"'/' || replace(replace({name}, '~', '~0'), '/', '~1')"
     element, own = _part(f"json_extract({value}, {pointer})", child, depth + 1), cast(name, str(key))
-    every = f"list_bool_and(list_transform({keys}, lambda {name}: coalesce({element.exact} AND {own.exact}, false)))"
+    equal = f"list_bool_and(list_transform({keys}, lambda {name}: coalesce({element.exact} AND {own.exact}, false)))"
     made = (f"list_transform({keys}, lambda {name}: {each})" for each in (own.value, element.value))
-    exact = f"json_type({value}) = 'OBJECT' AND list_unique({keys}) = len({keys}) AND coalesce({every}, true)"
+    exact = f"json_type({value}) = 'OBJECT' AND list_unique({keys}) = len({keys}) AND coalesce({equal}, true)"
     return Cast(f"map({', '.join(made)})", exact)
 
 
@@ -274,7 +274,7 @@ def strict(text: str, kind: str, name: str, formats: Formats = ISO, hint: str = 
 
 def kind_of(text: str) -> str:
     """Return SQL that describes a text in words, without repeating it."""
-    cases = " ".join(f"WHEN regexp_full_match({text}, {literal(form)}) THEN {literal(said)}" for form, said in _KINDS)
+    cases = " ".join(f"WHEN regexp_full_match({text}, {literal(form)}) THEN {literal(words)}" for form, words in _KINDS)
     return f"CASE {cases} ELSE 'text' END"
 
 

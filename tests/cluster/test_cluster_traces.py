@@ -158,7 +158,7 @@ def _joins_midway(run: Statements, processes: Processes, *, lacking: bool) -> No
             joined.append(processes.worker(lacking=lacking))
             until = time.monotonic() + 60
             cluster.trusted()
-            while not all(look.done() for look in cluster._looks.values()) and time.monotonic() < until:
+            while not all(look.done() for look in cluster._checks.values()) and time.monotonic() < until:
                 time.sleep(0.05)
         return submit(*given, **options)
 
