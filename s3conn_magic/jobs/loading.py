@@ -1,4 +1,4 @@
-"""One object into a table: all of its rows and the note that they are there, in one transaction."""
+"""Load an object into a table: all of its rows and its ledger entry in one transaction."""
 
 from __future__ import annotations
 
@@ -42,33 +42,33 @@ if TYPE_CHECKING:
 
 _STAGED, _PLAIN, _LINES = "s3conn_magic_rows", "s3conn_magic_plain_rows", "s3conn_magic_lines"
 AHEAD = 128
-"""Objects of which what will be read is asked for at once."""
+"""Objects prefetched together."""
 SMALL, _BYTES_AHEAD = 4 * 1024 * 1024, 64 * 1024 * 1024
 _TOGETHER = 200
 _BEGINNING = 16 * 1024 * 1024
-_LEARNT = 64 * 1024 * 1024  # as much as a query keeps, with room for what is read ahead
+_LEARNT = 64 * 1024 * 1024  # as for a query, with room for prefetching
 FATAL = (CredentialsError, ConnectionNotFoundError)
-"""What fails so fails for the other objects, too."""
+"""Errors that all other objects would have, too."""
 
 
 @dataclass
 class Loader:
-    """Loads objects for one run of a job, into the table of its database.
+    """Loads objects for one run of a job.
 
     Attributes:
         job: the job.
-        database: reads them, and has the table.
-        scope: the scope of the engine, in which every object stays the one that was listed.
-        table: the table's name.
+        database: of the table.
+        scope: of the engine, in which objects are pinned as listed.
+        table: name of the table.
         ledger: of the job.
-        partitions: columns that the folders of all objects of the job write.
-        system: columns of `SYSTEM` that get values.
+        partitions: columns from the folders of all objects.
+        system: columns of `SYSTEM` to fill.
         expectations: of the job.
-        violated: rows of the object that was loaded last which violated an expectation, by its name.
-        skipped: lines of that object which are not what CONTENT_TYPE says.
-        taken: what that object was taken for without being told, as `Detected.said`.
-        known: what is known of the values of text, by the kind of its format: of all objects that were looked at.
-        learnt: where these are.
+        violated: rows of the last object that violated an expectation, by its name.
+        skipped: lines of that object that do not match CONTENT_TYPE.
+        taken: how that object was read without explicit settings, as `Detected.said`.
+        known: what is known of text values, by format, from all inspected objects.
+        learnt: their locations.
     """
 
     job: Job
@@ -92,7 +92,7 @@ class Loader:
 
     @contextmanager
     def fetched(self, elsewhere: RemoteReader | None, candidates: Sequence[Candidate]) -> Iterator[None]:
-        """Have small objects fetched by other processes, where there are some, for the length of a block."""
+        """Fetch small objects in other processes during a block, if there are any."""
         small = [candidate for candidate in candidates if 0 < candidate.size <= SMALL]
         coming = elsewhere(self.job, small, self.scope.check) if elsewhere and small else None
         if coming is None:
@@ -105,10 +105,10 @@ class Loader:
             coming.close()  # type: ignore[attr-defined] # a generator
 
     def _take_fetched(self, candidates: Sequence[Candidate]) -> None:
-        """Take what others have fetched, up to some objects.
+        """Collect fetched objects, up to the given ones.
 
         Raises:
-            S3ConnError: they cannot fetch any more.
+            S3ConnError: they cannot be fetched any more.
         """
         while self._coming is not None and any(candidate.location in self._awaited for candidate in candidates):
             for location, came in next(self._coming).items():
@@ -120,7 +120,7 @@ class Loader:
                     self.scope.count(1, len(came))
 
     def pin(self, candidate: Candidate) -> RangedObject:
-        """Have an object read as it was listed, and no other version of it."""
+        """Pin an object to its listed version."""
         connection = self.job.connection
         key = (connection.name, candidate.location)
         if (seen := self.scope.objects.get(key)) is not None:
@@ -130,10 +130,10 @@ class Loader:
         return kept
 
     def source(self, candidate: Candidate) -> ObjectSource:
-        """How an object is read, by its first bytes, which are looked at once.
+        """Return how to read an object by its first bytes, which are cached.
 
         Raises:
-            QueryError: its format or compression cannot be told, or not be read.
+            QueryError: its format or compression is unknown or not supported.
             S3ConnError: it could not be fetched.
         """
         source = self._sources.get(candidate.location)
@@ -145,18 +145,18 @@ class Loader:
         return source
 
     def prefetch(self, candidates: Sequence[Candidate], *, now: int = 1) -> None:
-        """Ask for what will be read next, and do not wait: small objects, and the beginning of a large one.
+        """Request what is read next without waiting: small objects, and the beginning of a large one.
 
-        Where others fetch small ones, wait for those that are read now.
+        If other processes fetch small objects, wait for the current ones.
 
         Args:
-            candidates: the objects that are read now, and those behind them.
-            now: how many are.
+            candidates: the current objects, and the following ones.
+            now: number of current objects.
 
         Raises:
-            S3ConnError: others cannot fetch any more.
+            S3ConnError: other processes cannot fetch any more.
         """
-        if not self.job.option("EXCLUDE_COLUMNS"):  # of Parquet it may be what is not read at all
+        if not self.job.option("EXCLUDE_COLUMNS"):  # of Parquet, it may be excluded columns
             for following in candidates[1:2]:
                 if following.size > SMALL:
                     self.pin(following).prefetch([(0, _BEGINNING)])
@@ -169,18 +169,18 @@ class Loader:
                 asked += candidate.size
                 small.append(candidate)
         ask_for([self.pin(candidate) for candidate in small], self.scope)
-        # Each is looked at twice, and not once for each object before it.
+        # The next prefetch comes after half of them, not before each object.
         self._asked = frozenset(candidate.location for candidate in small[: len(small) // 2])
 
     def release(self, candidate: Candidate) -> None:
-        """Let go of what was read of it."""
+        """Drop the cached bytes of an object."""
         self.scope.objects.pop((self.job.connection.name, candidate.location), None)
         self._sources.pop(candidate.location, None)
         self._refusals.pop(candidate.location, None)
 
     @contextmanager
     def _typed(self, source: ObjectSource, ranged: RangedObject) -> Iterator[str]:
-        """The query of the rows of an object whose columns have types."""
+        """Yield the query of an object with typed columns."""
         if source.detected.format.type == "PARQUET":
             left_out = self.job.option("EXCLUDE_COLUMNS") or ()
             check_narrowed(self.database, source.path, ReadableFile(ranged, source.path), left_out)
@@ -194,12 +194,12 @@ class Loader:
             self.database.unregister(_STAGED)
 
     def learn(self, candidates: Sequence[Candidate]) -> None:
-        """Look at objects of text before any is loaded, so that one type fits the values of all of them.
+        """Inspect text objects before any is loaded, so that one type fits all values.
 
-        What cannot be read is passed over: it fails when it is loaded.
+        Unreadable ones are skipped: loading them reports the error.
 
         Args:
-            candidates: the objects; of many, those that come first and can be kept until they are loaded.
+            candidates: the objects; of many, the first that fit in memory until they are loaded.
         """
         kept, small = 0, []
         for at, candidate in enumerate(candidates):
@@ -222,7 +222,7 @@ class Loader:
         self._learn_together(small)
 
     def _learn_together(self, small: Sequence[tuple[Candidate, TextRows]]) -> None:
-        """Learn of small objects, those that are read alike by one query; one by one where that fails."""
+        """Inspect small objects, those read alike by one query; one by one if that fails."""
         whose = {id(rows): candidate for candidate, rows in small}
         for group, alike in together(rows for _, rows in small):
             done = False
@@ -238,7 +238,7 @@ class Loader:
 
     @contextmanager
     def in_memory(self, rows: TextRows, candidates: Sequence[Candidate]) -> Iterator[TextRows]:
-        """The records of small objects, where each line is one, with their object's number in `FILE`; else as given."""
+        """Yield the records of small JSON-lines objects from memory, with their number in `FILE`; else as given."""
         lines = None
         if rows.source.startswith("read_json_objects(['s3://"):
             bodies = (self.pin(each).read(0, each.size) for each in candidates)
@@ -254,7 +254,7 @@ class Loader:
 
     @contextmanager
     def _passing_over(self, candidate: Candidate | None) -> Iterator[None]:
-        """Let go of an object that cannot be read: it fails again, and is told then."""
+        """Skip an unreadable object in a block: loading it reports the error."""
         try:
             yield
         except Exception:  # noqa: BLE001 - as said
@@ -267,11 +267,11 @@ class Loader:
         return self.known[type(rows)]
 
     def load(self, candidate: Candidate, *, replace: bool) -> int:
-        """The rows of an object, once they are in the table.
+        """Load an object, and return how many rows it has.
 
         Args:
             candidate: the object.
-            replace: whether rows of an earlier version of it are there.
+            replace: whether rows of an earlier version exist.
 
         Raises:
             S3ConnError, duckdb.Error: nothing has changed.
@@ -287,9 +287,9 @@ class Loader:
             return self._write(candidate, query, replace=replace)
 
     def _load_text(self, candidate: Candidate, rows: TextRows, plain: ObjectSource | None, *, replace: bool) -> int:
-        """Load text by the types that are known; where a value does not fit, by wider ones, or not at all.
+        """Load text with the known types; if a value does not fit, with wider ones, or not at all.
 
-        `plain` is the object where its text may be written plainly, and that is worth a try.
+        `plain` is the object if its text may be plain, and worth a try.
         """
         import duckdb
 
@@ -325,13 +325,13 @@ class Loader:
 
     @contextmanager
     def _selected(self, rows: TextRows, known: Any, types: dict[str, str], plain: ObjectSource | None) -> Iterator[str]:
-        """The query of the rows of text: as they are written plainly, or as DuckDB reads them."""
+        """Yield the query of text rows, by the plain reader or by DuckDB."""
         made = plain_rows(rows, known, types, plain.detected) if plain else None
         if made is None or plain is None:
             yield rows.select(known, types)
             return
         ranged = self.pin(plain.candidate)
-        # What may be read again is kept, as far as a query keeps so much.
+        # Cache what may be read again, within the bound of a query.
         ranged.passing = ranged.size > KEPT // 2 and not (self.partitions or self.expectations)
         opened, how = partial(ReadableFile, ranged, plain.path), plain.detected.as_plain()
         content = (lambda: unpacked(opened(), **how._asdict())) if how else opened
@@ -343,7 +343,7 @@ class Loader:
             self.database.unregister(_PLAIN)
 
     def _wider(self, table: TargetTable, misfit: Misfit, rows: TextRows) -> str:
-        """A type that holds the values of the table's column and those of the object, whatever other objects have."""
+        """Return a type for the values of the table's column and of this object, whatever other objects have."""
         known: Any = rows.learn(self.database, None, whole=True)
         own = rows.types(known, decimals=misfit.type.startswith("DECIMAL"))
         with suppress(QueryError):
@@ -355,7 +355,7 @@ class Loader:
     def _write(
         self, candidate: Candidate, query: str | None, *, replace: bool, columns: Mapping[str, str] | None = None
     ) -> int:
-        """Write the rows of a query, with the note of it in one transaction; `columns` are its own, where known."""
+        """Write the rows of a query and the ledger entry in one transaction; `columns` of the query, if known."""
         with transaction(self.database):
             table = TargetTable(self.database, self.table)
             where = literal(candidate.location.uri)
@@ -370,10 +370,10 @@ class Loader:
         return count
 
     def _partitioned(self, candidate: Candidate, query: str) -> str:
-        """The rows with what the folders of their object say.
+        """Return the query with the columns of the object's folders.
 
         Raises:
-            QueryError: a column of the object says otherwise.
+            QueryError: a column of the object contradicts its folder.
         """
         if not self.partitions:
             return query
@@ -402,7 +402,7 @@ class Loader:
         select = self._expected(self._select(f"({query})"))
         changed = self.partitions or self.job.option("COLUMN_TRANSFORMATIONS") or self.job.option("EXCLUDE_COLUMNS")
         columns = self._described(select) if known is None or changed else dict(known)
-        # An object that was written from such a table has the columns, too.
+        # An object exported from such a table has these columns, too.
         own = [name for name in (OBJECT_COLUMN, *self.system) if columns.pop(name, None)]
         table.fit(columns, f"({select})", self.system)
         select = self._deduplicated(table, select)
@@ -416,7 +416,7 @@ class Loader:
         return int(count)
 
     def _expected(self, select: str) -> str:
-        """The rows without those that violate an expectation which drops them; the others are counted."""
+        """Return the query without rows that violate dropping expectations; count all violations."""
         if not (expectations := self.expectations):
             return select
         broken = [f"coalesce(({each.predicate}\n)::BOOLEAN, true) = false" for each in expectations]
@@ -427,7 +427,7 @@ class Loader:
         return f"SELECT * FROM ({select}) WHERE {' AND '.join(dropping)}" if dropping else select  # noqa: S608 - judged
 
     def _deduplicated(self, table: TargetTable, select: str) -> str:
-        """The rows without those that equal another one of the object, or one of the table within the window."""
+        """Return the query without duplicates, within the object or in the table's window."""
         option = self.job.option("DEDUPLICATE_WITH")
         if option is None:
             return select
@@ -443,7 +443,7 @@ class Loader:
         )
 
     def _select(self, rows: str) -> str:
-        """The columns of an object that are loaded."""
+        """Return the SELECT of the columns to load."""
         made = dict(self.job.option("COLUMN_TRANSFORMATIONS", ()))
         if not made and not self.job.option("EXCLUDE_COLUMNS"):
             return f"SELECT * FROM {rows}"  # noqa: S608 - as below
@@ -460,14 +460,14 @@ class Loader:
 
 
 def fitting(types: Mapping[str, str], there: Mapping[str, str], wider: Mapping[str, str]) -> dict[str, str]:
-    """The type that each column of text is read as: the table's own, where it has one that text is cast to."""
+    """Return the type to read each text column as: the table's own if text can be cast to it."""
     own = {name.casefold(): kind for name, kind in there.items()}
     return {name: wider.get(name) or _own(kind, own.get(name.casefold(), NULL)) for name, kind in types.items()}
 
 
 def _own(kind: str, own: str) -> str:
-    # Nested values have their shape from the object; the table's column is widened to hold it. Text takes them as they
-    # are written, also within.
+    # Nested values take the object's shape, to which the table's column is widened. A text column keeps them as
+    # written, even nested ones.
     keeps = own.startswith(NULL) or (is_nested(kind) and not any(text in own for text in TEXTS))
     return kind if keeps or kind == NULL else own
 

@@ -1,20 +1,20 @@
-"""A table of text by its first lines: what separates the fields, whether the first line names them, and known logs.
+"""Detect the dialect of a text table by its first lines: delimiter, header, and known log formats.
 
-Whether there is a header is decided by these rules, the first that fits:
+The first matching rule decides whether there is a header:
 
-    1   a name is empty for all columns, or one is data (a number, a date, a time, TRUE, NULL, a UUID): no
-    2   a column is named, and all of its values below are numbers, dates or booleans: yes
-    3   the first name alone is empty, and below it stand 0, 1, 2, …, as pandas writes an index: yes
-    4   all names are there, differ, look like names, and none stands among the values below it: yes, by its look alone
+    1   all names are empty, or one is data (a number, a date, a time, TRUE, NULL, a UUID): no
+    2   a column has a name, and below it only numbers, dates or booleans: yes
+    3   only the first name is empty, and below it are 0, 1, 2, …, as pandas writes an index: yes
+    4   all names exist, differ, look like names, and none is a value below it: yes, by its look alone
     5   otherwise: no
 
-Logs of AWS and of W3C's form are said as settings of CONTENT_TYPE, with AWS's names; `-` is no value in all of them:
+Logs of AWS and in W3C's format become settings of CONTENT_TYPE, with AWS's names; `-` is null in all of them:
 
-| log | told by | read as |
+| log | detected by | read as |
 |---|---|---|
-| ALB and classic load balancers | the fields of the first line | CSV by blanks, with names |
-| VPC flow | names in the first line, or the fields of version 2 | CSV by blanks |
-| CloudFront, IIS and others of W3C | `#Fields:` | CSV by tabs or blanks, with the names of that line |
+| ALB and classic load balancers | the fields of the first line | CSV with blanks, with names |
+| VPC flow | names in the first line, or the fields of version 2 | CSV with blanks |
+| CloudFront, IIS and others of W3C | `#Fields:` | CSV with tabs or blanks, with the names of that line |
 | S3 server access, NLB (TLS) | the fields of the first line | REGEX, all columns text |
 """
 
@@ -36,9 +36,9 @@ _LOOKED_AT = 1000
 _QUOTED = re.compile(r'"(?:[^"]|"")*"')
 _FIELD = re.compile(r'( *)("(?:[^"]|"")*")( *)')
 MARK_OF_QUOTED = "\x02"
-"""A character that stands in no text."""
+"""A character that is in no text."""
 _DECIMAL_COMMA = re.compile(r"(?<=\d),(?=\d)")
-# Logs write so the milliseconds of each line.
+# Logs write milliseconds like this.
 _MILLISECONDS = re.compile(r"(?<=\d:\d\d),(?=\d{3}(?!\d))")
 _NUMBER = re.compile(
     r"[-+]?[$€£]?(?:\d[\d.,_ ']*|\.\d+)(?:[eE][-+]?\d+)?\s?%?|[-+]?(?:inf|infinity|nan)|0[xX][\da-fA-F]+"
@@ -53,7 +53,7 @@ _NAME = re.compile(r"[^\W\d][\w .()/%#:$+-]{0,63}")
 
 
 class Header(NamedTuple):
-    """Whether the first record names the columns, and whether more than its look says so."""
+    """Whether the first record is a header, and whether more than its look says so."""
 
     there: bool
     sure: bool
@@ -69,18 +69,18 @@ def records(
     marked: Collection[str] = (),
     blank: bool = False,
 ) -> list[list[str]]:
-    """The first records of a text; the last is left out where it may be cut.
+    """Return the first records of a text, without the last if it may be truncated.
 
-    As in DuckDB, spaces around a field that is quoted are none of it.
+    Like DuckDB, it ignores spaces around a quoted field.
 
     Args:
         text: the beginning.
-        delimiter: between the fields; of one character or more.
+        delimiter: one or more characters.
         whole: whether nothing follows.
-        escape: stands before a quote in a quoted field.
-        most: records that are looked at; None for all.
-        marked: fields that get `MARK_OF_QUOTED` in front where they are quoted.
-        blank: whether an empty line is a record, of one field without a value, as in a table of one column.
+        escape: the character before a quote in a quoted field.
+        most: number of records; None for all.
+        marked: fields that are prefixed with `MARK_OF_QUOTED` if they are quoted.
+        blank: whether an empty line is a record of one null, as in a table of one column.
     """
     if escape == '"' and '"' in text:
         text = _without_spaces(text, delimiter, marked)
@@ -119,7 +119,7 @@ def _readable(reader: Any) -> Iterator[list[str]]:
 
 
 def certain_delimiter(text: str, *, whole: bool) -> str | None:
-    """The delimiter that every record of a text has equally often, at least two records; None where there is none.
+    """Return the delimiter that occurs equally often in all records, at least two; otherwise None.
 
     Args:
         text: the beginning.
@@ -137,15 +137,15 @@ def certain_delimiter(text: str, *, whole: bool) -> str | None:
 
 
 def _is_prose(lines: Sequence[Sequence[str]]) -> bool:
-    """Whether the fields are the parts of sentences: a space before each, and no number in any."""
+    """Return whether the fields are parts of sentences: a space before each, and no number."""
     spaced = all(field.startswith(" ") for record in lines for field in record[1:])
     return spaced and not any(_is_typed(field.strip()) for record in lines for field in record)
 
 
 def likely_delimiter(text: str) -> str:
-    """By what the fields of the first records are separated: what most of them have as often as the first has it.
+    """Return the delimiter that most of the first records have as often as the first.
 
-    DuckDB would rather find one column, or skip records at the beginning, than an error in records that are uneven.
+    With uneven records, DuckDB would choose one column, or skip leading records.
     """
     lines = [line for line in _QUOTED.sub('""', text).splitlines() if line][:_RECORDS]
     counts = {each: [line.count(each) for line in lines] for each in _DELIMITERS}
@@ -164,11 +164,11 @@ def _evenness(counts: Sequence[int]) -> tuple[float, int]:
 
 
 def header_of(lines: Sequence[Sequence[str]], nulls: Collection[str] = ()) -> Header:
-    """Whether the first of some records is a header.
+    """Return whether the first of some records is a header.
 
     Args:
         lines: the first records.
-        nulls: texts that stand for no value.
+        nulls: texts that mean null.
     """
     if not lines:
         return Header(there=True, sure=True)
@@ -208,7 +208,7 @@ def _is_value(cell: str, nulls: Collection[str]) -> bool:
 
 
 def unique_names(names: Iterable[str]) -> list[str]:
-    """Names of columns that differ without case: what is empty or there already gets a number."""
+    """Return names of columns that differ without case: empty and repeated ones get a number."""
     made: list[str] = []
     taken: set[str] = set()
     for at, name in enumerate(names):
@@ -223,13 +223,13 @@ def unique_names(names: Iterable[str]) -> list[str]:
 
 
 def without_lines(text: str, skipped: int, comment: str) -> str:
-    """A text without its first lines, and without those that are comments."""
+    """Return a text without leading lines and comments."""
     lines = text.splitlines(keepends=True)[skipped:]
     return "".join(line for line in lines if not line.startswith(comment)) if comment else "".join(lines)
 
 
 class Log(NamedTuple):
-    """A log: the TYPE of CONTENT_TYPE, its settings, and what it is called."""
+    """A log: TYPE and settings of CONTENT_TYPE, and its name."""
 
     type: str
     settings: Mapping[str, Any]
@@ -299,7 +299,7 @@ _FIELDS = re.compile(r"^#Fields:[ \t]*(.*?)[ \t]*$", re.MULTILINE)
 
 
 def log_of(text: str, *, whole: bool) -> Log | None:
-    """The log that a text is, or None.
+    """Return the log format of a text, or None.
 
     Args:
         text: the beginning.
@@ -322,14 +322,14 @@ def _by_blanks(name: str, **settings: Any) -> Log:
 
 
 def _named(name: str, names: list[str], lines: list[list[str]]) -> Log:
-    """A log whose later versions have fields behind those of the earlier ones."""
+    """Return a log whose later versions append fields."""
     width = max(map(len, lines), default=len(names))
     every = (*names[:width], *(f"column{at}" for at in range(len(names), width)))
     return _by_blanks(name, HEADER_LINE=every)
 
 
 def _flow(text: str, *, whole: bool) -> Log | None:
-    """A VPC flow log by the names in its first line, which stand in the order that its owner has chosen."""
+    """Return a VPC flow log by the names in its first line, whose order its owner has chosen."""
     first = text.partition("\n")[0].rstrip("\r").split(" ")
     if len(_FLOW_FIELDS.intersection(first)) <= _FEW or not all(map(_FLOW_FIELD.fullmatch, first)):
         return None
@@ -339,7 +339,7 @@ def _flow(text: str, *, whole: bool) -> Log | None:
 
 
 def _w3c(text: str) -> Log | None:
-    """A log whose comments name its fields: of CloudFront, whose fields are separated by tabs, of IIS and others."""
+    """Return a log whose comments name its fields: of CloudFront (tab-separated), IIS and others."""
     fields = _FIELDS.search(text)
     lines = text.splitlines()
     data = next((line for line in lines if not line.startswith("#")), "")

@@ -1,4 +1,4 @@
-"""THE table of formats, for PREVIEW, SELECT and COPY: endings and first bytes → format, compression, and reader."""
+"""The table of formats for PREVIEW, SELECT and COPY: endings and first bytes → format, compression, and reader."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ class Format(NamedTuple):
     """A format of objects.
 
     Attributes:
-        name: as PREVIEW shows it.
+        name: for display.
         endings: of names, in lower case.
-        type: as CONTENT_TYPE names it, where COPY reads it.
-        reader: DuckDB's function, where a query reads it.
-        delimiter: between the fields of a text.
+        type: name in CONTENT_TYPE, if COPY reads it.
+        reader: DuckDB's function, if queries read it.
+        delimiter: of fields in a text.
         media: content types; INSERT writes the first.
-        magic: what stands where in the file.
-        also_text: a text may begin with the same bytes, so that only a byte that no text has is certain.
+        magic: offsets and bytes.
+        also_text: a text may begin with these bytes, so only a byte that is not text makes it certain.
     """
 
     name: str
@@ -48,7 +48,7 @@ class Format(NamedTuple):
 
 
 def _known(name: str, magic: bytes, *endings: str, at: int = 0, also_text: bool = False) -> Format:
-    """A format that is named and not opened."""
+    """Return a format that is recognized, but not read."""
     return Format(name, endings, magic=((at, magic),), also_text=also_text)
 
 
@@ -73,11 +73,11 @@ FORMATS = (
     _JSON,
     Format("JSON lines", (".jsonl", ".ndjson"), "JSON", "read_json"),
     Format("ORC", (".orc",), "ORC", magic=((0, b"ORC"),), also_text=True),
-    # Of these the content decides, never the name.
+    # Recognized by content only.
     Format("Arrow", (".arrow", ".feather"), "ARROW", magic=((0, b"ARROW1\x00\x00"),)),
     Format("Arrow stream", (".arrows",), "ARROW", magic=((0, b"\xff\xff\xff\xff"), (6, b"\x00\x00"))),
     Format("Avro", (".avro",), "AVRO", magic=((0, b"Obj\x01"),)),
-    # Its first member is stored as it is.
+    # Its first member is not compressed.
     Format(
         "OpenDocument", (".ods", ".odt", ".odp"), magic=((0, b"PK\x03\x04"), (30, b"mimetypeapplication/vnd.oasis."))
     ),
@@ -109,7 +109,7 @@ FORMATS = (
     _known("GIF", b"GIF8", ".gif"),
     Format("WebP", (".webp",), magic=((0, b"RIFF"), (8, b"WEBP"))),
 )
-# What CONTENT_TYPE alone names.
+# Only by CONTENT_TYPE.
 _CLOUDTRAIL = Format("CloudTrail", type="CLOUDTRAIL", reader="read_json")
 _BY_TYPE = (
     _CLOUDTRAIL,
@@ -131,9 +131,9 @@ COMPRESSIONS = {
     "lz4": (".lz4",),
     "snappy": (".sz", ".snappy"),
 }
-"""Endings of what is unpacked; INSERT writes the first of two of them."""
+"""Endings by compression; INSERT writes the first."""
 HEAD = 64 * 1024
-"""Bytes of an object by which its format is told."""
+"""First bytes of an object that determine its format."""
 _NO_TEXT = re.compile(rb"[\x00-\x06\x0e-\x1a\x1c-\x1f]")
 _ENDINGS = {ending: format_ for format_ in FORMATS for ending in format_.endings}
 _PACKED = {ending: name for name, endings in COMPRESSIONS.items() for ending in endings}
@@ -146,11 +146,11 @@ _MARKED = [
 
 
 class FileName(NamedTuple):
-    """What a name says; None where it says nothing.
+    """What a name tells; None for unknown.
 
     Attributes:
         ending: of the format, as written.
-        packed: the ending of the compression behind it, as written.
+        packed: ending of the compression after it, as written.
         format: by its ending.
         compression: one of `COMPRESSIONS`.
     """
@@ -162,7 +162,7 @@ class FileName(NamedTuple):
 
 
 def by_name(name: str) -> FileName:
-    """What a key, a path or the end of one says of the content."""
+    """Return the format and compression by a key, a path or the end of one."""
     base = name.rpartition("/")[2].partition("?versionId=")[0]
     stem, dot, last = base.rpartition(".")
     packed = dot + last if (dot + last).lower() in _PACKED else ""
@@ -173,7 +173,7 @@ def by_name(name: str) -> FileName:
 
 
 def by_content(data: bytes) -> Format | None:
-    """The format that the first bytes are certain of, or None: the case of every text."""
+    """Return the format of the first bytes if it is certain, else None, as for all text."""
     begins = data.startswith
     marked = (each for each, at, part, more in _MARKED if begins(part, at) and all(begins(*other) for other in more))
     seen = next(marked, None)
@@ -181,18 +181,18 @@ def by_content(data: bytes) -> Format | None:
 
 
 class Detected(NamedTuple):
-    """What an object is, and how it is read.
+    """The format of an object, and how to read it.
 
     Attributes:
         format: `format.type` is the TYPE of CONTENT_TYPE.
-        compression: what its bytes are packed by, as `compression_of` names it; None for nothing.
-        encoding: of its text, by Python's name of it; empty where it is none.
-        settings: what CONTENT_TYPE = (…) says, or would have said; of CSV and TSV DELIMITER and HEADER always.
-        said: how it is read without having been told, for a note; empty where there is nothing to say.
-        names: of the columns of a table of text, as its first record has them, or made up.
-        blank: empty lines that the first record of such a table stands behind.
-        array: whether it is one array of JSON.
-        log: what it is called, where it is a log that is known.
+        compression: as `compression_of` names it, or None.
+        encoding: Python's name of a text's encoding; else empty.
+        settings: of CONTENT_TYPE = (…), given or detected; for CSV and TSV always with DELIMITER and HEADER.
+        said: how it is read without explicit settings, for a note; else empty.
+        names: of the columns of a text table, from its header or generated.
+        blank: empty lines before the first record of a text table.
+        array: whether it is one JSON array.
+        log: name of a known log format.
     """
 
     format: Format
@@ -206,9 +206,9 @@ class Detected(NamedTuple):
     log: str = ""
 
     def as_plain(self) -> AsPlain | None:
-        """How its text is had where the bytes as they are will not do; None where they do.
+        """How to decode its text if DuckDB must not read the stored bytes, else None.
 
-        DuckDB checks no checksum, and cuts other lines, too, where a comment could begin.
+        DuckDB verifies no checksum, and also drops comments in the middle of lines.
         """
         skip, comment = int(self.settings.get("SKIP_LINES", 0)), str(self.settings.get("COMMENT_PREFIX", "")).encode()
         how = AsPlain(self.compression, self.encoding, b"]" if self.array else b"", skip, comment)
@@ -218,17 +218,17 @@ class Detected(NamedTuple):
 def detect(
     name: str, head: bytes, given: Content | None = None, compression: str = "AUTO", *, whole: bool = False
 ) -> Detected:
-    """What an object is: by what the user says, then by its content where that is certain, then by its name.
+    """Detect a format: by the user's settings, then by certain content, then by name.
 
     Args:
-        name: its key.
-        head: its first bytes, `HEAD` of them, still packed.
+        name: the key.
+        head: the first `HEAD` bytes, as stored.
         given: CONTENT_TYPE.
-        compression: COMPRESSION; SNAPPY is for what is packed within files.
+        compression: COMPRESSION; SNAPPY applies within files.
         whole: whether no bytes follow.
 
     Raises:
-        QueryError: neither tells it, or it is of a format that is not read.
+        QueryError: it is unknown, or not supported.
     """
     seen = compression_of(head)
     packed = seen if compression in {"AUTO", "SNAPPY"} else {"NONE": None}.get(compression, compression.lower())
@@ -239,7 +239,7 @@ def detect(
     if packed:
         unpacked_head = unpack(head, packed, limit=HEAD, whole=whole)
         if unpacked_head.damaged:
-            unpacked(io.BytesIO(head), packed).read()  # which says how
+            unpacked(io.BytesIO(head), packed).read()  # which raises the details
         plain, ended = unpacked_head.data, unpacked_head.ended
         if inner := compression_of(plain):
             hint = "Unpack it once: then it can be read."
@@ -277,7 +277,7 @@ def _blank(plain: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class _Text:
-    """The beginning of a text; `whole` when nothing follows."""
+    """The beginning of a text; `whole` if nothing follows."""
 
     name: str
     text: str
@@ -285,7 +285,7 @@ class _Text:
 
 
 _MARKS = (
-    (codecs.BOM_UTF8 * 2, "utf-8-sig"),  # as text that was marked twice, whose second mark no reader takes for one
+    (codecs.BOM_UTF8 * 2, "utf-8-sig"),  # as text with two marks, the second of which readers take for text
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32-le"),
     (codecs.BOM_UTF32_BE, "utf-32-be"),
@@ -296,16 +296,12 @@ _MOSTLY = 0.4
 _SURE_FROM = 8
 
 
-# How wide a character is, and where its lowest byte stands.
+# Width of a character, and the offset of its lowest byte.
 _WIDE = (("utf-32-le", 4, 0), ("utf-32-be", 4, 3), ("utf-16-le", 2, 0), ("utf-16-be", 2, 1))
 
 
 def encoding_of(data: bytes) -> str:
-    """UTF-8, or what a byte order mark says, or UTF-16 and UTF-32 of mostly Latin text, whose high bytes are NUL.
-
-    Args:
-        data: the beginning of a text.
-    """
+    """Return UTF-8, a byte order mark's encoding, or UTF-16 or UTF-32 if most high bytes are NUL, as in Latin text."""
     if marked := next((name for mark, name in _MARKS if data.startswith(mark)), None):
         return marked
     data = data[:HEAD]
@@ -321,15 +317,15 @@ def encoding_of(data: bytes) -> str:
 
 
 def _decoded(data: bytes, encoding: str) -> str:
-    """The text without marks of its encoding; a character that is cut at the end is left out."""
+    """Return the text without a byte order mark or a truncated last character."""
     return codecs.getincrementaldecoder(encoding)("replace").decode(data).lstrip("\ufeff")
 
 
 def _kind(text: _Text, plain: bytes) -> Format:
-    """The format of what no one says anything of.
+    """Return the format without explicit settings.
 
     Raises:
-        QueryError: neither name nor content tells it, or it is of a format that is not read.
+        QueryError: name and content do not determine it, or it is not supported.
     """
     said, seen = by_name(text.name).format, by_content(plain)
     named = said if said and said.type in _TEXT else None
@@ -380,12 +376,12 @@ _JSON_BEGINS = {*'{["-0123456789tfn', ""}
 _OBJECT = re.compile(r"""\s*(?:\{\s*(?:"[^"\n]*"\s*:|\}\s*$)|\[\s*(?:[\[{"\d-]|\]|true|false|null|$))""")
 
 
-# Many logs begin each line so: `[2026-01-01, 10:00:00 UTC] …`, `[1] …`.
+# Many logs begin lines with `[2026-01-01, 10:00:00 UTC] …` or `[1] …`.
 _VALUE_LIST = re.compile(r"\[\s*[\d-]")
 
 
 def _is_json(text: _Text, named: Format | None) -> bool:
-    """Whether a text is JSON: it begins so; to be sure, its first record is whole and others follow, or it is cut."""
+    """Return whether a text is JSON: its first record is complete and more follow, or it is truncated."""
     sure = named is not None and named.type != "JSON"
     if not _OBJECT.match(text.text):
         return False
@@ -402,7 +398,7 @@ def _is_json(text: _Text, named: Format | None) -> bool:
 
 
 def _dialect(text: _Text, kind: Format, given: Mapping[str, Any]) -> tuple[Mapping[str, Any], str]:
-    """The settings of a table of text, and what was taken for them."""
+    """Return the settings of a text table, and a note on what was detected."""
     plain = _counted(text, given)
     delimiter = str(given.get("DELIMITER") or _delimiter(text, plain, kind))
     settings = {**given, "DELIMITER": delimiter}
@@ -418,7 +414,7 @@ def _dialect(text: _Text, kind: Format, given: Mapping[str, Any]) -> tuple[Mappi
 
 
 def _counted(text: _Text, settings: Mapping[str, Any]) -> str:
-    """The text without the lines that are passed over."""
+    """Return the text without skipped lines."""
     return without_lines(text.text, int(settings.get("SKIP_LINES", 0)), str(settings.get("COMMENT_PREFIX", "")))
 
 
@@ -447,7 +443,7 @@ def _nulls(given: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _delimiter(text: _Text, plain: str, kind: Format) -> str:
-    """By the content; what the name says, where the first line has it or the content is not certain of another."""
+    """Return the delimiter by content; the name's if the first line has it, unless the content is certain."""
     named = kind.delimiter or ","
     if kind.name == "CSV":
         return likely_delimiter(plain)
@@ -456,24 +452,24 @@ def _delimiter(text: _Text, plain: str, kind: Format) -> str:
 
 
 def of_type(content_type: str) -> Format:
-    """The format that CONTENT_TYPE and FILE_FORMAT name."""
+    """Return the format of a CONTENT_TYPE or FILE_FORMAT."""
     return next(format_ for format_ in (*FORMATS, *_BY_TYPE) if format_.type == content_type)
 
 
 def ending_of(name: str) -> str:
-    """What the name of a file ends in, that of a compression included, such as `.csv.gz`; empty without a dot."""
+    """Return the ending of a file name with that of a compression, such as `.csv.gz`; empty without a dot."""
     said = by_name(name)
     return said.ending + said.packed
 
 
 def is_told(name: str) -> bool:
-    """Whether a name says a format that is read."""
+    """Return whether a name determines a readable format."""
     said = by_name(name).format
     return said is not None and bool(said.type)
 
 
 def is_parquet(name: str) -> bool:
-    """Whether a file of this name is Parquet."""
+    """Return whether a name is of a Parquet file."""
     said = by_name(name)
     return said.format == _PARQUET and not said.packed
 
@@ -482,23 +478,23 @@ _OF_TABLES = {"PARQUET", "ORC", "AVRO"}
 
 
 def may_be_of_table(name: str) -> bool:
-    """Whether a file of this name, or one that a pattern of this name matches, may hold rows of a lake table."""
+    """Return whether a file of this name, or one that matches it as a pattern, may have rows of a lake table."""
     known = by_name(name).format
     return known is None or known.type in _OF_TABLES
 
 
 def is_seen(name: str) -> bool:
-    """Whether DuckDB reads a path of this name by itself, and right."""
+    """Return whether DuckDB itself reads a path of this name correctly."""
     return name.lower().endswith(".parquet")
 
 
 def promises_parquet(key: str, description: Description) -> bool:
-    """Whether name or content type say that an object is Parquet, so that its end is read first."""
+    """Return whether name or content type indicate Parquet, so that the end is read first."""
     return by_name(key).format == _PARQUET or "parquet" in (description.content_type or "").lower()
 
 
 def text_format(text: str) -> str:
-    """The name of a text's format by how it begins."""
+    """Return the name of a text's format by its beginning."""
     head = text.lstrip()[:1000].lower()
     if head.startswith(("<!doctype html", "<html")):
         return "HTML"
@@ -511,7 +507,7 @@ _SLASHES_OF_SCHEME = 2
 
 
 def how_to_read(path: str) -> str:
-    """What to write in place of a path whose content does not tell what it is, or that is a folder.
+    """Return how to query a folder, or a path of unknown format.
 
     Args:
         path: with `s3://`; a file, a pattern or a folder.
@@ -525,13 +521,13 @@ def how_to_read(path: str) -> str:
 
 
 def is_no_table(head: bytes) -> bool:
-    """Whether the first bytes say that an object is of a format that is never read as rows."""
+    """Return whether the first bytes are of a format that never has rows."""
     seen = by_content(head)
     return seen is not None and not seen.type
 
 
 def hex_dump(data: bytes) -> str:
-    """Lines of 16 bytes: offset, bytes, and the characters of those that are ASCII."""
+    """Return lines of 16 bytes: offset, hex, and ASCII characters."""
     return "\n".join(_dumped(data, at) for at in range(0, len(data), 16))
 
 

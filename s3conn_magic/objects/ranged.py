@@ -1,4 +1,4 @@
-"""Ranged GETs of one object as it was first seen, what was received of it kept, for queries and previews alike.
+"""Ranged GETs of one object as it was first seen, cached, for queries and previews.
 
 PinnedObject    requests of one object, and no other in its place
 RangedObject    the same within a query, each byte received once
@@ -44,16 +44,16 @@ _GET = "GetObject"
 
 @dataclass(frozen=True, slots=True)
 class PinnedObject:
-    """An object as it was when it was first seen.
+    """An object as it was first seen.
 
     Attributes:
-        connection: what it is read through.
+        connection: the connection.
         location: bucket and key.
         size: bytes.
-        etag: without its quotes; empty where the server has none. Every request is made on this condition.
-        last_modified: UTC, or None where the server does not say.
-        version_id: the version to read, or None for the current one.
-        encryption: as of `Description`, for the hint of a refusal.
+        etag: without quotes; empty if the server has none. Requests are conditional on it.
+        last_modified: UTC, or None if unknown.
+        version_id: version to read, or None for the current one.
+        encryption: as in `Description`, for the hint of a refusal.
     """
 
     connection: Connection = field(repr=False)
@@ -65,16 +65,16 @@ class PinnedObject:
     encryption: str = "none"
 
     def get(self, start: int, stop: int, *, tries: int = 1, stopped: Callable[[], bool] = lambda: False) -> bytes:
-        """The bytes from `start` to `stop`, neither behind the end.
+        """Return the bytes from `start` to `stop`, both within the object.
 
         Args:
             start: first byte.
-            stop: behind the last byte.
-            tries: how often a body that ends early is asked for, where it comes by a client; refusals have its tries.
-            stopped: whether nobody wants the rest any more.
+            stop: end, exclusive.
+            tries: attempts for a truncated body from a boto3 client; the client retries refusals.
+            stopped: returns whether the rest is no longer wanted.
 
         Raises:
-            S3ConnError: the object was changed, the answer was cut short, or the server cannot be reached.
+            S3ConnError: the object was changed, the response was truncated, or the server cannot be reached.
         """
         if (sent := self.begin(start, stop)) is not None:
             return self.body_of(awaited(self.connection, self.location, sent), start, stop)
@@ -89,12 +89,12 @@ class PinnedObject:
 
     @property
     def source(self) -> Location:
-        """The bucket and key that are asked for: without a version's `?versionId=…`, which names it."""
+        """Bucket and key to request, without a version's `?versionId=…`."""
         named_so = split_version(self.location) if self.version_id else None
         return named_so.location if named_so and named_so.version == self.version_id else self.location
 
     def version(self) -> ObjectVersion | None:
-        """What its bytes are kept as for other queries; None where its etag does not tell them from others."""
+        """Cache key for other queries; None if the ETag does not identify the bytes."""
         if not self.etag or self.etag.startswith("W/"):
             return None
         owner = self.connection.kept_by(BLOCKS.forget)
@@ -103,11 +103,11 @@ class PinnedObject:
 
     @property
     def exchange(self) -> Exchange:
-        """What sends requests of its bucket."""
+        """Sender of requests to its bucket."""
         return self.connection.exchange(self.location.bucket)
 
     def begin(self, start: int, stop: int) -> Future[Response] | None:
-        """Ask for the bytes, and do not wait; None where they come by a client.
+        """Request bytes without waiting; None if a boto3 client must do it.
 
         Raises:
             S3ConnError: the request cannot be signed.
@@ -116,16 +116,16 @@ class PinnedObject:
         return None if exchange.goes_by_client(_GET) else exchange.send([self.request(start, stop)])[0]
 
     def request(self, start: int, stop: int) -> ObjectRequest:
-        """What asks for the bytes."""
+        """Return the request for bytes."""
         condition, size = {"If-Match": f'"{self.etag}"'} if self.etag else {}, stop - start
         headers = {"Range": f"bytes={start}-{stop - 1}", **condition}
         return ObjectRequest(_GET, self.source.key, headers, self.version_id or "", size, size)
 
     def body_of(self, response: Response, start: int, stop: int) -> bytes:
-        """The bytes that an answer has.
+        """Return the bytes in a response.
 
         Raises:
-            S3ConnError: it is a refusal, of another object or part, or was cut short in all of the tries.
+            S3ConnError: it is a refusal, of another object or range, or was truncated in all attempts.
         """
         if response.status >= _REFUSED:
             with self._noting_keys():
@@ -136,7 +136,7 @@ class PinnedObject:
         return response.body
 
     def stream(self, start: int, stop: int) -> Iterator[bytes]:
-        """The bytes of a range, as they come by one request; where it breaks, the rest in parts."""
+        """Yield the bytes of a range as they arrive by one request; if it breaks, the rest in parts."""
         with self._noting_keys():
             answer = by_client(self.connection, self.location, "get_object", **self._which(start, stop))
         with closing(answer["Body"]) as body:
@@ -149,7 +149,7 @@ class PinnedObject:
             start += PART
 
     def _once(self, start: int, stop: int) -> tuple[bytes, S3ConnError | None]:
-        """The body, or why it did not come whole."""
+        """Return the body, and the error if it is incomplete."""
         with self._noting_keys():
             answer = ask(self.connection, self.source, "get_object", **self._which(start, stop))
         stream = answer["Body"]
@@ -180,28 +180,28 @@ class PinnedObject:
             raise
 
     def _check(self, answer: Mapping[str, Any], start: int, stop: int) -> None:
-        """Refuse an answer about another object, or another part of this one."""
+        """Refuse a response about another object or range."""
         etag = etag_of(answer)
         if self.etag and etag and etag != self.etag:
             raise changed(self.location)
-        # Some servers give a range under the status 200: what the header says counts.
+        # Some servers return a range with the status 200: the header counts.
         said = str(answer.get("ContentRange", ""))
         if said == f"bytes {start}-{stop - 1}/{self.size}":
             return
         if said.rpartition("/")[2] not in {"", "*", str(self.size)}:
             raise changed(self.location)
         partial_said = said or answer["ResponseMetadata"]["HTTPStatusCode"] == _PARTIAL
-        # Sent in chunks it has no length: its etag says that it is this object then.
+        # A chunked response has no length: then its ETag identifies it.
         if partial_said or start or answer.get("ContentLength", self.size if etag else None) != self.size:
             raise EndpointError(
                 f"the server does not give ranges of {visible(self.location.uri)}",
                 hint="Something between here and S3 may remove the Range header.",
             )
-        # It is the whole of it, with what was asked for at its beginning.
+        # The whole object; what was requested is its beginning.
 
 
 def received(stream: Any, count: int) -> tuple[bytes, EndpointError | None]:
-    """At most `count` bytes of a body, or why they did not come."""
+    """Return at most `count` bytes of a body, and the error if they are fewer."""
     try:
         return bytes(stream.read(count)), None
     except (BotoCoreError, OSError) as error:
@@ -209,14 +209,14 @@ def received(stream: Any, count: int) -> tuple[bytes, EndpointError | None]:
 
 
 PART = 8 * 1024 * 1024
-"""Bytes of one request when a large range is asked for by several at once."""
+"""Size of each request when a large range is split."""
 _WHOLE, _FOOTER = 1024 * 1024, 64 * 1024
 _TRIES = 4
 
 
 @dataclass(frozen=True, slots=True)
 class _Segment:
-    """A range that is there, or under way."""
+    """A range that is received or requested."""
 
     start: int
     stop: int
@@ -227,16 +227,16 @@ class RangedObject:
     """One object for the length of a query.
 
     Args:
-        pinned: the object as it was when the query first saw it.
-        scope: the query, whose budget of memory all its objects share.
-        tries: how often a body that ends early is asked for.
-        outlives: whether what is received may be kept for other queries.
+        pinned: as the query first saw it.
+        scope: of the query, whose memory budget its objects share.
+        tries: attempts for a truncated body.
+        outlives: whether bytes may be cached for other queries.
 
     Attributes:
-        listed: what it was listed with, and where it stands among these.
-        version: what its bytes are kept as for other queries; None where they are not.
-        starts: where each part begins that was asked for.
-        passing: whether it is read from its beginning to its end, and what was read is let go.
+        listed: its listing, and its index there.
+        version: cache key for other queries, or None.
+        starts: offsets of requested parts.
+        passing: whether it is read once sequentially, and what was read is dropped.
     """
 
     def __init__(self, pinned: PinnedObject, scope: QueryScope, *, tries: int = _TRIES, outlives: bool = True) -> None:
@@ -258,36 +258,36 @@ class RangedObject:
 
     @property
     def likely(self) -> tuple[int, int]:
-        """The range that is read first, as a rule: all of a small object, the footer of Parquet, or a beginning."""
+        """The range that is usually read first: all of a small object, the footer of Parquet, or a beginning."""
         if self.size <= _WHOLE:
             return 0, self.size
         return (self.size - _FOOTER, self.size) if is_parquet(self.pinned.location.key) else (0, _WHOLE)
 
     @property
     def window(self) -> int:
-        """How many requests are worth having under way."""
+        """Most useful number of concurrent requests."""
         return self.pinned.exchange.window
 
     def opened(self) -> None:
-        """Note that it is about to be read: that is asked for, and what is listed behind it."""
-        if self.likely != (0, _WHOLE):  # of a large text a few bytes may do
+        """Prefetch it and the following objects of its listing, since it will be read."""
+        if self.likely != (0, _WHOLE):  # of a large text, a few bytes may do
             self.prefetch([self.likely])
         if self.listed is not None:
             ahead, at = self.listed
             ahead.opened(at)
 
     def read(self, start: int, stop: int, *, ahead_to: int = 0) -> bytes:
-        """The bytes of `pieces`, together."""
+        """Return the bytes of `pieces` as one."""
         pieces = [*self.pieces(start, stop, ahead_to=ahead_to)]
         return pieces[0] if len(pieces) == 1 and isinstance(pieces[0], bytes) else b"".join(pieces)
 
     def pieces(self, start: int, stop: int, *, ahead_to: int = 0) -> Iterator[bytes | memoryview]:
-        """The bytes from `start` to `stop`, less behind the end, as they are kept.
+        """Yield the bytes from `start` to `stop`, fewer past the end, as they are cached.
 
         Args:
             start: first byte.
-            stop: behind the last byte.
-            ahead_to: where what will probably be wanted next ends; asked for, and not waited for.
+            stop: end, exclusive.
+            ahead_to: end of a prefetch for the next read.
 
         Raises:
             S3ConnError: the object was changed, or cannot be read.
@@ -306,13 +306,13 @@ class RangedObject:
             raise
 
     def keep(self, start: int, data: bytes) -> None:
-        """Take bytes that came another way."""
+        """Add bytes received elsewhere."""
         with self._lock:
             self._fill(start, data)
         self._outlive(start, data)
 
     def _fill(self, start: int, data: bytes) -> None:
-        """Take what is missing of some bytes: segments do not overlap."""
+        """Add the missing parts of bytes: segments do not overlap."""
         for low, high in _missing(self._overlapping(start, start + len(data)), start, start + len(data)):
             done: Future[bytes] = Future()
             done.set_result(data if high - low == len(data) else data[low - start : high - start])
@@ -323,23 +323,23 @@ class RangedObject:
             BLOCKS.put(self.version, start, data, most)
 
     def _recall(self) -> None:
-        """Take what other queries have received of the same object."""
+        """Add what other queries have cached of the same object."""
         self._recalled = True
         if self.version is not None and self.pinned.connection.timeouts().cache:
             for start, data in BLOCKS.of(self.version):
                 self._fill(start, data)
 
     def prefetch(self, ranges: Iterable[tuple[int, int]]) -> None:
-        """Ask for ranges, and do not wait."""
+        """Request ranges without waiting."""
         for start, stop in ranges:
             if start < (end := min(stop, self.size)):
                 self._wanted(start, end, end, here=False)
 
     def load(self, ranges: Sequence[tuple[int, int]]) -> None:
-        """Have ranges here, several of them asked for at once.
+        """Receive ranges, several at once.
 
         Raises:
-            S3ConnError, StatementInterrupted: as of `read`.
+            S3ConnError, StatementInterrupted: as in `read`.
         """
         segments = [
             segment for start, stop in ranges for segment in self._wanted(start, stop, stop, here=len(ranges) == 1)
@@ -352,14 +352,14 @@ class RangedObject:
             raise
 
     def has(self, start: int, stop: int) -> bool:
-        """Whether all of a range is here, or under way."""
+        """Return whether a whole range is received or requested."""
         with self._lock:
             return not _missing(self._overlapping(start, stop), start, stop)
 
-    # What is there, and what is asked for
+    # Segments
 
     def _wanted(self, start: int, stop: int, ahead_to: int, *, here: bool = True) -> list[_Segment]:
-        """The segments that cover a range; what is missing is asked for, the first of it in this thread."""
+        """Return the segments of a range, requesting missing ones, the first in this thread."""
         there, added = self._lacking(start, ahead_to)
         for segment in [*added[1:], *added[:1]]:
             self._ask(segment, here=here and segment is added[0] and segment.start < stop)
@@ -367,9 +367,9 @@ class RangedObject:
         return sorted(covering, key=lambda segment: segment.start)
 
     def _lacking(self, start: int, stop: int) -> tuple[list[_Segment], list[_Segment]]:
-        """The segments of a range that are there, and those that are to be asked for now."""
+        """Return the existing segments of a range, and those to request."""
         self._scope.check()
-        # A small object is one segment: nearly all reads are of such.
+        # Fast path: a small object is one segment.
         if (whole := self._segments.get(0)) is not None and whole.stop >= stop:
             self._scope.touch(id(self), 0)
             return [whole], []
@@ -406,21 +406,21 @@ class RangedObject:
                 self.starts.remove(segment.start)
 
     def _ask(self, segment: _Segment, *, here: bool = False) -> None:
-        """Ask for a range and do not wait, unless a client does so `here`, in this thread."""
+        """Request a range without waiting, unless a boto3 client does it `here`, in this thread."""
         try:
             exchange = self.pinned.exchange
             if not (by_client := exchange.goes_by_client(_GET)):
                 _send(exchange, self._scope, [(self, segment)])
             elif not here:
                 self._scope.submit(partial(self._fetch, segment))
-        except S3ConnError as error:  # the query was stopped, or is over
+        except S3ConnError as error:  # the query was stopped, or has ended
             self._lost(segment, error)
         else:
             if by_client and here:
                 self._fetch(segment)
 
     def _came(self, segment: _Segment, sent: Future[Response]) -> None:
-        """Take an answer, in the thread that it came to; what it refuses is looked into in another."""
+        """Process a response in the thread that received it; refusals are handled in another."""
         response = sent.result() if not sent.cancelled() and sent.exception() is None else None
         if response is not None and response.status < _REFUSED:
             self._take(segment, response)
@@ -470,7 +470,7 @@ _Asked = tuple[RangedObject, _Segment]
 
 
 def ask_for(objects: Iterable[RangedObject], scope: QueryScope) -> None:
-    """Ask for all of some objects of a query, those of a bucket together, and do not wait."""
+    """Request all of some objects of a query, those of a bucket together, without waiting."""
     lacking: dict[Exchange, list[_Asked]] = {}
     for each in objects:
         for segment in each._lacking(0, each.size)[1]:  # noqa: SLF001 - its own module
@@ -496,7 +496,7 @@ def _send(exchange: Exchange, scope: QueryScope, asked: Sequence[_Asked]) -> Non
 
 
 def _missing(segments: Sequence[_Segment], start: int, stop: int) -> list[tuple[int, int]]:
-    """Requests for what no segment covers."""
+    """Return the ranges that no segment covers."""
     ranges, at = [], start
     for segment in segments:
         ranges += parts(at, segment.start)
@@ -505,7 +505,7 @@ def _missing(segments: Sequence[_Segment], start: int, stop: int) -> list[tuple[
 
 
 def parts(start: int, stop: int, size: float = PART) -> list[tuple[int, int]]:
-    """A range, cut into even parts of about a size."""
+    """Split a range into even parts of about a size."""
     if stop <= start:
         return []
     count = round((stop - start) / size)
@@ -514,7 +514,7 @@ def parts(start: int, stop: int, size: float = PART) -> list[tuple[int, int]]:
     return list(pairwise(start + (stop - start) * at // count for at in range(count + 1)))
 
 
-# Bytes that are worth a request beside another one; and such requests, of one object and of all of the process.
+# Bytes worth another request; and most such requests, of an object and of the process.
 _STREAM = 16 * 1024 * 1024
 _MORE_STREAMS = 3
 _STREAMS = threading.BoundedSemaphore(12)
@@ -523,7 +523,7 @@ _STREAMS = threading.BoundedSemaphore(12)
 def _pour(
     pinned: PinnedObject, start: int, into: Callable[[int, bytes], None], scope: QueryScope, *, stop: int, more: int
 ) -> None:
-    """Have a range handed on in pieces, each with where it begins, by one request and at most so many more."""
+    """Pass on a range in pieces with offsets, by one request and at most so many more."""
     held = [None for _ in range(min(more, (stop - start) // _STREAM)) if _STREAMS.acquire(blocking=False)]
     failed = threading.Event()
 
@@ -548,7 +548,7 @@ def _pour(
 
 
 def whole(pinned: PinnedObject, first: bytes, start: int, stop: int, scope: QueryScope) -> bytes:
-    """A large range, of which the first bytes are here, by a few requests at once.
+    """Return a large range whose first bytes are given, by a few concurrent requests.
 
     Raises:
         S3ConnError: the object was changed, or cannot be read.
@@ -568,9 +568,9 @@ def whole(pinned: PinnedObject, first: bytes, start: int, stop: int, scope: Quer
 def save(
     pinned: PinnedObject, first: bytes, file: Any, scope: QueryScope, *, report: Callable[[int], Any], apart: bool
 ) -> None:
-    """Write an object, of which the first bytes are here, into a file, and report the bytes of each piece.
+    """Write an object whose first bytes are given to a file, and report the bytes of each piece.
 
-    Where its pieces may come `apart` from each other, for the file can seek, a few requests at once bring a large one.
+    If pieces may be written `apart`, because the file is seekable, a large object takes a few concurrent requests.
 
     Raises:
         S3ConnError: the object was changed, or cannot be read.
@@ -589,7 +589,7 @@ def save(
 
 
 def coalesced(ranges: Sequence[tuple[int, int]], gap: int) -> list[tuple[int, int]]:
-    """Ranges in order, those together that lie no more than `gap` bytes apart."""
+    """Merge sorted ranges with gaps of at most `gap` bytes."""
     joined: list[tuple[int, int]] = []
     for start, stop in sorted(ranges):
         if joined and start <= joined[-1][1] + gap:

@@ -1,4 +1,4 @@
-"""Requests about one object, with their refusals in the words of this package; links to it, and downloads."""
+"""Requests about one object, with refusals as this package's errors; and presigned links."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ if TYPE_CHECKING:
 _Seen = TypeVar("_Seen")
 _MISSING = {"404", "NoSuchKey", "NoSuchVersion"}
 _CHANGED = {"412", "PreconditionFailed"}
-# How servers refuse an object that was written with another customer's key than the request's, or its lack.
+# Codes for a wrong or missing customer key.
 _OF_ANOTHER_KEY = {"400", "InvalidRequest", "InvalidArgument", "BadRequest"}
 _OF_A_KEY = re.compile(r"encrypt|sse|customer|\bkey\b", re.IGNORECASE)
 
 
 def named(location: Location, version_id: str | None) -> dict[str, str]:
-    """The parameters that name an object, and one version of it where there are versions."""
+    """Return the parameters that name an object, and its version if given."""
     version = {"VersionId": version_id} if version_id else {}
     return {"Bucket": location.bucket, "Key": location.key, **version}
 
@@ -60,10 +60,10 @@ _parser = PARSERS.create_parser("rest-xml")
 
 
 def ask(connection: Connection, location: Location, operation: str, **parameters: Any) -> Mapping[str, Any]:
-    """What an operation answers, as the shared client's; an object's body is here, up to 64 MiB of it.
+    """Return the result of an operation, in the shared client's form; a body is read, up to 64 MiB.
 
     Raises:
-        S3ConnError: the answer is a refusal, or there is none.
+        S3ConnError: the request was refused, or not answered.
     """
     return asked(connection, location, operation, begin(connection, location, operation, **parameters), **parameters)
 
@@ -71,7 +71,7 @@ def ask(connection: Connection, location: Location, operation: str, **parameters
 def asked(
     connection: Connection, location: Location, operation: str, sent: Future[Response] | None, **parameters: Any
 ) -> Mapping[str, Any]:
-    """What `ask` gives, of a request that was begun; where it was not, it is made by the client."""
+    """Return the result of a request that was sent, as `ask`; if it was not, the client makes it."""
     if sent is None:
         return by_client(connection, location, operation, **parameters)
     answer = awaited(connection, location, sent)
@@ -87,18 +87,18 @@ def by_client(
     tries: int | None = None,
     **parameters: Any,
 ) -> Mapping[str, Any]:
-    """What the shared client answers; the body of an object is a stream.
+    """Return the result of the shared client; the body of an object is a stream.
 
     Args:
-        connection: leads to it.
+        connection: the connection.
         location: bucket and key.
         operation: of the client.
-        absent: codes that say that there is none; the answer is empty then.
-        tries: most requests for one answer, where that is not the connection's to say.
+        absent: codes that mean there is none; then the result is empty.
+        tries: most attempts, unless the connection decides.
         parameters: of the operation.
 
     Raises:
-        S3ConnError: the answer is a refusal, or there is none.
+        S3ConnError: the request was refused, or not answered.
     """
 
     def call() -> Mapping[str, Any]:
@@ -121,14 +121,14 @@ def begin(
     least: int = 0,
     **parameters: Any,
 ) -> Future[Response] | None:
-    """Send a GET or HEAD of an object, and do not wait; None where it is not sent by a socket of ours.
+    """Send a GET or HEAD of an object without waiting; None if our transport cannot send it.
 
     Args:
-        connection: leads to it.
+        connection: the connection.
         location: bucket and key.
         operation: of the shared client.
-        size: bytes of the body that are wanted at most.
-        least: bytes without which a body counts as cut short, and is asked for again.
+        size: most bytes of the body.
+        least: bytes below which a body counts as truncated, and is requested again.
         parameters: of the operation.
 
     Raises:
@@ -143,7 +143,7 @@ def begin(
 
 
 def awaited(connection: Connection, location: Location, sent: Future[Response]) -> Response:
-    """The answer to what was sent, whatever its status; an interrupt of the wait ends the request.
+    """Wait for a response, whatever its status; an interrupt cancels the request.
 
     Raises:
         S3ConnError: there is none.
@@ -159,7 +159,7 @@ def awaited(connection: Connection, location: Location, sent: Future[Response]) 
 
 
 def unanswered(connection: Connection, location: Location, error: UnansweredError) -> S3ConnError:
-    """The error for no answer in all of the tries."""
+    """Return the error for no response in all attempts."""
     failure = connection.target(location.bucket).unreachable(error.error)
     return failure if isinstance(failure, S3ConnError) else EndpointError(str(failure), hint="Run the statement again.")
 
@@ -167,7 +167,7 @@ def unanswered(connection: Connection, location: Location, error: UnansweredErro
 def answer_of(
     connection: Connection, location: Location, operation: str, response: Response, *, version: str | None = None
 ) -> Mapping[str, Any]:
-    """What botocore makes of an answer to a request for an object, or for one version of it.
+    """Parse the response of a request for an object or one of its versions, as botocore does.
 
     Raises:
         S3ConnError: it is a refusal.
@@ -188,7 +188,7 @@ def answer_of(
 
 
 def said_of(response: Response) -> dict[str, Any]:
-    """What an answer with an object, or a part of it, says of which that is."""
+    """Return the headers that identify the object and range of a response."""
     headers = response.headers
     return {
         "ContentLength": int(headers.get("content-length", len(response.body))),
@@ -216,37 +216,37 @@ def _answered(call: Any, location: Location) -> tuple[Mapping[str, Any], ClientE
 
 
 def with_version(location: Location, look: Callable[[Location, str | None], _Seen]) -> tuple[Pasted, _Seen]:
-    """What a look at an object gives, and which object and version it was.
+    """Return the location and version of an object, and the result of a look at it.
 
-    A key that ends with `?versionId=…` is looked for as it is, and then as that version of the key before it.
+    A key that ends with `?versionId=…` is tried as it is, and then as that version of the key before it.
 
     Raises:
-        ObjectNotFoundError: there is neither.
+        ObjectNotFoundError: neither exists.
     """
     named_so = split_version(location)
     try:
         return Pasted(location), look(location, None)
-    except (ObjectNotFoundError, AccessDeniedError):  # who may not list is refused what is not there
+    except (ObjectNotFoundError, AccessDeniedError):  # without permission to list, a missing object is refused
         if named_so is None:
             raise
     return named_so, look(named_so.location, named_so.version)
 
 
 def etag_of(answer: Mapping[str, Any]) -> str:
-    """The etag of an answer, without its quotes."""
+    """Return the ETag in a result, without quotes."""
     return str(answer.get("ETag", "")).strip('"')
 
 
 def head_answer(connection: Connection, location: Location, version_id: str | None) -> Mapping[str, Any]:
-    """What HeadObject answers, with the object's checksums where they may be seen.
+    """Return the result of HeadObject, with checksums if they may be read.
 
     Raises:
-        S3ConnError: there is no such object, it may not be read, or the answer does not say how long it is.
+        S3ConnError: there is no such object, it may not be read, or the response has no length.
     """
     if not location.key:
         raise S3ConnError(f"{visible(location.uri)} is a bucket, not an object", hint=_list_hint(location))
     if version_id == _NULL:
-        # Where no version is kept it is the object itself, and some servers do not know it by that name.
+        # Without versioning, this is the object itself, which some servers do not find by version.
         answer = _head(connection, location, None)
         if answer.get("VersionId", _NULL) == _NULL:
             return answer
@@ -275,7 +275,7 @@ def _head(connection: Connection, location: Location, version_id: str | None) ->
     try:
         answer = ask(connection, location, "head_object", ChecksumMode="ENABLED", **parameters)
     except AccessDeniedError:
-        # The checksum of an object under a KMS key takes the right to decrypt, which nothing else of a HEAD does.
+        # The checksum of an object with a KMS key needs permission to decrypt, unlike the rest of HEAD.
         answer = ask(connection, location, "head_object", **parameters)
     if "ContentLength" not in answer:
         raise EndpointError(
@@ -286,7 +286,7 @@ def _head(connection: Connection, location: Location, version_id: str | None) ->
 
 
 def _failure(connection: Connection, location: Location, refusal: ClientError) -> S3ConnError:
-    """The error for a refusal, after one more request where only that tells what is the matter."""
+    """Return the error for a refusal, after another request if only that shows the cause."""
     code = str(refusal.response.get("Error", {}).get("Code", ""))
     headers = refusal.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
     if headers.get("x-amz-delete-marker") == "true":
@@ -311,12 +311,12 @@ def _failure(connection: Connection, location: Location, refusal: ClientError) -
 
 
 def changed(location: Location) -> S3ConnError:
-    """The error for an object that is another one than at the first request."""
+    """Return the error for an object that has changed since the first request."""
     return S3ConnError(f"{visible(location.uri)} was changed while it was read", hint="Run the statement again.")
 
 
 def _customer_key(connection: Connection, location: Location, operation: str, said: str) -> S3ConnError:
-    """A HEAD has no body that says why, and what bodies say differs; of what remains, this is the usual reason."""
+    """Return the usual error of a HEAD, which has no body to tell causes apart."""
     given = connection.settings.customer_key is not None
     why = "is not encrypted with the connection's key, or not" if given else "is perhaps encrypted"
     return S3ConnError(
@@ -337,10 +337,10 @@ def _missing(connection: Connection, location: Location) -> S3ConnError:
 
 
 def _is_folder(connection: Connection, folder: Location) -> bool:
-    """Whether anything lies below; who may not list is not told.
+    """Return whether anything is below a folder; False without permission to list.
 
     Raises:
-        BucketNotFoundError: there is not even the bucket.
+        BucketNotFoundError: the bucket does not exist either.
     """
     parameters = {"Bucket": folder.bucket, "Prefix": folder.key, "MaxKeys": 1}
     try:
@@ -359,18 +359,18 @@ def _list_hint(location: Location) -> str:
 
 
 LONGEST_LINK = 7 * 24 * 3600
-"""Seconds after which the longest link of S3 ends."""
+"""Longest lifetime of a link in S3, in seconds."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Link:
-    """A URL by which an object is read or written without credentials.
+    """A URL that reads or writes an object without credentials.
 
     Attributes:
-        url: as good as the object itself to whoever has it.
-        ends: UTC, or None where it never does.
+        url: gives whoever has it access to the object.
+        ends: UTC, or None if it never expires.
         note: what else ends it.
-        headers: what must be sent along with a PUT.
+        headers: that a PUT must send.
         fields: of the form of a POST, before the field `file`.
     """
 
@@ -393,13 +393,13 @@ def presign(
     version_id: str | None = None,
     method: LinkMethod = "GET",
 ) -> Link:
-    """A link to an object, or to one version of it. No request is sent, but to learn the bucket's region.
+    """Return a link to an object or one of its versions. No request is sent, except for the bucket's region.
 
     Raises:
-        ValueError: it would last less than a second or more than seven days, or the method is none of a link.
+        ValueError: its lifetime is not between a second and seven days, or the method is unknown.
         ReadOnlyConnectionError: it could write.
-        CredentialsError: objects of the connection cannot be read by a URL alone.
-        S3ConnError: the credentials or the bucket's region cannot be had.
+        CredentialsError: a URL alone cannot read objects of the connection.
+        S3ConnError: the credentials or the bucket's region cannot be obtained.
     """
     if not 1 <= seconds <= LONGEST_LINK:
         raise ValueError("a link lasts from one second to seven days")
@@ -432,7 +432,7 @@ def presign(
 
 
 def _headers(settings: Settings, method: LinkMethod) -> dict[str, str]:
-    """What a PUT must say, since it was signed with it."""
+    """Return the signed headers that a PUT must send."""
     if method != "PUT":
         return {}
     ours = {"x-amz-request-payer": "requester"} if settings.requester_pays else {}
@@ -441,7 +441,7 @@ def _headers(settings: Settings, method: LinkMethod) -> dict[str, str]:
 
 
 def _ends_with_credentials(connection: Connection) -> str:
-    """What is said when the credentials may end before the link does."""
+    """Return a note if the credentials may expire before the link."""
     frozen = translated(connection.frozen_credentials, connection=connection.name)
     if frozen is None or not frozen.token:
         return ""

@@ -1,4 +1,4 @@
-"""What one query reads: objects that stay the same for its length, what came of them, and how it is stopped."""
+"""The scope of a query: pinned objects, counts, and cancellation."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ if TYPE_CHECKING:
     from s3conn_magic.transport import Response
 
 AT_ONCE = 32
-"""Most ranged GETs of one query under way, where a client sends them."""
+"""Most ranged GETs of one query under way, if boto3 clients send them."""
 KEPT = 256 * 1024 * 1024
-"""Bytes of objects that a query keeps, so that what is read twice is received once."""
+"""Bytes of objects that a query caches, so that repeated reads are received once."""
 
 
 UNPACKED = "unpacked://"
-"""In place of `s3://`, for objects of which a query's engine is to read the plain content, as a gzip file.
+"""Replaces `s3://` for objects whose decoded content the engine reads, as a gzip file.
 
-DuckDB wants the exact size of what it knows to be remote, which is not known of this before it is read.
+DuckDB requires the exact size of remote files, which is unknown before decoding.
 """
 
 
 class AsPlain(NamedTuple):
-    """How the plain content of an object is had: the arguments of `objects.unpacking.unpacked`."""
+    """How to decode an object: the arguments of `objects.unpacking.unpacked`."""
 
     compression: str | None
     encoding: str
@@ -43,15 +43,15 @@ class AsPlain(NamedTuple):
 
 
 class ObjectVersion(NamedTuple):
-    """What bytes are of: the same name for other bytes is impossible, or they are not kept.
+    """Key of cached bytes; only for objects that cannot change under it.
 
     Attributes:
-        owner: stands for the connection as it is; another one after each change of it.
+        owner: token of the connection's state; it changes with the connection.
         location: bucket and key.
-        etag: without its quotes; never empty or weak.
-        version_id: the version that was asked for, or None for the current one.
+        etag: without quotes; never empty or weak.
+        version_id: requested version, or None for the current one.
         size: bytes.
-        second: when it was written, in whole seconds; None where that is not known.
+        second: modification time in whole seconds, or None.
     """
 
     owner: object
@@ -68,10 +68,10 @@ _REMEMBERED = 100_000
 
 
 class Blocks:
-    """Bytes of objects that outlive a query, in memory; those that were not used for the longest time go first.
+    """Bytes of objects cached in memory across queries; least recently used ones are evicted first.
 
-    What is larger than 1 MiB, as parts of a large scan are, is kept from the second time on. Each connection says at
-    each call how many bytes may be kept in all.
+    Pieces above 1 MiB, as in large scans, are cached at their second use. Each connection passes the total bound with
+    each call.
     """
 
     def __init__(self) -> None:
@@ -86,7 +86,7 @@ class Blocks:
 
     @contextmanager
     def _removing(self) -> Iterator[None]:
-        """Hold the lock; files that are let go of meanwhile are removed when it is free again, for it takes a while."""
+        """Hold the lock; evicted files are deleted after its release, because that is slow."""
         with self._lock:
             yield
             dropped, self._dropped = self._dropped, []
@@ -94,7 +94,7 @@ class Blocks:
             copies.close()
 
     def put(self, version: ObjectVersion, start: int, data: bytes, most: int) -> None:
-        """Keep bytes."""
+        """Cache bytes."""
         block = version, start
         with self._removing():
             if len(data) > _SMALL and block not in self._once:
@@ -112,7 +112,7 @@ class Blocks:
             self._shrink(most)
 
     def of(self, version: ObjectVersion) -> list[tuple[int, bytes]]:
-        """What is kept of an object, by where it begins."""
+        """Return the cached bytes of an object, with offsets."""
         with self._lock:
             blocks = sorted(self._of.get(version, {}).items())
             for start, _ in blocks:
@@ -120,14 +120,14 @@ class Blocks:
         return blocks
 
     def files(self, key: _Several) -> Any:
-        """The `Copies` of several objects, whose caller says that it uses them; None where there are none."""
+        """Return the cached `Copies` of objects, which the caller must mark as used, or None."""
         with self._lock:
             if (copies := self._files.get(key)) is not None:
                 self._files.move_to_end(key)
         return copies
 
     def keep_files(self, key: _Several, copies: Any, most: int) -> None:
-        """Keep the `Copies` of several objects, which go before bytes do; they are closed then."""
+        """Cache the `Copies` of objects, which are evicted before bytes and then closed."""
         with self._removing():
             self._drop_files(key)
             self._files[key] = copies
@@ -140,17 +140,17 @@ class Blocks:
             self._dropped.append(copies)
 
     def knows(self, owner: object, location: Location) -> bool:
-        """Whether anything is kept of an object, as it is or was."""
+        """Return whether anything of an object, in any version, is cached."""
         with self._lock:
             return self._names[owner, location] > 0
 
     def shrink(self, most: int) -> None:
-        """Let go of what is more than so many bytes."""
+        """Evict down to a number of bytes."""
         with self._removing():
             self._shrink(most)
 
     def forget(self, owner: object) -> None:
-        """Let go of all that came by a connection as it was."""
+        """Evict everything of a connection's former state."""
         with self._removing():
             for block in [block for block in self._order if block[0].owner is owner]:
                 self._drop(block)
@@ -180,25 +180,25 @@ BLOCKS = Blocks()
 
 
 class QueryScope:
-    """The reads of one query. All members may be used from any thread.
+    """The reads of one query; thread-safe.
 
     Attributes:
         requests: requests about objects, and of listings, so far.
-        bytes: bytes of bodies that came so far.
-        failure: the first error of a request, for callers whose engine shows another instead.
-        objects: those that were seen, a `RangedObject` by connection and location.
-        named: those among them that a pattern matched, by the name that it gave.
-        unpacked: how the plain content is had of objects that are opened by `UNPACKED`, by connection and location.
-        all_records: whether types of text are told by all records, and not by the first.
-        globs: what patterns matched, as `ListedEntry`.
-        connections: names of the connections that were used.
-        loose: whether files of lake tables may be read as any others, since that was looked at before.
-        missing: the error for an object that is not there, where the engine looked for files and found none.
-        notes: what to say of the query beside its result, such as what it has left out.
-        checks: what is done when it has read what it wants; each may have it run again, by all records.
-        text: of the query, where it says all that is asked of its objects.
-        watermarks: of the job whose run it is, where that reads tables in S3 from where its last one ended.
-        copies: `Copies` of objects that a pattern has matched, by the pattern's path; None where there can be none.
+        bytes: bytes received so far.
+        failure: first error of a request, for engines that replace it.
+        objects: `RangedObject` by connection and location.
+        named: those that a pattern matched, by name.
+        unpacked: how to decode objects opened by `UNPACKED`, by connection and location.
+        all_records: whether types are determined by all records, not only the first.
+        globs: matches of patterns, as `ListedEntry`.
+        connections: names of the connections used.
+        loose: whether files of lake tables may be read like others, since that was checked before.
+        missing: error for a missing object, when the engine looked for files and found none.
+        notes: for the user, for example about what was left out.
+        checks: called after reading; each may have the query run again with all records.
+        text: of the query, if it determines all reads.
+        watermarks: of the running job, if it reads tables in S3 incrementally.
+        copies: `Copies` by a pattern's path; None if there can be none.
     """
 
     def __init__(self) -> None:
@@ -233,30 +233,30 @@ class QueryScope:
             self.bytes += received
 
     def asked(self, requests: int) -> None:
-        """Count requests whose answers tell only where things are."""
+        """Count requests for metadata."""
         self.count(requests, 0)
 
     def failed(self, error: S3ConnError) -> None:
-        """Note the first error."""
+        """Record the first error."""
         with self._lock:
             self.failure = self.failure or error
 
     def note(self, text: str) -> None:
-        """Have something said beside the result, once."""
+        """Add a note for the user, once."""
         with self._lock:
             if text not in self.notes:
                 self.notes.append(text)
 
     @contextmanager
     def noting(self) -> Iterator[None]:
-        """Note the error of a block, which goes on: an engine would show its own words instead."""
+        """Record an error of a block and raise it: an engine may replace its message."""
         try:
             yield
         except S3ConnError as error:
             self.failed(error)
             raise
 
-    # Stopping
+    # Cancellation
 
     @property
     def stopped(self) -> bool:
@@ -264,14 +264,14 @@ class QueryScope:
         return self._stop.is_set()
 
     def stop(self) -> None:
-        """End every read that is under way, or begins later."""
+        """Cancel current and future reads."""
         self._stop.set()
         for listing in list(self._listings):
             listing.cancel()
         self.close()
 
     def check(self) -> None:
-        """Raise when the query was stopped.
+        """Check whether the query was stopped.
 
         Raises:
             StatementInterrupted: it was.
@@ -280,22 +280,22 @@ class QueryScope:
             raise StatementInterrupted("the query was stopped")
 
     def during(self, listing: Listing) -> Listing:
-        """Have a listing cancelled when the query is stopped."""
+        """Cancel a listing when the query is stopped."""
         self._listings.add(listing)
         return listing
 
     def listed(self, listing: Listing) -> None:
-        """Count the requests of a listing that is over."""
+        """Count the requests of a finished listing."""
         self._listings.discard(listing)
         self.count(listing.progress.requests, listing.progress.received)
 
-    # Requests at once
+    # Concurrent requests
 
     def sent(self, send: Callable[[], Sequence[Future[Response]]]) -> Sequence[Future[Response]]:
-        """Send requests that end when the query does.
+        """Send requests that end with the query.
 
         Raises:
-            StatementInterrupted: the query was stopped, or is over.
+            StatementInterrupted: the query was stopped, or has ended.
             S3ConnError: as `send`.
         """
         self.check()
@@ -306,7 +306,7 @@ class QueryScope:
             self._under_way.update(sent)
         for each in sent:
             each.add_done_callback(self._arrived)
-            if self._over:  # since a moment ago
+            if self._over:  # it has just ended
                 each.cancel()
         return sent
 
@@ -325,10 +325,10 @@ class QueryScope:
             return self._pool.submit(call)
 
     def each(self, step: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
-        """What a step gives for each, many at a time, and nothing but these in the query; the first error ends it.
+        """Return the results of a step for each item, run concurrently; the first error ends it.
 
         Raises:
-            Exception: of a step, when none is under way any more.
+            Exception: of a step, after all have ended.
         """
         items = list(items)
         if len(items) == 1:
@@ -344,7 +344,7 @@ class QueryScope:
             self.close()
 
     def wait(self, future: Future[bytes]) -> bytes:
-        """What a request gave.
+        """Return the result of a request.
 
         Raises:
             StatementInterrupted: the query was stopped meanwhile.
@@ -353,7 +353,7 @@ class QueryScope:
         return wait_for(future, every=self.check)
 
     def close(self) -> None:
-        """Give threads and memory back; nobody waits for what is under way."""
+        """Release threads and memory; pending requests are abandoned."""
         with self._lock:
             pool, self._pool, self._over = self._pool, None, True
             self._kept.clear()
@@ -369,7 +369,7 @@ class QueryScope:
     # Memory
 
     def keep(self, owner: int, start: int, size: int, drop: Callable[[], None]) -> None:
-        """Count bytes that an object keeps, and have the oldest dropped beyond `KEPT`."""
+        """Count cached bytes of an object, and drop the oldest beyond `KEPT`."""
         dropped = []
         with self._lock:
             self._kept[owner, start] = (size, drop)
@@ -382,7 +382,7 @@ class QueryScope:
             drop_oldest()
 
     def touch(self, owner: int, start: int) -> None:
-        """Note that kept bytes were used."""
+        """Mark cached bytes as used."""
         with self._lock:
             if (owner, start) in self._kept:
                 self._kept.move_to_end((owner, start))

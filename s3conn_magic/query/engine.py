@@ -1,4 +1,4 @@
-"""One DuckDB for a session, which reads objects through the session's connections and nothing else of the network."""
+"""A DuckDB database per session, which reads objects through the session's connections only."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 _Result = TypeVar("_Result")
 _WAKE, _STOP_WITHIN = 0.1, 5.0
-# What DuckDB would load from the network, it does not look for; names of Python variables are looked up by `sources`.
+# No extensions from the network; Python variables are resolved by `names`.
 _CONFIGURATION = {
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
@@ -45,10 +45,10 @@ _CONFIGURATION = {
 }
 _SETTINGS = (
     "SET GLOBAL errors_as_json = true; SET GLOBAL TimeZone = 'UTC'",
-    # It tells objects apart by their time in seconds; within a query ours keeps what was read, by etag.
+    # It identifies objects by modification time in seconds; our cache uses ETags.
     "SET GLOBAL enable_external_file_cache = false",
     "SET GLOBAL async_threads = 16",
-    # Large ranges come in one piece, and are asked for by several requests here.
+    # Large ranges are requested at once, and split into several requests here.
     "SET GLOBAL external_file_cache_remote_max_block_size = 67108864",
 )
 
@@ -58,9 +58,9 @@ class _Database:
     """An open database.
 
     Attributes:
-        connection: the one that cursors are made of.
-        definitions: what a file may define that queries use.
-        spill: the folder for what does not fit into memory.
+        connection: parent of all cursors.
+        definitions: macros, views and defaults of a database file.
+        spill: folder for data that exceeds memory.
     """
 
     connection: duckdb.DuckDBPyConnection
@@ -68,7 +68,7 @@ class _Database:
     spill: Path | None
 
     def cursor(self) -> duckdb.DuckDBPyConnection | None:
-        """A new cursor, or None where a defect of DuckDB has ended the database."""
+        """Return a new cursor, or None if a defect of DuckDB has invalidated the database."""
         import duckdb
 
         cursor = self.connection.cursor()
@@ -79,19 +79,18 @@ class _Database:
         return cursor
 
     def close(self) -> None:
-        """Let go of it."""
         self.connection.close()
         remove(self.spill)
 
 
 class Turn:
-    """One use of the database: a cursor of its own, made when it is first needed, and what is read through it.
+    """One use of the database: its own cursor, created on demand, and what is read by it.
 
-    What a cursor has begun ends with it, whatever the end: a transaction, and the frames and macros it was given.
+    Everything a cursor has begun ends with it: a transaction, and the frames and macros registered with it.
 
     Args:
-        open_cursor: makes the cursor.
-        alone: whether no other turn that is `alone` is under way.
+        open_cursor: creates the cursor.
+        alone: whether no other `alone` turn runs at the same time.
     """
 
     def __init__(self, open_cursor: Callable[[], duckdb.DuckDBPyConnection], *, alone: bool = True) -> None:
@@ -110,17 +109,17 @@ class Turn:
         return self._cursor
 
     def stop(self) -> None:
-        """End what is under way; called from another thread, and of no harm to other turns."""
+        """Interrupt what is running; called from another thread, without effect on other turns."""
         self.scope.stop()
         with self._stopping:
             if self._cursor is not None and not self._settling:
                 self._cursor.interrupt()
 
     def settle(self) -> duckdb.DuckDBPyConnection:
-        """The cursor for what is still to be noted when the turn was stopped; nothing on it is stopped any more."""
+        """Return the cursor for final notes of a stopped turn, which are not interrupted."""
         with self._stopping:
             self._settling = True
-        with suppress(Exception):  # no transaction is open, as a rule
+        with suppress(Exception):  # usually no transaction is open
             self.database.rollback()
         return self.database
 
@@ -133,22 +132,22 @@ class Turn:
 
 
 class _Own(threading.local):
-    """What a thread has under way."""
+    """What a thread is running."""
 
     turn: Turn | None = None
     watch: Callable[[QueryScope], None] | None = None
 
 
 class QueryEngine:
-    """DuckDB, made at the first query, and the tables in it (`tables`).
+    """DuckDB, opened at the first query, and its tables (`tables`).
 
-    DuckDB is called in threads of this engine only, which no interrupt reaches, each with a cursor of its own. What
-    changes tables or reads objects has its turn, one after the other: DuckDB's own threads, which read for all cursors,
-    do not say for which of them. What only looks at the database waits for nobody.
+    DuckDB is called only in this engine's threads, which get no interrupts, each with its own cursor. Whatever changes
+    tables or reads objects takes turns, because DuckDB's reader threads do not say for which cursor they read. Looking
+    at the database does not wait.
 
     Args:
-        connection_of: the connection of a path, named or not.
-        variable_of: the value of a Python variable; raises LookupError when there is none.
+        connection_of: returns the connection of a path, named or not.
+        variable_of: returns the value of a Python variable, or raises LookupError.
     """
 
     def __init__(self, connection_of: Callable[[S3Path], Connection], variable_of: Callable[[str], Any]) -> None:
@@ -165,9 +164,9 @@ class QueryEngine:
         renew_in_child(self)
 
     def renew(self) -> None:
-        """Leave the parent's database to the parent: its threads are not in the child."""
+        """Abandon the parent's database after a fork: its threads do not exist in the child."""
         if self._database is not None:
-            # Nothing may close it here, not even the end of the process: that would wait for those threads.
+            # It must never be closed here, not even at exit, which would wait for those threads.
             leave_to_parent(self._database)
         self._database = None
         self._own = _Own()
@@ -175,11 +174,11 @@ class QueryEngine:
 
     @property
     def database(self) -> duckdb.DuckDBPyConnection:
-        """The cursor of the turn that this thread has; outside of one, a new cursor, which is its caller's alone."""
+        """The cursor of this thread's turn; outside of one, a new cursor for the caller."""
         return self._own.turn.database if self._own.turn is not None else self._cursor()
 
     def settle(self) -> duckdb.DuckDBPyConnection:
-        """As the turn's of this thread.
+        """Return the same as `Turn.settle`, for this thread's turn.
 
         Raises:
             RuntimeError: it has none.
@@ -207,7 +206,7 @@ class QueryEngine:
 
     @contextmanager
     def turn(self, turn: Turn | None = None) -> Iterator[Turn]:
-        """Have the database, and the filesystem in it, to this thread alone; it is one that no interrupt reaches."""
+        """Take a turn in this thread, with the database and its filesystem; the thread gets no interrupts."""
         with self._turns, self._having(turn or Turn(self._cursor)) as own, self.filesystem.query(own.scope):
             yield own
 
@@ -221,10 +220,10 @@ class QueryEngine:
             turn.close()
 
     def use(self, path: str) -> None:
-        """Keep tables in a file from here on, or in memory for an empty path.
+        """Keep tables in a file from now on, or in memory for an empty path.
 
         Raises:
-            QueryError: tables are in memory only and would be lost, or the file cannot be opened.
+            QueryError: tables in memory would be lost, or the file cannot be opened.
         """
         self.alone(lambda: self._used(path))
 
@@ -250,7 +249,7 @@ class QueryEngine:
             )
 
     def _opened(self, path: str) -> _Database | QueryError:
-        """A database, or why there is none."""
+        """Return an open database, or the error."""
         import duckdb
 
         try:
@@ -266,27 +265,27 @@ class QueryEngine:
         for setting in _SETTINGS:
             database.execute(setting)
         folder: Path | None = None
-        with suppress(OSError):  # an empty name has DuckDB spill nothing
+        with suppress(OSError):  # with an empty name, DuckDB does not spill
             folder = new_folder("duckdb")
         database.execute(f"SET temp_directory = {literal(str(folder or ''))}")
         database.register_filesystem(self.filesystem)
         if path:
             attach_noted(database, path)
-        database.execute("SET lock_configuration = true")  # should anything get past the check of queries
-        # What a session makes itself is judged when it is made.
+        database.execute("SET lock_configuration = true")  # in case something passes the check of queries
+        # Definitions of the session are checked when they are created.
         return _Database(database, Definitions.of(database) if path else Definitions(), folder)
 
     def mentioned(self, sql: str) -> Mentioned:
-        """The names in a query, which is not run.
+        """Return the names in a query without running it.
 
         Raises:
-            QueryError: it cannot be parsed, is no query, or does more than read.
+            QueryError: it cannot be parsed, is not a query, or does more than read.
             StatementInterrupted: the user interrupted it.
         """
         return self.look(lambda _: mentioned(self._judged(sql)[0]), sql)
 
     def check(self, sql: str, *, local: bool) -> None:
-        """Refuse a query that `query` would refuse before it runs.
+        """Check a query as `query` would before running it.
 
         Raises:
             As `query`.
@@ -294,13 +293,13 @@ class QueryEngine:
         self.look(lambda _: self._checked(sql, local=local), sql)
 
     def check_expressions(self, texts: Iterable[str], *, local: bool = False) -> None:
-        """Refuse texts that are not one expression each, or do more than read; `local` as of `query`.
+        """Check that texts are one expression each, and only read; `local` as in `query`.
 
         Raises:
             As `mentioned`.
         """
         for text in texts:
-            # A line of its own: a comment may end the text.
+            # On its own line, because a comment may end the text.
             self.look(partial(self._checked_expression, f"SELECT ({text}\n)", local=local))
 
     def query(self, sql: str, *, local: bool = False) -> QueryResult:
@@ -311,14 +310,14 @@ class QueryEngine:
             local: whether it may read files of this machine.
 
         Raises:
-            QueryError: it does more than read, or DuckDB refused it or failed in it; `offset` says where.
+            QueryError: it does more than read, or DuckDB refused it or failed; `offset` is the place.
             StatementInterrupted: the user interrupted it.
-            S3ConnError: what it reads could not be read.
+            S3ConnError: its sources could not be read.
         """
         return self.run(sql, "", lambda: self._table(sql, local=local))
 
     def execute(self, sql: str, before: str, *, local: bool = False) -> QueryResult:
-        """Run a query as the last part of a statement that begins otherwise, such as `CREATE TABLE t AS`.
+        """Run a statement that ends with a query, such as `CREATE TABLE t AS`.
 
         Raises:
             As `query`; offsets are those in `sql`.
@@ -326,7 +325,7 @@ class QueryEngine:
         return self.run(sql, before, lambda: self._done(sql, before, local=local))
 
     def define(self, columns: str, before: str) -> None:
-        """Run a statement whose last part is a list of columns, as of CREATE TABLE, in its parentheses.
+        """Run a statement that ends with a parenthesized list of columns, as CREATE TABLE does.
 
         Raises:
             As `query`.
@@ -334,7 +333,7 @@ class QueryEngine:
         self.run(columns, before, lambda: self._defined(columns, before))
 
     def explain(self, sql: str, *, local: bool = False) -> QueryResult:
-        """Run a query and say where its time went: a table whose only column is DuckDB's profile.
+        """Run a query, and return DuckDB's profile of it in one column.
 
         Raises:
             As `query`.
@@ -342,12 +341,12 @@ class QueryEngine:
         return self.execute(sql, "EXPLAIN ANALYZE ", local=local)
 
     def run(self, sql: str, before: str, work: Callable[[], Any]) -> QueryResult:
-        """Do some work with the database in the scope of one query.
+        """Run work on the database in the scope of a query.
 
         Args:
-            sql: the query whose errors are told.
-            before: what stands before it in what is executed.
-            work: does it, in another thread.
+            sql: query that errors refer to.
+            before: text before it in the executed statement.
+            work: runs in another thread.
 
         Raises:
             As `query`.
@@ -359,7 +358,7 @@ class QueryEngine:
         return QueryResult(table, scope.requests, scope.bytes, tuple(sorted(scope.connections)), tuple(scope.notes))
 
     def alone(self, work: Callable[[], _Result], sql: str = "", before: str = "") -> _Result:
-        """What work gives that has a turn; work within that work is part of it. Arguments are those of `run`.
+        """Return the result of work within a turn, which nested work shares. Arguments as in `run`.
 
         Raises:
             As `query`.
@@ -372,7 +371,7 @@ class QueryEngine:
         return self._interruptible(lambda: self._translated(work, sql, before, turn), turn, self.turn)
 
     def look(self, work: Callable[[duckdb.DuckDBPyConnection], _Result], sql: str = "") -> _Result:
-        """What work gives that changes nothing and reads no object: it does not wait for a turn.
+        """Return the result of work that changes nothing and reads no object, without waiting for a turn.
 
         Raises:
             As `query`.
@@ -383,7 +382,7 @@ class QueryEngine:
 
     @contextmanager
     def watched(self, watch: Callable[[QueryScope], None] | None) -> Iterator[None]:
-        """Have `watch` told several times a second, in the thread that waits, what a query in the block has read."""
+        """During a block, call `watch` several times a second, in the waiting thread, with the scope of the query."""
         before, self._own.watch = self._own.watch, watch
         try:
             yield
@@ -391,7 +390,7 @@ class QueryEngine:
             self._own.watch = before
 
     def close(self) -> None:
-        """Let go of the database and its tables."""
+        """Close the database."""
         with self._opening:
             database, self._database = self._database, None
         if database is not None:
@@ -400,7 +399,7 @@ class QueryEngine:
     # Running
 
     def _judged(self, sql: str) -> tuple[QueryTree, list[tuple[str, QueryTree]]]:
-        """The tree of a query that only reads, and those of what it uses that the database defines, by its name.
+        """Return the tree of a query that only reads, and those of the definitions it uses, by name.
 
         Raises:
             QueryError: it does more than read.
@@ -446,16 +445,16 @@ class QueryEngine:
         self.database.execute(before + columns)
 
     def columns(self, sql: str, *, local: bool = False) -> tuple[list[str], list[Any]]:
-        """Names and DuckDB's types of a query's columns, within `run`; it is bound, and not executed."""
+        """Return names and DuckDB's types of a query's columns, within `run`; it is bound, but not executed."""
         with self._registered(sql, local=local) as (text, parameters):
             relation = self.database.sql(text, params=dict(parameters) or None)
             return relation.columns, relation.types
 
     def count(self, sql: str, before: str, after: str, *, local: bool = False) -> int:
-        """Execute a statement around a query, within `run`: the number of rows that DuckDB says it was.
+        """Execute a statement around a query, within `run`; return DuckDB's number of rows.
 
         Raises:
-            duckdb.Error, S3ConnError: as it comes; `run` translates them.
+            duckdb.Error, S3ConnError: untranslated; `run` translates them.
         """
         with self._registered(sql, local=local) as (text, parameters):
             ((count, *_),) = self.database.execute(f"{before}{text}{after}", dict(parameters) or None).fetchall()
@@ -463,18 +462,18 @@ class QueryEngine:
 
     @contextmanager
     def _registered(self, sql: str, before: str = "", *, local: bool, reads: bool = True) -> Iterator[tuple[str, Any]]:
-        """Have what a query mentions as tables for the length of a block; gives what is run, and its parameters.
+        """Register what a query mentions during a block; yield the query to run, and its parameters.
 
-        Python frames are registered by their names, and paths of formats that DuckDB does not see by itself are views.
+        Python frames are registered by name, and paths of formats that DuckDB does not detect become views.
 
         Args:
             sql: the query.
-            before: as of `run`.
+            before: as in `run`.
             local: whether it may read files of this machine.
-            reads: whether it is run in the block; objects are looked into only then.
+            reads: whether it is run in the block; otherwise objects are not inspected.
 
         Raises:
-            QueryError: it does more than read, or reads files of this machine and is not `local`.
+            QueryError: it does more than read, or reads files of this machine without `local`.
         """
         query, behind = self._judged(sql)
         uses, known = mentioned(query), names.known_tables(self.database)
@@ -505,7 +504,7 @@ class QueryEngine:
                 self.database.unregister(name)
 
     def _translated(self, work: Callable[[], _Result], sql: str, before: str, turn: Turn) -> _Result:
-        """What work gives; errors are those of this package."""
+        """Return the result of work, with errors translated."""
         try:
             return work()
         except Exception as error:  # noqa: BLE001 - this is the boundary to DuckDB
@@ -520,7 +519,7 @@ class QueryEngine:
         raise failure
 
     def _advice(self, name: str) -> str:
-        """What to do about a name that is no table."""
+        """Return a hint for a name that is not a table."""
         if any(table.declared and table.name.casefold() == name.casefold() for table in self.tables):
             return f"The table {name} has no columns yet: they come with what is loaded into it."
         try:
@@ -532,11 +531,11 @@ class QueryEngine:
     def _interruptible(
         self, work: Callable[[], _Result], turn: Turn, having: Callable[[Turn], AbstractContextManager[Turn]]
     ) -> _Result:
-        """Do it in a thread of its own, so that the interrupt button works and DuckDB never sees it."""
+        """Run work in its own thread, so that interrupts work and DuckDB never gets them."""
         done: Future[_Result] = Future()
 
         def run() -> None:
-            # The turn is over, and what it had is given back, before anybody hears of its end.
+            # The turn ends, and its resources are released, before the result is visible.
             try:
                 with having(turn):
                     result = work() if done.set_running_or_notify_cancel() else None
@@ -558,13 +557,13 @@ class QueryEngine:
             self._stop(done, turn)
             raise
         else:
-            if self._own.watch is not None:  # what is quick is told of, too
+            if self._own.watch is not None:  # also for quick queries
                 self._own.watch(turn.scope)
             return done.result()
         raise failures.interrupted()
 
     def _stop(self, done: Future[Any], turn: Turn) -> None:
-        """Call it off; where it has begun, wait until it has ended, for a few seconds."""
+        """Cancel work; if it has begun, wait a few seconds for its end."""
         if done.cancel():
             return
         for _ in range(round(_STOP_WITHIN / _WAKE)):
@@ -575,7 +574,7 @@ class QueryEngine:
                 return
 
     def _placed(self, error: Exception, sql: str, scope: QueryScope) -> Exception:
-        """The same error with its place: DuckDB's relations leave it out of what they say while binding."""
+        """Return the error with its place, which DuckDB's relations omit while binding."""
         import duckdb
 
         unplaced = isinstance(error, duckdb.Error) and "position" not in failures.details_of(error)
@@ -594,7 +593,7 @@ class QueryEngine:
 
 
 def _end(done: Future[Any], result: Any = None, error: BaseException | None = None) -> None:
-    """End what nobody has called off."""
+    """Set the result of a future that was not cancelled."""
     if not done.cancelled():
         with suppress(InvalidStateError):
             done.set_exception(error) if error is not None else done.set_result(result)

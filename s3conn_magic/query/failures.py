@@ -1,4 +1,4 @@
-"""Errors of DuckDB → errors of this package, without what a query's literals hold."""
+"""Translate errors of DuckDB, without the contents of a query's literals."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from s3conn_magic.objects.scope import QueryScope
 
 MARK = "s3conn_magic: "
-"""What an error begins with that a query of this package makes of a value itself."""
+"""Prefix of errors that this package's SQL raises about a value."""
 _LITERAL = re.compile(r"'((?:[^']|'')*)'|\$(\w*)\$(.*?)\$\2\$", re.DOTALL)
 _SHORT = 3
 _PARAMETER = 'syntax error at or near "$"'
@@ -51,12 +51,12 @@ _TEXT_FORM = re.compile(r"\A[A-Z][A-Za-z ]*Error: ")
 
 
 def refused(sql: str, message: str, position: Any, hint: str = _AS_SQL) -> QueryError:
-    """The error for what DuckDB says of a query.
+    """Return the error for DuckDB's refusal of a query.
 
     Args:
         sql: the query.
-        message: DuckDB's words.
-        position: byte of the query that it points at, or None.
+        message: from DuckDB.
+        position: byte of the query, or None.
         hint: what to do about it.
     """
     if message.startswith(_PARAMETER):
@@ -65,14 +65,14 @@ def refused(sql: str, message: str, position: Any, hint: str = _AS_SQL) -> Query
 
 
 def pointed(sql: str, message: str, position: Any, hint: str) -> QueryError:
-    """An error that points at a byte of a query; its message holds none of the query's literals."""
+    """Return an error at a byte of a query; its message has none of the query's literals."""
     error = QueryError(message, hint=hint)
     error.offset = _offset(sql, position)
     return error
 
 
 def masked(message: str, sql: str) -> str:
-    """A message without the query's literals, which may hold secrets; `s3://` paths stay."""
+    """Return a message without the query's literals, which may be secrets; `s3://` paths stay."""
     text = visible_lines(message)
     literals = {match[1] if match[1] is not None else match[3] for match in _LITERAL.finditer(sql)}
     for literal in sorted(literals, key=len, reverse=True):
@@ -82,12 +82,12 @@ def masked(message: str, sql: str) -> str:
 
 
 def visible_lines(message: str) -> str:
-    """A message of several lines as one, with nothing that shows as something else."""
+    """Return a message of several lines as one, with all characters visible."""
     return visible("; ".join(line.strip().removesuffix("!") for line in message.split("\n") if line.strip()))
 
 
 def _offset(sql: str, position: Any) -> int | None:
-    """The character at a byte position, or None."""
+    """Return the character at a byte position, or None."""
     try:
         at = int(position)
     except (TypeError, ValueError):
@@ -97,10 +97,10 @@ def _offset(sql: str, position: Any) -> int | None:
 
 
 def details_of(error: BaseException) -> dict[str, Any]:
-    """What DuckDB says as JSON, with its place; at least the message."""
+    """Return DuckDB's error as JSON with its position, or only the message."""
     _, brace, rest = str(error).partition("{")
     try:
-        details, _ = _LAX.raw_decode(brace + rest)  # behind it may stand more
+        details, _ = _LAX.raw_decode(brace + rest)  # more text may follow
     except ValueError:
         details = None
     if isinstance(details, dict) and "exception_message" in details:
@@ -109,7 +109,7 @@ def details_of(error: BaseException) -> dict[str, Any]:
 
 
 def moved(error: Exception, by: int) -> Exception:
-    """An error about a text as one about what follows its first bytes."""
+    """Return an error about a text as one about the part after its first bytes."""
     import duckdb
 
     said = details_of(error)
@@ -119,13 +119,13 @@ def moved(error: Exception, by: int) -> Exception:
 
 
 def unknown_table(error: S3ConnError) -> str | None:
-    """The name that an error says is none of a table, nor of a file that DuckDB has a function for."""
+    """Return the name that an error says is neither a table nor a file that DuckDB can read, or None."""
     match = _NO_TABLE.match(error.message) if isinstance(error, QueryError) else None
     return match[1] or match[2] if match else None
 
 
 def translate(error: BaseException, sql: str, scope: QueryScope) -> S3ConnError:
-    """The error of this package for one that came out of a query."""
+    """Return this package's error for one from a query."""
     import duckdb
 
     if scope.stopped:
@@ -146,7 +146,7 @@ def _of_duckdb(said: dict[str, Any], kind: str, sql: str, scope: QueryScope) -> 
     for copies in scope.copies.values():
         message = copies.named(message) if copies is not None else message
     if failure := _of_file(message):
-        file = _FILE.search(message) if sql else None  # a job tells it of each of its objects
+        file = _FILE.search(message) if sql else None  # jobs name their objects themselves
         return failure.of(visible(file[1] or file[2])) if file else failure
     if _UPPER_CASE.search(message):
         return QueryError("the path of an object begins with s3:// in lower case", hint="Write s3:// for S3://.")
@@ -166,7 +166,7 @@ def _of_duckdb(said: dict[str, Any], kind: str, sql: str, scope: QueryScope) -> 
 
 
 def _defect(message: str) -> QueryError:
-    """The error for a defect of DuckDB, after which it takes nothing more: the engine begins it anew."""
+    """Return the error for a defect of DuckDB, after which the database is unusable and is reopened."""
     first = _ORIGINAL.search(message)
     said = first[1] if first else message.strip().partition("\n")[0]
     return QueryError(
@@ -179,7 +179,7 @@ _LINES = "COPY FROM S3 with CONTENT_TYPE = SPLIT_LINES loads lines as they are."
 
 
 def _of_file(message: str) -> QueryError | None:
-    """What is wrong with a file, without what it holds; None where that is not it."""
+    """Return the error of a file, without its content; None for another error."""
     if record := _CSV.search(message):
         return _of_csv(f"line {int(record[1]):,}", _RECORD.sub("", record[2]))
     if "CSV Parser state machine reached an invalid state" in message:
@@ -214,13 +214,13 @@ def _of_csv(where: str, said: str) -> QueryError:
 
 
 def interrupted() -> StatementInterrupted:
-    """The error for a query that the user stopped."""
+    """Return the error for a query that the user stopped."""
     return StatementInterrupted("the query was interrupted")
 
 
 @contextmanager
 def within(name: str) -> Iterator[None]:
-    """Have an error name the definition that it is in, in place of a place."""
+    """Add the name of a definition to errors in a block, instead of a place."""
     try:
         yield
     except QueryError as error:
@@ -232,7 +232,7 @@ def within(name: str) -> Iterator[None]:
 
 
 def untold(name: str, sql: str, failure: S3ConnError) -> QueryError:
-    """The error for a path that DuckDB knows no function for."""
+    """Return the error for a path of unknown format."""
     error = QueryError(f"the name of {name} does not show its format", hint=how_to_read(name))
     at = place_of(sql, name)
     error.offset = getattr(failure, "offset", None) if at is None else at
@@ -240,7 +240,7 @@ def untold(name: str, sql: str, failure: S3ConnError) -> QueryError:
 
 
 def place_of(sql: str, text: str) -> int | None:
-    """The character at which a text stands in quotes in a query, or None."""
+    """Return the offset of a quoted text in a query, or None."""
     at = sql.find(f"'{text}'")
     return at if at >= 0 else None
 
@@ -249,11 +249,11 @@ _Result = TypeVar("_Result")
 
 
 def by_all_records(scope: QueryScope, run: Callable[[], _Result]) -> _Result:
-    """Run a query; again, where a value does not fit the type that the first records of its column have.
+    """Run a query, and again if a value does not fit the type of the column's first records.
 
     Args:
         scope: of the query.
-        run: runs it; it has changed nothing when it fails.
+        run: runs it, without changes if it fails.
     """
     import duckdb
 

@@ -1,4 +1,4 @@
-"""What stands behind a path of a query: objects by their content, and those of text as rows of exact types."""
+"""Read the paths of a query: objects by their content, and text as rows of exact types."""
 
 from __future__ import annotations
 
@@ -49,23 +49,23 @@ if TYPE_CHECKING:
     from s3conn_magic.query.text_rows import TextRows
 
 _SMALL = 4 * 1024 * 1024
-"""Bytes of objects of which all records are looked at before they are read."""
+"""Size of objects whose records are all inspected before they are read."""
 _HINT = f"the first {SAMPLE:,} records are of that type"
 
 
 def paths_of(
     uses: Mentioned, tables: Tables, travels: Iterable[Travel] = (), read: Callable[[str], Pasted] = pasted
 ) -> dict[str, Mention]:
-    """The paths that a query mentions, and those of the tables over files of text that it does, by their names.
+    """Return the paths in a query, including those of its tables over text files, by name.
 
     Args:
-        uses: what the query mentions.
-        tables: those of the session.
-        travels: what it wants as of another time.
-        read: reads a location in another form that people paste.
+        uses: names in the query.
+        tables: of the session.
+        travels: tables as of another time.
+        read: parses a location in another form that people paste.
 
     Raises:
-        QueryError: a table that is wanted as of another time is no lake table.
+        QueryError: a table as of another time is not a lake table.
     """
     ours = {table.files: partial(tables.managed, table) for table in tables if table.catalog}
     over = {
@@ -90,14 +90,14 @@ def paths_of(
 
 
 def path_of(name: str, read: Callable[[str], Pasted] = pasted) -> str:
-    """The path, with `s3://`, that a name in a query is; empty where it is none.
+    """Return the path, with `s3://`, of a name in a query; empty if it is not one.
 
     Args:
         name: a path, or a location in another form that people paste.
-        read: reads such a form.
+        read: parses such a form.
 
     Raises:
-        QueryError: it looks like such a form, and is no location.
+        QueryError: it looks like such a form, and is not a location.
     """
     if name.startswith("s3://"):
         return name
@@ -108,7 +108,7 @@ def path_of(name: str, read: Callable[[str], Pasted] = pasted) -> str:
     except ValueError as error:
         reason, hint = str(error), getattr(error, "hint", "")
     else:
-        # Exact, no pattern, whatever is in the key.
+        # Escaped: no key is a pattern.
         key = place.location.key
         plain = Location(place.location.bucket, key if place.version else escaped(key))
         return place._replace(location=plain).uri
@@ -116,10 +116,10 @@ def path_of(name: str, read: Callable[[str], Pasted] = pasted) -> str:
 
 
 def check_forms(tree: QueryTree, read: Callable[[str], Pasted] = pasted) -> None:
-    """Refuse a location in another form than `s3://` as what a function reads, with the path that it is.
+    """Refuse a location in another form than `s3://` as argument of a function, and suggest the path.
 
     Raises:
-        QueryError: a function is given one.
+        QueryError: there is one.
     """
     for node in tree.nodes():
         name = node["function"]["function_name"] if node.get("type") == "TABLE_FUNCTION" else ""
@@ -135,12 +135,12 @@ def check_forms(tree: QueryTree, read: Callable[[str], Pasted] = pasted) -> None
 def views(
     database: duckdb.DuckDBPyConnection, filesystem: ConnectionFileSystem, paths: Mapping[str, Mention]
 ) -> Iterator[None]:
-    """Have the paths that a query mentions as views for the length of a block, where DuckDB would not read them right.
+    """Define views for the paths in a query that DuckDB would not read correctly, during a block.
 
     Args:
-        database: the session's.
+        database: of the session.
         filesystem: reads the objects.
-        paths: with `s3://`, by the name that the query has for each.
+        paths: with `s3://`, by the name in the query.
 
     Raises:
         QueryError: an object is damaged.
@@ -175,13 +175,13 @@ def views(
 def _query(
     database: duckdb.DuckDBPyConnection, filesystem: ConnectionFileSystem, path: str, *, by_itself: bool
 ) -> str | None:
-    """The query of what is at a path; None where DuckDB's own answer is right, or the better error.
+    """Return the query of a path, or None if DuckDB's own result or error is better.
 
     Args:
-        database: the session's.
+        database: of the session.
         filesystem: reads the objects.
         path: with `s3://`.
-        by_itself: whether that is what the query says, so that DuckDB can answer.
+        by_itself: whether the path is alone in FROM, so that DuckDB can read it.
     """
     entries = filesystem.glob(path.removeprefix("s3://"))
     if is_parquet(path):
@@ -201,7 +201,7 @@ def _query(
 
 
 class _Objects(NamedTuple):
-    """The objects at a path, and what one of them is, the first that has some bytes."""
+    """The objects at a path, and the format of the first that is not empty."""
 
     path: str
     entries: Sequence[str]
@@ -210,16 +210,16 @@ class _Objects(NamedTuple):
 
 
 def _detected(entry: str, head: bytes, path: str) -> Detected:
-    """What an object is, of which these are the first bytes.
+    """Return the format of an object by its first bytes.
 
     Raises:
-        QueryError: it cannot be told, or is damaged, or not read.
+        QueryError: it is unknown, damaged, or not supported.
     """
     where = Path.parse(entry).location
     try:
         return detect(where.key, head, whole=len(head) < HEAD)
     except QueryError as error:
-        hint, of_copy, _ = error.hint.partition("CONTENT_TYPE")  # which a query has not
+        hint, of_copy, _ = error.hint.partition("CONTENT_TYPE")  # queries do not have that option
         if of_copy and not is_damage(error):
             error.hint = f"{hint.rstrip('; ')}." if is_no_table(head) else how_to_read(path)
         raise error.of(visible(where.uri)) from None
@@ -260,12 +260,12 @@ def _text_query(database: duckdb.DuckDBPyConnection, filesystem: ConnectionFileS
 
 
 def _each(filesystem: ConnectionFileSystem, objects: _Objects) -> dict[str, Detected]:
-    """What each object is that is not empty: one may have a header, or be packed, and the next is not.
+    """Return the format of each object that is not empty: header and compression may differ.
 
-    Of JSON one tells for all whose names end alike where a query may do without most of them.
+    For JSON, one represents all with the same ending if the query may skip most of them.
 
     Raises:
-        QueryError: one is no table of text of that format, or cannot be told.
+        QueryError: one is not text of that format, or is unknown.
     """
     entries, reader = objects.entries, objects.detected.format.reader
     is_trail = objects.detected.format.type == _TRAIL
@@ -278,7 +278,7 @@ def _each(filesystem: ConnectionFileSystem, objects: _Objects) -> dict[str, Dete
     every: dict[str, Detected] = {}
     known: dict[bytes, Detected] = {}
     for entry, head in _heads(filesystem, entries):
-        # Where the first lines are the same names, so is all that they tell.
+        # The same header means the same dialect.
         line = head.partition(b"\n")[0]
         if plain and head[:2] == b'{"' and b'"Records"' not in head[:_BEGINNING]:
             every[entry] = objects.detected
@@ -308,7 +308,7 @@ def _named(entry: str, scheme: str) -> str:
 
 
 def _say_how_taken(scope: QueryScope, objects: Iterable[Detected], path: str) -> None:
-    """Note what objects were taken for without anybody having said so."""
+    """Note how objects were read without explicit settings."""
     for (said, header), count in Counter(
         (each.said, each.settings.get("HEADER")) for each in objects if each.said
     ).items():
@@ -319,7 +319,7 @@ def _say_how_taken(scope: QueryScope, objects: Iterable[Detected], path: str) ->
 
 
 def _learnt(database: duckdb.DuckDBPyConnection, rows: TextRows, *, whole: bool) -> tuple[Any, Any]:
-    """The rows with room for their records, and what is known of their values."""
+    """Return the rows with room for their records, and what is known of their values."""
     import duckdb
 
     try:
@@ -334,7 +334,7 @@ def _learnt(database: duckdb.DuckDBPyConnection, rows: TextRows, *, whole: bool)
 def _in_memory(
     database: duckdb.DuckDBPyConnection, filesystem: ConnectionFileSystem, rows: TextRows, objects: _Objects, size: int
 ) -> TextRows:
-    """The same rows from memory, if that pays: each look at many small objects would open all of them again."""
+    """Return the rows from memory if that pays: each pass over many small objects would open all of them again."""
     are_small = size <= min(_TOGETHER, _EACH * len(objects.entries))
     if are_small and rows.source.startswith("read_json_objects('s3://"):
         lines = json_lines(database, filesystem.bodies(objects.entries))
@@ -345,7 +345,7 @@ def _in_memory(
 
 
 def _staged(database: duckdb.DuckDBPyConnection, rows: TextRows, path: str) -> TextRows:
-    """The same rows from memory, as DuckDB reads them."""
+    """Return the rows from memory, as DuckDB reads them."""
     import duckdb
 
     try:
@@ -362,13 +362,13 @@ def _staged(database: duckdb.DuckDBPyConnection, rows: TextRows, path: str) -> T
 _TRAIL, _BEGINNING = "CLOUDTRAIL", 64
 _ALIKE = "Name those that are alike by their pattern: 's3://bucket/folder/*.csv'."
 _LOOKED_AT_TWICE, _TOGETHER, _EACH = 8 * 1024 * 1024, 64 * 1024 * 1024, 256 * 1024
-"""Bytes of objects of text that are read into memory together, by DuckDB and by us, and of each of them on average."""
+"""Bytes of text read into memory together, by DuckDB and by us, and their average per object."""
 
 
 def _registered(
     database: duckdb.DuckDBPyConnection, filesystem: ConnectionFileSystem, path: str, entries: Sequence[str]
 ) -> str:
-    """The query of rows for which DuckDB has no reader: it is given batches of them."""
+    """Return the query of rows that DuckDB cannot read: it gets batches."""
     import pyarrow as pa
 
     folders, schema = WrittenByFolders.of(entries, database, filesystem.scope), pa.schema([])
@@ -403,7 +403,7 @@ def _registered(
 
 
 def _unified(schema: pa.Schema, more: pa.Schema) -> pa.Schema:
-    """The columns of both, each of a type that holds the values of both."""
+    """Return the columns of both, each of a type for the values of both."""
     import pyarrow as pa
 
     if not schema.names:
@@ -416,14 +416,14 @@ def _unified(schema: pa.Schema, more: pa.Schema) -> pa.Schema:
 
 
 def _as_of(schema: pa.Schema, rows: pa.Table, entry: str) -> pa.Table:
-    """The same rows in more columns, or of wider types, which change none of the values.
+    """Return the rows with more columns or wider types, without changing a value.
 
     Raises:
-        QueryError: one would be changed.
+        QueryError: a value would change.
     """
     import pyarrow as pa
 
-    if rows.schema.equals(schema):  # Arrow has no other way for a union
+    if rows.schema.equals(schema):  # Arrow cannot cast a union
         return rows
     try:
         return pa.concat_tables([schema.empty_table(), rows], promote_options="permissive")
@@ -442,7 +442,7 @@ def _in_batches(detected: Detected) -> Detected:
 def _batches(
     filesystem: ConnectionFileSystem, path: str, entry: str, rows: int, seen: list[Detected] | None = None
 ) -> Iterator[pa.RecordBatchReader]:
-    """The rows of one object; 0 for its columns alone. One without bytes has none. What it is goes into `seen`."""
+    """Yield the rows of an object (0 for the columns alone; none without bytes); its format goes into `seen`."""
     import pyarrow as pa
 
     scope, skipped, where = filesystem.scope, Skipped(), visible(Path.parse(entry).location.uri)
@@ -461,7 +461,7 @@ def _batches(
 
 
 def _first(filesystem: ConnectionFileSystem, entries: Sequence[str]) -> tuple[str, bytes]:
-    """The first object that has some bytes, and its first bytes; any where none of the first objects has."""
+    """Return the first object that is not empty, and its first bytes; any if none of the first has bytes."""
     for entry in entries[:FEW]:
         (head,) = filesystem.cat_ranges([entry], [0], [HEAD], on_error="raise")
         if head:
@@ -470,7 +470,7 @@ def _first(filesystem: ConnectionFileSystem, entries: Sequence[str]) -> tuple[st
 
 
 def _read_as_plain(filesystem: ConnectionFileSystem, entries: Sequence[str], every: Mapping[str, Detected]) -> bool:
-    """Have all objects read as plain content where any has to be."""
+    """Have all objects decoded if any must be."""
     ways = {entry: detected.as_plain() for entry, detected in every.items()}
     if any(ways.values()):
         alike = {by_name(entry).packed: way for entry, way in ways.items()}
@@ -487,7 +487,7 @@ def _make_view(database: duckdb.DuckDBPyConnection, name: str, query: str) -> No
     try:
         database.execute(f"CREATE OR REPLACE TEMP VIEW {identifier(name)} AS {query}")
     except duckdb.Error as error:
-        # Its place is one in the view, not in the query.
+        # The error's position is in the view, not in the query.
         failure = type(error)(details_of(error)["exception_message"])
     else:
         return
