@@ -379,7 +379,7 @@ def list_ranges(
 
 def _failed(error: S3ConnError) -> Failed:
     """Return a failure that names its worker, whose network and environment are its own."""
-    error.notes += (f"That was on the worker {_address()}, whose own network and environment count there.",)
+    error.notes += (f"This happened on the worker {_address()}, which has its own network and environment.",)
     return Failed(error)
 
 

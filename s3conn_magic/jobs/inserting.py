@@ -292,7 +292,7 @@ class Sink(io.RawIOBase):
                 "What they wrote stays; run the job again.",
             )
         else:
-            message, hint = "is not what was written, by size or content", "Run the job again."
+            message, hint = "differs in size or content from what was written", "Run the job again."
         raise EndpointError(f"{visible(location.uri)} {message}", hint=hint)
 
     def _has_content(self, connection: Connection, location: Location, etag: str) -> bool:

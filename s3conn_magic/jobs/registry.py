@@ -317,7 +317,7 @@ def _expected(job: Job, plan: AlterJob) -> tuple[Predicate, ...]:
         message = f"the job {job.name} is not a COPY FROM S3, and has no expectations"
         raise JobFailedError(message, hint="A WHERE in its query leaves rows out.")
     if twice := [each.name for each in plan.added if each.name.casefold() in names]:
-        raise JobFailedError(f"the job {job.name} has an expectation {twice[0]}", hint="DROP EXPECTATION ends it.")
+        raise JobFailedError(f"the job {job.name} already has an expectation {twice[0]}", hint="Drop it first.")
     if plan.dropped and plan.dropped.casefold() not in names:
         hint = f"It has {listed([each.name for each in held], 'and')}." if held else "It has none."
         raise JobFailedError(f"the job {job.name} has no expectation {plan.dropped}", hint=hint)
@@ -328,8 +328,8 @@ def _so_far(job: Job, outcome: Outcome) -> str:
     if job.plan.kind not in {"COPY", "INSERT"}:
         return f"The table {job.plan.table} is as it was."
     if job.plan.kind == "INSERT":
-        return f"{visible(outcome.written)} is there, whole." if outcome.written else "Nothing was written."
-    return f"{outcome.objects:,} objects are loaded, whole ({outcome.rows:,} rows); none is there in part."
+        return f"{visible(outcome.written)} was written completely." if outcome.written else "Nothing was written."
+    return f"{outcome.objects:,} objects were loaded completely ({outcome.rows:,} rows), and none partially."
 
 
 def _note(run: Run, error: S3ConnError) -> None:

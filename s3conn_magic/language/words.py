@@ -138,7 +138,7 @@ def pattern_note(location: Location | None, clause: str = "LIST {place}{deep} MA
     deep = " RECURSIVE" if "/" in glob else ""
     fields = {"place": Location(location.bucket, folder).uri, "glob": glob, "expression": expression}
     written = clause.format(**{name: literal(visible(text)) for name, text in fields.items()}, deep=deep)
-    return f"A location is exact, no pattern: {written}"
+    return f"A location is exact, not a pattern: {written}"
 
 
 Kind: TypeAlias = Literal["glob", "like", "regular"]

@@ -328,7 +328,7 @@ class _Types:
         if not 0 <= scale <= precision or not precision:
             return None
         if precision > (_MOST_DIGITS if self._exact else _MOST_OF_ARROW):
-            raise UnreadError(f"Avro with a decimal of {precision} digits is not read; {_MOST_DIGITS} are the most")
+            raise UnreadError(f"Avro with a decimal of {precision} digits is not read; at most {_MOST_DIGITS} are")
         made = (pa.decimal128 if precision <= _MOST_DIGITS else pa.decimal256)(precision, scale)
 
         def value(stored: bytes | None) -> Decimal | None:
@@ -374,7 +374,7 @@ class _Types:
     def _tagged(self, schema: list[Any], kinds: list[Any]) -> _Column:
         """Return a column of a union, each value with its type."""
         if len(kinds) > _MOST_MEMBERS:
-            raise UnreadError(f"Avro with a union of {len(kinds)} types is not read; {_MOST_MEMBERS} are the most")
+            raise UnreadError(f"Avro with a union of {len(kinds)} types is not read; at most {_MOST_MEMBERS} are")
         members = [self.of(kind) for kind in kinds]
         records = [f"u{next(self._numbers)}" for _ in kinds]
         tags, names = {record: at for at, record in enumerate(records)}, _names(kinds)

@@ -446,7 +446,7 @@ def undelete(connection: Connection, location: Location) -> None:
     refuse_if_read_only(connection, "a restore")
     versions = versions_of(connection, location)
     if all(each.is_delete_marker for each in versions):
-        raise ObjectNotFoundError(f"of {visible(location.uri)} no version is left", hint="It cannot be brought back.")
+        raise ObjectNotFoundError(f"no version of {visible(location.uri)} is left", hint="It cannot be brought back.")
     # Only the server knows the order of two written in the same second.
     while versions and versions[0].is_delete_marker:
         which = {"Bucket": location.bucket, "Key": location.key, "VersionId": versions[0].version_id}

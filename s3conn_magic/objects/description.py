@@ -235,7 +235,7 @@ def describe_deleted(connection: Connection, location: Location) -> Description:
     versions = versions_of(connection, location)[:_VERSIONS]
     if not versions:
         raise ObjectNotFoundError(
-            f"of {visible(location.uri)} nothing is left", hint="Refresh shows the current state."
+            f"nothing is left of {visible(location.uri)}", hint="Refresh shows the current state."
         )
     newest = versions[0]
     return Description(

@@ -267,7 +267,7 @@ def _tree(database: duckdb.DuckDBPyConnection, name: str, text: str) -> QueryTre
         return parsed(database, text)
     except QueryError:
         pass
-    message = f"{visible(name)} of the database cannot be looked into, and may do more than read"
+    message = f"{visible(name)} of the database cannot be inspected, and may do more than read"
     raise QueryError(message, hint="Create it again with CREATE OR REPLACE, or leave it out of the query.")
 
 

@@ -118,7 +118,7 @@ class ManagedTables:
             name, (storage.connection,), storage.location, f"s3://{path.text}", catalog=storage.catalog or "bucket"
         )
         exists = self._exists(table, storage)
-        note = f"The table that is at {visible(storage.location.uri)} was taken."
+        note = f"The existing table at {visible(storage.location.uri)} was used."
         if not (exists and storage.take):
             rows = self._staged(name, sql, columns, local=local)
             schema = self._database.sql(rows).limit(0).to_arrow_table().schema if rows else pa.schema(())
@@ -500,7 +500,7 @@ class ManagedTables:
         columns = list((staged := self._database.sql(f"FROM temp.{STAGED}")).columns)
         if target and not how.named:
             if len(columns) != len(target):
-                hint = "MAP_COLUMNS_BY_NAME behind the table's name takes columns by their names."
+                hint = "MAP_COLUMNS_BY_NAME after the table's name matches columns by name."
                 counts = f"{counted(len(columns), 'column')}, and {visible(table.name)} has {len(target)}"
                 raise QueryError(f"the rows have {counts}", hint=hint)
             names = list(target)

@@ -156,7 +156,7 @@ class Merge(NamedTuple):
             return list(zip(target, left, strict=True))
         own = {name.casefold(): name for name in target}
         if unknown := [name for name in left if name.casefold() not in own]:
-            hint = "Leave it out of the source, or add EXCEPT behind MAP_COLUMNS_BY_NAME."
+            hint = "Leave it out of the source, or add EXCEPT after MAP_COLUMNS_BY_NAME."
             raise QueryError(f"the table has no column {visible(unknown[0])}", hint=hint)
         return [(own[name.casefold()], name) for name in left]
 

@@ -114,7 +114,7 @@ def parsed(connection: duckdb.DuckDBPyConnection, sql: str) -> QueryTree:
     """
     if (half := _HALF.search(sql)) is not None:
         before = sql[: half.start()].encode()
-        raise refused(sql, "half a character (a lone surrogate) is in the query", len(before), "Delete it.")
+        raise refused(sql, "the query contains half a character (a lone surrogate)", len(before), "Delete it.")
     moved: tuple[tuple[int, int], ...] = ()
     answer = _serialized(connection, sql)
     if answer.get("error") and answer.get("error_type") != "parser":

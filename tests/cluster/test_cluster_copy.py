@@ -127,7 +127,7 @@ def test_a_worker_fetches_exactly_what_was_listed(moto_lake):
     assert (came[0], came[3]) == (b"n\n1\n", b"n\n4\n")
     assert "was changed" in came[1].message
     assert isinstance(came[2], ObjectNotFoundError)
-    assert all("own network and environment count there" in " ".join(error.notes) for error in came[1:3])
+    assert all("its own network and environment" in " ".join(error.notes) for error in came[1:3])
 
 
 @pytest.mark.parametrize("sizes", [[1] * 1_201, [scheduler._GROUP_BYTES] * 3, [9_000_000, 9_000_000, 1], [1]])

@@ -198,6 +198,6 @@ def test_a_proxy_that_workers_cannot_reach_is_named_with_the_worker(workers, slo
     monkeypatch.setattr(accesses, "_proxy", lambda *_: {"proxy": Secret("http://user:pw@127.0.0.1:1")})
     error = run.fails(LIST, S3ConnError)
     assert "the proxy 127.0.0.1:1 cannot be reached" in error.message
-    assert any("That was on the worker tcp://" in note for note in error.notes)
+    assert any("This happened on the worker tcp://" in note for note in error.notes)
     assert "pw" not in f"{error} {error.notes}"
     run.session.close()

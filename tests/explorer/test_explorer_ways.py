@@ -192,7 +192,7 @@ def test_what_is_left_of_nothing_is_an_error(explore, versioned, upstream):
     page.show("gone.txt")
     page.do("restore", id="b", version=None)
     page.do("confirm", id="b", question=page.task("b", "asking")["question"])
-    assert "no version is left" in page.task("b", "failed")["text"]
+    assert "no version of" in page.task("b", "failed")["text"]
 
 
 # Out of the archive

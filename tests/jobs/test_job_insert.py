@@ -228,7 +228,7 @@ def test_an_object_that_is_not_what_was_written_is_deleted(moto_lake: Lake, monk
     monkeypatch.setattr(PinnedObject, "get", lambda self, *given, **more: get(self, *given, **more)[:-1] + b"!")
     run = moto_lake.session()
     error = run.fails(_insert(moto_lake), EndpointError)
-    assert "is not what was written" in error.message
+    assert "differs in size or content from what was written" in error.message
     assert error.notes[-1] == "It was deleted."
     assert not moto_lake.keys_below()
 

@@ -218,7 +218,7 @@ def test_expectations_drop_rows_or_count_them(moto_lake: Lake, run):
         run("ALTER JOB load DROP EXPECTATION odd")
     with pytest.raises(QueryError, match="does more than read"):
         run("ALTER JOB load ADD EXPECTATION bad EXPECT nextval('s') > 0 ON VIOLATION WARN")
-    with pytest.raises(JobFailedError, match="has an expectation SMALL"):
+    with pytest.raises(JobFailedError, match="already has an expectation SMALL"):
         run("ALTER JOB load ADD EXPECTATION SMALL EXPECT id < 6 ON VIOLATION WARN")
 
 
