@@ -203,7 +203,7 @@ class _Copying:
             scope.check()
             rows = loader.load(candidate, replace=replace)
         except Exception as error:  # noqa: BLE001 - one bad object does not stop the others
-            failure = translate(error, "", scope)
+            failure = translate(error, "", scope, self._engine.database)
         else:
             self._taken[loader.taken] += 1
             self._done(candidate, rows, loader.skipped.note(), replace=replace, violated=loader.violated)
@@ -352,7 +352,12 @@ class Together:
                 rows = text_rows(source, self._loader.scope)
                 if rows is None and source.detected.format.type == "PARQUET":
                     sources.append(source)
-                elif rows is not None and candidate.location in self._loader.learnt and getattr(rows, "names", True):
+                elif (
+                    rows is not None
+                    and candidate.location in self._loader.learnt
+                    and getattr(rows, "names", True)
+                    and not source.detected.trailing
+                ):
                     texts.append(rows)
                     whose[id(rows)] = source
         for _, alike in together(texts):
@@ -408,7 +413,7 @@ class Together:
         ((group, _),), sources = together(rows for rows, _ in several), [source for _, source in several]
         with self._unless_refused():
             known: Any = self._loader.known[type(group)]
-            table = TargetTable(self._loader.database, self._loader.table)
+            table = self._loader.target()
             types = fitting(group.types(known), table.columns(), {})
             with self._loader.in_memory(group, [source.candidate for source in sources]) as rows:
                 named = rows.source
@@ -452,7 +457,7 @@ class Together:
             or "GEOMETRY" in str(columns)
         ):
             raise LookupError
-        table = TargetTable(database, self._loader.table)
+        table = self._loader.target()
         columns = dict(known) if known is not None else columns
         table.fit(columns, rows, system)
         values = table.taken(columns)

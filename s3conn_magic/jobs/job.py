@@ -333,6 +333,11 @@ class ObjectSource:
     path: str
     detected: Detected
 
+    @property
+    def text_path(self) -> str:
+        """Return the path of its plain text."""
+        return self.path.replace("s3://", UNPACKED, 1) if self.detected.as_plain() else self.path
+
 
 def source_of(job: Job, candidate: Candidate, head: bytes) -> ObjectSource:
     """Return how to read an object with these first bytes.
@@ -354,11 +359,9 @@ def text_rows(source: ObjectSource, scope: QueryScope) -> TextRows | None:
     if detected.format.reader not in {"read_csv", "read_json"}:
         return None
     _check_header(detected)
-    path = source.path
     if how := detected.as_plain():
         scope.unpacked[source.connection, where] = how
-        path = path.replace("s3://", UNPACKED, 1)
-    return text_rows_of(path, detected)
+    return text_rows_of(source.text_path, detected)
 
 
 _PATH = re.compile(r"(?<=read_csv\()'(?:[^']|'')*'|(?<=read_json_objects\()'(?:[^']|'')*'")

@@ -19,6 +19,7 @@ from s3conn_magic.objects.unpacking import unpacked
 from s3conn_magic.query.failures import MARK, details_of
 from s3conn_magic.query.line_rows import Skipped, json_lines, reread
 from s3conn_magic.query.parquet_paths import check_narrowed, contradicts
+from s3conn_magic.query.paths import check_fields
 from s3conn_magic.query.plain_rows import NOT_PLAIN, plain_rows
 from s3conn_magic.query.sql import identifier, literal, transaction
 from s3conn_magic.query.text_rows import CsvRows, with_room
@@ -27,6 +28,7 @@ from s3conn_magic.runtime.patterns import wild
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
     from datetime import datetime
 
     import duckdb
@@ -89,6 +91,14 @@ class Loader:
     _coming: Iterator[Mapping[Location, bytes | S3ConnError]] | None = None
     _awaited: dict[Location, Candidate] = field(default_factory=dict)
     _refusals: dict[Location, S3ConnError] = field(default_factory=dict)
+    _older: AbstractSet[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        self._older = {name.casefold() for name in TargetTable(self.database, self.table).columns()}
+
+    def target(self) -> TargetTable:
+        """Return the table that rows are inserted into."""
+        return TargetTable(self.database, self.table, lambda name: name.casefold() not in self._older)
 
     @contextmanager
     def fetched(self, elsewhere: RemoteReader | None, candidates: Sequence[Candidate]) -> Iterator[None]:
@@ -282,6 +292,7 @@ class Loader:
         source = self.source(candidate)
         self.taken = source.detected.said
         if (rows := text_rows(source, self.scope)) is not None:
+            check_fields(self.database, source.text_path, source.detected)
             return self._load_text(candidate, rows, source if candidate.size > SMALL else None, replace=replace)
         with self._typed(source, ranged) as query:
             return self._write(candidate, query, replace=replace)
@@ -296,7 +307,7 @@ class Loader:
         if isinstance(rows, CsvRows) and not rows.names:
             self.database.execute(f"SELECT count(*) FROM {rows.source}").fetchall()  # noqa: S608 - it may be damaged
             return self._write(candidate, None, replace=replace)
-        table, whole = TargetTable(self.database, self.table), False
+        table, whole = self.target(), False
         known: Any = self.known.get(type(rows)) if candidate.location in self.learnt else None
         wider: dict[str, str] = {}
         while True:
@@ -357,7 +368,7 @@ class Loader:
     ) -> int:
         """Write the rows of a query and the ledger entry in one transaction; `columns` of the query, if known."""
         with transaction(self.database):
-            table = TargetTable(self.database, self.table)
+            table = self.target()
             where = literal(candidate.location.uri)
             if replace and OBJECT_COLUMN in table.columns():
                 self.database.execute(

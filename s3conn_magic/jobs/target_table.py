@@ -25,7 +25,7 @@ from s3conn_magic.query.tables import MAKING
 from s3conn_magic.query.text_types import NULL, cast, is_nested, strict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import timedelta
 
     import duckdb
@@ -325,10 +325,18 @@ def _family(kind: str) -> re.Pattern[str] | None:
 
 
 class TargetTable:
-    """A table as the database has it."""
+    """A table as the database has it.
 
-    def __init__(self, database: duckdb.DuckDBPyConnection, name: str) -> None:
-        self._database = database
+    Args:
+        database: the one with the table.
+        name: as written.
+        new: whether the column of a name was added by this run, so that later objects of the run may change its type.
+    """
+
+    def __init__(
+        self, database: duckdb.DuckDBPyConnection, name: str, new: Callable[[str], bool] = lambda _: False
+    ) -> None:
+        self._database, self._new = database, new
         self._without_values: set[str] = set()
         self.name = name
 
@@ -370,7 +378,7 @@ class TargetTable:
                 self._without_values.add(name)
                 continue
             if kind == "VARCHAR" and current[old] not in {*TEXTS, NULL}:
-                self._check_text(rows, name, current[old])
+                self._fit_text(rows, name, current[old])
                 continue
             wider = self.wider(old, current[old], kind)
             if kind not in {wider, NULL} and wider not in TEXTS:
@@ -414,6 +422,11 @@ class TargetTable:
 
         if kind == current or _family(kind) is None or _family(kind) != _family(current):
             return False
+        # Casting to a struct with other fields is an error, and an error ends the transaction.
+        if _NESTED.fullmatch(kind) and not _has_fields(
+            *self._database.sql(f"SELECT NULL::{current}, NULL::{kind}").types
+        ):
+            return False
         if current.startswith("UNION("):  # Parquet has only its tag and members, which do not become a UNION again
             return True
         try:
@@ -422,15 +435,22 @@ class TargetTable:
             return False
         return True
 
-    def _check_text(self, rows: str, name: str, current: str) -> None:
-        """Check that the table's type holds every value of a text column exactly."""
+    def _fit_text(self, rows: str, name: str, current: str) -> None:
+        """Make a new column VARCHAR if its type does not hold every value of a text column exactly.
+
+        Raises:
+            QueryError: the column is not new.
+        """
         column = identifier(name)
         query = f"SELECT 1 FROM {rows} WHERE {column} IS NOT NULL AND NOT {cast(column, current).exact} LIMIT 1"  # noqa: S608
-        if self._database.execute(query).fetchall():
+        if not self._database.execute(query).fetchall():
+            return
+        if not self._new(name) or (_family(current) not in (_NUMBER, _TIME) and current != "BOOLEAN"):
             raise QueryError(
                 f"the column {name} is {current} in the table, and has text in the object that is not",
                 hint=_AS_TEXT,
             )
+        self._widen(name, current, "VARCHAR")
 
     def _may_have_values(self, rows: str, name: str) -> bool:
         query = f"SELECT 1 FROM {rows} WHERE {identifier(name)} IS NOT NULL LIMIT 1"  # noqa: S608 - a quoted name
@@ -524,6 +544,17 @@ def _digits(kind: str) -> tuple[int, int]:
         return _WHOLE[kind], 0
     precision, scale = map(int, re.findall(r"[0-9]+", kind))
     return precision - scale, scale
+
+
+def _has_fields(there: DuckDBPyType, kind: DuckDBPyType) -> bool:
+    """Return whether a nested type has all fields of another, at any depth."""
+    if kind.id not in {"list", "array", "struct", "map"}:
+        return True
+    own: dict[str, Any] = {name.casefold(): part for name, part in getattr(there, "children", ())}
+    return there.id == kind.id and all(
+        name.casefold() in own and (isinstance(part, (int, list)) or _has_fields(own[name.casefold()], part))
+        for name, part in kind.children
+    )
 
 
 _FLOATING = {"float", "double"}

@@ -172,6 +172,9 @@ def header_of(lines: Sequence[Sequence[str]], nulls: Collection[str] = ()) -> He
     """
     if not lines:
         return Header(there=True, sure=True)
+    width = len(lines[0])
+    if width > 1 and not any(line[width - 1] for line in lines if len(line) >= width):  # a delimiter ends each line
+        lines = [line[: width - 1] for line in lines]
     names = [cell.strip() for cell in lines[0]]
     if not any(names) or any(_is_value(name, nulls) for name in names if name):
         return Header(there=False, sure=True)

@@ -17,7 +17,7 @@ from s3conn_magic.objects.scope import AsPlain
 from s3conn_magic.objects.unpacking import compression_of, unpack, unpacked
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from s3conn_magic.language.job_values import Content
     from s3conn_magic.objects.description import Description
@@ -193,6 +193,7 @@ class Detected(NamedTuple):
         blank: empty lines before the first record of a text table.
         array: whether it is one JSON array.
         log: name of a known log format.
+        trailing: whether the header and the first records end with a delimiter, so that the last column is none.
     """
 
     format: Format
@@ -204,6 +205,7 @@ class Detected(NamedTuple):
     blank: int = 0
     array: bool = False
     log: str = ""
+    trailing: bool = False
 
     def as_plain(self) -> AsPlain | None:
         """How to decode its text if DuckDB must not read the stored bytes, else None.
@@ -266,8 +268,10 @@ def detect(
     dialect, header = _dialect(text, kind, settings)
     if given is None or given.type == "AUTO":
         kind = _TSV if dialect["DELIMITER"] == "\t" else _CSV if kind == _TSV else kind
-    blank = _blank(_counted(text, dialect))
-    return Detected(kind, packed, encoding, dialect, said or header, _names(text, dialect), blank, log=log_name)
+    blank, lines = _blank(_counted(text, dialect)), _records(text, dialect)
+    trailing = not log and _is_trailing(lines, header=dialect["HEADER"])
+    names = _names(lines, dialect)
+    return Detected(kind, packed, encoding, dialect, said or header, names, blank, log=log_name, trailing=trailing)
 
 
 def _blank(plain: str) -> int:
@@ -407,8 +411,7 @@ def _dialect(text: _Text, kind: Format, given: Mapping[str, Any]) -> tuple[Mappi
         return {**settings, "HEADER_LINE": names, "HEADER": False}, ""
     if names is not None:
         return settings, ""
-    escape = str(given.get("QUOTE_ESCAPE_CHAR", '"'))
-    first = header_of(records(plain, delimiter, whole=text.whole, escape=escape), _nulls(given))
+    first = header_of(_records(text, settings), _nulls(given))
     said = "" if first.there and first.sure else _SAID[first.there]
     return {**settings, "HEADER": first.there}, said
 
@@ -418,15 +421,19 @@ def _counted(text: _Text, settings: Mapping[str, Any]) -> str:
     return without_lines(text.text, int(settings.get("SKIP_LINES", 0)), str(settings.get("COMMENT_PREFIX", "")))
 
 
-def _names(text: _Text, dialect: Mapping[str, Any]) -> tuple[str, ...]:
+def _records(text: _Text, dialect: Mapping[str, Any]) -> list[list[str]]:
+    escape = str(dialect.get("QUOTE_ESCAPE_CHAR", '"'))
+    return records(_counted(text, dialect), dialect["DELIMITER"], whole=text.whole, escape=escape)
+
+
+def _is_trailing(lines: Sequence[Sequence[str]], *, header: bool) -> bool:
+    """Return whether the header, or without one every first record, has nothing after its last delimiter."""
+    return bool(lines) and all(len(line) > 1 and not line[-1] for line in (lines[:1] if header else lines))
+
+
+def _names(lines: Sequence[Sequence[str]], dialect: Mapping[str, Any]) -> tuple[str, ...]:
     if names := dialect.get("HEADER_LINE"):
         return tuple(names)
-    lines = records(
-        _counted(text, dialect),
-        dialect["DELIMITER"],
-        whole=text.whole,
-        escape=str(dialect.get("QUOTE_ESCAPE_CHAR", '"')),
-    )
     first = lines[0] if lines else []
     digits = len(str(len(first) - 1))
     return tuple(first) if dialect["HEADER"] else tuple(f"column{at:0{digits}}" for at in range(len(first)))

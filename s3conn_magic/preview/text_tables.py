@@ -84,8 +84,9 @@ def _delimited(text: str, detected: Detected, *, whole: bool, rows: int) -> Text
     body, blank = "".join(body.splitlines(keepends=True)[detected.blank :]), len(names) == 1
     every = records(body, settings["DELIMITER"], whole=whole, most=None, marked=marked, blank=blank)
     every = every[int(settings["HEADER"]) :]
-    # As in DuckDB, a trailing delimiter does not start another field.
-    first_records = [record[:-1] if record[len(names) :] == [""] else record for record in every[:rows]]
+    # As in DuckDB, a trailing delimiter does not start another field; where all records have one, it is in their width.
+    ends = [] if detected.trailing else [""]
+    first_records = [record[:-1] if ends and record[len(names) :] == ends else record for record in every[:rows]]
     width = max(map(len, [names, *first_records]))
     if not 0 < width <= COLUMNS_AT_MOST:
         return None

@@ -69,14 +69,7 @@ class _Database:
 
     def cursor(self) -> duckdb.DuckDBPyConnection | None:
         """Return a new cursor, or None if a defect of DuckDB has invalidated the database."""
-        import duckdb
-
-        cursor = self.connection.cursor()
-        try:
-            cursor.execute("SELECT 1").fetchall()
-        except duckdb.FatalException:
-            return None
-        return cursor
+        return self.connection.cursor() if failures.is_alive(self.connection) else None
 
     def close(self) -> None:
         self.connection.close()
@@ -509,7 +502,8 @@ class QueryEngine:
             return work()
         except Exception as error:  # noqa: BLE001 - this is the boundary to DuckDB
             placed = self._placed(error, sql, turn.scope)
-            failure = failures.translate(failures.moved(placed, len(before.encode())), sql, turn.scope)
+            moved = failures.moved(placed, len(before.encode()))
+            failure = failures.translate(moved, sql, turn.scope, self._opened_database().connection)
         if (name := failures.unknown_table(failure)) and name.startswith("s3://"):
             failure = failures.untold(name, sql, failure)
         elif name:

@@ -15,6 +15,8 @@ from s3conn_magic.objects.scope import UNPACKED
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    import duckdb
+
     from s3conn_magic.objects.scope import QueryScope
 
 MARK = "s3conn_magic: "
@@ -124,8 +126,10 @@ def unknown_table(error: S3ConnError) -> str | None:
     return match[1] or match[2] if match else None
 
 
-def translate(error: BaseException, sql: str, scope: QueryScope) -> S3ConnError:
-    """Return this package's error for one from a query."""
+def translate(
+    error: BaseException, sql: str, scope: QueryScope, database: duckdb.DuckDBPyConnection | None = None
+) -> S3ConnError:
+    """Return this package's error for one from a query of a database."""
     import duckdb
 
     if scope.stopped:
@@ -135,7 +139,7 @@ def translate(error: BaseException, sql: str, scope: QueryScope) -> S3ConnError:
     if isinstance(error, duckdb.InterruptException):
         return interrupted()
     if isinstance(error, duckdb.FatalException | duckdb.InternalException):
-        return _defect(str(details_of(error)["exception_message"]))
+        return _defect(str(details_of(error)["exception_message"]), database)
     if not isinstance(error, duckdb.Error) or "Traceback (most recent call last)" in str(error):
         return InternalError.from_exception(error)
     return _of_duckdb(details_of(error), type(error).__name__, sql, scope)
@@ -165,14 +169,28 @@ def _of_duckdb(said: dict[str, Any], kind: str, sql: str, scope: QueryScope) -> 
     return refused(sql, message, said.get("position"), hint)
 
 
-def _defect(message: str) -> QueryError:
-    """Return the error for a defect of DuckDB, after which the database is unusable and is reopened."""
+def _defect(message: str, database: duckdb.DuckDBPyConnection | None) -> QueryError:
+    """Return the error for a defect of DuckDB, after which the database may be unusable, and is then reopened."""
     first = _ORIGINAL.search(message)
-    said = first[1] if first else message.strip().partition("\n")[0]
+    said = visible((first[1] if first else message.strip().partition("\n")[0])[:_SHOWN])
+    if database is not None and is_alive(database):
+        hint = "All tables are as they were. Leave columns or files out, to find which of them it fails on."
+        return QueryError(f"DuckDB failed internally: {said}", hint=hint)
     return QueryError(
-        f"DuckDB failed internally, and was restarted: {visible(said[:_SHOWN])}",
+        f"DuckDB failed internally, and was restarted: {said}",
         hint="Tables in memory are gone, those in a file are not: SET DATABASE = 'tables.duckdb' keeps them in one.",
     )
+
+
+def is_alive(database: duckdb.DuckDBPyConnection) -> bool:
+    """Return whether a database still answers after a defect of DuckDB."""
+    import duckdb
+
+    try:
+        database.cursor().execute("SELECT 1").fetchall()
+    except duckdb.FatalException:
+        return False
+    return True
 
 
 _LINES = "COPY FROM S3 with CONTENT_TYPE = SPLIT_LINES loads lines as they are."
@@ -199,10 +217,7 @@ def _of_file(message: str) -> QueryError | None:
 
 def _of_csv(where: str, said: str) -> QueryError:
     if fields := _FIELDS.search(said):
-        few = (
-            f"{where} has {int(fields[2]):,} of {int(fields[1]):,} fields: not all records have the same number of them"
-        )
-        return QueryError(few, hint=f"DELIMITER sets another one, if one was meant. {_LINES}")
+        return uneven(where, int(fields[2]), int(fields[1]))
     if "unterminated quote" in said:
         return QueryError(f"a quote on {where} does not end, or goes on behind its end", hint=_LINES)
     if "Invalid unicode" in said:
@@ -211,6 +226,12 @@ def _of_csv(where: str, said: str) -> QueryError:
     if "Maximum line size" in said:
         return QueryError(f"the record on {where} is longer than can be read", hint=_LINES)
     return QueryError(f"{where}: {visible_lines(said.partition('Possible')[0])}", hint=_LINES)
+
+
+def uneven(where: str, fields: int, wanted: int) -> QueryError:
+    """Return the error for a record with fewer or more fields than others."""
+    few = f"{where} has {fields:,} of {wanted:,} fields: not all records have the same number of them"
+    return QueryError(few, hint=f"DELIMITER sets another one, if one was meant. {_LINES}")
 
 
 def interrupted() -> StatementInterrupted:

@@ -220,11 +220,19 @@ def _of_several(
             if copies is not None:
                 copies.alike = alike
         if len(alike) > 1:
-            check_widened(database, [[literal(name) for name in names] for (names,) in alike], path)
+            _check_widened(database, [[literal(name) for name in names] for (names,) in alike], path)
             return f"{read}, union_by_name = true)"
     except duckdb.Error:  # reading the file reports its error
         pass
     return f"{read})" if copies is not None and copies.pattern in read else None
+
+
+def _check_widened(database: duckdb.DuckDBPyConnection, alike: Sequence[Sequence[str]], path: str) -> None:
+    call = "read_parquet([{}], hive_partitioning = false, union_by_name = true)"
+    every = f"FROM {call.format(', '.join(files[0] for files in alike))}"
+    pairs = ((call.format(files[0]), call.format(", ".join(files))) for files in alike)
+    read = f"FROM read_parquet({literal(visible(path))}, union_by_name = true)"
+    check_widened(database, every, pairs, lambda wide: f"{read} reads it as {wide} anyway.")
 
 
 def _check_read(database: duckdb.DuckDBPyConnection, scope: QueryScope, entries: Iterable[str]) -> None:

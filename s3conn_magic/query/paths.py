@@ -13,19 +13,22 @@ from s3conn_magic.language.words import counted, table_text
 from s3conn_magic.locations import Location, Pasted, looks_pasted, pasted, visible
 from s3conn_magic.objects.apart import Reread
 from s3conn_magic.objects.containers import ALL
+from s3conn_magic.objects.dialects import unique_names
 from s3conn_magic.objects.formats import HEAD, by_name, detect, how_to_read, is_no_table, is_parquet, is_seen
 from s3conn_magic.objects.listed import Path, escaped
 from s3conn_magic.objects.scope import UNPACKED, AsPlain
 from s3conn_magic.objects.unpacking import is_damage
-from s3conn_magic.query.failures import details_of, pointed
+from s3conn_magic.query.failures import MARK, details_of, pointed, uneven
 from s3conn_magic.query.judgement import judged
 from s3conn_magic.query.line_rows import FILE, IN_BATCHES, Skipped, batches, json_lines
 from s3conn_magic.query.names import Mention, lake_query, nodes
 from s3conn_magic.query.parquet_paths import FEW, WrittenByFolders, asks_for_some, parquet_query, without_folders
-from s3conn_magic.query.sql import behind, identifier, literal
+from s3conn_magic.query.sql import behind, check_widened, identifier, literal
 from s3conn_magic.query.text_rows import (
     SAMPLE,
     CsvRows,
+    JsonRows,
+    csv_call,
     several_csv,
     text_rows_of,
     with_files,
@@ -226,15 +229,13 @@ def _detected(entry: str, head: bytes, path: str) -> Detected:
 
 
 def _text_query(database: duckdb.DuckDBPyConnection, filesystem: ConnectionFileSystem, objects: _Objects) -> str | None:
-    scope, entries, detected, where = filesystem.scope, objects.entries, objects.detected, objects.path
+    scope, entries, detected = filesystem.scope, objects.entries, objects.detected
     every = _each(filesystem, objects)
     _say_how_taken(scope, every.values(), objects.path)
+    where = objects.path
     if _read_as_plain(filesystem, entries, every):
         where = where.replace("s3://", UNPACKED, 1)
-    rows: TextRows = text_rows_of(where, detected, entries)
-    if isinstance(rows, CsvRows) and len(entries) > 1:
-        scheme = where.partition("://")[0]
-        rows = several_csv([(_named(entry, scheme), each) for entry, each in every.items()], detected).named(database)
+    rows = _read_alike(database, where, objects, every)
     if isinstance(rows, CsvRows) and not rows.names:
         database.execute(f"SELECT count(*) FROM {rows.source}").fetchall()  # noqa: S608 - it may be damaged
         return None
@@ -259,6 +260,61 @@ def _text_query(database: duckdb.DuckDBPyConnection, filesystem: ConnectionFileS
     return rows.select(known, types, _HINT) if types else None
 
 
+def _read_alike(
+    database: duckdb.DuckDBPyConnection, where: str, objects: _Objects, every: Mapping[str, Detected]
+) -> TextRows:
+    """Return the records of all objects, each read in its own way.
+
+    Raises:
+        QueryError: an object has a record with too many fields.
+    """
+    named = {_named(entry, where.partition("://")[0]): each for entry, each in every.items()}
+    for entry, (path, each) in zip(every, named.items(), strict=True):
+        try:
+            check_fields(database, path, each)
+        except QueryError as error:
+            raise error.of(visible(Path.parse(entry).location.uri)) from None
+    if objects.detected.format.reader == "read_csv" and len(objects.entries) > 1:
+        return several_csv(named.items(), objects.detected).named(database)
+    if len({each.format.type == _TRAIL for each in every.values()}) > 1:
+        return _several_json(named.items())
+    return text_rows_of(where, objects.detected, objects.entries)
+
+
+def _several_json(objects: Iterable[tuple[str, Detected]]) -> JsonRows:
+    """Return the records of several objects of JSON, some of them CloudTrail logs."""
+    alike: dict[str, tuple[Detected, list[str]]] = {}
+    for path, each in objects:
+        alike.setdefault(each.format.type, (each, []))[1].append(path)
+    sources = (text_rows_of(paths, each, paths).source for each, paths in alike.values())
+    every = " UNION ALL BY NAME ".join(f"SELECT * FROM {source}" for source in sources)  # noqa: S608 - readers' calls
+    return JsonRows(f"({every})")
+
+
+def check_fields(database: duckdb.DuckDBPyConnection, path: str, detected: Detected) -> None:
+    """Check that no record has one field more, in a CSV whose lines all end with a delimiter; DuckDB ignores it.
+
+    Args:
+        database: reads the object.
+        path: in the engine's filesystem, as for `text_rows_of`.
+        detected: from its first bytes.
+
+    Raises:
+        QueryError: a record has one.
+        duckdb.Error: the object cannot be read.
+    """
+    if not detected.trailing:
+        return
+    *_, more = names = unique_names([*detected.names, ""])
+    # With a null text that occurs nowhere, a missing field is NULL and an empty one is not.
+    source = csv_call(path, names, detected, null_padding="true", parallel="false", nullstr=literal(MARK))
+    numbered = f"SELECT row_number() OVER () AS number, {identifier(more)} AS more FROM {source}"  # noqa: S608
+    query = f"SELECT min(number) FROM ({numbered}) WHERE more IS NOT NULL"  # noqa: S608 - as above
+    ((record,),) = database.execute(query).fetchall()
+    if record is not None:
+        raise uneven(f"record {record:,}", len(names), len(names) - 1)
+
+
 def _each(filesystem: ConnectionFileSystem, objects: _Objects) -> dict[str, Detected]:
     """Return the format of each object that is not empty: header and compression may differ.
 
@@ -268,8 +324,8 @@ def _each(filesystem: ConnectionFileSystem, objects: _Objects) -> dict[str, Dete
         QueryError: one is not text of that format, or is unknown.
     """
     entries, reader = objects.entries, objects.detected.format.reader
-    is_trail = objects.detected.format.type == _TRAIL
-    plain = reader == "read_json" and not is_trail and objects.detected.as_plain() is None
+    detected = objects.detected
+    plain = reader == "read_json" and detected.format.type != _TRAIL and detected.as_plain() is None
     if len(entries) == 1:
         return {objects.first: objects.detected}
     if reader == "read_json" and len(entries) > FEW and asks_for_some(filesystem.scope.text, entries):
@@ -283,10 +339,10 @@ def _each(filesystem: ConnectionFileSystem, objects: _Objects) -> dict[str, Dete
         if plain and head[:2] == b'{"' and b'"Records"' not in head[:_BEGINNING]:
             every[entry] = objects.detected
             continue
-        detected = known.get(line) or (_detected(entry, head, objects.path) if head else None)
-        if detected is None:
+        if not head:
             continue
-        if detected.format.reader != reader or (detected.format.type == _TRAIL) != is_trail:
+        detected = known.get(line) or _detected(entry, head, objects.path)
+        if detected.format.reader != reader:
             what = f"it is {detected.format.name}, but other objects of the path are not"
             raise QueryError(what, hint=_ALIKE).of(visible(Path.parse(entry).location.uri))
         if detected.settings.get("HEADER") and not detected.compression:
@@ -368,33 +424,29 @@ _LOOKED_AT_TWICE, _TOGETHER, _EACH = 8 * 1024 * 1024, 64 * 1024 * 1024, 256 * 10
 def _registered(
     database: duckdb.DuckDBPyConnection, filesystem: ConnectionFileSystem, path: str, entries: Sequence[str]
 ) -> str:
-    """Return the query of rows that DuckDB cannot read: it gets batches."""
+    """Return a query over rows for which DuckDB has no reader: registered batches, one source per schema."""
     import pyarrow as pa
 
-    folders, schema = WrittenByFolders.of(entries, database, filesystem.scope), pa.schema([])
+    folders = WrittenByFolders.of(entries, database, filesystem.scope)
     seen: list[Detected] = []
+    alike: dict[pa.Schema, list[str]] = {}
     for entry in entries:
         with _batches(filesystem, path, entry, 0, seen) as reader:
-            try:
-                schema = _unified(schema, reader.schema)
-            except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-                said = visible(" ".join(str(error).split()))
-                said = f"its columns are of other types than those of the objects before it: {said}"
-                raise QueryError(said, hint=_ALIKE) from None
+            if reader.schema.names:
+                alike.setdefault(reader.schema.remove_metadata(), []).append(entry)
     _say_how_taken(filesystem.scope, seen, path)
-    names = schema.names
-    schema = schema.append(pa.field(FILE, pa.string()))
-
-    def begin() -> Iterator[pa.RecordBatch]:
-        for entry in entries:
-            with _batches(filesystem, path, entry, ALL) as reader:
-                for batch in reader:
-                    own = pa.Table.from_batches([batch]).append_column(FILE, pa.repeat(entry, len(batch)))
-                    yield from _as_of(schema, own, entry).to_batches()
-
-    source, own = identifier(f"{path} (rows)"), folders.within(names)
-    database.register(f"{path} (rows)", Reread(schema, begin))
-    types = {name: kind for name, kind, *_ in database.execute(f"DESCRIBE FROM {source}").fetchall()} if own else {}
+    sources = []
+    for at, (schema, those) in enumerate(alike.items()):
+        rows = partial(_batches_of, filesystem, path, those)
+        database.register(name := f"{path} (rows{at or ''})", Reread(schema.append(pa.field(FILE, pa.string())), rows))
+        sources.append(identifier(name))
+    source = sources[0]
+    if len(sources) > 1:
+        source = " UNION ALL BY NAME ".join(f"SELECT * FROM {each}" for each in sources)  # noqa: S608 - quoted names
+        check_widened(database, source, [(each, each) for each in sources], lambda _: _ALIKE)
+        source = f"({source})"
+    types = {name: kind for name, kind, *_ in database.execute(f"DESCRIBE FROM {source}").fetchall()}
+    own = folders.within(types)
     for name in own:
         way_out = f"COPY FROM S3 with EXCLUDE_COLUMNS = ({literal(name)}) loads neither."
         folders.check(name, (identifier(name), types[name]), source, "files", way_out)
@@ -402,34 +454,14 @@ def _registered(
     return f"SELECT * EXCLUDE ({identifier(FILE)}){added} FROM {source}"  # noqa: S608 - quoted names
 
 
-def _unified(schema: pa.Schema, more: pa.Schema) -> pa.Schema:
-    """Return the columns of both, each of a type for the values of both."""
+def _batches_of(filesystem: ConnectionFileSystem, path: str, entries: Iterable[str]) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of objects with one schema, each with the name of its object."""
     import pyarrow as pa
 
-    if not schema.names:
-        return more
-    made = pa.unify_schemas([schema, more], promote_options="permissive")
-    for own in (*schema, *more):
-        if pa.types.is_binary(made.field(own.name).type) and pa.types.is_string(own.type):
-            raise pa.ArrowTypeError(f"{own.name} is text and bytes")
-    return made
-
-
-def _as_of(schema: pa.Schema, rows: pa.Table, entry: str) -> pa.Table:
-    """Return the rows with more columns or wider types, without changing a value.
-
-    Raises:
-        QueryError: a value would change.
-    """
-    import pyarrow as pa
-
-    if rows.schema.equals(schema):  # Arrow cannot cast a union
-        return rows
-    try:
-        return pa.concat_tables([schema.empty_table(), rows], promote_options="permissive")
-    except pa.ArrowInvalid as error:
-        said = f"a value does not fit the type that its column has in other objects: {visible(str(error))}"
-        raise QueryError(said, hint=_ALIKE).of(visible(Path.parse(entry).location.uri)) from None
+    for entry in entries:
+        with _batches(filesystem, path, entry, ALL) as reader:
+            for batch in reader:
+                yield batch.append_column(FILE, pa.repeat(entry, len(batch)))
 
 
 def _in_batches(detected: Detected) -> Detected:

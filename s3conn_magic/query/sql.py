@@ -17,7 +17,7 @@ from s3conn_magic.locations import looks_pasted, visible
 from s3conn_magic.query.names import nodes, words
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     import duckdb
     import pyarrow as pa
@@ -357,26 +357,42 @@ def _digits_of(kind: Any) -> tuple[int, int] | None:
     return None if whole is None else (whole, 0)
 
 
-def check_widened(database: duckdb.DuckDBPyConnection, alike: Sequence[Sequence[str]], path: str) -> None:
-    """Check that no value changes in the type common to all files, which are grouped by schema."""
-    call = "read_parquet([{}], hive_partitioning = false, union_by_name = true)"
-    every = database.sql(f"FROM {call.format(', '.join(files[0] for files in alike))}")
-    wider = dict(zip(map(str.casefold, every.columns), every.types, strict=True))
-    for files in alike:
-        own, source = database.sql(f"FROM {call.format(files[0])}"), call.format(", ".join(files))
+def check_widened(
+    database: duckdb.DuckDBPyConnection, every: str, alike: Iterable[tuple[str, str]], hint: Callable[[str], str]
+) -> None:
+    """Check that no value changes in the type common to all files.
+
+    Args:
+        database: reads them.
+        every: query over one file of each schema.
+        alike: for each schema, a FROM item for one file and one for all files.
+        hint: returns the hint for the type that a column would get.
+
+    Raises:
+        QueryError: a value would change.
+    """
+    all_ = database.sql(every)
+    wider = dict(zip(map(str.casefold, all_.columns), all_.types, strict=True))
+    for file, source in alike:
+        own = database.sql(f"FROM {file}")
         for name, kind in zip(own.columns, own.types, strict=True):
             wide, column = wider[name.casefold()], identifier(name)
             changed = f"{column} IS DISTINCT FROM TRY_CAST(TRY_CAST({column} AS {wide}) AS {kind})"
+            changed = f"{column} IS NOT NULL" if _counts_truth(wide, kind) else changed
             query = f"SELECT 1 FROM {source} WHERE {changed} LIMIT 1"  # noqa: S608 - quoted names
             if not holds(wide, kind) and database.execute(query).fetchall():
-                raise _unlike(name, str(kind), str(wide), path)
+                said = (
+                    f"the column {visible(name)} is {kind} in some files, and has values there that {wide} would change"
+                )
+                raise QueryError(said, hint=hint(str(wide)))
 
 
-def _unlike(name: str, kind: str, wide: str, path: str) -> QueryError:
-    return QueryError(
-        f"the column {visible(name)} is {kind} in some files, and has values there that {wide} would change",
-        hint=f"FROM read_parquet({literal(visible(path))}, union_by_name = true) reads it as {wide} anyway.",
-    )
+def _counts_truth(wide: Any, kind: Any) -> bool:
+    """Return whether booleans would become numbers, at any depth."""
+    if kind.id in ("list", "array", "struct", "map") and wide.id == kind.id:
+        parts, own = ({name.casefold(): part for name, part in each.children} for each in (wide, kind))
+        return any(_counts_truth(parts[name], part) for name, part in own.items() if hasattr(part, "id"))
+    return bool(kind.id == "boolean" and wide.id not in ("boolean", "varchar"))
 
 
 _KEPT = {

@@ -492,21 +492,20 @@ TextRows = CsvRows | JsonRows
 """Records of text, of either format."""
 
 
-def text_rows_of(path: str, detected: Detected, entries: Sequence[str] = ()) -> TextRows:
+def text_rows_of(path: str | Sequence[str], detected: Detected, entries: Sequence[str] = ()) -> TextRows:
     """Return the records of objects of CSV or JSON.
 
     Args:
-        path: in the engine's filesystem, not quoted; with `UNPACKED` for plain content.
+        path: in the engine's filesystem, or several, not quoted; with `UNPACKED` for plain content.
         detected: from their first bytes.
         entries: objects at the path, if it is a pattern.
     """
     if detected.format.reader == "read_json":
         # From a file with such a name, DuckDB reads only the features.
-        is_whole = not detected.array and any(".geojson" in name.casefold() for name in entries or [path])
+        is_whole = not detected.array and any(".geojson" in name.casefold() for name in entries or [str(path)])
         return _json_rows(path, detected, is_whole=is_whole)
     names = unique_names(detected.names)
-    own = {"auto_detect": "false", "columns": _texts(names or ["column0"])}
-    return _csv_rows(_call("read_csv", path, own | _csv_options(detected)), detected, names)
+    return _csv_rows(csv_call(path, names or ["column0"], detected), detected, names)
 
 
 def several_csv(objects: Iterable[tuple[str, Detected]], detected: Detected) -> CsvRows:
@@ -520,6 +519,11 @@ def several_csv(objects: Iterable[tuple[str, Detected]], detected: Detected) -> 
     sources = [_call("read_csv", paths, json.loads(options)) for options, paths in alike.items()]
     every = " UNION ALL BY NAME ".join(f"SELECT * FROM {source}" for source in sources)  # noqa: S608 - readers' calls
     return _csv_rows(f"({every})" if len(sources) > 1 else sources[0], detected, ())
+
+
+def csv_call(path: str | Sequence[str], names: Sequence[str], detected: Detected, **more: str) -> str:
+    """Return a FROM item for records of CSV with these columns; `more` are options of DuckDB's reader."""
+    return _call("read_csv", path, {"auto_detect": "false", "columns": _texts(names), **_csv_options(detected), **more})
 
 
 def _texts(names: Sequence[str]) -> str:
@@ -562,7 +566,7 @@ def _csv_options(detected: Detected) -> dict[str, str]:
     }
 
 
-def _json_rows(path: str, detected: Detected, *, is_whole: bool) -> JsonRows:
+def _json_rows(path: str | Sequence[str], detected: Detected, *, is_whole: bool) -> JsonRows:
     is_whole = is_whole or detected.settings.get("SPLIT_ROOT_ARRAY") is False
     options = {
         "format": "'unstructured'" if is_whole else "'auto'",

@@ -84,6 +84,7 @@ CASES: dict[str, bytes | str] = {
     "many_digits.csv": "a,b,c\n12345678901234567.25,1234567890123456789,0.1234567890123456789\n1.5,1,2\n",
     "specials.csv": "x,y,z\nNaN,nan,1\n-Infinity,Nancy,inf\n1.5,x,inf\n",
     "behind.csv": "a,b\n1,2,\n3,4\n5,,\n",
+    "behind_all.csv": "name,city,\nx,y,\nu,,\n",
     "times.csv": "a,t\n1,10:00:00\n2,11:30\n3,\n",
     "times.json": '{"t": "10:00:00.25"}\n{"t": "11:30:00"}\n{"t": null}\n',
     "no_times.csv": "a,t\n1,10:00:00\n2,23:59:60\n",
@@ -362,6 +363,35 @@ TOGETHER: dict[str, tuple[dict[str, bytes], list[str], list[tuple[Any, ...]]]] =
             ("marked twice", b"\xef\xbb\xbf" * 2 + texts[0].encode(), texts[1].encode("utf-8-sig")),
         )
     },
+    **{
+        f"{kind} {case}": ({f"a.{kind}": write(first), f"b.{kind}": write(second)}, ["x"], rows)
+        for kind, write in {
+            "avro": lambda x: _avro({int: "long", float: "double", bool: "boolean", str: "string"}[type(x)], x),
+            "orc": lambda x: _file("orc", x=[x]),
+            "arrow": lambda x: _arrow(pa.table({"x": [x]})),
+            "parquet": lambda x: _parquet([x]),
+        }.items()
+        for case, first, second, rows in (
+            ("numbers, then text", 7, "007", [("7",), ("007",)]),
+            ("text, then numbers", "007", 7, [("007",), ("7",)]),
+            ("fractions, then text", 1.5, "x", [("1.5",), ("x",)]),
+            ("truth, then text", True, "yes", [("true",), ("yes",)]),
+        )
+    },
+    **{
+        f"{kind} fields": ({f"a.{kind}": _file(kind, x=[{"a": 1}]), f"b.{kind}": _file(kind, x=[{"b": "5"}])}, [], [])
+        for kind in ("orc", "parquet", "json")
+    },
+    "a log, then others": (
+        {"a.json": TRAIL.encode(), "b.json": b'{"n":5}\n{"n":7}'},
+        ["eventVersion", "eventName", "n"],
+        [("1.08", "A", 1), ("1.08", "B", 2), (None, None, 5), (None, None, 7)],
+    ),
+    "others, then a log": (
+        {"a.json": b'[{"n":5}]', "p=1/b.json.gz": gzip.compress(TRAIL.encode())},
+        ["n", "eventVersion", "eventName", "p"],
+        [(5, None, None, None), (1, "1.08", "A", 1), (2, "1.08", "B", 1)],
+    ),
     "types of Avro": ({"a.avro": _avro("int", 1), "b.avro": _avro("double", 1.5)}, [], []),
     "zeros": ({"p=01/a.csv": b"p,x\n1,5\n"}, ["p", "x"], [(1, 5)]),
     "zeros of Parquet": ({"p=01/a.parquet": _parquet([5], p=[1])}, ["x", "p"], [(5, 1)]),
@@ -405,6 +435,13 @@ REFUSED: dict[str, tuple[dict[str, bytes], str]] = {
     "folder that is no number": ({"p=abc/a.parquet": _parquet([5], p=pa.array([None], pa.int64()))}, "says otherwise"),
     "folder of CSV": ({"p=01/a.csv": b"p,x\n2,5\n"}, "says otherwise"),
     "Avro": ({"a.avro": _avro("long", 2**53 + 1), "b.avro": _avro("double", 1.5)}, "value"),
+    **{
+        f"truth and numbers of {kind} {case}": ({f"a.{kind}": first, f"b.{kind}": second}, said)
+        for kind in ("orc", "parquet")
+        for bodies in [(_file(kind, x=[True]), _file(kind, x=[5]))]
+        for case, (first, second) in (("", bodies), ("the other way", bodies[::-1]))
+        for said in ["BOOLEAN"]
+    },
     "cut array": ({"a.json": b'{"x":1}\n', "b.json": b'[{"x":1},{"x":2},'}, "does not end"),
     "two streams": ({"a.arrows": _arrow(*[pa.table({"x": [1]})] * 2)}, "and more follows"),
     "spans": ({"a.arrow": _arrow(pa.table({"x": pa.array([[5]], pa.list_(pa.duration("ns")))}))}, "finer than a"),
@@ -413,6 +450,21 @@ REFUSED: dict[str, tuple[dict[str, bytes], str]] = {
         "finer than a microsecond",
     ),
     "no fields": ({"a.arrow": _arrow(pa.table({}))}, "no columns"),
+    **{
+        f"a field more {case}{ending}": (
+            {f"a{ending}": pack(body)},
+            f"record {record} has {width} of {width - 1} field",
+        )
+        for case, body, record, width in (
+            ("within", b"a,b,c,\n1,2,3,\n1,2,x,3,\n1,2,3,\n", 2, 5),
+            ("of text", b"name,city,\nx,y,\nx,y,z,\n", 3, 4),
+            ("at the end", b"a;b;\n1;2;\n1;2;;", 2, 4),
+            ("behind lines in quotes", b'a,b,\n1,3,\n2,"x\ny",6,\n', 2, 4),
+            ("without a header", b"1,2,\n3,4,\n5,6,7,\n", 3, 4),
+            ("late", b"a\tb\t\n" + b"1\t2\t\n" * 21_000 + b"1\tx\t2\t\n", "21,001", 4),
+        )
+        for ending, pack in ((".csv", bytes), (".csv.gz", gzip.compress))
+    },
 }
 
 
@@ -425,6 +477,13 @@ def test_what_would_be_lost_is_refused_by_all(moto_lake: Lake, case: str):  # no
         assert said in run.fails(statement, QueryError).message
     run(f"CREATE JOB j AS COPY FROM S3 lake LOCATION = '{where}' INTO t")
     assert said in str(run("SHOW JOB j ERRORS")["error"][0])
+
+
+def test_a_field_more_than_all_others_is_seen_in_a_preview():
+    """Where each line ends with a delimiter, which begins no field, a further one is a column, and said."""
+    seen = previewed(b"a,b,\n1,2,\n1,x,2,\n", "x.csv")
+    assert [str(value) for value in seen.frame.iloc[1]][:3] == ["1", "x", "2"]
+    assert "1 of 2 rows have not 3 fields" in seen.notes
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ import math
 import re
 import subprocess
 import sys
+import threading
 from collections import Counter
 from datetime import UTC, date, datetime, time
 from decimal import Decimal, InvalidOperation
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
 
 STATEMENTS = ("PREVIEW", "SELECT", "TABLE", "COPY")
 LARGEST = 8 * 1024 * 1024
+LONGEST = 120
+"""Seconds that a file may take."""
 _ROWS = 20_000
 _NULLS = {"", "null", "na", "n/a", "none", "nan", "\\n"}
 _NUMBERS = count(1)
@@ -179,12 +182,16 @@ def expected(file: Path) -> list[_Reading]:
 
 
 def _fields(text: str, delimiter: str) -> Iterator[_Reading]:
-    """As documented: a delimiter behind the last field begins no other, and an empty line of one column is a NULL."""
+    """As documented: a delimiter behind the last field begins no other, and an empty line of one column is a NULL.
+
+    Where each line ends with one, a further one is a field more.
+    """
     lines = [*csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)]
     begin = next((at for at, line in enumerate(lines) if line), 0)
     width = len(lines[begin])
     lines = [line or [""] for line in lines[begin:] if line or width == 1]
-    lines = [line[:-1] if len(line) == width + 1 and not line[-1] else line for line in lines]
+    if lines and lines[0][-1]:
+        lines = [line[:-1] if len(line) == width + 1 and not line[-1] else line for line in lines]
     rows = [[value for _, value in zip_longest(lines[0], line)] for line in lines]
     yield lines[0], rows[1:]
     yield [f"column{at}" for at in range(len(lines[0]))], rows
@@ -326,14 +333,17 @@ def outcomes(files: list[Path], statements: list[str]) -> Iterator[tuple[Path, s
         assert worker.stdout
         worker.stdin.write(f"{file}\n")
         worker.stdin.flush()
+        late = threading.Timer(LONGEST, worker.kill)
+        late.start()
         while line := worker.stdout.readline():
             if line == "\n":
                 break
             statement, kind, said = line.rstrip("\n").split("\t", 2)
             yield file, statement, kind, said
         else:
-            yield file, "", "died", f"exit status {worker.wait()}"
+            yield file, "", "died", f"exit status {worker.wait()}, or ended after {LONGEST} s"
             worker = None
+        late.cancel()
     if worker:
         worker.communicate()
 
