@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from concurrent.futures import Future
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
@@ -25,7 +26,6 @@ from s3conn_magic.query.sql import beside
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-    from concurrent.futures import Future
 
     from s3conn_magic.connections.connection import Connection
     from s3conn_magic.datasets.layout import Example
@@ -120,21 +120,22 @@ class Sampler:
         return (max(0, example.size - self._most), example.size) if at_end else (0, min(example.size, self._most))
 
     def _parts(self, wanted: Mapping[str, tuple[Example, int, int]]) -> Iterator[tuple[Example, bytes | Sample]]:
+        futures: list[Future[Response]] = [Future() for _ in wanted]
         sent = []
-        for key, (example, start, stop) in wanted.items():
-            pinned = PinnedObject(self._connection, Location(self._bucket, key), example.size)
-            if start < stop:
-                self.requests += 1
-                self.bytes += stop - start
-            with suppress(S3ConnError):
-                sent.append((example, pinned, start, stop, pinned.begin(start, stop) if start < stop else None))
         try:
+            for (key, (example, start, stop)), answer in zip(wanted.items(), futures, strict=True):
+                pinned = PinnedObject(self._connection, Location(self._bucket, key), example.size)
+                if start < stop:
+                    self.requests += 1
+                    self.bytes += stop - start
+                with suppress(S3ConnError):
+                    begun = start < stop and pinned.begin(start, stop, answer)
+                    sent.append((example, pinned, start, stop, answer if begun else None))
             for each in sent:
                 yield each[0], self._answered(*each)
         finally:
-            for *_, answer in sent:
-                if answer is not None:
-                    answer.cancel()
+            for answer in futures:
+                answer.cancel()
 
     def _answered(
         self, example: Example, pinned: PinnedObject, start: int, stop: int, answer: Future[Response] | None

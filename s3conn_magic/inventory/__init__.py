@@ -21,8 +21,8 @@ from s3conn_magic.errors import InventoryError, ObjectNotFoundError, S3ConnError
 from s3conn_magic.language.words import listed
 from s3conn_magic.listing import fetch_page
 from s3conn_magic.locations import Location, visible
-from s3conn_magic.objects.ranged import PinnedObject, received
-from s3conn_magic.objects.requests import ask, etag_of, head_answer
+from s3conn_magic.objects.ranged import PinnedObject
+from s3conn_magic.objects.requests import ask, etag_of, head_answer, received
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

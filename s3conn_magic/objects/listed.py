@@ -6,6 +6,7 @@ import re
 import sys
 import threading
 from bisect import bisect_right
+from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from s3conn_magic.objects.ranged import PinnedObject
     from s3conn_magic.objects.scope import QueryScope
     from s3conn_magic.runtime.patterns import Glob
+    from s3conn_magic.transport import Response
 
 _SCHEME = "s3://"
 _GLOB = re.compile(r"[*?\[{]")
@@ -458,20 +460,22 @@ def _by_range(
     connection: Connection, location: Location, which: str, scope: QueryScope | None = None
 ) -> Callable[[], tuple[PinnedObject, int, bytes] | None]:
     """Request bytes by one GetObject; the function returned gives None if the server does not send these."""
-    from s3conn_magic.objects.requests import asked, begin
+    from s3conn_magic.objects.requests import ask, asked, begin
 
     given: dict[str, Any] = {"Bucket": location.bucket, "Key": location.key, "Range": which}
-    sent = begin(connection, location, "get_object", **given)
-    if scope is not None and sent is not None:
-        under_way = [sent]
-        scope.sent(lambda: under_way)
-    return partial(_seen, connection, location, partial(asked, connection, location, "get_object", sent, **given))
+    wait = partial(ask, connection, location, "get_object", **given)
+    if scope is not None:
+        sent: Future[Response] = Future()
+        scope.sending([sent])
+        if begin(connection, location, "get_object", sent, **given):
+            wait = partial(asked, connection, location, "get_object", sent, **given)
+    return partial(_seen, connection, location, wait)
 
 
 def _seen(
     connection: Connection, location: Location, wait: Callable[[], Mapping[str, Any]]
 ) -> tuple[PinnedObject, int, bytes] | None:
-    from s3conn_magic.objects.ranged import received
+    from s3conn_magic.objects.requests import received
 
     try:
         answer = wait()

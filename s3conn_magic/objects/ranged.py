@@ -16,13 +16,21 @@ from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import BotoCoreError
-
-from s3conn_magic.connections.faults import unreachable
 from s3conn_magic.errors import AccessDeniedError, EndpointError, S3ConnError, StatementInterrupted
 from s3conn_magic.locations import split_version, visible
 from s3conn_magic.objects.formats import is_parquet
-from s3conn_magic.objects.requests import answer_of, ask, awaited, by_client, changed, etag_of, named, said_of
+from s3conn_magic.objects.requests import (
+    answer_of,
+    ask,
+    awaited,
+    by_client,
+    cancelling,
+    changed,
+    etag_of,
+    named,
+    received,
+    said_of,
+)
 from s3conn_magic.objects.scope import BLOCKS, ObjectVersion, QueryScope
 from s3conn_magic.runtime.background import run_in_background
 from s3conn_magic.transport.exchange import ObjectRequest
@@ -76,8 +84,9 @@ class PinnedObject:
         Raises:
             S3ConnError: the object was changed, the response was truncated, or the server cannot be reached.
         """
-        if (sent := self.begin(start, stop)) is not None:
-            return self.body_of(awaited(self.connection, self.location, sent), start, stop)
+        begin, waiting = partial(self.begin, start, stop), partial(awaited, self.connection, self.location)
+        if (answer := cancelling(lambda sent: waiting(sent) if begin(sent) else None)) is not None:
+            return self.body_of(answer, start, stop)
         failure: S3ConnError | None = None
         for _ in range(tries):
             body, failure = self._once(start, stop)
@@ -106,14 +115,16 @@ class PinnedObject:
         """Sender of requests to its bucket."""
         return self.connection.exchange(self.location.bucket)
 
-    def begin(self, start: int, stop: int) -> Future[Response] | None:
-        """Request bytes without waiting; None if a boto3 client must do it.
+    def begin(self, start: int, stop: int, sent: Future[Response]) -> bool:
+        """Request bytes without waiting; return False if a boto3 client must do it. Cancelling `sent` ends it.
 
         Raises:
             S3ConnError: the request cannot be signed.
         """
         exchange = self.exchange
-        return None if exchange.goes_by_client(_GET) else exchange.send([self.request(start, stop)])[0]
+        if by_socket := not exchange.goes_by_client(_GET):
+            exchange.send([self.request(start, stop)], [sent])
+        return by_socket
 
     def request(self, start: int, stop: int) -> ObjectRequest:
         """Return the request for bytes."""
@@ -198,14 +209,6 @@ class PinnedObject:
                 hint="Something between here and S3 may remove the Range header.",
             )
         # The whole object; what was requested is its beginning.
-
-
-def received(stream: Any, count: int) -> tuple[bytes, EndpointError | None]:
-    """Return at most `count` bytes of a body, and the error if they are fewer."""
-    try:
-        return bytes(stream.read(count)), None
-    except (BotoCoreError, OSError) as error:
-        return b"", unreachable(error)
 
 
 PART = 8 * 1024 * 1024
@@ -423,22 +426,17 @@ class RangedObject:
         """Process a response in the thread that received it; refusals are handled in another."""
         response = sent.result() if not sent.cancelled() and sent.exception() is None else None
         if response is not None and response.status < _REFUSED:
-            self._take(segment, response)
+            self._take(segment, sent.result)
         elif sent.cancelled():
             self._lost(segment, StatementInterrupted("the query was stopped"))
         else:
-            run_in_background(partial(self._refused, segment, sent), name="s3conn-query")
+            answer = partial(awaited, self.pinned.connection, self.pinned.location, sent)
+            run_in_background(partial(self._take, segment, answer), name="s3conn-query")
 
-    def _take(self, segment: _Segment, response: Response) -> None:
+    def _take(self, segment: _Segment, response: Callable[[], Response]) -> None:
         try:
-            self._arrived(segment, self.pinned.body_of(response, segment.start, segment.stop))
+            self._arrived(segment, self.pinned.body_of(response(), segment.start, segment.stop))
         except BaseException as error:  # noqa: BLE001 - raised by whoever waits for it
-            self._lost(segment, error)
-
-    def _refused(self, segment: _Segment, sent: Future[Response]) -> None:
-        try:
-            self._take(segment, awaited(self.pinned.connection, self.pinned.location, sent))
-        except BaseException as error:  # noqa: BLE001 - as in `_take`
             self._lost(segment, error)
 
     def _lost(self, segment: _Segment, error: BaseException) -> None:
@@ -489,7 +487,9 @@ def ask_for(objects: Iterable[RangedObject], scope: QueryScope) -> None:
 
 def _send(exchange: Exchange, scope: QueryScope, asked: Sequence[_Asked]) -> None:
     requests = [each.pinned.request(segment.start, segment.stop) for each, segment in asked]
-    sent = scope.sent(lambda: exchange.send(requests))
+    sent: list[Future[Response]] = [Future() for _ in requests]
+    scope.sending(sent)
+    exchange.send(requests, sent)
     scope.count(len(sent), 0)
     for (each, segment), future in zip(asked, sent, strict=True):
         future.add_done_callback(partial(each._came, segment))  # noqa: SLF001 - its own module

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import io
 import re
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
 from botocore.awsrequest import HeadersDict
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from s3conn_magic.connections.clients import first_page
-from s3conn_magic.connections.faults import PARSERS, PARTITION, VERSIONED, translate, translated
+from s3conn_magic.connections.faults import PARSERS, PARTITION, VERSIONED, translate, translated, unreachable
 from s3conn_magic.connections.guards import no_link
 from s3conn_magic.connections.refusals import own_words
 from s3conn_magic.connections.writes import ENCRYPTION_FIELD
@@ -32,7 +33,6 @@ from s3conn_magic.transport.exchange import ObjectRequest, UnansweredError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
-    from concurrent.futures import Future
 
     from s3conn_magic.connections.connection import Connection
     from s3conn_magic.language.options import Settings
@@ -65,7 +65,30 @@ def ask(connection: Connection, location: Location, operation: str, **parameters
     Raises:
         S3ConnError: the request was refused, or not answered.
     """
-    return asked(connection, location, operation, begin(connection, location, operation, **parameters), **parameters)
+
+    def answer(sent: Future[Response]) -> Mapping[str, Any]:
+        begun = begin(connection, location, operation, sent, **parameters)
+        return asked(connection, location, operation, sent if begun else None, **parameters)
+
+    return cancelling(answer)
+
+
+def received(stream: Any, count: int) -> tuple[bytes, EndpointError | None]:
+    """Return at most `count` bytes of a body, and the error if they are fewer."""
+    try:
+        return bytes(stream.read(count)), None
+    except (BotoCoreError, OSError) as error:
+        return b"", unreachable(error)
+
+
+def cancelling(answer: Callable[[Future[Response]], _Seen]) -> _Seen:
+    """Call a function with the future of a request that it will send; an error or interrupt in it ends the request."""
+    sent: Future[Response] = Future()
+    try:
+        return answer(sent)
+    except BaseException:
+        sent.cancel()
+        raise
 
 
 def asked(
@@ -116,17 +139,19 @@ def begin(
     connection: Connection,
     location: Location,
     operation: str,
+    sent: Future[Response],
     *,
     size: int = _LARGEST,
     least: int = 0,
     **parameters: Any,
-) -> Future[Response] | None:
-    """Send a GET or HEAD of an object without waiting; None if our transport cannot send it.
+) -> bool:
+    """Send a GET or HEAD of an object without waiting; return False if our transport cannot send it.
 
     Args:
         connection: the connection.
         location: bucket and key.
         operation: of the shared client.
+        sent: gets the response; cancelling it ends the request.
         size: most bytes of the body.
         least: bytes below which a body counts as truncated, and is requested again.
         parameters: of the operation.
@@ -136,10 +161,11 @@ def begin(
     """
     name, exchange = _OPERATIONS.get(operation), connection.exchange(location.bucket)
     if name is None or exchange.goes_by_client(name):
-        return None
+        return False
     headers = {_HEADERS[each]: text for each, text in parameters.items() if each in _HEADERS}
     request = ObjectRequest(name, location.key, headers, parameters.get("VersionId", ""), size, least)
-    return exchange.send([request])[0]
+    exchange.send([request], [sent])
+    return True
 
 
 def awaited(connection: Connection, location: Location, sent: Future[Response]) -> Response:

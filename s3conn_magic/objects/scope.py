@@ -291,24 +291,19 @@ class QueryScope:
 
     # Concurrent requests
 
-    def sent(self, send: Callable[[], Sequence[Future[Response]]]) -> Sequence[Future[Response]]:
-        """Send requests that end with the query.
+    def sending(self, futures: Sequence[Future[Response]]) -> None:
+        """Make requests that are about to be sent end with the query.
 
         Raises:
             StatementInterrupted: the query was stopped, or has ended.
-            S3ConnError: as `send`.
         """
         self.check()
-        if self._over:
-            raise StatementInterrupted("the query is over")
-        sent = send()
         with self._lock:
-            self._under_way.update(sent)
-        for each in sent:
+            if self._over:
+                raise StatementInterrupted("the query is over")
+            self._under_way.update(futures)
+        for each in futures:
             each.add_done_callback(self._arrived)
-            if self._over:  # it has just ended
-                each.cancel()
-        return sent
 
     def _arrived(self, sent: Future[Response]) -> None:
         with self._lock:

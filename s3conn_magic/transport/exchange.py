@@ -276,20 +276,23 @@ class Exchange:
         """Whether an operation must go by the boto3 client and not by our sockets."""
         return self._target.goes_by_client(operation)
 
-    def send(self, requests: Sequence[ObjectRequest]) -> list[Future[Response]]:
+    def send(self, requests: Sequence[ObjectRequest], futures: Sequence[Future[Response]]) -> None:
         """Send requests of one operation; cancelling a future ends its request.
 
-        The futures give the responses, whatever their status, or raise `UnansweredError`.
+        Args:
+            requests: what to send.
+            futures: one for each request, made by the caller, whom an interrupt may reach before this returns. They
+                give the responses, whatever their status, or raise `UnansweredError`.
 
         Raises:
             S3ConnError: they cannot be signed.
         """
-        futures: list[Future[Response]] = [Future() for _ in requests]
         queued = list(zip(requests, futures, strict=True))
         if self._target.has_stand_in(requests[0].operation):
             for request, future in queued:
                 if (answer := self._target.stand_in(request)) is not None:
-                    future.set_result(answer)
+                    with suppress(InvalidStateError):  # cancelled meanwhile
+                        future.set_result(answer)
             queued = [(request, future) for request, future in queued if not future.done()]
         if queued:
             signed, way = self._target.sign_objects([request for request, _ in queued]), self._target.transport
@@ -299,7 +302,6 @@ class Exchange:
                 scheduled, self._scheduled = self._scheduled, True
             if not scheduled:
                 LOOP.call(self._begin)
-        return futures
 
     def _begin(self) -> None:
         with self._lock:

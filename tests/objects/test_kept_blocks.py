@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import random
-from concurrent.futures import Future
 from dataclasses import dataclass, field
 from hashlib import md5
 from typing import TYPE_CHECKING, Any
@@ -29,6 +28,7 @@ from s3conn_magic.transport import Response
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from concurrent.futures import Future
 
     from s3conn_magic.transport.exchange import ObjectRequest
 
@@ -67,21 +67,20 @@ class Store:
         body = self.bodies[key]
         return PinnedObject(self, Location("bucket", key), len(body), md5(body).hexdigest())  # type: ignore[arg-type]
 
-    def send(self, requests: Sequence[ObjectRequest]) -> list[Future[Response]]:
-        return [self._answered(request) for request in requests]
+    def send(self, requests: Sequence[ObjectRequest], futures: Sequence[Future[Response]]) -> None:
+        for request, future in zip(requests, futures, strict=True):
+            future.set_result(self._answered(request))
 
-    def _answered(self, request: ObjectRequest) -> Future[Response]:
+    def _answered(self, request: ObjectRequest) -> Response:
         self.requests += 1
-        body, answer = self.bodies[request.key], Future[Response]()
+        body = self.bodies[request.key]
         etag = f'"{md5(body).hexdigest()}"'
         if request.headers.get("If-Match", etag) != etag:
             error = b"<Error><Code>PreconditionFailed</Code></Error>"
-            answer.set_result(Response(412, {}, error))
-            return answer
+            return Response(412, {}, error)
         start, last = map(int, request.headers["Range"].removeprefix("bytes=").split("-"))
         headers = {"etag": etag, "content-range": f"bytes {start}-{last}/{len(body)}"}
-        answer.set_result(Response(206, headers, body[start : last + 1]))
-        return answer
+        return Response(206, headers, body[start : last + 1])
 
     def internal_client(self, _bucket: str) -> Any:
         import boto3

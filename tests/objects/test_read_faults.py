@@ -8,6 +8,7 @@ import os
 import re
 import signal
 import threading
+from contextlib import closing
 from dataclasses import dataclass
 from hashlib import md5
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from proxies import secured
 from statements import Statements, create
 from synthetic import Behaviour, ObjectConnection, StoredBucket
 
+from s3conn_magic.datasets.sampling import Sampler
 from s3conn_magic.errors import (
     AccessDeniedError,
     CredentialsError,
@@ -29,7 +31,9 @@ from s3conn_magic.errors import (
 )
 from s3conn_magic.locations import Location
 from s3conn_magic.objects.ranged import PinnedObject, RangedObject
+from s3conn_magic.objects.requests import ask, named
 from s3conn_magic.objects.scope import BLOCKS, QueryScope
+from s3conn_magic.runtime.interrupts import interruptible
 from s3conn_magic.sandbox import Keys
 from s3conn_magic.secrets import Secret
 from s3conn_magic.transport import exchange, wire
@@ -188,8 +192,36 @@ def test_an_interrupt_ends_the_wait_for_a_server_that_stalls(reading, answer):
     """SIGINT ends a read whose answer has stopped, or comes a byte at a time."""
     ranged = reading(answer)
     threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
-    with pytest.raises((KeyboardInterrupt, StatementInterrupted)):
-        ranged.read(0, 3000)
+    with pytest.raises(StatementInterrupted):
+        interruptible(ranged.read)(0, 3000)
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda ranged: ranged.pinned.get(0, 3000),
+        lambda ranged: ask(
+            ranged.pinned.connection, ranged.pinned.location, "head_object", **named(ranged.pinned.location, None)
+        ),
+        lambda ranged: ranged.load([(0, 3000)]),
+        lambda ranged: Sampler(ranged.pinned.connection, "bucket").content("a.bin", len(BODY)),
+    ],
+    ids=["a range", "a head", "a query", "a sample"],
+)
+def test_an_interrupt_as_a_request_is_sent_ends_it(reading, read, monkeypatch):
+    """SIGINT between sending and waiting leaves no request under way: whoever sent it has what ends it already."""
+    ranged = reading(lambda wire, *said: wire.part(*said))
+    send, under_way = exchange.Exchange.send, []
+
+    def interrupted(self, requests, futures):
+        send(self, requests, futures)
+        under_way.extend(futures)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(exchange.Exchange, "send", interrupted)
+    with pytest.raises(KeyboardInterrupt), closing(ranged._scope):
+        read(ranged)
+    assert [future.cancelled() for future in under_way] == [True]
 
 
 @pytest.mark.parametrize("by_tls", [False, True])

@@ -232,10 +232,16 @@ class Stage:
         return False
 
     def _connects(self) -> bool:
-        # One of its queue's own clients waits, too.
-        port = f":{self._deaf.getsockname()[1]:04X}"
-        lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
-        return sum(line.split()[2].endswith(port) and line.split()[3] == _SYN_SENT for line in lines) > 1
+        # One of its queue's own clients waits, too, for as long as the system has it try: the kernel's sockets count.
+        port, sockets = f":{self._deaf.getsockname()[1]:04X}", set()
+        for descriptor in Path(f"/proc/{self._kernel.pid}/fd").iterdir():
+            with suppress(FileNotFoundError):
+                sockets.add(str(descriptor.readlink()))
+        lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+        return any(
+            remote.endswith(port) and state == _SYN_SENT and f"socket:[{inode}]" in sockets
+            for _, _, remote, state, _, _, _, _, _, inode, *_ in lines
+        )
 
     def _starts(self) -> bool:
         for task in Path(f"/proc/{self._kernel.pid}/task").iterdir():
