@@ -21,8 +21,8 @@ from s3conn_magic.query.line_rows import Skipped, json_lines, reread
 from s3conn_magic.query.parquet_paths import check_narrowed, contradicts
 from s3conn_magic.query.paths import check_fields
 from s3conn_magic.query.plain_rows import NOT_PLAIN, plain_rows
-from s3conn_magic.query.sql import identifier, literal, transaction
-from s3conn_magic.query.text_rows import CsvRows, with_room
+from s3conn_magic.query.sql import first_rows, identifier, literal, transaction
+from s3conn_magic.query.text_rows import SAMPLE, CsvRows, with_room
 from s3conn_magic.query.text_types import NULL, is_nested
 from s3conn_magic.runtime.patterns import wild
 
@@ -224,7 +224,10 @@ class Loader:
                 if rows is not None and candidate.size <= SMALL:
                     small.append((candidate, rows))
                 elif rows is not None:
-                    self._learn(rows, whole=False)
+                    if not at:  # it is loaded next
+                        self.pin(candidate).prefetch([(0, SMALL), (SMALL, _BEGINNING)])
+                    with self._first(rows, candidate) as first:
+                        self._learn(first, whole=True)
                     self.learnt.add(candidate.location)
             if sum(each.size for each, _ in small) > _BEGINNING or len(small) == _TOGETHER:
                 self._learn_together(small)
@@ -259,6 +262,22 @@ class Loader:
         self.database.register(_LINES, lines)
         try:
             yield replace(rows, source=_LINES)
+        finally:
+            self.database.unregister(_LINES)
+
+    @contextmanager
+    def _first(self, rows: TextRows, candidate: Candidate) -> Iterator[TextRows]:
+        """The first records of a large object, which tell the types."""
+        quick, lines = with_room(rows, None) or rows, None
+        if rows.source.startswith("read_json_objects('s3://"):  # which asks for 32 MB at once, whatever it has room for
+            first = self.pin(candidate).read(0, SMALL).split(b"\n", SAMPLE)[:SAMPLE]
+            lines = json_lines(self.database, [(1, b"\n".join(first))])
+        if lines is not None:
+            self.database.register(_LINES, lines)
+            quick = replace(rows, source=_LINES)
+        try:
+            with first_rows(self.database, quick.source, rows.source, SAMPLE) as name:
+                yield replace(rows, source=name)
         finally:
             self.database.unregister(_LINES)
 

@@ -15,7 +15,9 @@ import os
 import re
 import threading
 from abc import ABC, abstractmethod
+from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -112,12 +114,14 @@ class PlainRows(ABC):
         def begin() -> Iterator[pa.RecordBatch]:
             # Arrow and numpy release the GIL, so pieces are processed in parallel.
             with scope.noting():
-                pieces = enumerate(_pieces(file(), step, self.end))
-                yield from in_parts(in_order(self._batch, pieces, _AT_ONCE, name="s3conn-text"))
+                spare: list[bytearray] = []
+                pieces = enumerate(_pieces(file(), step, self.end, spare))
+                batches = in_order(partial(self._batch, spare), pieces, _AT_ONCE, name="s3conn-text")
+                yield from in_parts(batches)
 
         return Reread(self.schema, begin)
 
-    def _batch(self, numbered: tuple[int, bytearray]) -> pa.RecordBatch:
+    def _batch(self, spare: list[bytearray], numbered: tuple[int, bytearray]) -> pa.RecordBatch:
         import duckdb
 
         at, piece = numbered
@@ -131,6 +135,9 @@ class PlainRows(ABC):
             if MARK in str(error):
                 raise
             raise NotPlainError(NOT_PLAIN) from error
+        with suppress(BufferError):  # something refers to it
+            piece.append(0)
+            spare.append(piece)
         return pa.record_batch([columns[name] for name in self.schema.names], schema=self.schema)
 
     def select(self, source: str) -> str:
@@ -164,21 +171,24 @@ class PlainRows(ABC):
         return database.sql(query).to_arrow_table()
 
 
-def _pieces(file: Any, step: int, end: Callable[[bytearray], int]) -> Iterator[bytearray]:
+def _pieces(file: Any, step: int, end: Callable[[bytearray], int], spare: list[bytearray]) -> Iterator[bytearray]:
     """Yield pieces of a text that end with a record, without a byte order mark.
 
     Args:
         file: the text, open.
         step: bytes per read.
         end: returns the end of the last complete record in some bytes, or 0.
+        spare: earlier pieces whose memory may be reused.
 
     Raises:
         NotPlainError: a record is too long.
     """
     left, first, size = b"", True, step
     while True:
-        # Read in place: joining and cutting pieces would copy them twice more.
-        data = bytearray(len(left) + size)
+        # Read in place: joining and cutting pieces would copy them twice more, and fresh memory costs as much again.
+        data = spare.pop() if spare else bytearray()
+        data += bytes(max(len(left) + size - len(data), 0))
+        del data[len(left) + size :]
         data[: len(left)] = left
         size = file.readinto(memoryview(data)[len(left) :])
         del data[len(left) + size :]
@@ -243,31 +253,23 @@ class _PlainCsv(PlainRows):
     """Tables of CSV.
 
     Args:
-        types, formats: as in `PlainRows`.
-        names: of all columns in the text, in order.
-        settings: as in `Detected`.
-        quoted_nulls: whether a null text is null within quotes too.
+        types: as in `PlainRows`.
+        rows: the records.
+        detected: how they are written.
     """
 
-    def __init__(
-        self,
-        types: Mapping[str, str],
-        formats: Formats,
-        names: Sequence[str],
-        settings: Mapping[str, Any],
-        *,
-        quoted_nulls: bool,
-    ) -> None:
-        super().__init__(types, formats)
-        self._names, self._header = names, bool(settings.get("HEADER"))
-        self._delimiter = str(settings.get("DELIMITER") or ",")
+    def __init__(self, types: Mapping[str, str], rows: CsvRows, detected: Detected) -> None:
+        super().__init__(types, rows.formats)
+        self._names, self._header = rows.names, bool(detected.settings.get("HEADER"))
+        self._delimiter = str(detected.settings.get("DELIMITER") or ",")
+        kinds = (pa.string() if self._kinds.get(name) == "VARCHAR" else pa.binary() for name in rows.names)
         self._convert = pyarrow.csv.ConvertOptions(
             # Proven values are ASCII, so only text needs validation as UTF-8.
-            column_types={name: pa.string() if self._kinds.get(name) == "VARCHAR" else pa.binary() for name in names},
+            column_types=dict(zip(rows.names, kinds, strict=True)),
             include_columns=list(types),
-            null_values=nulls_of(settings),
+            null_values=nulls_of(detected.settings),
             strings_can_be_null=True,
-            quoted_strings_can_be_null=quoted_nulls,
+            quoted_strings_can_be_null=bool(detected.log),  # "" is text, but "-" of a log is none
         )
 
     end = staticmethod(_end_of_records)
@@ -320,8 +322,7 @@ def _csv(rows: CsvRows, types: Mapping[str, str], detected: Detected) -> PlainRo
     strange = len(delimiter.encode()) > 1 or delimiter in '"\r\n' or settings.get("QUOTE_ESCAPE_CHAR", '"') != '"'
     if strange or detected.blank:
         return None
-    own = {name: types[name] for name in rows.names if name in types}
-    return _PlainCsv(own, rows.formats, rows.names, settings, quoted_nulls=bool(detected.log))
+    return _PlainCsv({name: types[name] for name in rows.names if name in types}, rows, detected)
 
 
 # JSON

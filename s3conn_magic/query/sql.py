@@ -69,6 +69,38 @@ def transaction(database: duckdb.DuckDBPyConnection) -> Iterator[None]:
         raise
 
 
+_FIRST = "s3conn_magic_first_rows"
+
+
+@contextmanager
+def first_rows(database: duckdb.DuckDBPyConnection, quick: str, source: str, count: int) -> Iterator[str]:
+    """Yield the name of a table of the first rows, in batches that all of DuckDB's threads process.
+
+    Args:
+        database: reads them.
+        quick: their FROM clause, which may fail or lack some.
+        source: the one that counts then.
+        count: how many.
+
+    Raises:
+        duckdb.Error: they cannot be read.
+    """
+    import duckdb
+    import pyarrow as pa
+
+    rows, first = pa.table({}), f"SELECT * FROM {{}} LIMIT {count}"  # noqa: S608 - readers, and a number
+    with suppress(duckdb.InvalidInputException, duckdb.NotImplementedException):
+        rows = database.sql(first.format(quick)).to_arrow_table()
+    if rows.num_rows < count:
+        rows = database.sql(first.format(source)).to_arrow_table()
+    batches = rows.combine_chunks().to_batches(max_chunksize=-(-count // 8))
+    database.register(_FIRST, pa.Table.from_batches(batches, rows.schema))
+    try:
+        yield _FIRST
+    finally:
+        database.unregister(_FIRST)
+
+
 class TimeTravel(NamedTuple):
     """A table with `AT (VERSION => …)` or `AT (TIMESTAMP => …)` in a query.
 

@@ -62,7 +62,7 @@ if TYPE_CHECKING:
     from s3conn_magic.query.text_types import Misfit
 
 # Bytes reserved for a record at first, and at most: DuckDB's buffers are as large.
-_ROOMS = (16 * 1024 * 1024, 128 * 1024 * 1024)
+_FEW, *_ROOMS = (1024 * 512, 16 * 1024 * 1024, 128 * 1024 * 1024)
 SAMPLE = 20_480
 """Records by which types are first determined."""
 # A record as json_transform makes it, and whether it prints back as written.
@@ -583,10 +583,13 @@ def _room_in_csv(record: int) -> dict[str, str]:
     return {"max_line_size": str(record), "buffer_size": str(2 * record)}
 
 
-def with_room(rows: TextRows, error: Exception) -> TextRows | None:
-    """Return the same records with room for longer ones, or None for another error or at the limit."""
-    source, (small, large) = rows.source, _ROOMS
-    if "Maximum line size" in str(error) or "maximum_object_size" in str(error):
+def with_room(rows: TextRows, error: Exception | None) -> TextRows | None:
+    """Return the same records with space for longer ones, or None at the limit or if the error is unrelated.
+
+    Without an error they have less space, so that DuckDB asks for few more bytes than those of the first records.
+    """
+    source, (small, large) = rows.source, _ROOMS if error else (_ROOMS[0], _FEW)
+    if error is None or "Maximum line size" in str(error) or "maximum_object_size" in str(error):
         source = source.replace(f"maximum_object_size = {small}", f"maximum_object_size = {large}")
         for name, size in _room_in_csv(small).items():
             source = source.replace(f"{name} = {size}", f"{name} = {_room_in_csv(large)[name]}")

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from s3conn_magic.objects.dialects import unique_names
-from s3conn_magic.query.sql import literal
+from s3conn_magic.query.sql import first_rows, literal
 from s3conn_magic.query.text_rows import CsvRows, JsonRows
 from s3conn_magic.query.text_types import (
     ISO,
@@ -163,6 +163,14 @@ def test_no_value_is_lost_whatever_the_text(values):
             assert Decimal(value) == Decimal(text)
         elif kind == "DOUBLE":
             assert value == float(text) or value != value  # noqa: PLR0124 - NaN
+
+
+@pytest.mark.parametrize("quick", ["range(3)", "(SELECT error('no room') AS range FROM range(9))", "range(100, 200)"])
+def test_the_first_rows_come_from_the_source_where_the_quick_way_fails_or_has_fewer(database, quick: str):
+    """DuckDB fails at a long line of CSV, or passes over it, if it has little room."""
+    with first_rows(database, quick, "range(40)", 20) as name:
+        first = [number for (number,) in database.sql(f"FROM {name}").fetchall()]
+    assert sorted(first) == [*(range(100, 120) if "200" in quick else range(20))]
 
 
 def test_a_usual_spelling_of_a_double_is_exact(database):
