@@ -59,11 +59,6 @@ class Written(NamedTuple):
 def select(names: Sequence[str], kinds: Sequence[DuckDBPyType], format_: str) -> Written:
     """Return the SQL around a query.
 
-    Args:
-        names: of its columns.
-        kinds: their types.
-        format_: PARQUET, CSV, TSV or JSON.
-
     Raises:
         JobFailedError: two columns have one name, or the format cannot represent a type.
     """

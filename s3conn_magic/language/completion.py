@@ -318,13 +318,7 @@ class Surroundings(Protocol):
 
 
 def complete(text: str, at: int, surroundings: Surroundings) -> Completion:
-    """Return the candidates at a place.
-
-    Args:
-        text: the statements of a cell.
-        at: offset of the cursor.
-        surroundings: connections, buckets, variables and the like.
-    """
+    """Return the candidates at a place."""
     cursor = TextCursor(text, at)
     if cursor.in_comment:
         return Completion(at, ())

@@ -411,7 +411,7 @@ class Binding:
             raise self.error(reason, span, hint=hint)
 
     def version_of(self, value: statements.LocationValue, takes: str) -> Pasted:
-        """Return the location and version of an object; arguments as in `object_of`."""
+        """Return the location and version of an object."""
         place = self._pasted(self.text(value), value.span)
         self._check_object(place.location, value.span, takes)
         return place
@@ -429,10 +429,6 @@ class Binding:
 
     def object_of(self, value: statements.LocationValue, takes: str) -> Location:
         """Return the location of an object.
-
-        Args:
-            value: as given.
-            takes: says which object the statement takes.
 
         Raises:
             BindError: it is not a location, or that of a bucket.

@@ -51,12 +51,7 @@ def create_statement(name: str, options: BoundOptions, besides: Iterable[str] = 
 
 
 def create_job_statement(plan: CreateJob, connection: str) -> str:
-    """Return `CREATE JOB …;` as written, with the changes of ALTER JOB; its options come first.
-
-    Args:
-        plan: of the job.
-        connection: current name of its connection.
-    """
+    """Return `CREATE JOB …;` as written, with the changes of ALTER JOB; its options come first."""
     where = {name: text for name, text in plan.written.items() if name in LOCATIONS}
     options = [
         f"    {name} = {text}" if text else f"    {name}" for name, text in plan.written.items() if name not in where
@@ -336,12 +331,7 @@ def _entry(title: str, text: str, facts: Iterable[str]) -> str:
 
 
 def help_at(text: str, at: int) -> str:
-    """Return the entry for the option or setting at a place of a cell, else for the statement there.
-
-    Args:
-        text: the statements of a cell.
-        at: offset in it.
-    """
+    """Return the entry for the option or setting at a place of a cell, else for the statement there."""
     words, index = _words_around(Source(text), at)
     statement, head, word = statement_of(words), words[:index], "".join(words[index : index + 1])
     written = [word, *reversed(head)]

@@ -493,12 +493,6 @@ def rows_plan(
 ) -> plans.DescribeRows:
     """Return the plan of DESCRIBE or SUMMARIZE.
 
-    Args:
-        binding: reads the values of the cell.
-        statement: the statement.
-        text: query of a table, or empty.
-        name: connection of a location, or empty.
-
     Raises:
         BindError: the percentage is invalid.
     """

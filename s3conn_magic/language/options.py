@@ -418,12 +418,7 @@ def is_of_aws(endpoint: str) -> bool:
 
 
 def check_server(place: Pasted, name: str, endpoint: str | None) -> None:
-    """Refuse a pasted URL if the connection would read its bucket and key on another server.
-
-    Args:
-        place: what was pasted.
-        name: of the connection.
-        endpoint: URL of its server, None for Amazon S3.
+    """Refuse a pasted URL if the connection would read its bucket and key on another server (None for Amazon S3).
 
     Raises:
         NotALocationError: the servers differ.

@@ -96,12 +96,7 @@ def redacted(text: str) -> str:
 
 
 def redactions(text: str, *, template: bool = False) -> list[Redaction]:
-    """Return what to mask in a text, in order.
-
-    Args:
-        text: statements.
-        template: whether `{name}` and `%s` are placeholders of a program, so not secrets themselves.
-    """
+    """Return what to mask in a text, in order; `{name}` and `%s` in a `template` are not secrets."""
     source = Source(text)
     if source.readable:
         return _Reading(source, template=template).redactions

@@ -178,13 +178,7 @@ def pattern_as(taken: Kind, pattern: str, kind: Kind) -> str:
 
 
 def pattern_meant(clause: str, taken: Kind, pattern: str) -> str:
-    """Return a note on a pattern that matches nothing and looks like another kind; otherwise empty.
-
-    Args:
-        clause: the word before it, or the option.
-        taken: the kind that the clause takes.
-        pattern: as written.
-    """
+    """Return a note on a pattern that matches nothing and looks like another kind; otherwise empty."""
     tells = _TELLING if taken != "like" else {**_TELLING, "glob": re.compile(r"[*?]")}
     kinds: tuple[Kind, ...] = ("regular", "like", "glob")
     if tells[taken].search(pattern) and not (taken == "glob" and tells["regular"].search(pattern)):

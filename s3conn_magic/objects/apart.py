@@ -78,13 +78,7 @@ class Contents:
 
 
 def read_container(file: Any, name: str, *, size: int, rows: int) -> Contents:
-    """Return the first rows of a file.
-
-    Args:
-        file: open, binary; with `seek` and `read`.
-        name: of the format, a key of `containers.READERS`.
-        size: bytes of the file.
-        rows: at most.
+    """Return the first rows of a file; `name` is a key of `containers.READERS`.
 
     Raises:
         ContainerError: it is damaged, or cannot be read here.

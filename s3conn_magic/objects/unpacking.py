@@ -206,12 +206,7 @@ def unpacked(
 
 
 def as_gzip(stream: Stream, **options: Any) -> Stream:
-    """Return a stream as a gzip file of stored blocks, which DuckDB reads without overhead.
-
-    Args:
-        stream: the plain content.
-        options: of the returned stream.
-    """
+    """Return a stream as a gzip file of stored blocks, which DuckDB reads without overhead."""
 
     def begin() -> Iterator[bytes]:
         stream.seek(0)
@@ -488,13 +483,7 @@ _NEITHER = bytes(set(range(256)) - set(b'"[]'))
 
 
 def _depth(data: bytes, depth: int, *, inside: bool) -> tuple[int, bool, bytes]:
-    """Return the depth of open arrays after some JSON, whether it ends in a string, and trailing backslashes.
-
-    Args:
-        data: the next piece.
-        depth: before it.
-        inside: whether it begins in a string.
-    """
+    """Return the depth of open arrays after some JSON, whether it ends in a string, and trailing backslashes."""
     kept = data[len(data.rstrip(b"\\")) :]
     plain = data[: len(data) - len(kept)].replace(b"\\\\", b"").replace(b'\\"', b"")
     # Quotes without a bracket between them cancel out.

@@ -277,10 +277,6 @@ def json_lines(database: duckdb.DuckDBPyConnection, objects: Iterable[tuple[Any,
 
     Opening an object costs DuckDB more than reading its records, so many are read as one text.
 
-    Args:
-        database: checks that each line is JSON.
-        objects: name and bytes of each.
-
     Returns:
         None if an object may have another layout or be damaged, which DuckDB then reports.
     """
@@ -330,12 +326,6 @@ def listings(
     parameters: Mapping[str, Any],
 ) -> Iterator[None]:
     """Define `inventory('s3://…')` and `objects('s3://…')` as a query uses them, during a block.
-
-    Args:
-        database: of the session.
-        filesystem: of the connections.
-        tree: of the query; None if it is not run.
-        parameters: values of `$name`.
 
     Raises:
         QueryError: a path is not known before the query runs.

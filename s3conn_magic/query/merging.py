@@ -164,11 +164,6 @@ class Merge(NamedTuple):
 def last_of_each(rows: str, keys: Sequence[str], columns: Container[str]) -> str:
     """Return the query of the staged rows with only the last of each key.
 
-    Args:
-        rows: query of all of them.
-        keys: names of columns.
-        columns: of the rows, without case.
-
     Raises:
         QueryError: a column of the key is missing.
     """

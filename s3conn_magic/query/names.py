@@ -380,12 +380,6 @@ def lake_query(
 
     If the path may be a file, that is looked up first, unless it is metadata of an Iceberg table.
 
-    Args:
-        database: registers its rows.
-        filesystem: reads its files.
-        name: of the path in the query.
-        mention: the path.
-
     Raises:
         S3ConnError: it cannot be read, the path is inside one, or the requested time does not exist.
     """

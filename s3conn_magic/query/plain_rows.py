@@ -103,13 +103,7 @@ class PlainRows(ABC):
         """Return the end of the last complete record in some bytes, or 0."""
 
     def reread(self, file: Callable[[], Any], scope: QueryScope, step: int = _STEP) -> Reread:
-        """Return the rows as DuckDB reads them.
-
-        Args:
-            file: opens the text in UTF-8, for each pass.
-            scope: of the query, which records errors of the object.
-            step: bytes of a piece.
-        """
+        """Return the rows as DuckDB reads them."""
 
         def begin() -> Iterator[pa.RecordBatch]:
             # Arrow and numpy release the GIL, so pieces are processed in parallel.
@@ -152,10 +146,6 @@ class PlainRows(ABC):
     @abstractmethod
     def columns(self, piece: bytearray, *, first: bool) -> Mapping[str, pa.Array]:
         """Return the columns of a piece, by name.
-
-        Args:
-            piece: some complete records.
-            first: whether it is the first piece.
 
         Raises:
             NotPlainError, pyarrow.ArrowException, duckdb.Error: it must be read by DuckDB alone.
@@ -532,12 +522,7 @@ def _buffers(texts: pa.Array) -> tuple[Any, Any]:
 
 
 def proven(texts: pa.Array, kind: str) -> pa.Array | None:
-    """Return texts as values if all are proven to be exactly these, else None.
-
-    Args:
-        texts: with or without nulls.
-        kind: a type that Arrow has too.
-    """
+    """Return texts as values if all are proven to be exactly these, else None."""
     if kind == "VARCHAR":
         return texts
     if len(texts) == texts.null_count:

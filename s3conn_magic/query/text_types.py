@@ -81,13 +81,7 @@ class Cast(NamedTuple):
 
 
 def cast(text: str, kind: str, formats: Formats = ISO) -> Cast:
-    """Return the exact cast of a text to a type.
-
-    Args:
-        text: SQL of the text; not NULL.
-        kind: DuckDB's name of the type.
-        formats: of dates and times.
-    """
+    """Return the exact cast of a text, given as SQL and not NULL, to a type."""
     value, trimmed = f"TRY_CAST({text} AS {kind})", f"trim({text})"
     same = f"{value}::VARCHAR = {text}"
     if kind == "VARCHAR":
@@ -191,12 +185,7 @@ def _other(text: str, kind: str) -> Cast:
 
 
 def cast_json(value: str, kind: str) -> Cast:
-    """Return the exact cast of a JSON value to a nested type: part by part, with text and JSON as written.
-
-    Args:
-        value: its SQL, with numbers as written; not NULL.
-        kind: DuckDB's name of the type.
-    """
+    """Return the exact cast of a JSON value to a nested type: by parts, text and JSON as written."""
     import duckdb
 
     made = _part(value, duckdb.sqltype(kind), 1)
