@@ -36,7 +36,7 @@ class Workers:
         self._settings = settings
         self._note = note
         self._cluster: Cluster | None = None
-        self._reaching = threading.RLock()
+        self._lock = threading.RLock()
         settings.on_change |= {name: partial(self._check, name) for name in ("ENGINE", "SCHEDULER")}
 
     def _check(self, name: str, value: Any) -> None:
@@ -49,7 +49,7 @@ class Workers:
         if wanted["ENGINE"] == "local":
             self.close()
         elif wanted["SCHEDULER"]:
-            self._reached(wanted["SCHEDULER"])
+            self._connected(wanted["SCHEDULER"])
         else:
             from s3conn_magic.cluster.scheduler import check_installed
 
@@ -66,10 +66,10 @@ class Workers:
         if not self._settings["SCHEDULER"]:
             hint = "SET SCHEDULER = 'tcp://host:8786'; or SET ENGINE = 'local';"
             raise ClusterError("ENGINE is 'dask', and no scheduler is set", hint=hint)
-        return self._reached(self._settings["SCHEDULER"])
+        return self._connected(self._settings["SCHEDULER"])
 
-    def _reached(self, address: str) -> Cluster:
-        with self._reaching:
+    def _connected(self, address: str) -> Cluster:
+        with self._lock:
             if self._cluster is None or self._cluster.address != address or not self._cluster.alive:
                 from s3conn_magic.cluster.scheduler import Cluster
 
@@ -109,7 +109,7 @@ class Workers:
 
     def close(self) -> None:
         """Disconnect from the cluster."""
-        with self._reaching:
+        with self._lock:
             cluster, self._cluster = self._cluster, None
         if cluster is not None:
             cluster.close()

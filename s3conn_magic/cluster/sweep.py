@@ -238,13 +238,13 @@ class ClusterListing:
             return self._collected(tasks, on_progress)
 
     def _collected(self, tasks: Tasks, on_progress: _Report) -> pa.Table:
-        sweep = self._first(tasks, on_progress)
+        sweep = self._first_look(tasks, on_progress)
         if sweep is None:
-            return self._cut(self._parts[0])
+            return self._limited(self._parts[0])
         try:
-            self._swept(sweep, tasks, on_progress)
+            self._sweep_rest(sweep, tasks, on_progress)
         except KeyboardInterrupt:
-            rows = self._joined()
+            rows = self._merged()
             message = f"the listing was interrupted after {len(rows):,} rows"
             failure: S3ConnError = ListingInterrupted(message, rows_so_far=rows)
         except UnorderedError:
@@ -252,10 +252,10 @@ class ClusterListing:
         except S3ConnError as error:
             failure = _incomplete(self._rows_with(error), error)
         else:
-            return self._cut(self._joined())
+            return self._limited(self._merged())
         raise failure
 
-    def _first(self, tasks: Tasks, report: _Report) -> Sweep | None:
+    def _first_look(self, tasks: Tasks, report: _Report) -> Sweep | None:
         """Return the ranges that the first look left, or None if it listed everything."""
         with self._listing(pages=FIRST_PAGES) as first:
             self._local = first
@@ -269,30 +269,30 @@ class ClusterListing:
         target: BucketTarget = self._connection.target(self._where.bucket)
         return Listing(target, self._where.key, matching=self._matching, connections=self._connections, **more)
 
-    def _swept(self, sweep: Sweep, tasks: Tasks, report: _Report) -> None:
+    def _sweep_rest(self, sweep: Sweep, tasks: Tasks, report: _Report) -> None:
         self._sweep = sweep
         every = None if report is None else lambda: report(self.progress)
         for part in sweep.run(self._cluster, tasks, wanted=self._wanted, every=every):
             if part.table is not None:
                 self._parts.append(part.table)
-            if self._limit is not None and self._complete() > self._limit:
+            if self._limit is not None and self._complete_rows() > self._limit:
                 return
 
     def _wanted(self) -> float | None:
-        return None if self._limit is None else float(self._limit - self._complete() + 1)
+        return None if self._limit is None else float(self._limit - self._complete_rows() + 1)
 
-    def _complete(self) -> int:
+    def _complete_rows(self) -> int:
         """Return how many rows come before the first key that may still arrive."""
         edge = self._sweep.edge if self._sweep else None
         if edge is None:
             return sum(map(len, self._parts))
         return sum(_below(table, edge) for table in self._parts)
 
-    def _cut(self, rows: pa.Table) -> pa.Table:
+    def _limited(self, rows: pa.Table) -> pa.Table:
         self.truncated = self._limit is not None and len(rows) > self._limit
         return rows if self._limit is None else rows.slice(0, self._limit)
 
-    def _joined(self) -> pa.Table:
+    def _merged(self) -> pa.Table:
         return in_key_order(self._parts)
 
     def _rows_with(self, error: S3ConnError) -> pa.Table:
@@ -400,7 +400,7 @@ class ClusterScan:
         if not first.rest:
             return groups
         try:
-            self._swept(Sweep(self._task, list(first.rest), first.progress), tasks, on_progress)
+            self._sweep_rest(Sweep(self._task, list(first.rest), first.progress), tasks, on_progress)
         except KeyboardInterrupt:
             message = f"the analysis was interrupted after {self._keys():,} keys"
             failure: S3ConnError = ListingInterrupted(message, rows_so_far=self._groups.table())
@@ -413,7 +413,7 @@ class ClusterScan:
             return self._groups.table()
         raise failure
 
-    def _swept(self, sweep: Sweep, tasks: Tasks, report: _Report) -> None:
+    def _sweep_rest(self, sweep: Sweep, tasks: Tasks, report: _Report) -> None:
         every = None if report is None else lambda: report(sweep.progress(time.monotonic() - self._began))
         for part in sweep.run(self._cluster, tasks, wanted=lambda: None, every=every):
             if part.table is not None:

@@ -133,7 +133,7 @@ class TableBinder:
 
     @bind.register
     def _change(self, statement: statements.InsertInto | statements.MergeInto) -> plans.Plan:
-        query, name = statement.query, self._there(statement.name)
+        query, name = statement.query, self._existing_name(statement.name)
         given: Any = {"place": self._binding.beginning(statement), "name": name, "in_file": self._binding.in_file}
         given |= query_of(self._binding, query)
         if isinstance(statement, statements.MergeInto):
@@ -141,18 +141,18 @@ class TableBinder:
         return plans.InsertInto(**given, how=insertion_of(statement))
 
     @bind.register
-    def _about(
+    def _by_name(
         self, statement: statements.OptimizeTable | statements.ShowSnapshots | statements.ShowCreateTable
     ) -> plans.Plan:
-        return self._binding.with_name(statement, self._there(statement.name))
+        return self._binding.with_name(statement, self._existing_name(statement.name))
 
     @bind.register
     def _alter(self, statement: statements.AlterTable) -> plans.Plan:
         options, note = self._of_storage(statement).altered(statement.settings)
-        name = self._there(statement.name)
+        name = self._existing_name(statement.name)
         return plans.AlterTable(place=self._binding.beginning(statement), name=name, options=options, note=note)
 
-    def _there(self, name: statements.Name) -> str:
+    def _existing_name(self, name: statements.Name) -> str:
         if name.folded not in self.names:
             raise self._missing(name)
         return self.names[name.folded]
@@ -572,19 +572,19 @@ class _Binder:
 
     @_bind.register
     def _start(self, statement: statements.StartSandbox) -> plans.Plan:
-        self._own(statement, f"{SANDBOX} is a connection of yours, not the one that START SANDBOX makes")
+        self._check_not_users(statement, f"{SANDBOX} is a connection of yours, not the one that START SANDBOX makes")
         self._known.setdefault(SANDBOX, TO_BE_STARTED)
         return self._binding.as_written(statement)
 
     @_bind.register
     def _stop(self, statement: statements.StopSandbox) -> plans.Plan:
-        self._own(statement, f"{SANDBOX} is a connection of yours, not the one that STOP SANDBOX drops")
+        self._check_not_users(statement, f"{SANDBOX} is a connection of yours, not the one that STOP SANDBOX drops")
         known = self._known.pop(SANDBOX, None)
         if known and known.usages:
             raise in_use(known).at(self._binding.beginning(statement)())
         return self._binding.as_written(statement)
 
-    def _own(self, statement: statements.Statement, message: str) -> None:
+    def _check_not_users(self, statement: statements.Statement, message: str) -> None:
         """Refuse to change a connection that START SANDBOX did not create."""
         if (known := self._known.get(SANDBOX)) and not is_sandbox(known):
             hint = f"ALTER S3 CONNECTION {SANDBOX} RENAME TO …; renames yours."

@@ -329,20 +329,20 @@ def complete(text: str, at: int, surroundings: Surroundings) -> Completion:
 def _items_at(cursor: TextCursor, around: Surroundings) -> tuple[str, Iterable[Item]]:
     """Return the text that the items replace, and the items."""
     if cursor.quote == "'":
-        return _in_text(cursor, around)
+        return _items_in_quotes(cursor, around)
     if "topic" in cursor.expected.offers:
         return _topics(cursor)
     fragment, names = cursor.fragment, [*_names(cursor, around)]
     if cursor.quote:
-        return fragment, _closed(cursor, [Item(identifier(name), kind) for name, kind in names])
+        return fragment, _unclosed(cursor, [Item(identifier(name), kind) for name, kind in names])
     if fragment.startswith("$"):
         variables = around.names("variable") if "variable" in cursor.expected.offers else ()
-        return fragment, _beginning(fragment, [Item(f"${name}", "variable") for name in variables])
+        return fragment, _matching(fragment, [Item(f"${name}", "variable") for name in variables])
     items = [Item(written(name), kind) for name, kind in names]
     items += [*_of_query(cursor, around), *_settable(cursor, around), *_values(cursor, around), *_words(cursor)]
     if not items and cursor.expected.assigns and not fragment:
         return fragment, [Item("=", "keyword")]
-    return fragment, _beginning(fragment, items)
+    return fragment, _matching(fragment, items)
 
 
 _QUERY = {"SELECT", "WITH", "FROM"}
@@ -377,15 +377,15 @@ def _of_query(cursor: TextCursor, around: Surroundings) -> Iterator[Item]:
         return
     if _BEFORE_TABLE.search(cursor.code):
         kinds = ("table", "frame")
-        yield from (Item(_in_sql(name), kind) for kind in kinds for name in around.names(kind))
+        yield from (Item(_sql_name(name), kind) for kind in kinds for name in around.names(kind))
     elif _BEFORE_VALUE.search(cursor.code):
-        yield from (Item(_in_sql(name), "column") for name in _columns(cursor, around))
+        yield from (Item(_sql_name(name), "column") for name in _columns(cursor, around))
         if len(cursor.fragment) >= _FUNCTION_LETTERS and not cursor.code.endswith("."):
             opens = "" if cursor.after.startswith("(") else "("
             yield from (Item(f"{name}{opens}", "function") for name in around.names("function"))
 
 
-def _in_sql(name: str) -> str:
+def _sql_name(name: str) -> str:
     return name if _IDENTIFIER.fullmatch(name) and name.upper() not in _SQL_WORDS else identifier(name)
 
 
@@ -407,7 +407,7 @@ def _columns(cursor: TextCursor, around: Surroundings) -> Iterator[str]:
 _MIDDLE = 3
 
 
-def _beginning(fragment: str, items: Iterable[Item]) -> Iterator[Item]:
+def _matching(fragment: str, items: Iterable[Item]) -> Iterator[Item]:
     """Yield the items that begin with a fragment in any case; keywords in the fragment's case.
 
     They are followed by options and settings that contain it, such as AWS_ACCESS_KEY_ID for KEY.
@@ -422,7 +422,7 @@ def _beginning(fragment: str, items: Iterable[Item]) -> Iterator[Item]:
             yield item._replace(text=item.text.lower()) if ours else item
 
 
-def _closed(cursor: TextCursor, items: Iterable[Item]) -> Iterator[Item]:
+def _unclosed(cursor: TextCursor, items: Iterable[Item]) -> Iterator[Item]:
     """Yield the items without their closing quote if it follows the cursor already."""
     is_closed = cursor.after.startswith(cursor.quote)
     for item in items:
@@ -438,7 +438,7 @@ def _words(cursor: TextCursor) -> Iterator[Item]:
     for words, again in cursor.expected.words.items():
         if again and words.split()[0] in cursor.words:
             continue
-        if "value" not in cursor.expected.offers or _fits(words, _option(cursor)):
+        if "value" not in cursor.expected.offers or _is_value_of(words, _option(cursor)):
             yield Item(words, "keyword")
 
 
@@ -493,7 +493,7 @@ def _topics(cursor: TextCursor) -> tuple[str, Iterable[Item]]:
     start = min((start for start, _ in cursor.expected.read.get("topic", ())), default=len(cursor.code))
     fragment = cursor.code[start:].lstrip() + cursor.fragment
     tables = (("keyword", STATEMENTS), ("option", OPTIONS), ("setting", SETTINGS))
-    return fragment, _beginning(fragment, [Item(entry.name, kind) for kind, table in tables for entry in table])
+    return fragment, _matching(fragment, [Item(entry.name, kind) for kind, table in tables for entry in table])
 
 
 # Values
@@ -512,7 +512,7 @@ _TAKES = (*(option.takes for option in OPTIONS), *(setting.takes for setting in 
 _LITERALS = {word for takes in _TAKES for word in _CAPITALS.findall(takes)} & KEYWORDS
 
 
-def _fits(word: str, option: Option | Setting | None) -> bool:
+def _is_value_of(word: str, option: Option | Setting | None) -> bool:
     """Return whether a keyword is a value of this option, or a source for it."""
     if option is None:
         return True
@@ -523,13 +523,13 @@ def _fits(word: str, option: Option | Setting | None) -> bool:
 def _values(cursor: TextCursor, around: Surroundings) -> Iterator[Item]:
     """Yield literals and their openings."""
     offers = cursor.expected.offers
-    if "location" in offers or ("value" in offers and _offered(cursor) == "location"):
+    if "location" in offers or ("value" in offers and _offers(cursor) == "location"):
         yield Item(f"'{_SCHEME}", "location")
     elif "value" in offers or "environment variable" in offers:
         yield from (Item(f"'{text}'", kind) for text, kind in _texts(cursor, around))
 
 
-def _offered(cursor: TextCursor) -> str:
+def _offers(cursor: TextCursor) -> str:
     option = _option(cursor)
     return option.offers if isinstance(option, Option) else ""
 
@@ -541,18 +541,18 @@ def _texts(cursor: TextCursor, around: Surroundings) -> Iterator[Item]:
     elif "value" in cursor.expected.offers:
         option = _option(cursor)
         yield from (Item(text, "value") for text in _CHOICE.findall(option.takes if option else ""))
-        if kind := _offered(cursor):
+        if kind := _offers(cursor):
             yield from (Item(name, kind) for name in around.names(kind))
 
 
-def _in_text(cursor: TextCursor, around: Surroundings) -> tuple[str, Iterable[Item]]:
+def _items_in_quotes(cursor: TextCursor, around: Surroundings) -> tuple[str, Iterable[Item]]:
     offers = cursor.expected.offers
     text = cursor.fragment[1:]
     # In a statement that the grammar does not parse, at least locations are known.
     foreign = not cursor.expected.anything and text.startswith(_SCHEME)
-    if "location" in offers or foreign or ("value" in offers and _offered(cursor) == "location"):
+    if "location" in offers or foreign or ("value" in offers and _offers(cursor) == "location"):
         return _locations(cursor, around, text)
-    return cursor.fragment, _closed(cursor, [Item(f"'{value}'", kind) for value, kind in _texts(cursor, around)])
+    return cursor.fragment, _unclosed(cursor, [Item(f"'{value}'", kind) for value, kind in _texts(cursor, around)])
 
 
 # Locations
@@ -570,14 +570,14 @@ def _locations(cursor: TextCursor, around: Surroundings, text: str) -> tuple[str
         head = through.group() if through else _SCHEME
         uris = around.below(connection, None, location if location.startswith(_SCHEME) else _SCHEME)
         paths = (head + uri.removeprefix(_SCHEME) for uri in uris)
-        return text, [Item(_escaped(uri), "bucket") for uri in paths if uri.startswith(text) and _plain(uri)]
+        return text, [Item(_escaped(uri), "bucket") for uri in paths if uri.startswith(text) and _is_visible(uri)]
     try:
         place = Location.parse(location)
     except ValueError:
         return text, ()
     above, slash, segment = place.key.rpartition("/")
     uris = around.below(connection, Location(place.bucket, above + slash), segment)
-    names = (name for name in uris if name.startswith(segment) and _plain(name))
+    names = (name for name in uris if name.startswith(segment) and _is_visible(name))
     items = [Item(_escaped(name), "folder" if name.endswith("/") else "object") for name in names]
     return text[text.rfind("/") + 1 :], items
 
@@ -586,6 +586,6 @@ def _escaped(text: str) -> str:
     return text.replace("'", "''")
 
 
-def _plain(text: str) -> bool:
+def _is_visible(text: str) -> bool:
     """Return whether all characters are visible: others would be inserted unnoticed."""
     return visible(text) == text

@@ -153,23 +153,23 @@ def _diagnosed(source: Source, at: int, message: str, parses: Parses) -> Stateme
         return source.syntax_error(message, token.span if token else _end(source), hint=hint)
     if token and token.kind == "word" and token.span.start < at:
         begun = Token("word", Span(token.span.start, at), token.text[: at - token.span.start])
-        return _within(source, expected, token, begun, parses)
-    return _error(
-        _Stop(source, expected, token, _head(source, token.span.start if token else len(source.text)), parses)
+        return _bad_word(source, expected, token, begun, parses)
+    return _syntax_error(
+        _Stop(source, expected, token, _tokens_before(source, token.span.start if token else len(source.text)), parses)
     )
 
 
-def _within(source: Source, expected: str, token: Token, begun: Token, parses: Parses) -> StatementSyntaxError:
+def _bad_word(source: Source, expected: str, token: Token, begun: Token, parses: Parses) -> StatementSyntaxError:
     """Return the error for a word with a character that is not allowed in it."""
     before = source.token_before(token.span.start)
     if before and before.text.upper() in BEFORE_NAME:
         return _bad_name(source, token)
     at = begun.span.end
     rest = Token("mark", Span(at, at + 1), token.text[len(begun.text)])
-    return _error(_Stop(source, expected, rest, (*_head(source, token.span.start), begun), parses))
+    return _syntax_error(_Stop(source, expected, rest, (*_tokens_before(source, token.span.start), begun), parses))
 
 
-def _error(stop: _Stop) -> StatementSyntaxError:
+def _syntax_error(stop: _Stop) -> StatementSyntaxError:
     stop = stop._replace(expected=_expected(stop))
     message = f"expected {stop.expected}"
     if stop.before:
@@ -195,7 +195,7 @@ def _end(source: Source) -> Span:
     return Span(last.span.end, last.span.end) if last else Span(0, 0)
 
 
-def _head(source: Source, until: int) -> tuple[Token, ...]:
+def _tokens_before(source: Source, until: int) -> tuple[Token, ...]:
     """Return the tokens of a statement before an offset; of many only the first and last."""
     indices = source.tokens.statement(source.tokens.ending_after(until))
     first = (*islice(source.tokens.among(indices), _HEAD + 1),)

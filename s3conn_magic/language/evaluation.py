@@ -156,7 +156,7 @@ class Binding:
         for setting in settings:
             option = self.option(setting.name)
             if option.name in given:
-                raise self._twice(option, given[option.name].name, setting.name)
+                raise self._given_twice(option, given[option.name].name, setting.name)
             given[option.name] = setting
         return {
             name: self._read(self.option(setting.name), setting.value, used=used) for name, setting in given.items()
@@ -186,7 +186,7 @@ class Binding:
         for name in names:
             option = self.option(name)
             if option.name in written:
-                raise self._twice(option, written[option.name], name)
+                raise self._given_twice(option, written[option.name], name)
             written[option.name] = name
         return tuple(written)
 
@@ -261,7 +261,7 @@ class Binding:
         token = self._source.token_at(name.span.start)
         return self._source.shown(token).strip("…") if token else ""
 
-    def _twice(self, option: Option, first: statements.Name, second: statements.Name) -> BindError:
+    def _given_twice(self, option: Option, first: statements.Name, second: statements.Name) -> BindError:
         place = self._source.place(first.span)
         spelling = "" if first.folded == second.folded else f" as {first.text.upper()}"
         message = f"{second.text.upper()} is given twice: first in line {place.line}, column {place.column}{spelling}"

@@ -128,14 +128,14 @@ def _is_data(token: Token) -> bool:
         return all(map(_is_short, re.split(r"[_.]", token.text))) or token.text.replace("_", "").isalpha()
     text = token.text[1:-1]
     location = _NAMED_LOCATION.sub("s3://", text)
-    return token.kind != "string" or _reads(as_plain, location) or all(map(_is_short, _BREAK.split(text)))
+    return token.kind != "string" or _is_valid(as_plain, location) or all(map(_is_short, _BREAK.split(text)))
 
 
 def _is_short(word: str) -> bool:
     return len(word) < _COMMENT_WORD or word.upper() in VOCABULARY
 
 
-def _as_masked(token: Token) -> str:
+def _mask_of(token: Token) -> str:
     return MASK if token.kind == "word" else f"{token.text[0]}{_masked(token.text)}{token.text[0]}"
 
 
@@ -151,10 +151,10 @@ def _open_spans(source: Source) -> list[Span]:
         statements = parse_cell(source.code)
     except ParseError:
         return []
-    return [span for statement in statements for span in _open_in(statement)]
+    return [span for statement in statements for span in _data_spans(statement)]
 
 
-def _open_in(statement: Statement) -> Iterator[Span]:
+def _data_spans(statement: Statement) -> Iterator[Span]:
     # Loaded once a cell was parsed; %load_ext must not wait for it.
     from s3conn_magic.language.statements import (
         AlterJob,
@@ -222,13 +222,13 @@ class _Reading:
             self._glued = False
             return _comment(token.text) if token.kind == "comment" else token.text
         if self._is_open_to_data(token):
-            self._pass(token)
-            return token.text if _is_data(token) else _as_masked(token)
+            self._note_token(token)
+            return token.text if _is_data(token) else _mask_of(token)
         written: str = self._write[token.kind](token)
-        self._pass(token)
+        self._note_token(token)
         return written
 
-    def _pass(self, token: Token) -> None:
+    def _note_token(self, token: Token) -> None:
         self._before.append(token)
         if token.text == ";":
             self._statement_words.clear()
@@ -242,7 +242,7 @@ class _Reading:
         token = self._before[-back]
         return token.text[0] if token.kind in {"string", "quoted"} else token.text.upper()
 
-    def _done(self) -> None:
+    def _end_value(self) -> None:
         """Note that a value is complete."""
         if not self._depth:
             self._owner = None
@@ -253,7 +253,7 @@ class _Reading:
             self._owner = self._last()
         self._depth = max(0, self._depth + {"(": 1, ")": -1}.get(mark, 0)) if mark != ";" else 0
         if mark in {")", ";"}:
-            self._done()
+            self._end_value()
         if self._glued and mark in {"=", "$", "("}:
             return ""
         self._glued = False
@@ -262,7 +262,7 @@ class _Reading:
     def _string(self, token: Token) -> str:
         is_shown = self._is_open(token)
         if self._last() != "KEYRING":
-            self._done()
+            self._end_value()
         if is_shown:
             return token.text
         self._masked += 1
@@ -280,7 +280,7 @@ class _Reading:
             return True
         clause = self._last() if self._owner is None else self._owner
         if clause in _LOCATION_CLAUSES:
-            return _reads(as_plain, text)
+            return _is_valid(as_plain, text)
         if clause in _PATTERN_CLAUSES:
             return clause != "TO" or "SAVE" in self._statement_words
         return self._owner is not None and _takes(self._owner, text)
@@ -288,7 +288,7 @@ class _Reading:
     def _quoted(self, token: Token) -> str:
         if self._last() in BEFORE_NAME and SHOWN_NAME.fullmatch(token.text[1:-1]):
             return token.text
-        self._done()
+        self._end_value()
         if self._template and _FIELD.fullmatch(token.text[1:-1]):
             return token.text
         self._masked += 1
@@ -305,10 +305,10 @@ class _Reading:
                 # Other systems' syntax: `SET secret_key TO …`.
                 self._owner = self._last()
             elif self._owner is not None and word not in _SOURCES:
-                self._done()
+                self._end_value()
             return token.text
         written = MASK if self._owner is None else f"'{MASK}'"
-        self._done()
+        self._end_value()
         self._masked += 1
         self._glued = True
         return written
@@ -346,10 +346,10 @@ def _takes(name: str, text: str) -> bool:
     # A secret instead of the key id: ids are shorter, and without Base64's marks.
     if known and known.name == "AWS_ACCESS_KEY_ID" and (len(text) > _LONGEST_KEY_ID or set(text) & set("/+=")):
         return False
-    return known is not None and not _is_secret(name) and _reads(known.read, text)
+    return known is not None and not _is_secret(name) and _is_valid(known.read, text)
 
 
-def _reads(read: Callable[[str], object], text: str) -> bool:
+def _is_valid(read: Callable[[str], object], text: str) -> bool:
     try:
         read(text)
     except ValueError:

@@ -101,7 +101,7 @@ class Tokens(Sequence[Token]):
         self._ends: list[int] = []
         self._kinds: list[int] = []
 
-    def _read(self, offset: int) -> None:
+    def _read_past(self, offset: int) -> None:
         """Read on until a token ends after the offset."""
         if self._ends and self._ends[-1] > offset:
             return
@@ -117,13 +117,13 @@ class Tokens(Sequence[Token]):
     def has(self, index: int) -> bool:
         """Return whether there is a token at this index."""
         while (read := len(self._ends)) <= index:
-            self._read(self._ends[-1] if read else 0)
+            self._read_past(self._ends[-1] if read else 0)
             if len(self._ends) == read:
                 return False
         return True
 
     def __len__(self) -> int:
-        self._read(len(self._text))
+        self._read_past(len(self._text))
         return len(self._ends)
 
     @overload
@@ -155,14 +155,14 @@ class Tokens(Sequence[Token]):
 
     def first_touch(self) -> Token | None:
         """Return the first literal directly followed by a word."""
-        self._read(len(self._text))
+        self._read_past(len(self._text))
         kinds = map(_KINDS.__getitem__, self._kinds)
         pairs = enumerate(itertools.pairwise(kinds))
         return next((self[at] for at, (kind, other) in pairs if kind in _LITERALS and other == "word"), None)
 
     def ending_after(self, offset: int) -> int:
         """Return the index of the first token that ends after an offset."""
-        self._read(offset)
+        self._read_past(offset)
         return bisect_right(self._ends, offset)
 
     def among(self, indices: Iterable[int]) -> Iterator[Token]:
@@ -298,7 +298,7 @@ class Source:
             StatementSyntaxError: a literal or comment is unclosed, or a character only looks like one of the syntax.
         """
         if (at := self._lexed.odd) is not None:
-            raise self._odd(at)
+            raise self._lookalike_error(at)
         if (at := self._lexed.open) is not None:
             raise self._unclosed(at)
         pieces, at = [], 0
@@ -313,7 +313,7 @@ class Source:
         spans = (Span(*span) for span in self._lexed.comments if _FLAGS.fullmatch(self.text, *span))
         return next((span for span in spans if self.token_before(span.start)), None)
 
-    def _odd(self, at: int) -> StatementSyntaxError:
+    def _lookalike_error(self, at: int) -> StatementSyntaxError:
         name, hint = LOOKALIKES.get(self.text[at], _UNSEEN)
         message = f"{name} (U+{ord(self.text[at]):04X}) is not part of the language"
         return self.syntax_error(message, Span(at, at + 1), hint=hint)
@@ -357,13 +357,13 @@ class Source:
     def place(self, span: Span) -> Place:
         """Return line and column of a span, with the masked line, or only its beginning if literals are unreliable."""
         line, column = self._line_and_column(span.start)
-        excerpt, marker = (self._excerpt if self._lexed.readable else self._beginning)(span, line)
+        excerpt, marker = (self._excerpt if self._lexed.readable else self._masked_beginning)(span, line)
         return Place(line, column, excerpt, marker, self.file)
 
-    def _beginning(self, span: Span, line: int) -> tuple[str, str]:
+    def _masked_beginning(self, span: Span, line: int) -> tuple[str, str]:
         """Return a line up to a span; all but keywords may be parts of a secret, and are masked."""
         start, shown = self._line_starts[line - 1], ""
-        for token in self._around(span, start, span.start):
+        for token in self._tokens_near(span, start, span.start):
             if token.kind == "space":
                 shown += self._masked(token, start, span.start)
             elif token.kind == "mark" or token.text.upper() in VOCABULARY:
@@ -372,13 +372,13 @@ class Source:
                 shown = shown.removesuffix("…") + "…"
         at = self.text[span.start : span.end]
         piece = at if at.upper() in VOCABULARY or at in _UNCLOSED or (not at.isascii() and len(at) == 1) else "…"
-        return _cut(shown + visible(piece), " " * len(shown) + "^" * max(len(visible(piece)), 1))
+        return _clipped(shown + visible(piece), " " * len(shown) + "^" * max(len(visible(piece)), 1))
 
     def _excerpt(self, span: Span, line: int) -> tuple[str, str]:
         start = self._line_starts[line - 1]
         end = self._line_starts[line] - 1 if line < len(self._line_starts) else len(self.text)
         shown, marker, after = "", "", 0
-        for token in self._around(span, start, end):
+        for token in self._tokens_near(span, start, end):
             piece = self._masked(token, start, end)
             inside = token.span.start < span.end and span.start < token.span.end
             shown += piece
@@ -386,9 +386,9 @@ class Source:
             after = len(shown) if token.span.end <= span.start else after
         if "^" not in marker:
             marker = " " * after + "^"
-        return _cut(shown.rstrip(), marker.rstrip())
+        return _clipped(shown.rstrip(), marker.rstrip())
 
-    def _around(self, span: Span, start: int, end: int) -> Iterator[Token]:
+    def _tokens_near(self, span: Span, start: int, end: int) -> Iterator[Token]:
         """Return the tokens of a line, or of a long one those near the span."""
         first, at = self.tokens.ending_after(start), self.tokens.ending_after(span.start)
         near = range(max(first, at - _NEIGHBOURS), at + _NEIGHBOURS)
@@ -476,7 +476,7 @@ def _blanked(text: str, start: int, end: int) -> str:
     return "\n".join(" " * len(line) for line in text[start:end].split("\n"))
 
 
-def _cut(shown: str, marker: str) -> tuple[str, str]:
+def _clipped(shown: str, marker: str) -> tuple[str, str]:
     """Return the part of a long line around the marker, without indentation."""
     indent = len(shown) - len(shown.lstrip())
     shown, marker = shown[indent:], marker[indent:]

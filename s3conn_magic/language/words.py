@@ -21,7 +21,7 @@ def edits(word: str, other: str) -> int:
     # One edit changes at most two letters that only one of the words has.
     if abs(len(word) - len(other)) > _WITHIN or len(set(word) ^ set(other)) > 2 * _WITHIN:
         return _WITHIN + 1
-    word, other = _unlike(word, other)
+    word, other = _differing_parts(word, other)
     above = _WITHIN + 1
     before: list[int] = []
     row = list(range(len(other) + 1))
@@ -40,15 +40,15 @@ def edits(word: str, other: str) -> int:
     return min(row[-1], above)
 
 
-def _unlike(word: str, other: str) -> tuple[str, str]:
+def _differing_parts(word: str, other: str) -> tuple[str, str]:
     """Return two words without their common prefix and suffix."""
-    start = _shared(word, other)
+    start = _common_prefix(word, other)
     word, other = word[start:], other[start:]
-    end = _shared(word[::-1], other[::-1])
+    end = _common_prefix(word[::-1], other[::-1])
     return word[: len(word) - end], other[: len(other) - end]
 
 
-def _shared(word: str, other: str) -> int:
+def _common_prefix(word: str, other: str) -> int:
     """Return the length of the common prefix of two words."""
     at, most = 0, min(len(word), len(other))
     while at < most and word[at] == other[at]:
