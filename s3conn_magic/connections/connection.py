@@ -211,6 +211,18 @@ class Connection:
         self._alive()
         return self.settings
 
+    def refuse_if_read_only(self, action: str) -> None:
+        """Refuse a write before anything is sent.
+
+        Raises:
+            ReadOnlyConnectionError: the connection is READ_ONLY.
+            ConnectionNotFoundError: it was dropped.
+        """
+        if self.live_settings().read_only:
+            from s3conn_magic.connections.guards import refusal
+
+            raise refusal(self.name, action)
+
     @property
     def identity(self) -> str | None:
         """ARN from STS at the last probe."""

@@ -395,7 +395,7 @@ def said_by(name: str, fallback: str) -> Callable[[Any], str]:
 
 
 def code_of(error: boto.ClientError) -> str:
-    """Return the error code of a refusal, or an empty text if it has none."""
+    """Return the code of a refusal: the status if the answer has no body, empty if it has none of S3's form."""
     code = str(error.response.get("Error", {}).get("Code", ""))
     return code if re.fullmatch(_CODE_FORM, code) else ""
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from botocore.exceptions import ClientError
 
-from s3conn_magic.connections.faults import translate
+from s3conn_magic.connections.faults import code_of, translate
 from s3conn_magic.errors import EncryptionError
 from s3conn_magic.language.help import name_text
 from s3conn_magic.language.words import literal
@@ -41,11 +41,6 @@ DENIED = {"AccessDenied", "Forbidden", "403"}
 _NO_ETAG = '"00000000000000000000000000000000"'
 
 Removed = Literal["deleted", "changed", "gone"]
-
-
-def code_of(error: ClientError) -> str:
-    """Return the code of a refusal; the status if the answer has no body."""
-    return str(error.response.get("Error", {}).get("Code", ""))
 
 
 def is_unmet(error: ClientError) -> bool:

@@ -343,7 +343,7 @@ class HandedFileSystem(ConnectionFileSystem):
     def _refuse_if_read_only(self, path: Any, what: str) -> None:
         """Refuse a write over a READ_ONLY connection, before anything is requested."""
         for written in path if isinstance(path, list) else [path]:
-            uploads.refuse_if_read_only(self._named(Path.parse(self._strip_protocol(written)).connection), what)
+            self._named(Path.parse(self._strip_protocol(written)).connection).refuse_if_read_only(what)
 
     def _open(self, path: str, mode: str = "rb", **options: Any) -> Any:
         if mode == "rb":
@@ -412,7 +412,7 @@ class HandedFileSystem(ConnectionFileSystem):
         """
         source, target = (Path.parse(self._strip_protocol(name)) for name in (path1, path2))
         connection = self._named(target.connection)
-        uploads.refuse_if_read_only(connection, "a copy")
+        connection.refuse_if_read_only("a copy")
         try:
             original = self.info(path1)
         except ObjectNotFoundError:

@@ -79,7 +79,7 @@ def ask_again_at(credentials: Triple) -> datetime:
     return soon if credentials.expires_at is None else min(soon, credentials.expires_at)
 
 
-def refuse_if_read_only(connection: Connection, what: str) -> None:
+def refuse_to_hand_out(connection: Connection, what: str) -> None:
     """Refuse to hand out what could write past the guards of a READ_ONLY connection.
 
     Raises:
@@ -118,7 +118,7 @@ def storage_options(connection: Connection, library: Library, bucket: str | None
             "there are no storage options for this library",
             hint=f"There are some for {listed(get_args(Library), 'and')}.",
         )
-    refuse_if_read_only(connection, f"storage_options for {library}")
+    refuse_to_hand_out(connection, f"storage_options for {library}")
     options = store_config(connection, bucket)
     _check_trust(library, connection)
     credentials = triple(connection)
@@ -286,7 +286,7 @@ def _live_triple(connection: Connection, made_for: Settings) -> Triple:
         S3ConnError: it has become anonymous, was dropped, or has no credentials.
     """
     refuse_another_place(connection.name, made_for, connection.live_settings(), *_FIXED_OPTIONS)
-    refuse_if_read_only(connection, "a signature for another library")
+    refuse_to_hand_out(connection, "a signature for another library")
     credentials = triple(connection)
     if credentials is None:
         raise S3ConnError(f"the connection {connection.name} is anonymous now", hint="Ask it for a new store.")
@@ -295,7 +295,7 @@ def _live_triple(connection: Connection, made_for: Settings) -> Triple:
 
 def store(connection: Connection, bucket: str, prefix: str | None) -> Any:
     """Return an obstore store; see `Connection.obstore`."""
-    refuse_if_read_only(connection, "an obstore store")
+    refuse_to_hand_out(connection, "an obstore store")
     kind = _store_class()
     _refuse_environment("obstore", connection.settings, tokens=False)
     if bucket.startswith("arn:"):
@@ -332,7 +332,7 @@ def _store_class() -> Any:
 
 def secret_statement(connection: Connection, bucket: str | None) -> SecretText:
     """Return `CREATE OR REPLACE TEMPORARY SECRET …`; see `Connection.duckdb_secret`."""
-    refuse_if_read_only(connection, "a secret for DuckDB")
+    refuse_to_hand_out(connection, "a secret for DuckDB")
     if connection.settings.customer_key:
         raise S3ConnError(
             "DuckDB's httpfs sends no customer's key, so it could not read what this connection wrote",

@@ -24,7 +24,6 @@ from s3conn_magic.language.help import name_text
 from s3conn_magic.language.words import counted, pattern_meant, pattern_note, sentence
 from s3conn_magic.listing.request import Progress
 from s3conn_magic.locations import visible
-from s3conn_magic.objects import uploads
 from s3conn_magic.objects.deleting import ExactDeletion
 from s3conn_magic.objects.filesystem import Copies
 from s3conn_magic.objects.listed import partitions, said_of_private
@@ -66,7 +65,7 @@ def run_copy(run: Run, engine: QueryEngine, outcome: Outcome) -> None:
         hint, what = "Load into another table.", "over files" if held.location else "a view"
         raise JobFailedError(f"the table {visible(held.name)} is {what}, and cannot take rows", hint=hint)
     if run.job.option("DELETE_FILES_AFTER_LOAD"):
-        uploads.refuse_if_read_only(run.job.connection, "DELETE_FILES_AFTER_LOAD")
+        run.job.connection.refuse_if_read_only("DELETE_FILES_AFTER_LOAD")
     predicates = [each.predicate for each in run.job.plan.expectations]
     engine.check_expressions([*run.job.plan.expressions, *predicates], local=run.local)
     if engine.look(lambda database: database.execute(_TRIGGERS, placed(run.job.plan.table)).fetchall()):

@@ -28,7 +28,6 @@ from s3conn_magic.language.job_values import Content
 from s3conn_magic.listing import Listing
 from s3conn_magic.listing.request import Progress
 from s3conn_magic.locations import Location, visible
-from s3conn_magic.objects import uploads
 from s3conn_magic.objects.deleting import ExactDeletion
 from s3conn_magic.objects.formats import COMPRESSIONS, of_type
 from s3conn_magic.objects.ranged import PinnedObject
@@ -343,7 +342,7 @@ def run_insert(run: Run, engine: QueryEngine, outcome: Outcome) -> None:
         EndpointError: the object could not be read back unchanged; it was deleted.
         StatementInterrupted: the user stopped it; nothing was written.
     """
-    uploads.refuse_if_read_only(run.job.connection, "INSERT INTO S3")
+    run.job.connection.refuse_if_read_only("INSERT INTO S3")
     engine.check(run.job.plan.text, local=run.local)
     _Inserting(run, engine, outcome).run()
 

@@ -31,9 +31,8 @@ from pyiceberg.table.metadata import new_table_metadata
 from pyiceberg.table.sorting import UNSORTED_SORT_ORDER
 from pyiceberg.table.update import AddSnapshotUpdate, update_table_metadata
 
-from s3conn_magic.connections.faults import translate, translated
-from s3conn_magic.connections.guards import refusal
-from s3conn_magic.connections.writes import LACKING, MISSING, UNMET, code_of
+from s3conn_magic.connections.faults import code_of, translate, translated
+from s3conn_magic.connections.writes import LACKING, MISSING, UNMET
 from s3conn_magic.errors import (
     EndpointError,
     ObjectNotFoundError,
@@ -52,23 +51,12 @@ if TYPE_CHECKING:
 
     from pyiceberg.partitioning import PartitionSpec
 
-    from s3conn_magic.connections.connection import Connection
     from s3conn_magic.lakes import Reach
 
 HINT = f"{NOTES}version-hint.text"
 BUCKET, BESIDE = "bucket", "beside"
 _END = ".metadata.json"
 _NO_ETAG = '"00000000000000000000000000000000"'
-
-
-def refuse_if_read_only(connection: Connection, what: str) -> None:
-    """Refuse a change of a table over a READ_ONLY connection, before anything is sent.
-
-    Raises:
-        ReadOnlyConnectionError: the connection is READ_ONLY.
-    """
-    if connection.live_settings().read_only:
-        raise refusal(connection.name, what)
 
 
 class ConnectionIO(FileIO):
@@ -128,7 +116,7 @@ class ConnectionIO(FileIO):
             S3ConnError: it cannot be written.
         """
         place = self._place(location)
-        refuse_if_read_only(self._reach.connection, "a change of a table")
+        self._reach.connection.refuse_if_read_only("a change of a table")
         client = self._reach.connection.internal_client(place.bucket)
         self.written.append(location)
         self._reach.asked(1)

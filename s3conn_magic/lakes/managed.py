@@ -255,9 +255,9 @@ class ManagedTable:
         """
         from pyiceberg.exceptions import CommitFailedException, ValidationException
 
-        from s3conn_magic.lakes.catalogs import UnknownOutcomeError, refuse_if_read_only
+        from s3conn_magic.lakes.catalogs import UnknownOutcomeError
 
-        refuse_if_read_only(self.reach.connection, f"a change of the table {self.name}")
+        self.reach.connection.refuse_if_read_only(f"a change of the table {self.name}")
         for attempt in range(_TRIES):
             (catalog, files), seen = self._loaded_state or (self._opened(), None)
             self._loaded_state = None
@@ -364,11 +364,9 @@ class ManagedTable:
         """
         from pyiceberg.exceptions import NoSuchTableError
 
-        from s3conn_magic.lakes.catalogs import refuse_if_read_only
-
         if not delete_data:
             return 0
-        refuse_if_read_only(self.reach.connection, "DROP TABLE … DELETE_DATA")
+        self.reach.connection.refuse_if_read_only("DROP TABLE … DELETE_DATA")
         catalog, files = self._opened()
         with suppress(NoSuchTableError), self._raising_query_errors("dropped"):
             catalog.drop_table()

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 
 from s3conn_magic.listing.decode import UndecodableError, checked_utf8, entity_column
 from s3conn_magic.listing.table import MEMORY
+from s3conn_magic.transport import exchange
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -133,8 +134,7 @@ def error_code(body: bytes) -> str | None:
     """Return the code of an `<Error>` document, empty if it has none; None for any other document."""
     if b"<Error" not in body[:_PROLOGUE]:
         return None
-    match = re.search(rb"<Code>([A-Za-z0-9.]{1,80})</Code>", body)
-    return match[1].decode() if match else ""
+    return exchange.error_code(body)
 
 
 def local(element: ET.Element) -> str:

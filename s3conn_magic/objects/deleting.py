@@ -23,7 +23,6 @@ from s3conn_magic.listing.analysis import GB, STORAGE_USD
 from s3conn_magic.locations import Location, visible
 from s3conn_magic.objects.description import tags_of, versions_of
 from s3conn_magic.objects.requests import ask, head_answer, named
-from s3conn_magic.objects.uploads import refuse_if_read_only
 from s3conn_magic.runtime.background import in_order
 
 if TYPE_CHECKING:
@@ -92,7 +91,7 @@ def find(connection: Connection, chosen: Sequence[Chosen], *, most: int, cancell
         ReadOnlyConnectionError: the connection is READ_ONLY; nothing was sent.
         IncompleteListingError, S3ConnError: a prefix could not be listed completely.
     """
-    refuse_if_read_only(connection, "a deletion")
+    connection.refuse_if_read_only("a deletion")
     return objects_below(connection, chosen, most=most, cancelled=cancelled)
 
 
@@ -157,7 +156,7 @@ def delete(
         ReadOnlyConnectionError: the connection is READ_ONLY; nothing was sent.
         S3ConnError: a whole request was refused; earlier ones took effect.
     """
-    refuse_if_read_only(connection, "a deletion")
+    connection.refuse_if_read_only("a deletion")
     client = connection.internal_client(bucket)
     for at in range(0, len(keys), BATCH):
         if cancelled():
@@ -184,7 +183,7 @@ def delete_as_seen(
         ReadOnlyConnectionError: the connection is READ_ONLY; nothing was sent.
         S3ConnError: a whole request was refused; earlier ones took effect.
     """
-    refuse_if_read_only(connection, "a deletion")
+    connection.refuse_if_read_only("a deletion")
     client, keys = connection.internal_client(bucket), list(seen)
     with ThreadPoolExecutor(_LOOKS_AT_ONCE) as pool:
         for at in range(0, len(keys), _LOOKED_AT):
@@ -329,7 +328,7 @@ class ExactDeletion:
     """
 
     def __init__(self, connection: Connection, bucket: str) -> None:
-        refuse_if_read_only(connection, "a deletion")
+        connection.refuse_if_read_only("a deletion")
         self._bucket = bucket
         self._removal = Removal(connection.internal_client(bucket))
 
@@ -378,7 +377,7 @@ def copy_version(
         ReadOnlyConnectionError: the connection is READ_ONLY; nothing was sent.
         S3ConnError: the version does not exist, the copy was cancelled or refused; the current version stays.
     """
-    refuse_if_read_only(connection, "a restore")
+    connection.refuse_if_read_only("a restore")
     answer = head_answer(connection, location, version_id)
     storage, size = answer.get("StorageClass"), int(answer["ContentLength"])
     about = {name: answer[name] for name in _NEVER_COPIED if answer.get(name)}
@@ -443,7 +442,7 @@ def undelete(connection: Connection, location: Location) -> None:
         ObjectNotFoundError: no version is left.
         S3ConnError: the server refused.
     """
-    refuse_if_read_only(connection, "a restore")
+    connection.refuse_if_read_only("a restore")
     versions = versions_of(connection, location)
     if all(each.is_delete_marker for each in versions):
         raise ObjectNotFoundError(f"no version of {visible(location.uri)} is left", hint="It cannot be brought back.")
@@ -517,7 +516,7 @@ def thaw(connection: Connection, location: Location, description: Description, t
         ReadOnlyConnectionError: the connection is READ_ONLY; nothing was sent.
         S3ConnError: the server refused.
     """
-    refuse_if_read_only(connection, "a restore")
+    connection.refuse_if_read_only("a restore")
     request: dict[str, Any] = {"GlacierJobParameters": {"Tier": tier}}
     if not description.archive_status:
         request["Days"] = THAWED_DAYS

@@ -15,7 +15,6 @@ from itertools import pairwise
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from s3conn_magic.connections.faults import translated
-from s3conn_magic.connections.guards import refusal
 from s3conn_magic.connections.writes import WriteCondition, etag_at, is_unmet
 from s3conn_magic.errors import EndpointError, ObjectExistsError, S3ConnError
 from s3conn_magic.locations import Location, size_text
@@ -136,17 +135,6 @@ def _begun(step: Callable[[], Any]) -> Future[Any]:
 _UNDER_WAY = _UnderWay(12 * PART)
 
 
-def refuse_if_read_only(connection: Connection, action: str) -> None:
-    """Refuse a write before anything is sent.
-
-    Raises:
-        ReadOnlyConnectionError: the connection is READ_ONLY.
-        ConnectionNotFoundError: it was dropped.
-    """
-    if connection.live_settings().read_only:
-        raise refusal(connection.name, action)
-
-
 class Upload:
     """Writes an object in pieces; it exists completely at the end, or not at all.
 
@@ -186,7 +174,7 @@ class Upload:
         metadata: Mapping[str, str] | None = None,
         about: Mapping[str, Any] | None = None,
     ) -> None:
-        refuse_if_read_only(connection, "an upload")
+        connection.refuse_if_read_only("an upload")
         if size is not None and not 0 <= size <= _LARGEST:
             raise ValueError(f"an object has at most {size_text(_LARGEST)}")
         self._client = connection.internal_client(location.bucket)

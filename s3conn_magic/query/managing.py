@@ -28,7 +28,6 @@ from s3conn_magic.language.words import counted, literal
 from s3conn_magic.listing import fetch_page
 from s3conn_magic.locations import visible
 from s3conn_magic.objects.listed import Path
-from s3conn_magic.objects.uploads import refuse_if_read_only
 from s3conn_magic.query.merging import STAGED, TARGET, Merge, last_of_each
 from s3conn_magic.query.sql import PLACED, identifier, is_wider, kept_as, kept_rows, placed, qualified, transaction
 from s3conn_magic.query.tables import EXPRESSIONS, NAMES, Table
@@ -475,7 +474,7 @@ class ManagedTables:
             return table, None
         check_installed()
         managed = self._tables.managed(table)
-        refuse_if_read_only(managed.reach.connection, f"a change of the table {table.name}")
+        managed.reach.connection.refuse_if_read_only(f"a change of the table {table.name}")
         return table, managed
 
     def _columns(self, table: Table, managed: ManagedTable | None) -> dict[str, Any]:
