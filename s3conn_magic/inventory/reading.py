@@ -20,7 +20,7 @@ from s3conn_magic.listing.decode import UndecodableError, checked_utf8, percent_
 from s3conn_magic.listing.request import Progress
 from s3conn_magic.listing.table import OBJECTS, VERSIONS
 from s3conn_magic.locations import visible
-from s3conn_magic.objects.unpacking import compression_of
+from s3conn_magic.objects.formats import compression_of
 from s3conn_magic.runtime.background import wait_for
 from s3conn_magic.runtime.temporary import new_folder, remove
 

@@ -14,7 +14,7 @@ from s3conn_magic.language.words import literal
 from s3conn_magic.locations import visible
 from s3conn_magic.objects.dialects import certain_delimiter, header_of, likely_delimiter, log_of, records, without_lines
 from s3conn_magic.objects.scope import AsPlain
-from s3conn_magic.objects.unpacking import compression_of, unpack, unpacked
+from s3conn_magic.objects.unpacking import unpack, unpacked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -51,6 +51,16 @@ def _known(name: str, magic: bytes, *endings: str, at: int = 0, also_text: bool 
     """Return a format that is recognized, but not read."""
     return Format(name, endings, magic=((at, magic),), also_text=also_text)
 
+
+_SKIPPABLE = tuple(bytes((low, 0x2A, 0x4D, 0x18)) for low in range(0x50, 0x60))
+_PACKED_MAGIC = (
+    (b"\x1f\x8b\x08", "gzip"),
+    (b"\x28\xb5\x2f\xfd", "zstd"),
+    (b"\x04\x22\x4d\x18", "lz4"),
+    (b"\xfd7zXZ\x00", "xz"),
+    (b"\xff\x06\x00\x00sNaPpY", "snappy"),
+)
+_BZ2 = (b"1AY&SY", b"\x17\x72\x45\x38\x50\x90")  # a block, or the end of an empty stream
 
 PARQUET_MAGIC = b"PAR1"
 _PARQUET = Format(
@@ -215,6 +225,18 @@ class Detected(NamedTuple):
         skip, comment = int(self.settings.get("SKIP_LINES", 0)), str(self.settings.get("COMMENT_PREFIX", "")).encode()
         how = AsPlain(self.compression, self.encoding, b"]" if self.array else b"", skip, comment)
         return None if how in (AsPlain(None, "utf-8"), AsPlain(None, "")) else how
+
+
+def compression_of(data: bytes) -> str | None:
+    """Return `gzip`, `zstd`, `bz2`, `lz4`, `xz` or `snappy` by the first bytes, or None."""
+    notes = data.startswith(_SKIPPABLE)  # skippable frames before those of data
+    while data.startswith(_SKIPPABLE):
+        data = data[8 + int.from_bytes(data[4:8], "little") :]
+    if notes and not data:
+        return "zstd"
+    if data.startswith(b"BZh") and data[3:4].isdigit() and data[4:10] in _BZ2:
+        return "bz2"
+    return next((name for magic, name in _PACKED_MAGIC if data.startswith(magic)), None)
 
 
 def detect(

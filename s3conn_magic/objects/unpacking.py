@@ -29,27 +29,6 @@ _STEP = 256 * 1024
 _SMALL_STEP = 512
 # Padding of the last block on tapes and disks, and by `dd`.
 _PADDING = b"\x00"
-_SKIPPABLE = tuple(bytes((low, 0x2A, 0x4D, 0x18)) for low in range(0x50, 0x60))
-_MAGIC = (
-    (b"\x1f\x8b\x08", "gzip"),
-    (b"\x28\xb5\x2f\xfd", "zstd"),
-    (b"\x04\x22\x4d\x18", "lz4"),
-    (b"\xfd7zXZ\x00", "xz"),
-    (b"\xff\x06\x00\x00sNaPpY", "snappy"),
-)
-_BZ2 = (b"1AY&SY", b"\x17\x72\x45\x38\x50\x90")  # a block, or the end of an empty stream
-
-
-def compression_of(data: bytes) -> str | None:
-    """Return `gzip`, `zstd`, `bz2`, `lz4`, `xz` or `snappy` by the first bytes, or None."""
-    notes = data.startswith(_SKIPPABLE)  # skippable frames before those of data
-    while data.startswith(_SKIPPABLE):
-        data = data[8 + int.from_bytes(data[4:8], "little") :]
-    if notes and not data:
-        return "zstd"
-    if data.startswith(b"BZh") and data[3:4].isdigit() and data[4:10] in _BZ2:
-        return "bz2"
-    return next((name for magic, name in _MAGIC if data.startswith(magic)), None)
 
 
 @dataclass(frozen=True, slots=True)

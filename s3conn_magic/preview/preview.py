@@ -20,12 +20,13 @@ from s3conn_magic.objects.files import BLOCK, BoundReachedError, RangeReader
 from s3conn_magic.objects.formats import (
     PARQUET_MAGIC,
     by_content,
+    compression_of,
     encoding_of,
     hex_dump,
     promises_parquet,
     text_format,
 )
-from s3conn_magic.objects.unpacking import compression_of, unpack
+from s3conn_magic.objects.unpacking import unpack
 from s3conn_magic.preview import COLUMNS_AT_MOST, Preview, frame, replacements, schema_of, with_valid_texts
 from s3conn_magic.preview.text_tables import TextTable, laid_out, read_table
 

@@ -17,8 +17,9 @@ from packing import by_arrow
 
 from s3conn_magic.errors import QueryError
 from s3conn_magic.locations import Location
+from s3conn_magic.objects.formats import compression_of
 from s3conn_magic.objects.scope import AsPlain, QueryScope
-from s3conn_magic.objects.unpacking import as_gzip, compression_of, unpack, unpacked
+from s3conn_magic.objects.unpacking import as_gzip, unpack, unpacked
 
 if TYPE_CHECKING:
     from lakes import Lake
