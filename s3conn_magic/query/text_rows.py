@@ -89,11 +89,7 @@ class CsvRows:
     folders: tuple[str, ...] = ()
 
     def named(self, database: duckdb.DuckDBPyConnection) -> CsvRows:
-        """Return the same with the column names of the objects.
-
-        Raises:
-            duckdb.Error: they cannot be read.
-        """
+        """Return the same with the column names of the objects."""
         names = [name for name, *_ in database.execute(f"DESCRIBE FROM {self.source}").fetchall()]
         return replace(self, names=tuple(names))
 
@@ -104,9 +100,6 @@ class CsvRows:
             database: reads them.
             known: of other objects of the same table, to be extended.
             whole: read all values, not only the first.
-
-        Raises:
-            duckdb.Error: they cannot be read.
         """
         known = known or CsvTypes()
         if not self.typed or not self.names:
