@@ -575,8 +575,9 @@ def table_notes(connection: Connection, location: Location | None, frame: S3Fram
             here = at(connection, location) if is_table else None
             roots = [here] if here else list(among_column(location.bucket, pa.array(frame["key"])).values())
         badges = [f"{visible(root.location.uri)} is {badge(connection, root)}." for root in roots[:_BADGES_AT_MOST]]
-        more = f"{counted(len(roots) - _BADGES_AT_MOST, 'more table')} of such formats."
-        return [*badges, more] if len(roots) > _BADGES_AT_MOST else badges
+        if (more := len(roots) - _BADGES_AT_MOST) > 0:
+            badges.append(f"{counted(more, 'more table')} of such formats.")
+        return badges
     return []
 
 
