@@ -222,10 +222,10 @@ class Selection:
     @classmethod
     def of(cls, objects: Iterable[Candidate], left_out: Iterable[Candidate]) -> Selection:
         """Return a selection with each object once; one in both arguments is loaded."""
-        there = {candidate.location.key: candidate for candidate in objects}
-        others = {candidate.location.key: candidate for candidate in left_out}
-        order = sorted(there, key=lambda key: key.encode("utf-8", "surrogatepass"))
-        return cls([there[key] for key in order], [others[key] for key in sorted(others.keys() - there)])
+        loaded = {candidate.location.key: candidate for candidate in objects}
+        skipped = {candidate.location.key: candidate for candidate in left_out}
+        order = sorted(loaded, key=lambda key: key.encode("utf-8", "surrogatepass"))
+        return cls([loaded[key] for key in order], [skipped[key] for key in sorted(skipped.keys() - loaded)])
 
 
 def candidates(job: Job, *, first_run: bool) -> Selection:
@@ -265,8 +265,8 @@ class _Names:
         """Return which names are selected, as booleans."""
         import pyarrow.compute as pc
 
-        taken = pc.ends_with(names, self.suffix)
-        return pc.and_(taken, RegularExpression.parse(self.pattern).whole(names)) if self.pattern else taken
+        matches = pc.ends_with(names, self.suffix)
+        return pc.and_(matches, RegularExpression.parse(self.pattern).whole(names)) if self.pattern else matches
 
 
 def _listed(job: Job, where: Location, names: _Names, tables: TablesAround) -> Iterator[Candidate]:
@@ -372,19 +372,19 @@ def together(rows: Iterable[TextRows]) -> list[tuple[TextRows, list[TextRows]]]:
     groups: dict[TextRows, list[TextRows]] = {}
     for each in rows:
         groups.setdefault(replace(each, source=_PATH.sub("?", each.source, count=1)), []).append(each)
-    made = []
-    for alike in groups.values():
-        paths = [path[0] for each in alike if (path := _PATH.search(each.source))]
-        before, after = _PATH.split(alike[0].source, maxsplit=1)
-        made.append((replace(alike[0], source=f"{before}[{', '.join(paths)}]{after}"), alike))
-    return made
+    merged = []
+    for group in groups.values():
+        paths = [path[0] for each in group if (path := _PATH.search(each.source))]
+        before, after = _PATH.split(group[0].source, maxsplit=1)
+        merged.append((replace(group[0], source=f"{before}[{', '.join(paths)}]{after}"), group))
+    return merged
 
 
 def _check_header(detected: Detected) -> None:
     """Check the header for duplicate names and too many columns, unless the options allow them."""
     most, names = detected.settings.get("MAX_COLUMNS"), [name.casefold() for name in detected.names]
     if most is not None and len(names) > most:
-        said = f"there are {len(names):,} columns, and MAX_COLUMNS is {most:,}"
-        raise QueryError(said, hint=f"Set MAX_COLUMNS = {len(names)}, or leave it out.")
+        message = f"there are {len(names):,} columns, and MAX_COLUMNS is {most:,}"
+        raise QueryError(message, hint=f"Set MAX_COLUMNS = {len(names)}, or leave it out.")
     if detected.settings.get("ALLOW_DUPLICATE_HEADERS") is False and len(set(names)) < len(names):
         raise QueryError("a name of a column appears twice in the header", hint="ALLOW_DUPLICATE_HEADERS = TRUE")

@@ -100,11 +100,11 @@ def _without_spaces(text: str, delimiter: str, marked: Collection[str]) -> str:
     around = {"", "\r", "\n", delimiter}
 
     def field(match: re.Match[str]) -> str:
-        before, quoted, behind = match.groups()
+        before, quoted, after = match.groups()
         start, end = match.span()
         if text[start - 1 : start] not in around or text[end : end + 1] not in around:
             return match[0]
-        if quoted[1:-1] in marked and not before + behind:
+        if quoted[1:-1] in marked and not before + after:
             return f'"{MARK_OF_QUOTED}{quoted[1:]}'
         return match[0] if quoted == '""' or delimiter == " " else quoted
 
@@ -327,8 +327,8 @@ def _by_blanks(name: str, **settings: Any) -> Log:
 def _named(name: str, names: list[str], lines: list[list[str]]) -> Log:
     """Return a log whose later versions append fields."""
     width = max(map(len, lines), default=len(names))
-    every = (*names[:width], *(f"column{at}" for at in range(len(names), width)))
-    return _by_blanks(name, HEADER_LINE=every)
+    all_names = (*names[:width], *(f"column{at}" for at in range(len(names), width)))
+    return _by_blanks(name, HEADER_LINE=all_names)
 
 
 def _flow(text: str, *, whole: bool) -> Log | None:

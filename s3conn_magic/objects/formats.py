@@ -186,8 +186,8 @@ def by_content(data: bytes) -> Format | None:
     """Return the format of the first bytes if it is certain, else None, as for all text."""
     begins = data.startswith
     marked = (each for each, at, part, more in _MARKED if begins(part, at) and all(begins(*other) for other in more))
-    seen = next(marked, None)
-    return None if seen and seen.also_text and not _NO_TEXT.search(data[:512]) else seen
+    certain = next(marked, None)
+    return None if certain and certain.also_text and not _NO_TEXT.search(data[:512]) else certain
 
 
 class Detected(NamedTuple):
@@ -254,9 +254,9 @@ def detect(
     Raises:
         QueryError: it is unknown, or not supported.
     """
-    seen = compression_of(head)
-    packed = seen if compression in {"AUTO", "SNAPPY"} else {"NONE": None}.get(compression, compression.lower())
-    if head and packed and seen != packed:
+    packed_by = compression_of(head)
+    packed = packed_by if compression in {"AUTO", "SNAPPY"} else {"NONE": None}.get(compression, compression.lower())
+    if head and packed and packed_by != packed:
         hint = "COMPRESSION = AUTO, as without it, goes by the first bytes of each object."
         raise QueryError(f"the object is not packed by {packed}", hint=hint)
     plain, ended = head, whole
@@ -283,17 +283,17 @@ def detect(
     if log:
         kind, settings = of_type(log.type), {**settings, **log.settings}
     kind, log_name = kind or _kind(text, plain), log.name if log else ""
-    said = f"as {log_name}, by its lines" if log else ""
+    note = f"as {log_name}, by its lines" if log else ""
     if kind.reader != "read_csv":
         array = text.text.lstrip()[:1] == "["
-        return Detected(kind, packed, encoding, settings, said, array=array, log=log_name)
+        return Detected(kind, packed, encoding, settings, note, array=array, log=log_name)
     dialect, header = _dialect(text, kind, settings)
     if given is None or given.type == "AUTO":
         kind = _TSV if dialect["DELIMITER"] == "\t" else _CSV if kind == _TSV else kind
     blank, lines = _blank(_counted(text, dialect)), _records(text, dialect)
     trailing = not log and _is_trailing(lines, header=dialect["HEADER"])
     names = _names(lines, dialect)
-    return Detected(kind, packed, encoding, dialect, said or header, names, blank, log=log_name, trailing=trailing)
+    return Detected(kind, packed, encoding, dialect, note or header, names, blank, log=log_name, trailing=trailing)
 
 
 def _blank(plain: str) -> int:
@@ -434,8 +434,8 @@ def _dialect(text: _Text, kind: Format, given: Mapping[str, Any]) -> tuple[Mappi
     if names is not None:
         return settings, ""
     first = header_of(_records(text, settings), _nulls(given))
-    said = "" if first.there and first.sure else _SAID[first.there]
-    return {**settings, "HEADER": first.there}, said
+    note = "" if first.there and first.sure else _SAID[first.there]
+    return {**settings, "HEADER": first.there}, note
 
 
 def _counted(text: _Text, settings: Mapping[str, Any]) -> str:
@@ -487,20 +487,20 @@ def of_type(content_type: str) -> Format:
 
 def ending_of(name: str) -> str:
     """Return the ending of a file name with that of a compression, such as `.csv.gz`; empty without a dot."""
-    said = by_name(name)
-    return said.ending + said.packed
+    named = by_name(name)
+    return named.ending + named.packed
 
 
 def is_told(name: str) -> bool:
     """Return whether a name determines a readable format."""
-    said = by_name(name).format
-    return said is not None and bool(said.type)
+    named = by_name(name).format
+    return named is not None and bool(named.type)
 
 
 def is_parquet(name: str) -> bool:
     """Return whether a name is of a Parquet file."""
-    said = by_name(name)
-    return said.format == _PARQUET and not said.packed
+    named = by_name(name)
+    return named.format == _PARQUET and not named.packed
 
 
 _OF_TABLES = {"PARQUET", "ORC", "AVRO"}
@@ -551,8 +551,8 @@ def how_to_read(path: str) -> str:
 
 def is_no_table(head: bytes) -> bool:
     """Return whether the first bytes are of a format that never has rows."""
-    seen = by_content(head)
-    return seen is not None and not seen.type
+    content = by_content(head)
+    return content is not None and not content.type
 
 
 def hex_dump(data: bytes) -> str:

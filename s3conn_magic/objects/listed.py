@@ -170,9 +170,9 @@ def _decoded(text: str) -> str:
 
 
 def _kind(values: Iterable[str | None]) -> str:
-    there = {value for value in values if value is not None}
+    present = {value for value in values if value is not None}
     for kind, fits in (("BIGINT", _is_whole_number), ("DATE", _is_day)):
-        if there and all(map(fits, there)):
+        if present and all(map(fits, present)):
             return kind
     return "VARCHAR"
 
@@ -307,8 +307,8 @@ def matched(
         return objects, []
     hidden = private([entry.key for entry in objects], len(folder), glob.wants, pattern)
     left_out = [path.at(entry.key).location for entry, out in zip(objects, hidden, strict=True) if out]
-    if said := said_of_private(left_out, "a pattern that has the character instead, such as _*, matches them"):
-        scope.note(said)
+    if note := said_of_private(left_out, "a pattern that has the character instead, such as _*, matches them"):
+        scope.note(note)
     shown = [entry for entry, out in zip(objects, hidden, strict=True) if not out]
     return shown, within(roots.values(), (entry.key for entry in shown))
 
@@ -443,8 +443,8 @@ def first_bytes(
     known = BLOCKS.knows(connection.kept_by(BLOCKS.forget), location)
     if low < 0 or high <= low or known or split_version(location):
         return lambda: (by_head(connection, location), 0, b"")
-    seen = _by_range(connection, location, f"bytes={low}-{min(high, low + PART) - 1}", scope)
-    return lambda: seen() or (by_head(connection, location), 0, b"")
+    part = _by_range(connection, location, f"bytes={low}-{min(high, low + PART) - 1}", scope)
+    return lambda: part() or (by_head(connection, location), 0, b"")
 
 
 def by_head(connection: Connection, location: Location) -> PinnedObject:
@@ -462,13 +462,13 @@ def _by_range(
     """Request bytes by one GetObject; the function returned gives None if the server does not send these."""
     from s3conn_magic.objects.requests import ask, asked, begin
 
-    given: dict[str, Any] = {"Bucket": location.bucket, "Key": location.key, "Range": which}
-    wait = partial(ask, connection, location, "get_object", **given)
+    parameters: dict[str, Any] = {"Bucket": location.bucket, "Key": location.key, "Range": which}
+    wait = partial(ask, connection, location, "get_object", **parameters)
     if scope is not None:
         sent: Future[Response] = Future()
         scope.sending([sent])
-        if begin(connection, location, "get_object", sent, **given):
-            wait = partial(asked, connection, location, "get_object", sent, **given)
+        if begin(connection, location, "get_object", sent, **parameters):
+            wait = partial(asked, connection, location, "get_object", sent, **parameters)
     return partial(_seen, connection, location, wait)
 
 

@@ -248,8 +248,8 @@ class QueryEngine:
         try:
             return self._open(path)
         except duckdb.Error as error:
-            said = failures.visible_lines(str(failures.details_of(error)["exception_message"]))
-        return QueryError(f"the file cannot be used as a database: {said}", hint="SET DATABASE takes another one.")
+            message = failures.visible_lines(str(failures.details_of(error)["exception_message"]))
+        return QueryError(f"the file cannot be used as a database: {message}", hint="SET DATABASE takes another one.")
 
     def _open(self, path: str) -> _Database:
         import duckdb
@@ -400,11 +400,11 @@ class QueryEngine:
         database, definitions = self.database, self._opened_database().definitions
         tree = parsed(database, sql)
         judgement.check(tree, definitions.functions)
-        behind = list(definitions.behind(database, tree))
-        for name, other in behind:
+        used = list(definitions.behind(database, tree))
+        for name, other in used:
             with failures.within(name):
                 judgement.check(other, definitions.functions)
-        return tree, behind
+        return tree, used
 
     def _checked(self, sql: str, *, local: bool) -> None:
         with self._registered(sql, local=local, reads=False):
@@ -468,32 +468,32 @@ class QueryEngine:
         Raises:
             QueryError: it does more than read, or reads files of this machine without `local`.
         """
-        query, behind = self._judged(sql)
+        query, used = self._judged(sql)
         uses, known = mentioned(query), names.known_tables(self.database)
         frames = names.frames(uses.tables, known, self._variable_of)
         parameters = names.parameters(uses.parameters, self._variable_of)
         check_forms(query, self.pasted)
         if not local:
             judgement.check_reach(query, known, parameters)
-            for name, tree in behind:
+            for name, tree in used:
                 with failures.within(name):
                     judgement.check_reach(tree, known, parameters)
         if reads:
             judgement.note_samples(query, self.filesystem.scope)
-            self.filesystem.scope.text = "\n".join([before + sql, *(tree.sql for _, tree in behind)])
-        made: list[str] = []
+            self.filesystem.scope.text = "\n".join([before + sql, *(tree.sql for _, tree in used)])
+        registered: list[str] = []
         try:
             frames |= {table.stands: self.shown[table.stands]() for table in of_the_session(query)}
             for name, frame in frames.items():
                 self.database.register(name, frame)
-                made.append(name)
+                registered.append(name)
             travels = travelling(self.database, query, parameters) if reads else ()
             paths = paths_of(uses, self.tables, travels, self.pasted) if reads else {}
             of_listings = listings(self.database, self.filesystem, query if reads else None, parameters)
             with views(self.database, self.filesystem, paths), of_listings:
                 yield with_other_names(query, travels, parameters)
         finally:
-            for name in made:
+            for name in registered:
                 self.database.unregister(name)
 
     def _translated(self, work: Callable[[], _Result], sql: str, before: str, turn: Turn) -> _Result:
@@ -579,8 +579,8 @@ class QueryEngine:
                 self.database.execute(f"EXPLAIN {text}", dict(parameters) or None).fetchall()
         except duckdb.Error as again:
             placed = failures.moved(again, len("EXPLAIN "))
-            said, first = (failures.details_of(each)["exception_message"] for each in (placed, error))
-            return placed if said == first else error
+            message, first = (failures.details_of(each)["exception_message"] for each in (placed, error))
+            return placed if message == first else error
         except Exception:  # noqa: BLE001 - the first error counts
             return error
         return error

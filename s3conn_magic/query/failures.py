@@ -114,10 +114,10 @@ def moved(error: Exception, by: int) -> Exception:
     """Return an error about a text as one about the part after its first bytes."""
     import duckdb
 
-    said = details_of(error)
-    if not by or not isinstance(error, duckdb.Error) or "position" not in said:
+    details = details_of(error)
+    if not by or not isinstance(error, duckdb.Error) or "position" not in details:
         return error
-    return type(error)(json.dumps({**said, "position": str(int(said["position"]) - by)}))
+    return type(error)(json.dumps({**details, "position": str(int(details["position"]) - by)}))
 
 
 def unknown_table(error: S3ConnError) -> str | None:
@@ -145,8 +145,8 @@ def translate(
     return _of_duckdb(details_of(error), type(error).__name__, sql, scope)
 
 
-def _of_duckdb(said: dict[str, Any], kind: str, sql: str, scope: QueryScope) -> S3ConnError:
-    message = str(said["exception_message"]).removeprefix(MARK).replace(UNPACKED, "s3://")
+def _of_duckdb(details: dict[str, Any], kind: str, sql: str, scope: QueryScope) -> S3ConnError:
+    message = str(details["exception_message"]).removeprefix(MARK).replace(UNPACKED, "s3://")
     for copies in scope.copies.values():
         message = copies.named(message) if copies is not None else message
     if failure := _of_file(message):
@@ -162,22 +162,22 @@ def _of_duckdb(said: dict[str, Any], kind: str, sql: str, scope: QueryScope) -> 
             f"{visible(scheme)}:// cannot be read: DuckDB's extension {extension[2]} is not loaded",
             hint="Objects of a connection are s3://bucket/key, or s3://connection@bucket/key.",
         )
-        failure.offset = _offset(sql, said.get("position"))
+        failure.offset = _offset(sql, details.get("position"))
         return failure
     way_on = _LINES if message.startswith("Malformed JSON in file") else _WAYS_ON.get(kind, _CORRECT)
     hint = _AS_SQL if kind == "ParserException" else way_on
-    return refused(sql, message, said.get("position"), hint)
+    return refused(sql, message, details.get("position"), hint)
 
 
 def _defect(message: str, database: duckdb.DuckDBPyConnection | None) -> QueryError:
     """Return the error for a defect of DuckDB, after which the database may be unusable, and is then reopened."""
     first = _ORIGINAL.search(message)
-    said = visible((first[1] if first else message.strip().partition("\n")[0])[:_SHOWN])
+    reason = visible((first[1] if first else message.strip().partition("\n")[0])[:_SHOWN])
     if database is not None and is_alive(database):
         hint = "All tables are as they were. Leave columns or files out, to find which of them it fails on."
-        return QueryError(f"DuckDB failed internally: {said}", hint=hint)
+        return QueryError(f"DuckDB failed internally: {reason}", hint=hint)
     return QueryError(
-        f"DuckDB failed internally, and was restarted: {said}",
+        f"DuckDB failed internally, and was restarted: {reason}",
         hint="Tables in memory are gone, those in a file are not: SET DATABASE = 'tables.duckdb' keeps them in one.",
     )
 
@@ -205,8 +205,8 @@ def _of_file(message: str) -> QueryError | None:
             "the lines of a CSV do not all end the same way, or not where its quotes and delimiters say", hint=_LINES
         )
     if message.startswith("Error when sniffing file"):
-        said = "its records do not all have the same number of fields, or its quotes do not say where they end"
-        return QueryError(said, hint=_LINES)
+        reason = "its records do not all have the same number of fields, or its quotes do not say where they end"
+        return QueryError(reason, hint=_LINES)
     if _ENCRYPTED.search(message):
         return QueryError(
             "a Parquet file is encrypted, or has encrypted columns, which no statement can read",
@@ -215,17 +215,17 @@ def _of_file(message: str) -> QueryError | None:
     return None
 
 
-def _of_csv(where: str, said: str) -> QueryError:
-    if fields := _FIELDS.search(said):
+def _of_csv(where: str, reason: str) -> QueryError:
+    if fields := _FIELDS.search(reason):
         return uneven(where, int(fields[2]), int(fields[1]))
-    if "unterminated quote" in said:
+    if "unterminated quote" in reason:
         return QueryError(f"a quote on {where} does not end, or goes on behind its end", hint=_LINES)
-    if "Invalid unicode" in said:
+    if "Invalid unicode" in reason:
         hint = "COPY FROM S3 takes an encoding, for example CONTENT_TYPE = (TYPE = CSV ENCODING = 'cp1252')."
         return QueryError(f"{where} is not UTF-8", hint=hint)
-    if "Maximum line size" in said:
+    if "Maximum line size" in reason:
         return QueryError(f"the record on {where} is longer than can be read", hint=_LINES)
-    return QueryError(f"{where}: {visible_lines(said.partition('Possible')[0])}", hint=_LINES)
+    return QueryError(f"{where}: {visible_lines(reason.partition('Possible')[0])}", hint=_LINES)
 
 
 def uneven(where: str, fields: int, wanted: int) -> QueryError:

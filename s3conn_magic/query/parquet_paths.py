@@ -55,8 +55,8 @@ class WrittenByFolders(NamedTuple):
 
     def beside(self, own: Iterable[str]) -> list[str]:
         """Return the folder columns that the files lack."""
-        there = {name.casefold() for name in own}
-        return [name for name in self.columns if name.casefold() not in there]
+        present = {name.casefold() for name in own}
+        return [name for name in self.columns if name.casefold() not in present]
 
     def check(self, name: str, value: tuple[str, str], source: str, read: str, way_out: str) -> None:
         """Check that a file's column agrees with its folder, or note that it was not checked.
@@ -81,9 +81,9 @@ class WrittenByFolders(NamedTuple):
         query = f"SELECT {identifier(FILE)} FROM {source} WHERE {differs} LIMIT 1"  # noqa: S608 - quoted names
         for (file,) in self.database.execute(query).fetchall():
             where = Path.parse(next(entry for entry in self.entries if str(file).endswith(entry))).location
-            said = self.columns[column].values[where.key] or "NULL"
+            text = self.columns[column].values[where.key] or "NULL"
             raise QueryError(
-                f"the folder of {visible(where.uri)} says {name} = {said}, and its column {name} says otherwise",
+                f"the folder of {visible(where.uri)} says {name} = {text}, and its column {name} says otherwise",
                 hint=way_out,
             )
 
@@ -214,13 +214,13 @@ def _of_several(
         ends = [filesystem.info(entry)["size"] for entry in entries]
         filesystem.cat_ranges(entries, [max(end - _TAIL, 0) for end in ends], ends)
     try:
-        alike = copies.alike if copies is not None else None
-        if alike is None:
-            alike = database.execute(alike_in(files)).fetchall()
+        known = copies.alike if copies is not None else None
+        if known is None:
+            known = database.execute(alike_in(files)).fetchall()
             if copies is not None:
-                copies.alike = alike
-        if len(alike) > 1:
-            _check_widened(database, [[literal(name) for name in names] for (names,) in alike], path)
+                copies.alike = known
+        if len(known) > 1:
+            _check_widened(database, [[literal(name) for name in names] for (names,) in known], path)
             return f"{read}, union_by_name = true)"
     except duckdb.Error:  # reading the file reports its error
         pass
@@ -312,9 +312,9 @@ def check_narrowed(database: duckdb.DuckDBPyConnection, path: str, file: Any, le
                 raise _narrowed(name, "times of INT96 that are finer than a microsecond, which DuckDB would cut")
 
 
-def _narrowed(name: str, what: str) -> QueryError:
+def _narrowed(name: str, kind: str) -> QueryError:
     return QueryError(
-        f"the column {visible(name)} has {what}", hint=f"EXCLUDE_COLUMNS = ({literal(name)}) leaves it out."
+        f"the column {visible(name)} has {kind}", hint=f"EXCLUDE_COLUMNS = ({literal(name)}) leaves it out."
     )
 
 

@@ -84,9 +84,9 @@ def paths_of(
         path = path_of(travel.written.path, read)
         mention = Mention(path) if path else over.get(table.casefold())
         if mention is None:
-            said = f"{visible(table)} has no earlier versions: AT is for the folder of a lake table"
+            message = f"{visible(table)} has no earlier versions: AT is for the folder of a lake table"
             raise QueryError(
-                said, hint="Leave AT out, or name the folder: FROM 's3://bucket/table/' AT (VERSION => 3)."
+                message, hint="Leave AT out, or name the folder: FROM 's3://bucket/table/' AT (VERSION => 3)."
             )
         paths[travel.stands] = mention._replace(moment=travel.moment)
     return paths
@@ -149,7 +149,7 @@ def views(
         QueryError: an object is damaged.
         S3ConnError: one cannot be read.
     """
-    made: list[str] = []
+    names: list[str] = []
     try:
         for name, mention in paths.items():
             path = mention.path
@@ -159,17 +159,17 @@ def views(
             query = query or _query(database, filesystem, path, by_itself=name == path)
             if query:
                 _make_view(database, name, query)
-                made.append(name)
+                names.append(name)
             elif name != path:
-                said = f"there are no files at {visible(path)} any more"
-                raise filesystem.scope.missing or QueryError(said, hint="DROP TABLE forgets a table that reads them.")
+                text = f"there are no files at {visible(path)} any more"
+                raise filesystem.scope.missing or QueryError(text, hint="DROP TABLE forgets a table that reads them.")
         yield
         for check in filesystem.scope.checks if paths else ():
             check()
     finally:
         if paths:
             filesystem.scope.checks.clear()
-        for name in made:
+        for name in names:
             database.execute(f"DROP VIEW temp.{identifier(name)}")
             database.unregister(f"{paths[name].path} (rows)")
             database.unregister(f"{name} (state)")
@@ -231,7 +231,7 @@ def _detected(entry: str, head: bytes, path: str) -> Detected:
 def _text_query(database: duckdb.DuckDBPyConnection, filesystem: ConnectionFileSystem, objects: _Objects) -> str | None:
     scope, entries, detected = filesystem.scope, objects.entries, objects.detected
     every = _each(filesystem, objects)
-    _say_how_taken(scope, every.values(), objects.path)
+    _note_formats(scope, every.values(), objects.path)
     where = objects.path
     if _read_as_plain(filesystem, entries, every):
         where = where.replace("s3://", UNPACKED, 1)
@@ -331,31 +331,31 @@ def _each(filesystem: ConnectionFileSystem, objects: _Objects) -> dict[str, Dete
     if reader == "read_json" and len(entries) > FEW and asks_for_some(filesystem.scope.text, entries):
         firsts = {by_name(entry).packed: entry for entry in (*reversed(entries), objects.first)}
         return {entry: _detected(*_first(filesystem, [entry]), objects.path) for entry in firsts.values()}
-    every: dict[str, Detected] = {}
+    formats: dict[str, Detected] = {}
     known: dict[bytes, Detected] = {}
     for entry, head in _heads(filesystem, entries):
         # The same header means the same dialect.
         line = head.partition(b"\n")[0]
         if plain and head[:2] == b'{"' and b'"Records"' not in head[:_BEGINNING]:
-            every[entry] = objects.detected
+            formats[entry] = objects.detected
             continue
         if not head:
             continue
         detected = known.get(line) or _detected(entry, head, objects.path)
         if detected.format.reader != reader:
-            what = f"it is {detected.format.name}, but other objects of the path are not"
-            raise QueryError(what, hint=_ALIKE).of(visible(Path.parse(entry).location.uri))
+            message = f"it is {detected.format.name}, but other objects of the path are not"
+            raise QueryError(message, hint=_ALIKE).of(visible(Path.parse(entry).location.uri))
         if detected.settings.get("HEADER") and not detected.compression:
             known[line] = detected
-        every[entry] = detected
-    return every
+        formats[entry] = detected
+    return formats
 
 
 def _heads(filesystem: ConnectionFileSystem, entries: Sequence[str]) -> Iterator[tuple[str, bytes]]:
     for at in range(0, len(entries), FEW):
-        some = entries[at : at + FEW]
-        heads = filesystem.cat_ranges(some, [0] * len(some), [HEAD] * len(some), on_error="raise")
-        yield from zip(some, map(bytes, heads), strict=True)
+        batch = entries[at : at + FEW]
+        heads = filesystem.cat_ranges(batch, [0] * len(batch), [HEAD] * len(batch), on_error="raise")
+        yield from zip(batch, map(bytes, heads), strict=True)
 
 
 def _named(entry: str, scheme: str) -> str:
@@ -363,15 +363,15 @@ def _named(entry: str, scheme: str) -> str:
     return f"{scheme}://{path.named(escaped(path.location.key))}"
 
 
-def _say_how_taken(scope: QueryScope, objects: Iterable[Detected], path: str) -> None:
+def _note_formats(scope: QueryScope, objects: Iterable[Detected], path: str) -> None:
     """Note how objects were read without explicit settings."""
     for (said, header), count in Counter(
         (each.said, each.settings.get("HEADER")) for each in objects if each.said
     ).items():
-        what, _, advice = said.partition(";")
+        kind, _, advice = said.partition(";")
         other = f"FROM read_csv({literal(visible(path))}, header = {str(not header).lower()})"
         way_out = f"; {other} {advice.split(maxsplit=3)[-1]}" if advice else ""
-        scope.note(f"{counted(count, 'object')} {'was' if count == 1 else 'were'} read {what}{way_out}.")
+        scope.note(f"{counted(count, 'object')} {'was' if count == 1 else 'were'} read {kind}{way_out}.")
 
 
 def _learnt(database: duckdb.DuckDBPyConnection, rows: TextRows, *, whole: bool) -> tuple[Any, Any]:
@@ -428,13 +428,13 @@ def _registered(
     import pyarrow as pa
 
     folders = WrittenByFolders.of(entries, database, filesystem.scope)
-    seen: list[Detected] = []
+    formats: list[Detected] = []
     alike: dict[pa.Schema, list[str]] = {}
     for entry in entries:
-        with _batches(filesystem, path, entry, 0, seen) as reader:
+        with _batches(filesystem, path, entry, 0, formats) as reader:
             if reader.schema.names:
                 alike.setdefault(reader.schema.remove_metadata(), []).append(entry)
-    _say_how_taken(filesystem.scope, seen, path)
+    _note_formats(filesystem.scope, formats, path)
     sources = []
     for at, (schema, those) in enumerate(alike.items()):
         rows = partial(_batches_of, filesystem, path, those)
@@ -472,9 +472,9 @@ def _in_batches(detected: Detected) -> Detected:
 
 @contextmanager
 def _batches(
-    filesystem: ConnectionFileSystem, path: str, entry: str, rows: int, seen: list[Detected] | None = None
+    filesystem: ConnectionFileSystem, path: str, entry: str, rows: int, formats: list[Detected] | None = None
 ) -> Iterator[pa.RecordBatchReader]:
-    """Yield the rows of an object (0 for the columns alone; none without bytes); its format goes into `seen`."""
+    """Yield the rows of an object (0 for the columns alone; none without bytes); its format goes into `formats`."""
     import pyarrow as pa
 
     scope, skipped, where = filesystem.scope, Skipped(), visible(Path.parse(entry).location.uri)
@@ -483,13 +483,13 @@ def _batches(
         try:
             detected = _in_batches(_detected(entry, head, path)) if head else None
             file.seek(0)
-            if seen is not None and detected:
-                seen.append(detected)
+            if formats is not None and detected:
+                formats.append(detected)
             yield batches(detected, file, skipped, rows=rows) if detected else pa.table({}).to_reader()
         except QueryError as error:
             raise error.of(where) from None
-    if rows and (said := skipped.note()):
-        scope.note(f"{where}: {said}")
+    if rows and (note := skipped.note()):
+        scope.note(f"{where}: {note}")
 
 
 def _first(filesystem: ConnectionFileSystem, entries: Sequence[str]) -> tuple[str, bytes]:
@@ -505,10 +505,10 @@ def _read_as_plain(filesystem: ConnectionFileSystem, entries: Sequence[str], eve
     """Have all objects decoded if any must be."""
     ways = {entry: detected.as_plain() for entry, detected in every.items()}
     if any(ways.values()):
-        alike = {by_name(entry).packed: way for entry, way in ways.items()}
+        by_packing = {by_name(entry).packed: way for entry, way in ways.items()}
         for entry in entries:
             empty = filesystem.info(entry)["size"] == 0
-            way = ways[entry] if entry in ways else None if empty else alike.get(by_name(entry).packed)
+            way = ways[entry] if entry in ways else None if empty else by_packing.get(by_name(entry).packed)
             filesystem.read_as_plain(entry, way or AsPlain(None, ""))
     return any(ways.values())
 

@@ -128,7 +128,7 @@ class TimeTravel(NamedTuple):
 def time_travels(tree: QueryTree) -> list[TimeTravel]:
     """Return the tables of a query as of another time."""
     sequence, encoded = words(tree.sql), tree.sql.encode()
-    made = []
+    travels = []
     for node in tree.nodes():
         if node.get("type") != "BASE_TABLE" or not (clause := node.get("at_clause")):
             continue
@@ -142,10 +142,10 @@ def time_travels(tree: QueryTree) -> list[TimeTravel]:
         path = str(parts[-1]) if len(parts) == 1 else ""
         alias = between or ("" if path.startswith("s3://") or looks_pasted(path) else named)
         expression = encoded[own[arrow].end : own[-1].start].decode()
-        given = tuple(part["identifier"] for part in nodes(clause) if part.get("class") == "PARAMETER")
+        parameters = tuple(part["identifier"] for part in nodes(clause) if part.get("class") == "PARAMETER")
         is_time = clause["unit"].upper() == "TIMESTAMP"
-        made.append(TimeTravel(table_text(parts), path, start, own[-1].end, alias, is_time, expression, given))
-    return made
+        travels.append(TimeTravel(table_text(parts), path, start, own[-1].end, alias, is_time, expression, parameters))
+    return travels
 
 
 def _clause(own: Sequence[SqlWord]) -> tuple[int, int]:
@@ -206,15 +206,15 @@ class _Named(NamedTuple):
 
 def of_the_session(tree: QueryTree) -> list[_Named]:
     """Return the tables of `OF_THE_SESSION` that a query reads."""
-    sequence, made = words(tree.sql), []
+    sequence, tables = words(tree.sql), []
     for node in tree.nodes():
         path: list[str] = node["qualified_name"]["path"] if node.get("type") == "BASE_TABLE" else []
-        if (stands := OF_THE_SESSION.get(".".join(map(str, path)).lower())) is not None:
+        if (substitute := OF_THE_SESSION.get(".".join(map(str, path)).lower())) is not None:
             start = tree.position({"query_location": node["query_location"]}) or 0
             own = [word for word in sequence if word.start >= start][: 2 * len(path) - 1]
             alias = "" if node.get("alias") else f" AS {path[-1]}"
-            made.append(_Named(stands, alias, own[0].start, own[-1].end))
-    return made
+            tables.append(_Named(substitute, alias, own[0].start, own[-1].end))
+    return tables
 
 
 def with_other_names(
@@ -222,10 +222,10 @@ def with_other_names(
 ) -> tuple[str, Mapping[str, Any]]:
     """Return a query with substitute names, of the same length, for those tables, and its parameters."""
     text, left = bytearray(tree.sql.encode()), Counter(tree.parameters())
-    for stands, alias, start, end in of_the_session(tree):
-        text[start:end] = f'"{stands}"{alias}'.encode().ljust(end - start)
-    for written, stands, _ in travels:
-        name = f'"{stands}"{written.alias}'.encode()
+    for substitute, alias, start, end in of_the_session(tree):
+        text[start:end] = f'"{substitute}"{alias}'.encode().ljust(end - start)
+    for written, substitute, _ in travels:
+        name = f'"{substitute}"{written.alias}'.encode()
         text[written.start : written.end] = name.ljust(written.end - written.start)
         left.subtract(written.parameters)
     return text.decode(), {name: value for name, value in parameters.items() if left[name]}
@@ -313,12 +313,12 @@ def without_spaces(document: str) -> str:
 def _signed(document: str, number: str, other: str) -> str:
     """Return SQL that replaces numbers; it matches strings and other numbers as a whole to skip their contents."""
     passed = rf"{JSON_STRING}|{other}" if other else JSON_STRING
-    kept = rf"{_BETWEEN}\1{_BETWEEN}\2"
+    matched = rf"{_BETWEEN}\1{_BETWEEN}\2"
     pattern = f"({number})|({passed})"
-    between = f"regexp_replace({document}, {literal(pattern)}, {literal(kept)}, 'g')"
+    between = f"regexp_replace({document}, {literal(pattern)}, {literal(matched)}, 'g')"
     bare = f"replace({between}, {literal(_BETWEEN * 2)}, '')"
-    made = rf'"\\u0001{_SIGN}\1"'
-    return f"regexp_replace({bare}, {literal(f'{_BETWEEN}([^{_BETWEEN}]*){_BETWEEN}')}, {literal(made)}, 'g')"
+    signed = rf'"\\u0001{_SIGN}\1"'
+    return f"regexp_replace({bare}, {literal(f'{_BETWEEN}([^{_BETWEEN}]*){_BETWEEN}')}, {literal(signed)}, 'g')"
 
 
 def unsigned(text: str) -> str:
@@ -354,8 +354,8 @@ def plain(value: str) -> str:
 
 def pointers(names: Iterable[str]) -> str:
     """Return JSON pointers (RFC 6901) of fields."""
-    made = ("/" + name.replace("~", "~0").replace("/", "~1") for name in names)
-    return f"[{', '.join(map(literal, made))}]"
+    paths = ("/" + name.replace("~", "~0").replace("/", "~1") for name in names)
+    return f"[{', '.join(map(literal, paths))}]"
 
 
 # Types
@@ -390,20 +390,20 @@ def _digits_of(kind: Any) -> tuple[int, int] | None:
 
 
 def check_widened(
-    database: duckdb.DuckDBPyConnection, every: str, alike: Iterable[tuple[str, str]], hint: Callable[[str], str]
+    database: duckdb.DuckDBPyConnection, common: str, alike: Iterable[tuple[str, str]], hint: Callable[[str], str]
 ) -> None:
     """Check that no value changes in the type common to all files.
 
     Args:
         database: reads them.
-        every: query over one file of each schema.
+        common: query over one file of each schema.
         alike: for each schema, a FROM item for one file and one for all files.
         hint: returns the hint for the type that a column would get.
 
     Raises:
         QueryError: a value would change.
     """
-    all_ = database.sql(every)
+    all_ = database.sql(common)
     wider = dict(zip(map(str.casefold, all_.columns), all_.types, strict=True))
     for file, source in alike:
         own = database.sql(f"FROM {file}")
@@ -498,6 +498,6 @@ def kept_rows(
         kept, column = kept_as(kind, name), identifier(name)
         parts.append((casts or {}).get(name, f"{column}::{kept} AS {column}"))
         if kind.id in _TIMES and database.execute(f"SELECT 1 FROM {source} WHERE isinf({column}) LIMIT 1").fetchall():  # noqa: S608
-            said = f"the column {visible(name)} has an infinite date, which Iceberg does not have"
-            raise QueryError(said, hint="Leave those rows out by WHERE isfinite(…), or make them NULL.")
+            message = f"the column {visible(name)} has an infinite date, which Iceberg does not have"
+            raise QueryError(message, hint="Leave those rows out by WHERE isfinite(…), or make them NULL.")
     return f"SELECT {', '.join([*parts, *more])} FROM {source}"  # noqa: S608 - quoted names

@@ -243,15 +243,15 @@ class JsonRows:
         A record that prints back as written proves its values, and that there are no others. Any other is checked value
         by value; additional fields are an error.
         """
-        what, exact = _record(known)
-        said = literal(f"{MARK}a record has ")
-        failure = f"error({said} || {what} || {literal(f'; {hint}' if hint else '')})::JSON[]"
+        problem, exact = _record(known)
+        prefix = literal(f"{MARK}a record has ")
+        failure = f"error({prefix} || {problem} || {literal(f'; {hint}' if hint else '')})::JSON[]"
         fields, written = _extracted(known, types)
         beside = "".join(f", {identifier(name)}" for name in self.folders)
         structure = {name: native.get(name) or "JSON" for name in known.names}
-        made = f"json_transform({DOCUMENT}, {literal(json.dumps(structure, ensure_ascii=False))})"
-        made, same = (made, _prints_back(_MADE)) if all(native.values()) else ("NULL", "false")
-        rows = f"(SELECT *, {made} AS {_MADE} FROM {self.source})"  # noqa: S608
+        record = f"json_transform({DOCUMENT}, {literal(json.dumps(structure, ensure_ascii=False))})"
+        record, same = (record, _prints_back(_MADE)) if all(native.values()) else ("NULL", "false")
+        rows = f"(SELECT *, {record} AS {_MADE} FROM {self.source})"  # noqa: S608
         rows = f"(SELECT *, {same} AS {_SAME} FROM {rows})"  # noqa: S608
         list_ = f"CASE WHEN {_SAME} THEN NULL WHEN {exact} THEN {fields} ELSE {failure} END"
         written = f"CASE WHEN {_SAME} THEN NULL ELSE {written} END"
@@ -261,15 +261,15 @@ class JsonRows:
         """As in `CsvRows`."""
         if not isinstance(known.shape, dict):
             return None
-        what, exact = _record(known)
-        cases = [f"WHEN NOT ({exact}) THEN ['', 'JSON', {what}]"]
+        problem, exact = _record(known)
+        cases = [f"WHEN NOT ({exact}) THEN ['', 'JSON', {problem}]"]
         for column in self._columns(known, types):
             kind = types[column.name]
             bad = f"{column.there} AND NOT coalesce({_exact(column, kind)}, false)"
             cases.append(f"WHEN {bad} THEN [{literal(column.name)}, {literal(kind)}, {column.has}]")
         fields, written = _extracted(known, types)
-        made = f"{fields} AS fields, {written} AS written, row_number() OVER () AS number"
-        rows = f"(SELECT *, {made} FROM {self.source})"  # noqa: S608 - see `sql`
+        source = f"{fields} AS fields, {written} AS written, row_number() OVER () AS number"
+        rows = f"(SELECT *, {source} FROM {self.source})"  # noqa: S608 - see `sql`
         judged = f"(SELECT number, CASE {' '.join(cases)} END AS found FROM {rows})"  # noqa: S608
         query = f"SELECT number, found[1], found[2], found[3] FROM {judged} WHERE found IS NOT NULL"  # noqa: S608
         return misfit_of(database.execute(f"{query} ORDER BY number LIMIT 1").fetchall())
@@ -292,9 +292,9 @@ class _Column:
     native: Shape = ""
     written: str = ""
 
-    def at(self, what: str) -> str:
+    def at(self, step: str) -> str:
         """Return the name of an intermediate column."""
-        return identifier(f"{what} of {self.name}")
+        return identifier(f"{step} of {self.name}")
 
     def placed(self) -> _Column:
         """The same with its value in such a column."""
@@ -347,7 +347,7 @@ class _Column:
         """Description of the value."""
         string = f"({self.value} ->> '$')"
         kinds = (("OBJECT", "an object"), ("ARRAY", "a list"), ("BOOLEAN", "a truth value"))
-        cases = " ".join(f"WHEN json_type({self.value}) = '{kind}' THEN '{said}'" for kind, said in kinds)
+        cases = " ".join(f"WHEN json_type({self.value}) = '{kind}' THEN '{words}'" for kind, words in kinds)
         return f"CASE {cases} WHEN {self.is_string} THEN {kind_of(string)} ELSE 'a number' END"
 
 
@@ -363,8 +363,8 @@ def _exact(column: _Column, kind: str) -> str:
         return f"({cast_json(column.value, kind).exact})"
     if column.is_nested:
         known = ", ".join(map(literal, sorted(column.shapes)))
-        whole = f"json_structure({column.value})::VARCHAR IN ({known})"
-        return f"({whole} AND NOT {has_long_integer(column.value)})" if "DOUBLE" in kind else f"({whole})"
+        matches = f"json_structure({column.value})::VARCHAR IN ({known})"
+        return f"({matches} AND NOT {has_long_integer(column.value)})" if "DOUBLE" in kind else f"({matches})"
     return f"(NOT {column.is_string} AND {cast(column.text, kind).exact})"
 
 
@@ -385,8 +385,8 @@ def _value(column: _Column, kind: str, hint: str) -> str:
         value = f"json_transform({column.value}, {literal(structure)})::{kind}"
     else:
         value = cast(column.text, kind).value
-    said = literal(f"{MARK}the column {column.name} is {kind}, and a record has ")
-    failure = f"error({said} || {column.has} || {literal(f'; {hint}' if hint else '')})::{kind}"
+    prefix = literal(f"{MARK}the column {column.name} is {kind}, and a record has ")
+    failure = f"error({prefix} || {column.has} || {literal(f'; {hint}' if hint else '')})::{kind}"
     exact = f"WHEN {_exact(column, kind)} THEN {value}"
     if kind in USUAL and not column.is_nested:
         formats = column.formats if column.shape == "VARCHAR" else ISO
@@ -417,9 +417,9 @@ def _native(shape: Shape, kind: str) -> Shape:
     return transformed(shape) if whole else "JSON"
 
 
-def _prints_back(made: str) -> str:
+def _prints_back(value: str) -> str:
     """Return SQL that tests whether a record prints back as its text, except for spaces and missing fields."""
-    printed = f"to_json({made})"
+    printed = f"to_json({value})"
     bare = without_spaces
     others = f"json_merge_patch('{{}}', {printed})"
     return (
@@ -440,10 +440,10 @@ def _is_known(known: JsonTypes) -> str:
 
 def _record(known: JsonTypes) -> tuple[str, str]:
     """Return SQL of what is wrong with a record as a whole, and of whether nothing is."""
-    what = f"CASE WHEN NOT {_is_object()} THEN 'no fields' ELSE 'other fields than those before, or one twice' END"
+    problem = f"CASE WHEN NOT {_is_object()} THEN 'no fields' ELSE 'other fields than those before, or one twice' END"
     own = f"contains({DOCUMENT}, {literal(SIGNED)})"
-    what = f"CASE WHEN {own} THEN 'a control character that marks numbers here' ELSE {what} END"
-    return what, f"{_is_object()} AND {_is_known(known)} AND NOT {own}"
+    problem = f"CASE WHEN {own} THEN 'a control character that marks numbers here' ELSE {problem} END"
+    return problem, f"{_is_object()} AND {_is_known(known)} AND NOT {own}"
 
 
 def _extracted(known: JsonTypes, types: Mapping[str, str]) -> tuple[str, str]:
@@ -510,8 +510,8 @@ def several_csv(objects: Iterable[tuple[str, Detected]], detected: Detected) -> 
             own = {"auto_detect": "false", "columns": _texts(unique_names(each.names))}
         alike.setdefault(json.dumps(own | _csv_options(each)), []).append(path)
     sources = [_call("read_csv", paths, json.loads(options)) for options, paths in alike.items()]
-    every = " UNION ALL BY NAME ".join(f"SELECT * FROM {source}" for source in sources)  # noqa: S608 - readers' calls
-    return _csv_rows(f"({every})" if len(sources) > 1 else sources[0], detected, ())
+    union = " UNION ALL BY NAME ".join(f"SELECT * FROM {source}" for source in sources)  # noqa: S608 - readers' calls
+    return _csv_rows(f"({union})" if len(sources) > 1 else sources[0], detected, ())
 
 
 def csv_call(path: str | Sequence[str], names: Sequence[str], detected: Detected, **more: str) -> str:
@@ -591,6 +591,6 @@ def with_room(rows: TextRows, error: Exception | None) -> TextRows | None:
 
 def _call(function: str, path: str | Sequence[str], options: Mapping[str, str]) -> str:
     compression = "gzip" if (path if isinstance(path, str) else path[0]).startswith(UNPACKED) else "none"
-    given = [*(f"{name} = {value}" for name, value in options.items()), f"compression = {literal(compression)}"]
+    arguments = [*(f"{name} = {value}" for name, value in options.items()), f"compression = {literal(compression)}"]
     where = literal(path) if isinstance(path, str) else f"[{', '.join(map(literal, path))}]"
-    return f"{function}({where}, {', '.join([*given, _NO_FOLDERS])})"
+    return f"{function}({where}, {', '.join([*arguments, _NO_FOLDERS])})"
