@@ -1,8 +1,8 @@
 """The grammar: parse the text of a cell into statements. `docs/grammar.md` has its BNF.
 
-`rules.py` has the pyparsing elements that make nodes, `clauses.py` the parts that rules share. A new statement is a
-rule here (`builds`, or `variant` where several begin with one word) and an alternative of `statement`. Completion asks
-the same rules what they expect; `offering` marks those for names and values that it can look up.
+`rules.py` has the pyparsing elements that make nodes, and the parts that rules share. A new statement is a rule here
+(`builds`, or `variant` where several begin with one word) and an alternative of `statement`. Completion asks the same
+rules what they expect; `offering` marks those for names and values that it can look up.
 
 Comments are blanked, so that offsets are those of the cell. Every rule has a name that reads well after "expected", and
 an error stop (`-`) wherever only one continuation is left.
@@ -17,19 +17,31 @@ import pyparsing as pp
 
 from s3conn_magic.errors import StatementSyntaxError
 from s3conn_magic.language import statements
-from s3conn_magic.language.clauses import (
+from s3conn_magic.language.plans import Translation
+from s3conn_magic.language.reference import CompareBy
+from s3conn_magic.language.rules import (
     IDENTIFIER,
     MOST_OPTIONS,
     RESERVED,
     STRUCTURAL,
     TOO_MANY,
+    WORD_END,
+    AtMost,
+    ByFirstWord,
+    Node,
+    ParseError,
+    Terminal,
     boolean,
+    builds,
     by,
     by_names,
     columns,
     connection_name,
     depth,
     expectation,
+    field,
+    fields,
+    flag,
     if_exists,
     inserted,
     integer,
@@ -38,18 +50,23 @@ from s3conn_magic.language.clauses import (
     job_expectations,
     job_named,
     job_settings,
+    keyword,
+    leaf,
     like,
     limit,
     location,
     looks,
+    mark,
     merged,
     name,
     name_but,
     named,
     new_name,
     number,
+    offering,
     option_name,
     options,
+    phrase,
     place,
     query,
     string,
@@ -59,32 +76,13 @@ from s3conn_magic.language.clauses import (
     table_named,
     table_settings,
     table_there,
+    unoffered,
     using,
     value,
     variable,
-    viewed,
-)
-from s3conn_magic.language.plans import Translation
-from s3conn_magic.language.reference import CompareBy
-from s3conn_magic.language.rules import (
-    WORD_END,
-    AtMost,
-    ByFirstWord,
-    Node,
-    ParseError,
-    Terminal,
-    builds,
-    field,
-    fields,
-    flag,
-    keyword,
-    leaf,
-    mark,
-    offering,
-    phrase,
-    unoffered,
     variant,
     variants,
+    viewed,
     words,
 )
 from s3conn_magic.language.source import WHITE
