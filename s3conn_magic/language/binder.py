@@ -240,22 +240,21 @@ def bind(
         BindError, ConnectionNotFoundError, ConnectionExistsError, ConnectionInUseError: with the place.
     """
     binding = Binding(source, inputs)
-    bound = _Binder(binding, catalog, tables, jobs()).bind_all(statements)
-    if not binding.prompts:
-        return bound
-    binding.asking = True
-    return _Binder(binding, catalog, tables, jobs()).bind_all(statements)
+    bound = _Binder(binding, catalog, tables, jobs).bind_all(statements)
+    if binding.prompts:
+        binding.asking = True
+        bound = _Binder(binding, catalog, tables, jobs).bind_all(statements)
+    return bound
 
 
 class _Binder:
     def __init__(
-        self, binding: Binding, catalog: Catalog, tables: Callable[[], Iterable[str]], jobs: Iterable[str] = ()
+        self, binding: Binding, catalog: Catalog, tables: Callable[[], Iterable[str]], jobs: Callable[[], Iterable[str]]
     ) -> None:
-        self._binding, self._jobs = binding, {name.casefold(): name for name in jobs}
+        self._binding, self._table_names, self._job_names = binding, tables, jobs
         self._known = {known.name.casefold(): known for known in catalog.known()}
         self._fallback = catalog.fallback
         self._storage: tuple[str, ...] = getattr(catalog, "storage", ())
-        self._table_names = tables
         self._default = catalog.default.casefold() if catalog.default else None
         self._current_endpoints, self._taken = catalog.endpoints, catalog.taken
         binding.endpoints = self._endpoints
@@ -264,6 +263,10 @@ class _Binder:
         """Return the server of each connection, including those that the cell creates before; None for AWS."""
         given = {known.name: known.options.get("ENDPOINT") for known in self._known.values()}
         return {**self._current_endpoints(), **{name: str(bound.value) for name, bound in given.items() if bound}}
+
+    @cached_property
+    def _jobs(self) -> dict[str, str]:
+        return {name.casefold(): name for name in self._job_names()}
 
     @cached_property
     def _tables(self) -> TableBinder:
@@ -540,14 +543,13 @@ class _Binder:
 
     @_bind.register
     def _explain(self, statement: statements.Explain) -> plans.Plan:
-        place = self._binding.beginning(statement)
         before = self._known, self._tables, self._default, self._jobs
         # EXPLAIN changes nothing for the statements that follow.
         self._known, self._jobs = dict(self._known), dict(self._jobs)
         self._tables = self._tables.aside(self._known)
         try:
             with self._binding.asking_nobody():
-                return plans.Explain(place=place, plan=self._bind(statement.statement))
+                return plans.Explain(place=self._binding.beginning(statement), plan=self._bind(statement.statement))
         finally:
             self._known, self._tables, self._default, self._jobs = before
 
@@ -567,8 +569,6 @@ class _Binder:
             self._reader(statements.Name(value[0], statement.value.span), statement)
             self._binding.place_in(value[1], statement.value.span)
         return plans.SetSetting(place=self._binding.beginning(statement), name=name, value=value)
-
-    # Sandbox
 
     @_bind.register
     def _start(self, statement: statements.StartSandbox) -> plans.Plan:
