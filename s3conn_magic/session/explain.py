@@ -444,18 +444,14 @@ class Forecast:
         return [call for job in self._jobs.due() for call in self.of(job.plan)]
 
     def _copy(self, plan: CreateJob, connection: Connection, place: Location) -> list[Call]:
-        from s3conn_magic.objects.uploads import refuse_if_read_only
-
         calls = [*self._files(connection, place)]
         if plan.options.get("DELETE_FILES_AFTER_LOAD"):
-            refuse_if_read_only(connection, "DELETE_FILES_AFTER_LOAD")
+            connection.refuse_if_read_only("DELETE_FILES_AFTER_LOAD")
             calls.append(Call("DeleteObject", _objects(place), None, "unknown", "one for each object that was loaded"))
         return calls
 
     def _insert(self, plan: CreateJob, connection: Connection, place: Location) -> list[Call]:
-        from s3conn_magic.objects.uploads import refuse_if_read_only
-
-        refuse_if_read_only(connection, "INSERT INTO S3")
+        connection.refuse_if_read_only("INSERT INTO S3")
         before = [
             Call("ListMultipartUploads", _bucket(place), 1, "at least", "what an earlier run left"),
             Call("HeadObject", _objects(place), 1, "at least", "whether it is there already, and what was written"),
