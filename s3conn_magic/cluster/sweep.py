@@ -286,7 +286,7 @@ class ClusterListing:
         edge = self._sweep.edge if self._sweep else None
         if edge is None:
             return sum(map(len, self._parts))
-        return sum(_below(table, edge) for table in self._parts)
+        return sum(_count_below(table, edge) for table in self._parts)
 
     def _limited(self, rows: pa.Table) -> pa.Table:
         self.truncated = self._limit is not None and len(rows) > self._limit
@@ -328,7 +328,7 @@ def _incomplete(rows: pa.Table, error: S3ConnError) -> IncompleteListingError:
     return IncompleteListingError(message, rows_so_far=rows, reason=reason, hint=error.hint, notes=error.notes)
 
 
-def _below(table: pa.Table, edge: str) -> int:
+def _count_below(table: pa.Table, edge: str) -> int:
     """Return how many rows of a sorted table have a key below a text."""
     if not len(table) or table["key"][-1].as_py() < edge:
         return len(table)

@@ -189,7 +189,6 @@ def _owner(answer: Mapping[str, Any]) -> str:
 
 
 def _metadata_of(answer: Mapping[str, Any], name: str) -> str:
-    """Return a value of the object's metadata."""
     metadata: Mapping[str, str] = answer.get("Metadata", {})
     return {name.lower(): value for name, value in metadata.items()}.get(name, "")
 

@@ -97,7 +97,6 @@ def refusal(error: QueryError) -> JobFailedError | None:
 
 
 def _form(name: str, kind: DuckDBPyType, column: str, format_: str) -> str:
-    """Return the SQL of a column."""
     parts = [str(each.id) for each in _parts(kind)]
     lost = ({*parts} & _LOST[format_]) | ({*parts[1:]} & _LOST_WITHIN[format_])
     if lost:
@@ -114,7 +113,6 @@ def _title(name: str, kind: DuckDBPyType) -> str:
 
 
 def _hint(name: str, lost: set[str]) -> str:
-    """Return a hint how to write it anyway."""
     target = "JSON" if lost & _AS_JSON else "VARCHAR"
     written = identifier(name)
     query = f"SELECT * REPLACE (CAST({written} AS {target}) AS {written}) FROM (…)"  # noqa: S608 - a hint

@@ -500,7 +500,6 @@ def _topics(cursor: TextCursor) -> tuple[str, Iterable[Item]]:
 
 
 def _option(cursor: TextCursor) -> Option | Setting | None:
-    """Return the option or setting whose value is being written."""
     if options := cursor.read("option"):
         return find_option(options[-1])
     settings = cursor.read("setting")

@@ -247,7 +247,6 @@ def _reference(stop: _Stop) -> Reference | None:
 
 
 def _option(stop: _Stop) -> Option | None:
-    """Return the option whose value is being written."""
     if not stop.before:
         return None
     tokens = stop.source.tokens
@@ -282,7 +281,7 @@ def _assembled(stop: _Stop) -> str:
     return "Build the text in Python, in a variable, and write $name instead." if together else ""
 
 
-def _order(stop: _Stop) -> str:
+def _word_order(stop: _Stop) -> str:
     """Return the right order for `CREATE CONNECTION S3 x` and similar ones."""
     if not stop.token or stop.word != "CONNECTION" or not stop.expected.startswith("S3"):
         return ""
@@ -478,7 +477,7 @@ _ADVICE = (
     _comment,
     _assembled,
     _foreign,
-    _order,
+    _word_order,
     _superfluous,
     _no_connection,
     _location,
@@ -507,7 +506,7 @@ def cure(takes: Option | Setting, raw: object) -> str:
     if isinstance(takes, Option) and takes.secret:
         wrong = takes.name == "ENCRYPTION_CUSTOMER_MANAGED_KEY" and raw != MASK
         return "" if wrong else f"Write PROMPT '{takes.name}' instead."
-    if reference := _is_reference(raw):
+    if reference := _quoted_variable(raw):
         return f"Write ${reference} instead."
     near = nearest(raw, choices) if isinstance(raw, str) and (choices := _CHOICE.findall(takes.takes)) else None
     if near:
@@ -528,7 +527,7 @@ _CHOICE = re.compile(r"'([^']+)'")
 _REFERENCE = re.compile(r"\$\{?([A-Za-z_]\w*)\}?|\{\{?\s*([A-Za-z_]\w*)\s*\}?\}")
 
 
-def _is_reference(raw: object) -> str:
+def _quoted_variable(raw: object) -> str:
     """Return the name of a variable in quotes."""
     match = _REFERENCE.fullmatch(raw) if isinstance(raw, str) else None
     return (match[1] or match[2]) if match else ""
@@ -541,7 +540,6 @@ def _value_text(value: object) -> str:
 
 
 def _values_meant(takes: Option | Setting, raw: object) -> Iterator[object]:
-    """Yield values that may have been meant."""
     text = str(raw).strip()
     if text.lower() in BOOLEANS:
         yield BOOLEANS[text.lower()]

@@ -166,7 +166,6 @@ class _Query:
         return True
 
     def _closing(self, at: int) -> int:
-        """Return the index of the closing parenthesis."""
         depth = self._words[at].depth
         return next(
             (end for end in range(at + 1, len(self._words)) if self._words[end].depth <= depth), len(self._words) - 1

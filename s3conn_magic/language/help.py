@@ -182,7 +182,6 @@ def topic_text(topic: str) -> str | None:
 
 
 def _foreign_option(word: str) -> str | None:
-    """Return the entry of the option that another system's word stands for."""
     from s3conn_magic.language.option_names import option_meant
 
     option = option_meant(word)
@@ -190,7 +189,6 @@ def _foreign_option(word: str) -> str | None:
 
 
 def _job_option(word: str) -> list[str]:
-    """Return the entries of an option of jobs."""
     option = find_job_option(word)
     if option is None:
         return []
@@ -201,7 +199,6 @@ def _job_option(word: str) -> list[str]:
 
 
 def _keyword_text(word: str) -> str:
-    """Return the statements that have a keyword."""
     lines = [statement.syntax for statement in STATEMENTS if word in words_of(statement.syntax)]
     lines += [f"{option.name} = {option.example}" for option in OPTIONS if word in option.example.split()]
     meaning = [MEANINGS[word], ""] if word in MEANINGS else []

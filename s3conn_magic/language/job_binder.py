@@ -290,7 +290,7 @@ class JobBinder:
 
     @bind.register
     def _alter(self, statement: statements.AlterJob) -> plans.Plan:
-        options, _ = self._options(statement.settings, partial(self._mutable, statement.name.text))
+        options, _ = self._options(statement.settings, partial(self._mutable_option, statement.name.text))
         name = self._job(statement.name)
         written, note = self._written(statement.settings), _without_effect(options)
         place, added = self._binding.beginning(statement), self._expectations(statement.expectations)
@@ -298,7 +298,7 @@ class JobBinder:
         given: dict[str, Any] = {"options": options, "written": written, "note": note}
         return plans.AlterJob(place=place, name=name, added=added, dropped=dropped, **given)
 
-    def _mutable(self, job: str, name: Name) -> JobOption:
+    def _mutable_option(self, job: str, name: Name) -> JobOption:
         """Return an option that ALTER JOB can set."""
         from s3conn_magic.language.help import name_text
 
@@ -385,7 +385,7 @@ class StorageBinder(JobBinder):
             folder = "/".join(table_parts(statement.name.text))
             location = replace(base, key=f"{base.key.rstrip('/')}/{folder}".lstrip("/"))
         if not name or location is None:
-            return {"note": " ".join(filter(None, [note, self._elsewhere(statement, options)]))}
+            return {"note": " ".join(filter(None, [note, self._duckdb_note(statement, options)]))}
         known = self._existing(Name(name, at))
         check_writing(self._binding, known, "CREATE TABLE … STORAGE_LOCATION", at)
         if location.key and not location.key.endswith("/"):
@@ -400,7 +400,7 @@ class StorageBinder(JobBinder):
             "keys": tuple(key.text for key in statement.keys),
         }
 
-    def _elsewhere(self, statement: statements.CreateTable, options: Mapping[str, Any]) -> str:
+    def _duckdb_note(self, statement: statements.CreateTable, options: Mapping[str, Any]) -> str:
         """Return a note on clauses without effect for a table in DuckDB."""
         if statement.iceberg:
             hint = "Add STORAGE_CONNECTION = … STORAGE_LOCATION = 's3://…', or SET DEFAULT_STORAGE for all tables."

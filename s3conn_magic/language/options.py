@@ -113,7 +113,6 @@ def _not_placeholder(value: Any) -> Any:
 
 
 def _role_arn(value: Any) -> str:
-    """Return the ARN of a role."""
     if not _ROLE.fullmatch(_valued(value)):
         raise ValueError("a role looks like 'arn:aws:iam::123456789012:role/name'")
     return str(value)
@@ -127,7 +126,6 @@ def _external_id(value: Any) -> str:
 
 
 def _kms_key(value: Any) -> str:
-    """Return the ARN, id or alias of a KMS key."""
     if not _KMS.fullmatch(_valued(value)):
         raise ValueError("a KMS key looks like 'arn:aws:kms:us-east-1:123456789012:key/…', a key's id, or 'alias/name'")
     return str(value)
@@ -162,7 +160,6 @@ def _display_filters(value: Any) -> tuple[Location, ...]:
 
 
 def _profile(value: Any) -> str:
-    """Return the name of a profile."""
     if not _valued(value).isprintable():
         raise ValueError("a profile's name has no control characters")
     return str(value)

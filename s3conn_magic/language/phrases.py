@@ -92,7 +92,6 @@ def _words_of(pattern: str) -> tuple[tuple[str, ...], ...]:
 
 @cache
 def _compiled(pattern: str) -> re.Pattern[str]:
-    """Return a pattern as a regular expression."""
     pieces, names = [], dict[str, int]()
     for match in _ELEMENT.finditer(pattern):
         slot, bracket, word, space, other = match.groups()

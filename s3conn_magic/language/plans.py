@@ -538,7 +538,6 @@ def meant(known: Iterable[Known], location: Location | None, hint: Callable[[Seq
 
 
 def _holds(known: Known, location: Location) -> bool:
-    """Return whether a display filter of a connection holds a location."""
     filters = known.options.get("PATH_DISPLAY_FILTERS")
     return any(place.covers(location) for place in filters.value) if filters else False
 

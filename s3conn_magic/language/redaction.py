@@ -243,7 +243,6 @@ class _Reading:
         return token.text[0] if token.kind in {"string", "quoted"} else token.text.upper()
 
     def _end_value(self) -> None:
-        """Note that a value is complete."""
         if not self._depth:
             self._owner = None
 

@@ -67,8 +67,6 @@ def whole_number(least: int, most: float = math.inf, *, refused: str = "this is 
 
 
 def _one_of(*words: str) -> Callable[[Any], str]:
-    """Return a reader of one of these words, in any case."""
-
     def read(value: Any) -> str:
         if isinstance(value, str) and value.lower() in words:
             return value.lower()

@@ -102,7 +102,6 @@ class Tokens(Sequence[Token]):
         self._kinds: list[int] = []
 
     def _read_past(self, offset: int) -> None:
-        """Read on until a token ends after the offset."""
         if self._ends and self._ends[-1] > offset:
             return
         for match in self._matches:

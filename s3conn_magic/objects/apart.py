@@ -162,7 +162,6 @@ _WRONG = (OSError, ValueError, TypeError, LookupError, ArithmeticError, EOFError
 
 @contextmanager
 def _as_query_errors(kind: str) -> Iterator[None]:
-    """Raise errors of libraries as QueryError."""
     try:
         yield
     except S3ConnError:

@@ -364,14 +364,14 @@ class _Types:
             plain = {kind for kind in kinds if isinstance(kind, str)}
             wider = next((wider for members, wider in _WIDENED if len(plain) == len(kinds) and plain <= members), "")
             if not wider:
-                return self._tagged(schema, kinds)
+                return self._union_column(schema, kinds)
             return _Column(_PLAIN[wider], _arrays(_PLAIN[wider]), schema)
         if not kinds:
             return self._by_name("null")
         column = self.of(kinds[0])
         return column._replace(stored=[column.stored if kind != "null" else kind for kind in schema])
 
-    def _tagged(self, schema: list[Any], kinds: list[Any]) -> _Column:
+    def _union_column(self, schema: list[Any], kinds: list[Any]) -> _Column:
         """Return a column of a union, each value with its type."""
         if len(kinds) > _MOST_MEMBERS:
             raise UnreadError(f"Avro with a union of {len(kinds)} types is not read; at most {_MOST_MEMBERS} are")
@@ -443,16 +443,16 @@ def _json(values: list[Any]) -> pa.Array:
     texts = [
         None
         if value is None
-        else json.dumps(_bare(value), ensure_ascii=False, default=lambda data: data.decode("latin-1"))
+        else json.dumps(_untagged(value), ensure_ascii=False, default=lambda data: data.decode("latin-1"))
         for value in values
     ]
     return pa.array(texts, pa.string())
 
 
-def _bare(value: Any) -> Any:
+def _untagged(value: Any) -> Any:
     """Return a value without the records that mark union members."""
     if isinstance(value, tuple):
-        return _bare(value[1]["v"])
+        return _untagged(value[1]["v"])
     if isinstance(value, dict):
-        return {name: _bare(each) for name, each in value.items()}
-    return [_bare(each) for each in value] if isinstance(value, list) else value
+        return {name: _untagged(each) for name, each in value.items()}
+    return [_untagged(each) for each in value] if isinstance(value, list) else value

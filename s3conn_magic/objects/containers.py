@@ -126,7 +126,7 @@ class _Remote(io.RawIOBase):
         return message[1]
 
 
-class _Found(NamedTuple):
+class _Contents(NamedTuple):
     """Result of a reader: lazy batches, and facts about the file."""
 
     schema: pa.Schema
@@ -189,7 +189,7 @@ def _failure(error: BaseException) -> ContainerError:
     return ContainerError("it is damaged, or written in a way that cannot be read here")
 
 
-def _send_batches(remote: _Remote, contents: _Found, rows: int) -> dict[str, Any]:
+def _send_batches(remote: _Remote, contents: _Contents, rows: int) -> dict[str, Any]:
     """Send batches until there are enough rows."""
     remote.ask(SCHEMA, contents.schema.serialize().to_pybytes())
     sent = 0
@@ -229,7 +229,7 @@ def _with_fewer_columns(
         count //= 2
 
 
-def _orc(remote: _Remote, rows: int) -> _Found:
+def _orc(remote: _Remote, rows: int) -> _Contents:
     """Read by the dataset scanner, which reads a stripe a few rows at a time."""
     import pyarrow.dataset as ds
     from pyarrow import orc
@@ -249,10 +249,10 @@ def _orc(remote: _Remote, rows: int) -> _Found:
         yield from scanner.to_batches()
 
     wanted = iter(()) if not rows or not opened.nrows else _with_fewer_columns(remote, len(opened.schema), read)
-    return _Found(opened.schema, wanted, {"total": opened.nrows})
+    return _Contents(opened.schema, wanted, {"total": opened.nrows})
 
 
-def _arrow(remote: _Remote, rows: int) -> _Found:
+def _arrow(remote: _Remote, rows: int) -> _Contents:
     file = pa.PythonFile(remote, mode="r")
     opened = pa.ipc.open_file(file)
     schema, count = opened.schema, opened.num_record_batches
@@ -268,10 +268,10 @@ def _arrow(remote: _Remote, rows: int) -> _Found:
             more["total" if at + 1 == count else "about"] = there * count // (at + 1)
             yield batch
 
-    return _Found(schema, _with_fewer_columns(remote, len(schema), read) if rows else iter(()), more)
+    return _Contents(schema, _with_fewer_columns(remote, len(schema), read) if rows else iter(()), more)
 
 
-def _arrow_stream(remote: _Remote, rows: int) -> _Found:
+def _arrow_stream(remote: _Remote, rows: int) -> _Contents:
     opened = pa.ipc.open_stream(pa.PythonFile(remote, mode="r"))
     more: dict[str, Any] = {}
 
@@ -288,7 +288,7 @@ def _arrow_stream(remote: _Remote, rows: int) -> _Found:
         if remote.at < remote.size:
             more["notes"] = [MORE_BEHIND]
 
-    return _Found(opened.schema, read() if rows else iter(()), more)
+    return _Contents(opened.schema, read() if rows else iter(()), more)
 
 
 MORE_BEHIND = "its stream of Arrow ends, and more follows"
@@ -301,14 +301,13 @@ def is_arrow_stream(head: bytes) -> bool:
 
 
 def _estimate(rows: int, used: int, size: int) -> int:
-    """Return the estimated rows of a file, from the bytes that some rows took."""
     return round(rows * size / max(used, 1))
 
 
 # Avro
 
 
-def _avro(remote: _Remote, rows: int) -> _Found:
+def _avro(remote: _Remote, rows: int) -> _Contents:
     file = io.BufferedReader(remote, _AHEAD)
     try:
         opened = AvroFile(file, exact=remote.exact)
@@ -325,13 +324,13 @@ def _avro(remote: _Remote, rows: int) -> _Found:
         if opened.at_end:
             more["total"] = opened.counted
 
-    return _Found(opened.schema, read() if rows else iter(()), more)
+    return _Contents(opened.schema, read() if rows else iter(()), more)
 
 
 # Workbooks, and other ZIP files
 
 
-def _zip(remote: _Remote, rows: int) -> _Found:
+def _zip(remote: _Remote, rows: int) -> _Contents:
     """Read the first sheet of a workbook, or list the members."""
     with zipfile.ZipFile(remote) as opened:
         members = opened.infolist()
@@ -354,7 +353,7 @@ def _zip(remote: _Remote, rows: int) -> _Found:
         "modified": pa.array([_modified(member) for member in shown], pa.timestamp("s")),
     }
     batch = pa.record_batch(columns)
-    return _Found(batch.schema, iter([batch]), {"total": len(members), "notes": notes, "extra": extra})
+    return _Contents(batch.schema, iter([batch]), {"total": len(members), "notes": notes, "extra": extra})
 
 
 def _modified(member: zipfile.ZipInfo) -> datetime | None:
@@ -364,7 +363,7 @@ def _modified(member: zipfile.ZipInfo) -> datetime | None:
         return None
 
 
-def _sheet(remote: _Remote, rows: int, members: Mapping[str, int]) -> _Found:
+def _sheet(remote: _Remote, rows: int, members: Mapping[str, int]) -> _Contents:
     if remote.size > WORKBOOK_AT_MOST:
         raise ContainerError(f"it is larger than {size_text(WORKBOOK_AT_MOST)}")
     if sum(size for name, size in members.items() if "/worksheets/" not in name and name.endswith(".xml")) > _PARTS:
@@ -391,7 +390,7 @@ def _sheet(remote: _Remote, rows: int, members: Mapping[str, int]) -> _Found:
         more["about"] = max(claimed - above, len(values))
     columns = [_cells([line[at] for line in values]) for at in range(len(names))]
     batch = pa.RecordBatch.from_arrays(columns, names=names)
-    return _Found(batch.schema, iter([batch] if rows else ()), more)
+    return _Contents(batch.schema, iter([batch] if rows else ()), more)
 
 
 def _with_header(lines: list[list[Any]], rows: int) -> tuple[list[str], list[list[Any]], int]:
@@ -417,7 +416,7 @@ def _cells(values: list[Any]) -> pa.Array:
     return column.cast(pa.string()) if pa.types.is_null(column.type) else column
 
 
-READERS: dict[str, Callable[[_Remote, int], _Found]] = {
+READERS: dict[str, Callable[[_Remote, int], _Contents]] = {
     "ORC": _orc,
     "Arrow": _arrow,
     "Arrow stream": _arrow_stream,

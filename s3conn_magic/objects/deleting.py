@@ -162,7 +162,7 @@ def delete(
         if cancelled():
             return
         conditions = dict.fromkeys(keys[at : at + BATCH], "")
-        failures = translated(partial(_failures, client, bucket, conditions), resource=Location(bucket).arn)
+        failures = translated(partial(_delete_keys, client, bucket, conditions), resource=Location(bucket).arn)
         yield Deleted(len(conditions) - len(failures), failures)
 
 
@@ -236,11 +236,11 @@ def _delete(client: Any, bucket: str, batch: Mapping[str, str], standings: Mappi
     missing = sum(standing == "missing" for standing in standings.values())
     unchanged = [key for key in batch if standings[key] in {"same", "listed"}]
     conditions = {key: f'"{batch[key]}"' if standings[key] == "same" else "" for key in unchanged}
-    failures = replaced | _failures(client, bucket, conditions)
+    failures = replaced | _delete_keys(client, bucket, conditions)
     return Deleted(len(batch) - len(failures) - missing, failures, missing)
 
 
-def _failures(client: Any, bucket: str, conditions: Mapping[str, str]) -> dict[str, str]:
+def _delete_keys(client: Any, bucket: str, conditions: Mapping[str, str]) -> dict[str, str]:
     """Delete keys on their conditions (if any); return those that failed, with the reason."""
     together = [key for key in conditions if not _NOT_IN_XML.search(key)]
     failures = _delete_together(client, bucket, together, conditions) if together else {}

@@ -322,7 +322,6 @@ def _lifecycle(answer: Mapping[str, Any]) -> str:
 
 
 def _rule(rule: Mapping[str, Any]) -> str:
-    """Return a lifecycle rule in words."""
     chosen = rule.get("Filter") or {}
     chosen = chosen.get("And", chosen)
     of = chosen.get("Prefix") or rule.get("Prefix") or "everything"

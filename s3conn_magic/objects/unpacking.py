@@ -316,8 +316,6 @@ def _arrow(codec: str, file: Any, step: int) -> Iterator[bytes]:
 
 
 class _Unclosed(io.RawIOBase):
-    """A file that its users cannot close."""
-
     def __init__(self, file: Any) -> None:
         super().__init__()
         self._file = file

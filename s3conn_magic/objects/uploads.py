@@ -256,7 +256,7 @@ class Upload:
         else:
             if body or not self._parts:
                 self._send(body)
-            parts = {"Parts": [self._call(self._etag_of_part, sent) for sent in self._parts]}
+            parts = {"Parts": [self._call(self._finished_part, sent) for sent in self._parts]}
             answer = self._create(self._client.complete_multipart_upload, UploadId=self._id, MultipartUpload=parts)
         self.version = str(answer.get("VersionId", ""))
         self._id = ""
@@ -278,7 +278,6 @@ class Upload:
         return answer
 
     def _abort_at_exit(self) -> None:
-        """Abort at a regular exit of the kernel."""
         with suppress(S3ConnError):
             self.abort()
 
@@ -323,7 +322,7 @@ class Upload:
         checksums = {name: value for name, value in answer.items() if name.startswith("Checksum")}
         return {"PartNumber": number, "ETag": answer["ETag"], **checksums}
 
-    def _etag_of_part(self, sent: Future[dict[str, Any]]) -> dict[str, Any]:
+    def _finished_part(self, sent: Future[dict[str, Any]]) -> dict[str, Any]:
         """Wait for a part, and raise the first failure of any."""
         try:
             return wait_for(sent, every=self._check)
@@ -391,7 +390,6 @@ def unfinished(connection: Connection, place: Location) -> Iterator[Unfinished]:
 
 
 def _entries(connection: Connection, place: Location, operation: str, name: str, **given: Any) -> Iterator[Any]:
-    """Yield the entries of all pages of an operation."""
     more: dict[str, Any] = {}
     while True:
         answer = by_client(connection, place, operation, Bucket=place.bucket, **given, **more)

@@ -497,7 +497,6 @@ class QueryEngine:
                 self.database.unregister(name)
 
     def _translated(self, work: Callable[[], _Result], sql: str, before: str, turn: Turn) -> _Result:
-        """Return the result of work, with errors translated."""
         try:
             return work()
         except Exception as error:  # noqa: BLE001 - this is the boundary to DuckDB

@@ -272,7 +272,6 @@ def _tree(database: duckdb.DuckDBPyConnection, name: str, text: str) -> QueryTre
 
 
 def _query_of(sql: str) -> str:
-    """Return the query in the statement that creates a view."""
     depth = 0
     for word in words(sql):
         depth += (word.text in {"(", "["}) - (word.text in {")", "]"})

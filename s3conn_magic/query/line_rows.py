@@ -202,28 +202,28 @@ def _matching(content: Content, skipped: Skipped) -> _Reader:
             for at, line, *values in batch:
                 if multiline:
                     begin = texts[0].find(line, end)
-                    _note_between(texts[0], end, begin, skipped)
+                    _count_between(texts[0], end, begin, skipped)
                     end = begin + len(line)
                 else:
-                    _note(texts, due, at, before, skipped)
+                    _count_unmatched(texts, due, at, before, skipped)
                 due = max(due, at + 1)
                 yield tuple(None if value in nulls else value for value in values) if nulls else tuple(values)
         if multiline:
-            _note_between(texts[0], end, len(texts[0]), skipped)
+            _count_between(texts[0], end, len(texts[0]), skipped)
         else:
-            _note(texts, due, len(texts), before, skipped)
+            _count_unmatched(texts, due, len(texts), before, skipped)
 
     return tuple(groups[at - 1] or f"group{at}" if at else _LINE for at in numbers), read
 
 
-def _note(texts: list[str], start: int, stop: int, before: int, skipped: Skipped) -> None:
+def _count_unmatched(texts: list[str], start: int, stop: int, before: int, skipped: Skipped) -> None:
     """Count lines without a match, except empty ones."""
     for at in range(start, stop):
         if texts[at]:
             skipped.add(before + at + 1, texts[at], _UNMATCHED)
 
 
-def _note_between(text: str, start: int, stop: int, skipped: Skipped) -> None:
+def _count_between(text: str, start: int, stop: int, skipped: Skipped) -> None:
     """Count the lines between two matches, without those that a match touches."""
     if start and text[start - 1] != "\n":
         start = text.find("\n", start, stop) + 1 or stop

@@ -286,7 +286,7 @@ class ManagedTables:
             if CAME in self._arrival_columns:
                 self._stamp(transaction)
             if keys and count:
-                self._upserted(transaction, files, keys)
+                self._upsert(transaction, files, keys)
             elif count or noted is None:
                 append(transaction, database.sql(rows).to_arrow_reader())
             if noted is not None:
@@ -301,12 +301,12 @@ class ManagedTables:
         moment = f"TIMESTAMP '{new_commit(transaction):%Y-%m-%d %H:%M:%S.%f}'"
         self._database.execute(f"UPDATE temp.{STAGED} SET {identifier(CAME)} = {moment}")  # noqa: S608 - a time
 
-    def _upserted(self, transaction: Any, files: Any, keys: Sequence[str]) -> None:
+    def _upsert(self, transaction: Any, files: Any, keys: Sequence[str]) -> None:
         """Replace rows by the staged ones with the same primary key."""
         staged = self._database.sql(f"FROM temp.{STAGED}")
         fit(transaction, staged.limit(0).to_arrow_table().schema)
         names = [field.name for field in transaction.table_metadata.schema().fields]
-        self._rewritten(transaction, files, Merge.by_key(keys).sql(names, staged.columns), names)
+        self._rewrite(transaction, files, Merge.by_key(keys).sql(names, staged.columns), names)
 
     def _complete(self, target: Mapping[str, Any], how: Insertion) -> dict[str, Any]:
         """Drop excluded columns of the staged rows, and add the table's columns of arrival times.
@@ -386,7 +386,7 @@ class ManagedTables:
                     fit(transaction, database.sql(rows).limit(0).to_arrow_table().schema)
                 if CAME in self._arrival_columns:
                     self._stamp(transaction)
-                count = self._rewritten(transaction, files, sql, names)
+                count = self._rewrite(transaction, files, sql, names)
                 if noted is not None:
                     noted(transaction)
                 return count
@@ -430,7 +430,7 @@ class ManagedTables:
         ((count, *_),) = self._database.execute(sql).fetchall()
         return int(count)
 
-    def _rewritten(self, transaction: Any, files: Any, sql: str, names: Sequence[str]) -> int:
+    def _rewrite(self, transaction: Any, files: Any, sql: str, names: Sequence[str]) -> int:
         """Merge into a copy of the rows, and rewrite the files with changed rows."""
         database, tasks = self._database, tasks_of(transaction)
         row, file = (identifier(column) for column in (_ROW, _FILE))

@@ -125,7 +125,7 @@ class Merge(NamedTuple):
 
     def _clause(self, when: _When, target: Sequence[str], source: Sequence[str]) -> str:
         both = {name.casefold() for name in target} & {name.casefold() for name in source}
-        condition = f" AND ({_of_source(when.condition, self.named, both)}\n)" if when.condition else ""
+        condition = f" AND ({_qualified(when.condition, self.named, both)}\n)" if when.condition else ""
         return f"WHEN {when.which}{condition} THEN {self._action(when, target, source)}"
 
     def _action(self, when: _When, target: Sequence[str], source: Sequence[str]) -> str:
@@ -185,7 +185,6 @@ def _split(text: str, heads: set[str]) -> list[tuple[str, str]]:
 
 
 def _alias(source: str) -> str:
-    """Return the name of a source in conditions."""
     sequence, depth, names = words(source), 0, list[str]()
     for word in sequence:
         depth += (word.text in _OPEN) - (word.text in _CLOSE)
@@ -196,7 +195,7 @@ def _alias(source: str) -> str:
     return identifier(names[-1][1:-1]) if names[-1][:1] == "'" else names[-1]
 
 
-def _of_source(condition: str, source: str, both: set[str]) -> str:
+def _qualified(condition: str, source: str, both: set[str]) -> str:
     """Qualify ambiguous columns of a condition with the source."""
     sequence, text, at = words(condition), condition.encode(), 0
     pieces = list[bytes]()

@@ -181,8 +181,6 @@ _Result = TypeVar("_Result")
 
 
 class _Engine(Protocol):
-    """The engine as `Tables` needs it."""
-
     filesystem: ConnectionFileSystem
     path: str
 
@@ -533,6 +531,5 @@ class Tables:
 
 
 def _temporary_name(name: str) -> str:
-    """Return the name of a table that is not complete."""
     *within, last = table_parts(name)
     return table_text([*within, f"{last}{MAKING}"])
