@@ -121,7 +121,8 @@ LONG = {
     "language/source.py",  # the text of a cell: tokens and places
     "language/statements.py",  # the tree
     "language/translation.py",  # a statement of others taken apart: a property for each slot
-    "language/unphrased.py",  # places, options and verbs in a text of any system
+    "language/answers.py",  # a text without a phrase: its verb, and a command of a shell
+    "language/readings.py",  # places, and options in every spelling, in a text of any system
     "listing/__init__.py",  # a listing and what runs it
     "listing/pages.py",  # what an answer says, in whatever form, and whether it is one
     "listing/analysis.py",  # what objects are grouped by, and sums that wait on the disk

@@ -1,13 +1,39 @@
-"""What a statement of another system is here: by its phrase, by what it is made of, else by its first words."""
+"""What a statement of another system is here: by its phrase, by what it is made of, else by its first words.
+
+A text without a phrase is taken apart into its places in S3, its options, and what it begins with; the rows of
+`[shapes]` in `phrases.toml` say what that is here.
+"""
 
 from __future__ import annotations
 
 import re
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from functools import cache
+from typing import TYPE_CHECKING, NamedTuple
 
 from s3conn_magic.errors import StatementSyntaxError
-from s3conn_magic.language.phrases import JOINED, Answer, sentence_on
+from s3conn_magic.language.option_names import (
+    book,
+    folded,
+    is_telling,
+    name_meant,
+    option_words,
+    without_quotes,
+    words_listed,
+)
+from s3conn_magic.language.phrases import JOINED, Answer, Phrase, flags_of, sentence_on, slot_pattern
+from s3conn_magic.language.readings import (
+    PLACE,
+    Pair,
+    closed,
+    in_s3,
+    named_place,
+    pairs_in,
+    path_apart,
+    place_of,
+    without_options,
+)
+from s3conn_magic.language.reference import STATEMENTS
 from s3conn_magic.language.session_settings import find_setting
 from s3conn_magic.language.source import (
     AS_MARKS,
@@ -23,13 +49,272 @@ from s3conn_magic.language.source import (
 )
 from s3conn_magic.language.statements import SetSetting
 from s3conn_magic.language.translation import Rewriting, phrased
-from s3conn_magic.language.unphrased import in_s3, shapes_of
+from s3conn_magic.language.words import literal, nearest
 from s3conn_magic.secrets import Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from s3conn_magic.language.statements import Statement
+
+
+_READS = re.compile(r"\b(?:read|scan|load|open|from)_?\w*\s*\(", re.IGNORECASE)
+_FUNCTION = re.compile(r"(?:\b[A-Za-z_][\w.]*|\bSTREAM|\bTABLE)\s*$", re.IGNORECASE)
+_OF_LAKE = re.compile(r"\w*(?:delta|iceberg|hudi|lake)", re.IGNORECASE)
+# Options behind a place.
+_ASKING = re.compile(r"('s3[an]?://[^']*')\s*\((?=[^()]*=>)[^()]*\)", re.IGNORECASE)
+# The columns that what is read is said to have.
+_EXTENDED = re.compile(r"\s+EXTEND\s*\((?:[^()]|\([^()]*\))*\)", re.IGNORECASE)
+_TOP = re.compile(r"\bSELECT\s+TOP\s*\(?(\d+)\)?\s+", re.IGNORECASE)
+_AFTER_FROM = re.compile(r"\b(?:FROM|JOIN)\s*$|,\s*$", re.IGNORECASE)
+_KINDS = re.compile(r"\b(PARQUET|CSV|JSON|ORC|AVRO|TSV)\b", re.IGNORECASE)
+_PYTHON = re.compile(
+    r"[a-z_][\w.]*\(|import\s+(?!foreign|into|table)\w|from\s+[\w.]+\s+import\b|[a-z_]\w*\s*=\s*\w|with\s+\w+[.(]|def\s|@\w"
+)
+# What Python says of any server.
+_OF_ANY = {"user", "username", "password", "host", "port", "server", "key", "token"}
+# Functions of the engine itself.
+_OWN = re.compile(r"(?:read_(?:parquet|n?d?json|csv|text|blob|xlsx)\w*|parquet_\w+|glob)\s*\Z", re.IGNORECASE)
+_MISSPELT_IF = re.compile(r"(?:\w+\s+){2,4}(?!(?:IF|NOT)\b)\w+\s+(?:NOT\s+)?EXISTS\b", re.IGNORECASE)
+_ASKS = re.compile(r"(?:SELECT|WITH|FROM)\b(?!.*\bINTO\b)", re.IGNORECASE | re.DOTALL)
+# Brackets of calls around a place, from the inside.
+_MOST_CALLS = 4
+
+
+class Shape(NamedTuple):
+    """What a text says here: a phrase of its own, what its slots are, and the options in it."""
+
+    phrase: Phrase
+    slots: Mapping[str, str]
+    pairs: list[Pair]
+
+
+class _Row(NamedTuple):
+    head: re.Pattern[str]
+    needs: str
+    ours: str
+    difference: str
+
+
+@cache
+def _rows() -> tuple[_Row, ...]:
+    shapes = book()["shapes"]
+    slot = re.compile("«(\\w+)»")
+
+    def pattern(head: str) -> re.Pattern[str]:
+        head = head.replace("«noun»", str(shapes["nouns"]))
+        return re.compile(slot.sub(lambda match: slot_pattern(match[1]), head), re.IGNORECASE | re.DOTALL)
+
+    return tuple(_Row(pattern(row[0]), *row[1:]) for row in shapes["rows"])
+
+
+def shapes_of(text: str) -> Iterator[Shape]:
+    """Yield what a text may be, the likelier first."""
+    place = place_of(text)
+    python = _PYTHON.match(text)
+    pairs = [pair for pair in pairs_in(text) if not python or not set(option_words(folded(pair[0]))) <= _OF_ANY]
+    telling = any(is_telling(name) for name, _ in pairs)
+    if _is_nearly_ours(text):
+        verb = re.match(r"(?:LIST|EXPLORE|ANALYZE|PREVIEW)\b", text, re.IGNORECASE)
+        if verb and place and telling:
+            yield Shape(_phrase(f"{{connect}}{verb.group().upper()} {{place}}{{using}};"), {"place": place}, pairs)
+        return
+    if command := _command(text, place):
+        yield command
+        return
+    place = place or named_place(pairs)
+    kinds = _KINDS.findall(PLACE.sub("", text))
+    writes = {"writes": kinds[0]} if kinds else {}
+    plain = PLACE.sub(
+        lambda match: without_quotes(place_of(match.group())) or match.group(), without_options(text, place)
+    )
+    if place and re.search(book()["shapes"]["lists"], text, re.IGNORECASE):
+        yield Shape(_phrase("{connect}LIST {place}{using};"), {"place": place}, pairs)
+    queried = plain if plain != text and _ASKS.match(plain) else ""
+    if place and (query := _with_places(plain) or queried):
+        yield Shape(_phrase("{connect}{asked};"), {"asked": query, "place": place}, pairs)
+    for said in () if python else dict.fromkeys((plain, text)):
+        yield from _fitting(said, text, place, pairs, writes)
+    if place and (called := _called(text, place, pairs)):
+        yield called
+    if telling and not (re.match(r"\w+\s", text) and sentence_on(text)):
+        reads = place and _READS.search(text)
+        ours = "{connect}" + book()["shapes"]["reads"] if reads else "CREATE S3 CONNECTION {name}{options};"
+        yield Shape(_phrase(ours), {"place": place} if reads else {}, pairs)
+
+
+_CALL = re.compile(r"(?:\.|\b)(\w+)\s*\(")
+_OF_DATA = re.compile(r"\.(?:csv|tsv|json|jsonl|ndjson|parquet|orc|avro)(?:\.\w+)?'\Z", re.IGNORECASE)
+
+
+def _called(text: str, place: str, pairs: list[Pair]) -> Shape | None:
+    """Return what a call in a programming language is, by the words in the name of what is called."""
+    words = [word.lower() for name in _CALL.findall(text) for word in re.findall(r"[A-Z]?[a-z]+", name)]
+    rows = (row for word in words for row in book()["shapes"]["verbs"] if word in row[0].split())
+    row = next((row for row in rows if "{name}" not in row[1]), None)
+    if row is None or re.match(r"(?:SELECT|CREATE|CALL|EXEC|BEGIN|INSERT)\b", text):
+        return None
+    ours = "{connect}" + book()["shapes"]["reads"] if "PREVIEW" in row[1] and _OF_DATA.search(place) else row[1]
+    return Shape(_phrase(ours, row[2]), {"place": place}, pairs)
+
+
+def _fitting(said: str, text: str, place: str, pairs: list[Pair], writes: dict[str, str]) -> Iterator[Shape]:
+    telling = any(is_telling(name) for name, _ in pairs)
+    for row in _rows():
+        # What a row looks for among the options is only there before they are taken away.
+        match = row.head.match(text if "(?=.*" in row.head.pattern else said)
+        there = place or (path_apart(text) if row.needs == "path" else "")
+        needed = {"": True, "place": there, "path": there, "options": telling or there}
+        if match and needed[row.needs]:
+            slots = {name: given for name, given in match.groupdict().items() if given}
+            yield Shape(_phrase(row.ours, row.difference), slots | writes | ({"place": there} if there else {}), pairs)
+
+
+def _phrase(ours: str, difference: str = "") -> Phrase:
+    return Phrase("another system's", "", ours, difference, cli=False)
+
+
+def _is_nearly_ours(text: str) -> bool:
+    """Whether a text begins as a statement of ours does, but for a typo."""
+    words = [word.upper() for word in re.findall(r"[A-Za-z_]\w*", text[:200])[:3]]
+    if (
+        not words
+        or _MISSPELT_IF.match(text)
+        or words[0] in words_listed("own")
+        or words[:3] == ["INSERT", "INTO", "S3"]
+    ):
+        return True
+    known = words[0].lower() in words_listed("spoken") or re.match(r"\w+-|[a-z]+\s(?:.*\s)?--?[A-Za-z]\w+", text)
+    starts = {statement.name.split()[0] for statement in STATEMENTS}
+    near = nearest(words[0], starts)
+    if words[0] == "CREATE" and (words[1:2] in (["JOB"], ["SYNC"]) or (words[1:] and nearest(words[1], ["S3"]))):
+        return True
+    shown = words[0] == "SHOW" and any(statement.name.split()[:2] == words[:2] for statement in STATEMENTS)
+    shown = shown and (words[1] != "CREATE" or bool(nearest(words[-1], ["S3", "CONNECTION", "TABLE", "JOB"])))
+    if shown or (words[0] in starts and words[1:2] == ["S3"]) or (near and near != words[0] and not known):
+        return True
+    seconds = {word for statement in STATEMENTS for word in statement.name.split()[1:2]} | {"ICEBERG", "S3"}
+    if words[0] in starts and words[1:] and (mistyped := nearest(words[1], seconds)) and mistyped != words[1]:
+        return True
+    of_ours = ["CONNECTION", "CONNECTIONS", "TABLE", "JOB", "MATERIALIZED", "BUCKETS", "SETTINGS"]
+    second = next(
+        (near for word in words[1:] if word not in words_listed("not_ours") and (near := nearest(word, of_ours))), None
+    )
+    if words[0] in {"CREATE", "ALTER"}:
+        return second is not None and second not in words
+    return words[0] in starts and second is not None and second.startswith("CONNECTION")
+
+
+# Places
+
+
+def _with_places(text: str) -> str:
+    """Return a query that reads each place by itself, where it has it in the call of a function."""
+    if not re.match(r"(?:SELECT|WITH|FROM|INSERT|CREATE|DESCRIBE|DESC)\b", text, re.IGNORECASE):
+        return ""
+    said = text
+    for match in [*PLACE.finditer(text)][::-1]:
+        place = place_of(match.group())
+        around = _call_around(said, match.start()) if place else None
+        if around is None:
+            continue
+        lake = _OF_LAKE.match(said, around[0]) and not place.endswith("/'")
+        said = f"{said[: around[0]]}{place[:-1] + '/' * bool(lake)}'{said[around[1] :]}"
+    said = _ASKING.sub(r"\1", said)
+    if said == text:
+        return ""
+    top = _TOP.search(said)
+    return _EXTENDED.sub("", _TOP.sub("SELECT ", said)) + (f" LIMIT {top[1]}" if top else "")
+
+
+def _call_around(text: str, start: int) -> tuple[int, int] | None:
+    """Return from where to where the calls go that a place stands in, if what is behind FROM begins with them."""
+    for _ in range(_MOST_CALLS):
+        opened = _opened(text, start)
+        if opened < 0:
+            return None
+        end = closed(text, opened)
+        called = _FUNCTION.search(text, 0, opened)
+        if called and (_OWN.match(called.group().strip()) or re.search("(?i)write|export|unload", called.group())):
+            return None
+        begins = called.start() if called else opened
+        if _AFTER_FROM.search(text, 0, begins):
+            return begins, end
+        if called and re.match(r"(?:FROM|JOIN)\b", called.group(), re.IGNORECASE):
+            return opened, end
+        start = begins
+    return None
+
+
+def _opened(text: str, at: int) -> int:
+    depth = 0
+    for index in range(at - 1, -1, -1):
+        depth += (text[index] in ")]") - (text[index] in "([")
+        if depth < 0:
+            return index
+    return -1
+
+
+# Commands
+
+_COMMAND = re.compile(
+    r"(?:[A-Z_]+=\S+\s+)*(?:sudo\s+)?(?P<tool>[a-z][\w.-]*|[A-Z][a-z]+-[A-Z]\w+)(?P<rest>(?:\s+\S.*)?)\Z", re.DOTALL
+)
+
+
+def _command(text: str, place: str) -> Shape | None:
+    """Return what the command of a shell is, by its verb."""
+    line = JOINED.sub(" ", text).strip()
+    match = _COMMAND.fullmatch(line)
+    if (
+        match is None
+        or "\n" in line
+        or match["tool"] in words_listed("spoken")
+        or re.match(r"\s*(?:[.=(\[]|\w+\s*=)", match["rest"])
+    ):
+        return None
+    flags, plain = flags_of(line)
+    does = {word for row in book()["shapes"]["verbs"] for word in row[0].split()}
+    verbs = [name.lstrip("-") for name, _ in flags if name.lstrip("-") in does and not name.startswith("--")]
+    pairs = [pair for name, value in flags if name.lstrip("-") not in verbs for pair in _flag(name, value)]
+    pairs += re.findall(r"(?<!\S)([\w.-]+)=(\S+)", plain)
+    if not place and not re.search(r"\$\{?\w+", plain) and not any(is_telling(name) for name, _ in pairs):
+        about = re.search(r"\bs3\b", text) and re.match(r"\s+-{0,2}[a-z]", match["rest"])
+        return Shape(_phrase("", book()["shapes"]["plain"]), {}, []) if about else None
+    place = place or (_variable(plain) if not named_place(pairs) else named_place(pairs))
+    words = [*verbs, *(word for word in plain.split()[1:5] if "://" not in word), match["tool"]]
+    shapes = book()["shapes"]
+    rows = ((word, row) for word in words for row in shapes["verbs"] if word in row[0].split())
+    fits = next(rows, None)
+    if fits and place:
+        if "{name}{options}" in fits[1][1]:
+            return Shape(_phrase(*fits[1][1:]), _named(plain), [*pairs, ("path", place)])
+        return Shape(_phrase(*fits[1][1:]), {"place": place}, pairs)
+    if any(is_telling(name) and name.upper() != "BUCKET" for name, _ in pairs):
+        return Shape(_phrase("CREATE S3 CONNECTION {name}{options};"), {}, pairs)
+    return Shape(_phrase(shapes["command"], shapes["commanded"]), {"place": place}, pairs) if place else None
+
+
+def _named(plain: str) -> dict[str, str]:
+    """Return what a command calls what it makes: its last word before a place."""
+    words = [word for word in plain.split()[2:] if re.fullmatch(r"[A-Za-z_][\w-]*", word)]
+    return {"name": words[-1]} if words and words[-1] not in {"add", "set", "create", "new"} else {}
+
+
+def _flag(name: str, value: str) -> Iterator[Pair]:
+    key, mark, behind = without_quotes(value).partition("=")
+    name = name[2:] if re.match(r"-D\w+\.", name) else name
+    yield (key, behind) if mark and re.fullmatch(r"[\w.-]+", key) else (name, value)
+
+
+def _variable(plain: str) -> str:
+    """Return the place that a variable of a shell is, with what stands behind it."""
+    match = re.search(r"(?:\"|')?\$\{?(\w+)\}?(\S*?)(?:\"|')?(?=\s|$)", plain)
+    return literal(f"s3://…{match[2] or '/'}") if match else ""
+
+
+# Answers
+
 
 # What a statement of several lines begins with, of which one line is no statement.
 _SPOKEN = re.compile(r"(?:CREATE|ALTER|DROP|COPY|INSERT|SELECT|LOAD|UNLOAD|CALL|EXEC|BACKUP|ATTACH)\s", re.IGNORECASE)
@@ -74,6 +359,9 @@ def answer(
             r"CREATE S3 CONNECTION \w+ (?!PATH_DISPLAY_FILTERS = [^;]*;$)", shaped.ours
         )
         first = shaped if first is None or (begun and shaped) or (of_python and connects) else first
+    if first is not None and (amiss := _amiss(first, text)):
+        shaped = _by_shape(text, span, connections, parses)
+        first = shaped if shaped and shaped.ours and _amiss(shaped, text) < amiss else first
     if first and "S3 CONNECTION" in first.ours and _is_abroad(text[slice(*first.span)]):
         return Answer(first.whose, first.head, first.span, "", "Connections lead to Amazon S3 and compatible servers.")
     first = first or said or next(iter(answers), None) or _by_first_words(text, span)
@@ -83,6 +371,26 @@ def answer(
     return first
 
 
+# Options without which nothing is reached, or something else.
+_NEEDED = {"AWS_ACCESS_KEY_ID", "AWS_ROLE", "AWS_PROFILE", "AWS_SESSION_TOKEN", "ENDPOINT", "ANONYMOUS"}
+
+
+def _amiss(made: Answer, text: str) -> int:
+    """Return how many options of a statement its answer leaves out, or has in a query as they were."""
+    pairs = [*pairs_in(in_s3(text[slice(*made.span)]))]
+    names = {name for name, _ in pairs}
+    bucket = named_place(pairs).partition("://")[2].partition("/")[0]
+    placeless = bucket != "" and bucket not in made.ours and "S3 CONNECTION" not in made.ours
+    needed = {name: ours for name in names if (ours := name_meant(name)) in _NEEDED}
+    behind = re.sub(
+        r"CREATE (?:OR REPLACE )?S3 CONNECTION [^;]*;|ALTER S3 CONNECTION .*", "", made.ours, flags=re.DOTALL
+    )
+    kept = [
+        name for name in needed if re.search(rf"(?<!\w){re.escape(name)}['\"]?\s*(?:=>?|[:',])", behind, re.IGNORECASE)
+    ]
+    return len({ours for ours in needed.values() if ours not in made.ours}) + len(kept) + placeless
+
+
 def _by_shape(text: str, span: Span, connections: Sequence[str], parses: Callable[[str], bool]) -> Answer | None:
     """Return what a statement without a phrase is here, by what it is made of."""
     written = text[slice(*span)]
@@ -90,7 +398,7 @@ def _by_shape(text: str, span: Span, connections: Sequence[str], parses: Callabl
         return None
     plain = COMMENT.sub(lambda match: match[1] or " ", written).strip().rstrip(";").rstrip()
     for shape in shapes_of(in_s3(plain)):
-        taken = Rewriting(shape.phrase, shape.slots, shape.pairs, connections)
+        taken = Rewriting(shape.phrase, shape.slots, shape.pairs, connections, text=plain)
         made = taken.answer(head_of(text, span), span, lines="\n" in written)
         if made and (not made.ours or (parses(made.ours) and spaced(made.ours) != spaced(written))):
             return made

@@ -184,11 +184,16 @@ def _parted(word: str) -> list[str]:
     return [word]
 
 
+def name_meant(name: str) -> str:
+    """Return the name of the option of ours that a name stands for, by its table or by the words in it; or nothing."""
+    if option := option_meant(name):
+        return option.name
+    return entry.ours if (entry := synonym(name)) else ""
+
+
 def is_telling(name: str) -> bool:
     """Return whether an option indicates that a text is about S3."""
-    option = option_meant(name)
-    entry = None if option else synonym(name)
-    return (option.name if option else entry.ours if entry else "") in words_listed("telling")
+    return name_meant(name) in words_listed("telling")
 
 
 # Options and values as written
@@ -335,8 +340,6 @@ _HOSTED = re.compile(r"(?:https?://)?(?:[a-z][\w-]*(?:\.[\w-]+)+|localhost)(?::\
 _SHORT = 4
 _PAIR = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 _SCHEMES = {"http://", "https://"}
-
-
 _NAMED = re.compile(r"[A-Za-z][A-Za-z_.-]{1,40}")
 
 
@@ -397,7 +400,7 @@ class Given:
             self.left_out[folded(name)] = entry.difference
             return True
         elif mapped is not None:
-            self._set(entry.ours, literal_of(mapped.replace("{}", bare)))
+            self._set(entry.ours, said if (said := mapped.replace("{}", bare)) in {"TRUE", "FALSE"} else literal(said))
         return mapped is not None or entry.theirs == "TYPE"
 
     def _plain(self, name: str, known: str, value: Written) -> None:
@@ -488,6 +491,7 @@ class Given:
                 self._set("ENDPOINT", literal(served[1]))
             if bare.isdecimal() or bare.lower() in BOOLEANS or (served and not served[2]):
                 return ""
+            bare = bare.partition("?")[0] if "://" in bare and "=" in bare.partition("?")[2] else bare
             bare = f"https://{bare}/" if re.fullmatch(r"[\w.-]+\.amazonaws\.com", bare) else bare
             bare = self.on_server(bare) or (location_meant(bare) if "://" in bare else "") or normal_location(bare)
         if option.name == "ENDPOINT" and not (bare := self._without_keys(bare)):
@@ -593,8 +597,3 @@ class Given:
         if host and host.startswith("'") and "://" not in host:
             scheme = self._scheme or ("http://" if is_local(host[1:]) else "https://")
             self.values["ENDPOINT"] = f"'{scheme}{host[1:]}"
-
-
-def literal_of(text: str) -> str:
-    """Return a word or text as a value: TRUE and FALSE plain, all else in quotes."""
-    return text if text in {"TRUE", "FALSE"} else literal(text)

@@ -129,6 +129,10 @@ def phrases() -> tuple[Phrase, ...]:
 # Line continuation of shells and Python; redirected output of a command.
 JOINED = re.compile(r"\\[ \t]*(?:\n|\Z)")
 _PIPED = re.compile(r"\s+(?:[|>]|#\s).*", re.DOTALL)
+# Flags of one dash that are words, as programs in Go and Java have them, and PowerShell.
+_TAKES = re.compile(
+    r"-(?:\w*(?:bucket|prefix|key|profile|region|endpoint|secret|access|token|path|url|uri|role)\w*)", re.IGNORECASE
+)
 _FLAG = re.compile(r"(?<!\S)(--?[A-Za-z][\w-]*)(?:=(\S+))?")
 
 
@@ -149,7 +153,7 @@ def flags_of(text: str, *, values: bool = True) -> tuple[list[tuple[str, str]], 
         name, value, at = match[1], match[2], match.end()
         follows = re.compile(rf"\s+({QUOTED}|[^\s;]+)").match(text, at)
         takes = values and value is None and name.startswith("--") and name[2:] not in words_listed("flags")
-        takes = takes or bool(value is None and follows and follows[1].isdecimal())
+        takes = takes or bool(value is None and follows and (follows[1].isdecimal() or _TAKES.fullmatch(name)))
         if follows and takes and not re.match(r"-|s3://", follows[1]):
             value, at = follows[1], follows.end()
         flags.append((name, value or "true"))

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-from s3conn_magic.language import unphrased
+from s3conn_magic.language import readings
 from s3conn_magic.language.option_names import (
     BOOLEANS,
     FIELD,
@@ -46,7 +46,6 @@ if TYPE_CHECKING:
 
 _STAGE = re.compile(r"(?:\"([^\"]+)\"|([^/\"]+))/?(.*)")
 _WRITTEN = {"PARQUET", "CSV", "TSV", "JSON"}
-_FORMATS = {*_WRITTEN, "ORC", "AVRO"}
 # With the space within, it is there where the slot is.
 _SLOT = re.compile(r"\{( ?)(\w+)\}")
 _AS_WRITTEN = {"listed_": "listed"}
@@ -59,7 +58,9 @@ _AS_OPTIONS = (
 # Settings in calls of a builder, and in the query of a URL.
 _CALLED = re.compile(r"\.config\(\s*(['\"][\w.-]+['\"])\s*,\s*([^()]+?)\s*\)")
 _ASKED = re.compile(r"[?&](\w+)=([^&'\"]*)")
-_PLACED = re.compile(r"(?:LOCATION|PATH|URL)['\"]?\s*=?\s*\(?\s*('[^']*'|\"[^\"]*\"|`[^`]*`)", re.IGNORECASE)
+_PLACED = re.compile(
+    r"(?<!\w)(?:\w+_(?=LOC))?(?:LOCATION|PATH|URL)['\"]?\s*=?\s*\(?\s*('[^']*'|\"[^\"]*\"|`[^`]*`)", re.IGNORECASE
+)
 _BEHIND = re.compile(
     r"\s*(USING\s+\w+)?\s*(?:(?:TBLPROPERTIES|PARTITIONED|STORED|ROW|WITH|COMMENT|AS|OPTIONS|FILE_FORMAT|AUTO_REFRESH|[,)])"
     r".*)?",
@@ -73,6 +74,7 @@ _AS_OF = re.compile(
 )
 _OF_ICEBERG = re.compile(r"table_type['\"]?\s*=\s*['\"]iceberg", re.IGNORECASE)
 _PARTED = re.compile(r"PARTITIONED\s+BY\s*\(([^()]*(?:\([^()]*\)[^()]*)*)\)", re.IGNORECASE)
+_PARTS = re.compile(r"partition(?:ed)?_?\s*(?:by|cols|columns)\b", re.IGNORECASE)
 _BEFORE_QUERY = re.compile(r"(?<!STORED)\s+AS\b|\AAS\b", re.IGNORECASE)
 _MADE_BY = re.compile(r"\bAS\s+((?:SELECT|WITH|FROM|\(\s*SELECT)\b.*)", re.IGNORECASE | re.DOTALL)
 
@@ -101,13 +103,17 @@ class Rewriting:
         least = (
             0 if "{options}" in phrase.ours and not self._given.values else SURE if "{connect}" in phrase.ours else 99
         )
-        for option, written in unphrased.pairs_in(text) if phrase.whose else ():
+        for option, written in readings.pairs_in(text) if phrase.whose else ():
             if is_telling(option) and rank_of(folded(option)) >= least:
                 self._given.add(option, written)
         if "{connect}" in phrase.ours and (
             there := self._given.on_server(without_quotes(self._slots.get("place", "")))
         ):
             self._slots["place"] = literal(there)
+        if " S3 {via}" in phrase.ours:
+            for option, written in readings.pairs_in(text):
+                self._given.others.setdefault(folded(option), written)
+        self._is_parted = _PARTS.search(text) is not None
         self._given.finish()
 
     def _written(self) -> Iterator[tuple[str, Written]]:
@@ -116,8 +122,8 @@ class Rewriting:
             yield from given_in(self._slots.get(name, ""))
         yield from ((without_quotes(name), value) for name, value in _CALLED.findall(self._slots.get("built", "")))
         yield from ((name, literal(unquote(value))) for name, value in _ASKED.findall(self._slots.get("place", "")))
-        yield from (pair for pair in unphrased.pairs_in(self._slots.get("clauses", "")) if is_telling(pair[0]))
-        yield from unphrased.remote_options(self._slots.get("remote", ""))
+        yield from (pair for pair in readings.pairs_in(self._slots.get("clauses", "")) if is_telling(pair[0]))
+        yield from readings.remote_options(self._slots.get("remote", ""))
         yield from ((option, self._slots[slot]) for slot, option in _AS_OPTIONS if slot in self._slots)
 
     def answer(self, head: Span, span: Span, *, lines: bool) -> Answer | None:
@@ -142,7 +148,7 @@ class Rewriting:
         ):
             return None
         said = _AS_OF.sub(r"AT (\1 => \2)", re.sub(r"\s+(?=;)|(?<=\s)\s+", "", said))
-        undone = [name for name in self._given.undone if not self._is_place(self._given.others.get(name))]
+        undone = [name for name in self._given.undone if not self._is_place(name)]
         left = ", ".join(dict.fromkeys(name for name in undone if name != BLANK))
         # A hint's statement ends with its last semicolon.
         reason = f": {self._given.lacks[left].partition(';')[0]}" if self._given.lacks.get(left) else ""
@@ -158,10 +164,16 @@ class Rewriting:
             phrase.whose, head, span, masked(said), note, Secret(self._given.revealed(said)) if whole else None
         )
 
-    def _is_place(self, value: Written | None) -> bool:
-        """Whether a value is the place that is told."""
+    def _is_place(self, name: str) -> bool:
+        """Whether an option, or its value, is a part of the place that is told."""
+        value = self._given.others.get(name)
         written = without_quotes(value) if isinstance(value, str) else ""
-        return "s3://" in str(value).lower() or ("place" in self._slots and location_meant(written) == self._location)
+        if "s3://" in str(value).lower() or "place" not in self._slots:
+            return "s3://" in str(value).lower()
+        parts = {part.strip("/").casefold() for part in (written, name)} - {""}
+        return location_meant(written) == self._location or any(
+            f"/{part}" in self._location.casefold().rstrip("/") for part in parts
+        )
 
     def _is_narrowed(self, said: str) -> bool:
         """Whether a table over files stands for what named some of them by a pattern."""
@@ -188,7 +200,8 @@ class Rewriting:
 
     def _named(self, slot: str, otherwise: str = "") -> str:
         plain = without_quotes(self._slots.get(slot, "")) or otherwise
-        plain = plain if harmless(plain) else otherwise
+        secret = literal(plain) in self._given.secrets.values()
+        plain = plain if harmless(plain) and not secret else otherwise
         return identifier(plain) if self._phrase.whose and plain.upper() in KEYWORDS else plainly(plain)
 
     @property
@@ -215,7 +228,7 @@ class Rewriting:
     @property
     def _table(self) -> str:
         named = without_quotes(str(self._given.others.get("TABLE_NAME", "my_table")))
-        return unphrased.as_table(self._slots.get("table", named))
+        return readings.as_table(self._slots.get("table", named))
 
     @property
     def _options(self) -> str:
@@ -378,7 +391,7 @@ class Rewriting:
         number = self._slots.get("n") or next(filter(None, counts), None)
         if not isinstance(number, str):
             return ""
-        digits = unphrased.digits_of(number)
+        digits = readings.digits_of(number)
         self._given.junk = self._given.junk or not digits.lstrip("-").isdecimal()
         return " LIMIT ALL" if digits.startswith("-") else f" LIMIT {digits}" if digits.isdecimal() else ""
 
@@ -387,7 +400,7 @@ class Rewriting:
     @property
     def _stage_parts(self) -> tuple[str, str]:
         if remote := self._slots.get("remote") or self._slots.get("path"):
-            return unphrased.remote_parts(remote)
+            return readings.remote_parts(remote)
         match = _STAGE.fullmatch(without_quotes(self._slots.get("stage", "")).lstrip("@"))
         return ((match[1] or match[2]).rpartition(".")[2], match[3]) if match else (BLANK, "")
 
@@ -444,7 +457,7 @@ class Rewriting:
         made = f"TABLE{self._slot('if_not_exists')} {self._table}"
         if re.search(r"\btype['\"]?\s*=\s*'sink'|\bS3\s*\(|\bremotesource\b", clauses, re.IGNORECASE):
             return ""
-        lost = _BEFORE_QUERY.search(clauses) or (place is None and "://" in clauses)
+        lost = _BEFORE_QUERY.search(clauses) or (place is None and ("://" in clauses or self._given.values))
         if (query is None and lost) or clauses.count("(") != clauses.count(")"):
             return ""
         if place is None:
@@ -462,7 +475,9 @@ class Rewriting:
             return f"CREATE ICEBERG {made} ({_COMMENTED.sub('', columns).strip()}){parts} {keeps}"
         using = f" {behind[1]}" if behind[1] else self._using
         over = f"CREATE{self._slot('or_replace')} {made} LOCATION {self._folder}{using}"
-        self._slots["writes"] = next(iter(sorted(_FORMATS & set(re.findall(r"\w+", clauses.upper())))), "PARQUET")
+        self._slots["writes"] = next(
+            iter(sorted(readings.FORMATS & set(re.findall(r"\w+", clauses.upper())))), "PARQUET"
+        )
         writes = f"CREATE JOB write_{self._load.removeprefix('load_')} AS INSERT INTO S3 {self._via}"
         return f"{writes} LOCATION = {self._folder}{self._format} {self._said(query[1])}; {over}" if query else over
 
@@ -472,10 +487,12 @@ class Rewriting:
     def _via(self) -> str:
         if self._slots.keys() & {"stage", "remote", "path"} and not self._connects:
             return plainly(self._known_stage)
+        if self._connects:
+            return self._name
         named = (value for name, value in self._given.others.items() if name in words_listed("connections"))
         if credential := next(named, None):
             return plainly(without_quotes(str(credential)))
-        return self._name if self._connects else next(iter(self._connections), BLANK)
+        return next(iter(self._connections), BLANK)
 
     @property
     def _connects(self) -> bool:
@@ -537,48 +554,31 @@ class Rewriting:
         return f"write_{name}" if name and harmless(name) else "write_rows"
 
     @property
-    def _kind(self) -> str:
-        others = self._given.others
-        named = (others.get(name) for name in ("TYPE", "FORMAT", "FILEFORMAT", "FILE_FORMAT", "AS"))
-        word = next((kind for each in named if (kind := without_quotes(str(each)).upper()) in _FORMATS), "")
-        ending = without_quotes(self._slots.get("place", "")).rpartition(".")[2].upper()
-        rest = {token.upper() for token in re.findall(r"\w+", self._slots.get("options", ""))} & _FORMATS
-        said = f"{self._slots.get('using')} {self._slots.get('writes')}".replace("nd", "")
-        rest |= {token.upper() for token in re.findall(r"[a-zA-Z]+", said)} & _FORMATS
-        rest |= {without_quotes(self._slots.get(slot, "")).upper() for slot in ("word", "method")} & _FORMATS
-        return word or (ending if ending in _FORMATS else next(iter(sorted(rest)), ""))
-
-    @property
     def _format(self) -> str:
-        kind = self._kind or "CSV"
+        kind = readings.kind_of(self._given.others, self._slots) or "CSV"
         if kind not in _WRITTEN:
             self._given.undone.append(kind)
-        mark = unphrased.delimiter_in(self._given.others)
-        if kind == "CSV" and len(mark) == 1 and mark != ",":
-            return f" FILE_FORMAT = (TYPE = CSV DELIMITER = {literal(mark)})"
-        return f" FILE_FORMAT = {kind if kind in _WRITTEN else 'PARQUET'}"
+        settings = readings.settings_of(self._given.others, kind)
+        self._given.undone += ["PARTITION BY"] * self._is_parted
+        packed = readings.compression_of(self._given.others, kind)
+        self._given.undone += ["COMPRESSION"] * (packed == BLANK)
+        format_ = f"(TYPE = CSV{settings})" if settings else kind if kind in _WRITTEN else "PARQUET"
+        return f" FILE_FORMAT = {format_}" + f" COMPRESSION = {packed}" * (packed not in {"", BLANK})
 
     @property
     def _job_options(self) -> str:
         others = self._given.others
-        delimiter = unphrased.delimiter_in(others)
-        kind = self._kind
+        delimiter = readings.delimiter_in(others)
+        kind = readings.kind_of(self._given.others, self._slots)
         content = f" CONTENT_TYPE = {kind}" if kind else ""
         if re.search(r"\bMANIFEST\b(?!\s*=?\s*(?:FALSE|OFF))", self._slots.get("options", ""), re.IGNORECASE):
             self._given.undone.append("MANIFEST")
-        if len(delimiter) == 1:
-            content = f" CONTENT_TYPE = (TYPE = {kind or 'CSV'} DELIMITER = {literal(delimiter)})"
-        elif delimiter:
+        if settings := readings.settings_of(others, kind or "CSV", reads=True):
+            content = f" CONTENT_TYPE = (TYPE = {kind or 'CSV'}{settings})"
+        if len(delimiter) > 1:
             self._given.undone.append("DELIMITER")
-        pattern = others.get("PATTERN")
         glob = self._listed[1] if "place" in self._slots else ""
-        if glob and (kept := pattern_as("regular", glob, "glob")):
-            content += f" FILE_PATTERN = {literal(kept)}"
-        elif isinstance(pattern, str):
-            plain = without_quotes(pattern)
-            regular = self._phrase.whose == "Snowflake's" or re.search(r"\.[*+]|\\|\[\.\]|[|^$]", plain)
-            kept = plain if regular else pattern_as("regular", plain, "glob")
-            content += f" FILE_PATTERN = {literal(kept)}" if kept else ""
+        content += readings.file_pattern(glob, others.get("PATTERN"), regular=self._phrase.whose == "Snowflake's")
         if isinstance(purge := others.get("PURGE"), str):
             content += f" DELETE_FILES_AFTER_LOAD = {str(BOOLEANS.get(without_quotes(purge).lower(), False)).upper()}"
         return content
@@ -590,7 +590,7 @@ def phrased(text: str, span: Span, connections: Sequence[str]) -> Answer | None:
     if not written or len(written) > MOST:
         return None
     plain = COMMENT.sub(lambda match: match[1] or " ", written).strip().rstrip(";").rstrip()
-    plain = unphrased.in_s3(plain)
+    plain = readings.in_s3(plain)
     for phrase, flags, match in fitting(plain):
         pairs = settings_in(phrase, text) if {"value"} & match.groupdict().keys() else []
         taken = Rewriting(phrase, match.groupdict(), [*flags, *pairs], connections, text=plain)

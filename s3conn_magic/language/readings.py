@@ -1,0 +1,457 @@
+"""What a text of any system has in it: places in S3, and options in every spelling.
+
+Statements, calls, commands, files of settings and texts of connections are read alike; what they do is not asked here.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import TYPE_CHECKING
+
+from s3conn_magic.language.option_names import Written, folded, is_telling, option_words, without_quotes, words_listed
+from s3conn_magic.language.options import find_option
+from s3conn_magic.language.reference import KEYWORDS
+from s3conn_magic.language.source import BLANK, KEY_ID, QUOTED
+from s3conn_magic.language.words import identifier, literal, pattern_as
+from s3conn_magic.locations import location_meant
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+Pair = tuple[str, Written]
+# A server and what is on it, as restic writes them.
+_ON_SERVER = re.compile(
+    r"\bs3:(?!//)(?:https?://[\w.-]+|[\w-]+\.[\w.-]+|localhost)(?::\d+)?/(?P<path>[\w.-]+(?:/[^\s'\"]*)?)"
+)
+_PXF = re.compile(r"pxf://([^?'\"\s]+\?)((?:[^'\"&]*&)*?)PROFILE=s3:[^'\"&]*&?", re.IGNORECASE)
+_PLACES_OF_OTHERS = (
+    (re.compile(r"=\s*('s3://[^']*'(?:\s*,\s*'s3://[^']*')+)"), r"= (\1)"),
+    (re.compile(r"(?<=['\"])/s3/(?=[\w.-]+(?:\.com|:\d+)/)", re.IGNORECASE), "https://"),
+    (re.compile(r"\bs3-[a-z]{2}(?:-[a-z]+)+-\d://", re.IGNORECASE), "s3://"),
+    (
+        re.compile(r"\b(INTO|DATA|FROM)\s+LINK\s+([\w.]+)\s+'([^':]+)'", re.IGNORECASE),
+        r"\1 S3 's3://\3?connection_name=\2'",
+    ),
+    (re.compile(r"@([\w.]+)\('([^']*)'\)"), r"@\1/\2"),
+    (re.compile(r"\bAT\s+'([^']*://[^']*?)/?'(.*?)\bFILE\s+'/?([^']+)'", re.IGNORECASE | re.DOTALL), r"AT '\1/\3'\2"),
+    (re.compile(r"(?<=s3://)s3[.-](?:[\w-]+\.)?amazonaws\.com(?::\d+)?/", re.IGNORECASE), ""),
+    (
+        re.compile(r"(?<=s3://)([^\s']+)(?:\s+(?:config|region|section|config_server)=[^\s']+)+(?=')", re.IGNORECASE),
+        r"\1",
+    ),
+    (re.compile(r"s3://anonymous@([^\s'\"]+)", re.IGNORECASE), r"s3://\1?anonymous=true"),
+    (re.compile(r"\b((?:DATA|FROM|INTO|OUTFILE|TO)\s+S3\s+')(?=[\w.-]+(?:/[^':]*)?')", re.IGNORECASE), r"\1s3://"),
+)
+_OF_PXF = re.compile(r"(?<=[?&])SERVER=[^'\"&]*&?|[?&]+(?=['\"])", re.IGNORECASE)
+# A variable that is a part of a name, outside of texts.
+_PART_NAMED = re.compile(rf"({QUOTED})|(?<=\w)\$?\{{\{{?\s*(\w+)\s*\}}?\}}")
+PLACE = re.compile(
+    r"(?<![\w/])(?:[\w+]+\+)?s3[an]?://[^\s'\"`;,()<>\\]*(?:<[\w -]+>[^\s'\"`;,()<>\\]*)*"
+    r"|https?://[^\s'\"`;,()<>\\]*(?:<[\w -]+>[^\s'\"`;,()<>\\]*)*",
+    re.IGNORECASE,
+)
+_SEVERAL = (
+    r"(?:(?:ACCESS|SECRET|SESSION|ASSUME|ROLE|KEY|BUCKET|DATA|AWS|S3|SECURITY|EXTERNAL|KMS)\s+){1,3}"
+    r"(?=ACCESS|SECRET|KEY|ID|ARN|ROLE|TOKEN|NAME|SESSION|SOURCE)\w+"
+)
+_KEY = rf"{_SEVERAL}|\"[\w.-]{{1,80}}\"|'[\w.-]{{1,80}}'|`[\w.-]{{1,80}}`|[A-Za-z_][\w.-]*"
+_LISTED = rf"\(\s*(?:{QUOTED})(?:\s*,\s*(?:{QUOTED}))*\s*\)"
+_VALUE = rf"{_LISTED}|{QUOTED}|\$\$.*?\$\$|secret\s+\w+|[^\s,;(){{}}\[\]'\"]+(?![\s\w]*[(\[])"
+_ASSIGNED = re.compile(
+    rf"(?P<key>{_KEY})\s*(?:=>|:=|==|=|:(?![:/]))\s*(?P<value>{_VALUE})|{QUOTED}", re.DOTALL | re.IGNORECASE
+)
+_BESIDE = re.compile(rf"(?P<key>\b(?:{_SEVERAL}|[A-Za-z_][\w.]*))\s+(?P<value>{QUOTED})", re.IGNORECASE)
+# What a query asks of a column.
+_ASKS = re.compile(r"\b(?:SELECT|FROM|DELETE|UPDATE)\b", re.IGNORECASE)
+_CONDITION = re.compile(rf"\b(?:WHERE|AND|OR|HAVING|ON|WHEN)\s+[\w.\"`]+\s*==?\s*(?:{QUOTED}|[\w.]+)", re.IGNORECASE)
+_CALLED = re.compile(rf"\(\s*(?P<key>'[\w.-]+'|\"[\w.-]+\")\s*,\s*(?P<value>{QUOTED}|\w+)\s*\)")
+_SET_TO = re.compile(
+    rf"\bSET\s+(?:GLOBAL\s+|SESSION\s+|LOCAL\s+)?(?P<key>[\w.]+)\s+TO\s+(?P<value>{QUOTED}|\S+)", re.IGNORECASE
+)
+# A bucket, a key and a region, one behind the other.
+_PARTED = re.compile(
+    rf"(?:FIELDS|COLUMNS)\s+(?:TERMINATED|DELIMITED|SEPARATED)\s+BY\s+(?P<value>{QUOTED})", re.IGNORECASE
+)
+_IN_ORDER = re.compile(
+    r"'(?P<bucket>[\w.-]+)'\s*,\s*'(?P<key>(?!\w*region')[^']*)'\s*,\s*'(?P<region>[a-z]{2}(?:-[a-z]+)+-\d)'"
+)
+_ALONE = re.compile(r'(?<![\w"])[A-Za-z_]\w*(?![\w"])')
+# A bucket in the URL of its server.
+_WITH_BUCKET = re.compile(r"https?://[^/]+/(?!(?:s3|storage|api|v\d)\b)([\w.-]+)/?(.*)")
+_NAMING = re.compile(
+    r"\bAT\s+([A-Za-z_]\w*)\s+FILE\b|\bAWS\s+CONNECTION\s+([A-Za-z_]\w*)|\bCREDENTIALS\s+([A-Za-z_]\w*)\s*\(",
+    re.IGNORECASE,
+)
+_ROW = re.compile(rf"(?:{QUOTED})(?:\s*,\s*(?:{QUOTED}))+")
+_HOST = re.compile(r"(?:https?://)?(?:[\w-]+(?:\.[\w-]+)+|localhost)(?::\d+)?/?")
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{2,62}")
+_REGION = re.compile(r"[a-z]{2}(?:-[a-z]+)+-\d")
+_APART = re.compile(
+    r"\bFROM\s+\w+(?:\.\w+)*\.`|\bAT\s+\w+\s+FILE\b|DATA[_ ]SOURCE|EXTERNAL\s+LOCATION|INTEGRATION\b|\bSERVER\b",
+    re.IGNORECASE,
+)
+_APART_PATH = re.compile(r"\.`([^`]+)`|'((?:/?[\w<>.*-]+/)*[\w<>*-]+(?:\.\w+|/)|/[\w<>.*/-]+)'")
+_TEMPLATE = re.compile(r"(?<=://)([^\s'\"`]*?)(?:\$\{[^{}\s]+\}|\{\{[^{}]*\}\}|\{[A-Za-z_][\w .-]*\})")
+_IDENTIFIED = re.compile(r"IDENTIFIED\s+BY\s+(?P<value>'(?:[^']|'')*')", re.IGNORECASE)
+_MAPPED = re.compile(r"\b(?:MAP|OBJECT|STRUCT|options|properties)\s*(?=[\[({])", re.IGNORECASE)
+_ARRAYS = re.compile(r"ARRAY\s*\[(.*?)\]\s*,\s*ARRAY\s*\[(.*?)\]", re.IGNORECASE | re.DOTALL)
+_WITHIN = re.compile(r"(?<![\w.-])(?P<key>[A-Za-z_][\w.-]*)=(?P<value>[^;&,'\"\s]+)")
+
+
+def place_of(text: str) -> str:
+    """Return the first place in S3 of a text, as a literal."""
+    for match in PLACE.finditer(text):
+        written = match.group().rstrip(".")
+        if "://" in written and not written.lower().startswith("http"):
+            return literal("s3://" + written.split("://", 1)[1].partition("?")[0])
+        if place := location_meant(re.sub(r"[<>]", "", written)):
+            return literal(place)
+    if ordered := _IN_ORDER.search(text):
+        return literal(f"s3://{ordered['bucket']}/{ordered['key']}")
+    served = _ON_SERVER.search(text)
+    return literal(f"s3://{served['path']}") if served else ""
+
+
+# A key pair before a bucket.
+_WITH_PAIR = re.compile(
+    r"s3[an]?://(\w+):([^\s@'\":]+)@([a-z0-9][a-z0-9.-]*(?<!\.com)(?:/[^\s'\"?@:]*)?)(?=['\"])", re.IGNORECASE
+)
+# A server that stands where a bucket would, and a URL of a server's own where a place stands.
+_SERVED = re.compile(
+    r"\bs3[an]?://(?P<host>(?:[\w.-]+|<[^<>/]+>):(?:\d+|<[^<>/]+>)|\d+(?:\.\d+){3}|localhost)/(?P<path>[^\s'\"`?]+)",
+    re.IGNORECASE,
+)
+_HOSTED = re.compile(
+    r"(?P<before>\b(?!\w*(?:endpoint|host|server|url_?base)['\"]?\s*[=:'\"(])\w+['\"]?\s*(?:=>?|:)?\s*\(?\s*['\"])"
+    r"(?P<host>https?://[\w.-]+(?::\d+)?)/(?P<path>[\w.-]+/[^\s'\"`?]+)(?=['\"])",
+    re.IGNORECASE,
+)
+
+
+def _hosted(match: re.Match[str]) -> str:
+    url = f"{match['host']}/{match['path']}"
+    if location_meant(url) or match["path"].startswith(("api/", "v1/", "storage/v1")):
+        return match.group()
+    return f"{match['before']}s3://{match['path']}?s3_endpoint={match['host']}"
+
+
+def in_s3(text: str) -> str:
+    """Return a statement with places in S3 as such that are written as another protocol's."""
+    text = _WITH_PAIR.sub(r"s3://\3?s3_access_key_id=\1&s3_secret_access_key=\2", text)
+    text = _SERVED.sub(lambda match: f"s3://{match['path']}?s3_endpoint={re.sub(r'[<> ]', '', match['host'])}", text)
+    if re.search(r"(?<![a-z])s3|minio|secret", text, re.IGNORECASE):
+        text = _HOSTED.sub(_hosted, text)
+    while (less := _TEMPLATE.sub(rf"\1{BLANK}", text)) != text:
+        text = less
+    text = _PART_NAMED.sub(lambda match: match[1] or match[2], text)
+    for pattern, said in _PLACES_OF_OTHERS:
+        text = pattern.sub(said, text)
+    through_pxf = _PXF.sub(r"s3://\1\2", text)
+    return text if through_pxf == text else _OF_PXF.sub("", through_pxf)
+
+
+# What a statement does, to what and where
+
+
+# Words before brackets or texts of options, and brackets behind a text.
+_BLOCK = re.compile(r"(?:\b(?:«words»)\b\s*(?:=\s*)?)+(?=[(\[{])|(?<=['\"`)])\s*(?=[(\[{])", re.IGNORECASE)
+_OF_OPTIONS = re.compile(r"=>?|['\"\w]\s*:\s|['\"]\s*,\s*['\"]|\w\s+['\"]")
+_AS_TEXT = re.compile(rf"{QUOTED}|\b\w+\s*=?\s*(?P<text>{QUOTED})", re.IGNORECASE)
+_LOOSE = re.compile(
+    rf"(?P<key>{_KEY})\s*(?:(?:=>|:=|==|=|:(?![:/]))\s*(?P<value>{QUOTED}|\$\$.*?\$\$|[^\s,;()\[\]{{}}'\"]+)|\s(?P<beside>{QUOTED}))"
+    r"\s*,?",
+    re.IGNORECASE | re.DOTALL,
+)
+_LEFT = re.compile(
+    r"\b(?:WITH|SETTINGS|OPTIONS|CREDENTIALS|CONFIG|AND)\s*(?=$|\)|(?:INTO|FROM|AS|TO|SELECT)\b)", re.IGNORECASE
+)
+_MARKS_LEFT = ((re.compile(r"\(\s*,\s*"), "("), (re.compile(r",\s*(?=\)|$)"), ""), (re.compile(r"\s+"), " "))
+
+
+@cache
+def _blocks() -> re.Pattern[str]:
+    return re.compile(_BLOCK.pattern.replace("«words»", "|".join(sorted(words_listed("blocks")))), re.IGNORECASE)
+
+
+def without_options(text: str, place: str = "") -> str:
+    """Return a statement without its options: what is done, to what, and where.
+
+    A place that options say stands where they stood.
+    """
+    bucket = without_quotes(place).removeprefix("s3://").partition("/")[0]
+    apart = (
+        "" if PLACE.search(text) or not bucket else rf"['\"\s=]{re.escape(bucket)}['\"/\s,]|['\"]{re.escape(bucket)}"
+    )
+    put = [place] if apart else []
+
+    def left(gone: str) -> str:
+        return f" {put.pop()} " if put and re.search(apart, f"{gone} ") else " "
+
+    at = 0
+    while match := _blocks().search(text, at):
+        end = closed(text, match.end())
+        inside = text[match.end() + 1 : end - 1]
+        named = match.group().strip() != ""
+        telling = any(is_telling(name) for name, _ in pairs_in(inside))
+        of_options = _OF_OPTIONS.search(inside) if named else telling
+        if of_options and not re.search(r"\bSELECT\b", inside, re.IGNORECASE):
+            text, at = f"{text[: match.start()]}{left(inside)}{text[end:]}", match.start()
+        else:
+            at = max(match.end(), at + 1)
+    text = _AS_TEXT.sub(lambda match: left(match[0]) if _is_text_of_options(match["text"] or "") else match[0], text)
+    text = _LOOSE.sub(lambda match: left(match[0]) if _is_loose(match) else match[0], text)
+    while (less := _LEFT.sub("", text)) != text:
+        text = less
+    for pattern, said in _MARKS_LEFT:
+        text = pattern.sub(said, text)
+    return text.strip()
+
+
+def _is_text_of_options(quoted: str) -> bool:
+    inner = without_quotes(quoted)
+    return "://" not in inner.partition("=")[0] and any(is_telling(name) for name, _ in pairs_in(inner))
+
+
+def _is_loose(match: re.Match[str]) -> bool:
+    """Whether a name with a value is an option by itself: no place, no condition, no word of a statement."""
+    before = re.search(r"(?:WHERE|AND|OR|ON|HAVING|AS)\s+\Z", match.string[: match.start()], re.IGNORECASE)
+    value = without_quotes(match["value"] or match["beside"] or "")
+    name = _named_by(match["key"])
+    if before or _is_nobodys(match["key"]) or (PLACE.match(value) and not value.lower().startswith("http")):
+        return False
+    return is_telling(name)
+
+
+def closed(text: str, opened: int) -> int:
+    """Return where the bracket ends that opens at an index."""
+    depth = 0
+    for match in re.compile(rf"{QUOTED}|[()\[\]{{}}]").finditer(text, opened):
+        depth += (match.group() in "([{") - (match.group() in ")]}")
+        if depth == 0:
+            return match.end()
+    return len(text)
+
+
+def named_place(pairs: list[Pair]) -> str:
+    """Return the place that a bucket and a path are, which are given apart."""
+    given: dict[str, str] = {}
+    for name, value in pairs:
+        words = option_words(folded(name))
+        plain = without_quotes(value if isinstance(value, str) else (value or [""])[0])
+        if "endpoint" in words and (served := _WITH_BUCKET.fullmatch(plain)):
+            given.setdefault("bucket", served[1])
+            given.setdefault("path", served[2])
+        if (kind := _part_of(words, folded(name).lower())) and "://" not in plain:
+            given.setdefault(kind, plain)
+    if "bucket" not in given or not re.fullmatch(r"[\w.<>-]+", given["bucket"]):
+        return ""
+    return literal(f"s3://{given['bucket']}/{given.get('path', '').lstrip('/')}{given.get('from', '')}")
+
+
+def _part_of(words: Sequence[str], known: str) -> str:
+    """Return of what a name is: of a bucket, of the path in it, or of what stands behind that; or nothing."""
+    if "bucket" in known and words[-1] in {"bucket", "name", "url", "bucketname", known}:
+        return "bucket"
+    if known == "from":
+        return known
+    ends = words[-1] in words_listed("paths") or known.endswith(("path", "prefix", "file"))
+    return "path" if ends and not set(words) & words_listed("not_paths") else ""
+
+
+def path_apart(text: str) -> str:
+    """Return the place that is told without its bucket, which something else that is named knows."""
+    if not _APART.search(text):
+        return ""
+    path = next((match[1] or match[2] for match in _APART_PATH.finditer(text)), "")
+    return literal(f"s3:/{path}" if path.startswith("/") else f"s3://{BLANK}/{path}") if path else ""
+
+
+def remote_parts(remote: str) -> tuple[str, str]:
+    """Return the name of a remote, which may be its settings (`:s3,provider=AWS:bucket`), and the path behind it."""
+    named = re.sub(rf"\A:?([\w-]+)(?:,(?:{QUOTED}|[^:'\"])*)?:", r"\1:", remote)
+    name, path = re.split("[:/]", named, maxsplit=1)
+    return name, path.rpartition(":")[2].strip("/")
+
+
+def remote_options(remote: str) -> list[tuple[str, str]]:
+    """Return the settings in a remote."""
+    return re.findall(rf"(\w+)=({QUOTED}|[^,:]+)", remote)
+
+
+def delimiter_in(options: Mapping[str, Written]) -> str:
+    """Return what stands between fields, or nothing."""
+    return next(
+        (without_quotes(str(value)) for name, value in options.items() if name in words_listed("delimiters")), ""
+    )
+
+
+def digits_of(number: str) -> str:
+    """Return a number as digits: `1_000`, `1,000`, `1K`, `1.0`."""
+    return re.sub(r"[_,]|\.0*$", "", number.strip("'")).upper().replace("K", "000").replace("M", "000000")
+
+
+def pairs_in(text: str) -> Iterator[Pair]:
+    """Yield the options of a text, as statements, calls, files of settings and texts of connections write them."""
+    text = _CONDITION.sub(" ", text) if _ASKS.search(text) else text
+    apart = "bucket" in text.lower() and not re.search(r"s3[an]?://", text, re.IGNORECASE)
+    if arrays := _ARRAYS.search(text):
+        names, values = (re.findall(QUOTED, part) for part in arrays.groups())
+        yield from zip(map(without_quotes, names), values, strict=False)
+        return
+    for mapped in _MAPPED.finditer(text):
+        inside = text[mapped.end() + 1 : closed(text, mapped.end()) - 1]
+        if not re.search(r"=>|=|:\s", PLACE.sub("", inside)):
+            given = re.findall(QUOTED, inside)
+            yield from zip(map(without_quotes, given[::2]), given[1::2], strict=False)
+    for match in _ASSIGNED.finditer(text):
+        of_bucket = apart and match["key"] and without_quotes(match["key"]).lower() == "location"
+        if match["key"] and (of_bucket or not _is_nobodys(match["key"])):
+            plain = re.sub(r"(?i)\Asecret\s+", "$", match["value"])
+            yield _named_by(match["key"]), re.findall(QUOTED, plain) if plain.startswith("(") else plain
+    yield from (("FIELD_DELIMITER", match["value"]) for match in _PARTED.finditer(text))
+    yield from ((match["key"], match["value"]) for match in _SET_TO.finditer(text))
+    yield from ((without_quotes(match["key"]), match["value"]) for match in _CALLED.finditer(text))
+    yield from _told(text)
+
+
+def _told(text: str) -> Iterator[Pair]:
+    """Yield the options that stand without a mark, or within a text."""
+    if match := _IN_ORDER.search(text):
+        yield "REGION", literal(match["region"])
+    yield from _in_a_row(text)
+    yield from _in_calls(text)
+    yield from (("CREDENTIAL", match[1] or match[2] or match[3]) for match in _NAMING.finditer(text))
+    for match in _BESIDE.finditer(text):
+        of_bucket = (
+            "://" not in match["value"] and "bucket" in text.lower() and _part_of([name := match["key"].lower()], name)
+        )
+        if of_bucket or (match["key"].upper() not in words_listed("unnamed") and is_telling(match["key"])):
+            yield _named_by(match["key"]), match["value"]
+    yield from (("SECRET_KEY", match["value"]) for match in _IDENTIFIED.finditer(text) if "=" not in match["value"])
+    for quoted in re.findall(rf"{QUOTED}|\S+=\S+", text):
+        if re.match(r"['\"]\s*\{", quoted):
+            yield from pairs_in(without_quotes(quoted))
+            continue
+        inner = quoted.partition("?")[2] if "://" in quoted else quoted
+        yield from ((name, literal(value)) for name, value in _WITHIN.findall(inner) if is_telling(name))
+
+
+def _in_a_row(text: str) -> Iterator[Pair]:
+    """Yield a key, its secret, and the server before and the bucket behind them, of texts without names."""
+    for row in _ROW.finditer(text):
+        texts = [without_quotes(quoted) for quoted in re.findall(QUOTED, row.group())]
+        at = next((at for at, text in enumerate(texts[:-1]) if KEY_ID.fullmatch(text)), None)
+        if at is None:
+            continue
+        yield from (("ACCESS_KEY_ID", literal(texts[at])), ("SECRET_ACCESS_KEY", literal(texts[at + 1])))
+        if at and _HOST.fullmatch(texts[at - 1]):
+            yield "ENDPOINT", literal(texts[at - 1])
+        if texts[at + 2 :] and _BUCKET.fullmatch(texts[at + 2]) and not _REGION.fullmatch(texts[at + 2]):
+            yield "BUCKET", literal(texts[at + 2])
+
+
+# A key pair in a call, and what one alone is by the name of its call: `credentials(a, b)`, `.region(Region.of("x"))`.
+_WORD = rf"{QUOTED}|ENV\s*\[[^\]]*\]|[\w.:]*(?:getenv|environ\.get)\s*\([^)]*\)|process\.env\.\w+"
+_PAIR_CALLED = re.compile(
+    rf"\w*(?:credential|static|authoriz)[\w.:]*\s*\(\s*(?P<key>{_WORD})\s*,\s*(?P<secret>{_WORD})\s*[,)]", re.IGNORECASE
+)
+_ONE_CALLED = re.compile(
+    rf"(?P<outer>\w+)\s*\(\s*(?:(?P<inner>[A-Za-z][\w.:]*)\s*\(\s*)?(?P<value>{QUOTED})\s*\)", re.IGNORECASE
+)
+_PROPERTY = re.compile(r"<name>\s*([\w.-]+)\s*</name>\s*<value>\s*([^<]*?)\s*</value>", re.IGNORECASE)
+_BUCKET_CALLED = re.compile(
+    r"\b\w*(?:s3|bucket)\w*\s*\(\s*('[a-z0-9][a-z0-9.-]{2,62}'|\"[a-z0-9][a-z0-9.-]{2,62}\")\s*,?\s*(?:\w+\s*=|\))",
+    re.IGNORECASE,
+)
+_MAKING = {"of", "create", "new", "parse", "valueof", "from", "get"}
+
+
+def _in_calls(text: str) -> Iterator[Pair]:
+    """Yield the options that calls say by their names."""
+    yield from ((match[1], literal(match[2])) for match in _PROPERTY.finditer(text))
+    if re.search(r"[,(]\s*NO_?SIGN(?:_?REQUEST)?\s*[,)]", text, re.IGNORECASE):
+        yield "ANONYMOUS", "TRUE"
+    if match := _BUCKET_CALLED.search(text):
+        yield "BUCKET", match[1]
+    for match in _PAIR_CALLED.finditer(text):
+        yield from (("ACCESS_KEY_ID", match["key"]), ("SECRET_ACCESS_KEY", match["secret"]))
+    for match in _ONE_CALLED.finditer(text):
+        named = [match["outer"], *re.split(r"[.:]+", match["inner"] or "")]
+        name = next((each for each in named if each and each.lower() not in _MAKING and is_telling(_setter(each))), "")
+        if any(re.match(r"(?:from_?)?profile", each, re.IGNORECASE) for each in named):
+            yield "PROFILE", match["value"]
+        elif name and "://" not in match["value"].partition("http")[0]:
+            yield _setter(name), match["value"]
+
+
+def _setter(name: str) -> str:
+    """Return what is set by a call of a name: `withRegion`, `set_region`, `endpointOverride`."""
+    return re.sub(r"\A(?:with|set|use)_?(?=[A-Z]|[a-z]+_?[a-z]*\Z)|(?:Override|Provider)\Z", "", name)
+
+
+def _named_by(key: str) -> str:
+    """Return the name of an option, of one or several words."""
+    return re.sub(r"\s+", "_", without_quotes(key))
+
+
+def _is_nobodys(key: str) -> bool:
+    """Whether what stands before a mark is no option: a scheme, or a part of a statement."""
+    plain = without_quotes(key)
+    return (
+        plain.upper() in words_listed("unnamed") - {"BUCKET"}
+        or re.fullmatch(r"s3[an]?|https?|pxf|jdbc|[a-z]", plain) is not None
+    )
+
+
+def as_table(name: str) -> str:
+    """Return the name of a table, its parts in quotes where they are words of ours."""
+    return _ALONE.sub(
+        lambda match: identifier(match[0]) if match[0].upper() in KEYWORDS or find_option(match[0]) else match[0],
+        name.replace("`", '"'),
+    )
+
+
+FORMATS = {"PARQUET", "CSV", "TSV", "JSON", "ORC", "AVRO"}
+
+
+def kind_of(options: Mapping[str, Written], slots: Mapping[str, str]) -> str:
+    """Return the format of files: by an option, by how the place ends, else by a word of the statement."""
+    named = (options.get(name) for name in ("TYPE", "FORMAT", "FILEFORMAT", "FILE_FORMAT", "AS"))
+    word = next((kind for each in named if (kind := without_quotes(str(each)).upper()) in FORMATS), "")
+    ending = without_quotes(slots.get("place", "")).rpartition(".")[2].upper()
+    said = f"{slots.get('using')} {slots.get('writes')}".replace("nd", "")
+    rest = {token.upper() for token in re.findall(r"\w+", slots.get("options", ""))} & FORMATS
+    rest |= {token.upper() for token in re.findall(r"[a-zA-Z]+", said)} & FORMATS
+    rest |= {without_quotes(slots.get(slot, "")).upper() for slot in ("word", "method")} & FORMATS
+    return word or (ending if ending in FORMATS else next(iter(sorted(rest)), ""))
+
+
+def settings_of(options: Mapping[str, Written], kind: str, *, reads: bool = False) -> str:
+    """Return what of a file of text is told beside its format, as CONTENT_TYPE and FILE_FORMAT have it."""
+    mark = delimiter_in(options)
+    said = f" DELIMITER = {literal(mark)}" if kind == "CSV" and len(mark) == 1 and (reads or mark != ",") else ""
+    headers = [(name, str(options[name]).strip("'\"").lower()) for name in words_listed("headers") & options.keys()]
+    headless = any((value in {"false", "no", "off", "0"}) != name.startswith("WITHOUT") for name, value in headers)
+    return said + " HEADER = FALSE" * (kind in {"CSV", "TSV"} and headless)
+
+
+def compression_of(options: Mapping[str, Written], kind: str) -> str:
+    """Return how what is written is compressed; the blank where that has no counterpart."""
+    named = (str(value) for name, value in options.items() if {"compression", "codec"} & set(option_words(name)))
+    word = without_quotes(next(named, "")).upper()
+    if word in {"", "AUTO", "NONE", "UNCOMPRESSED"} or (word == "SNAPPY" and kind == "PARQUET"):
+        return ""
+    return word if word in {"GZIP", "ZSTD"} else BLANK
+
+
+def file_pattern(glob: str, pattern: Written | None, *, regular: bool) -> str:
+    """Return which objects a job loads: those that a place's glob, or else a pattern, names."""
+    if glob and (kept := pattern_as("regular", glob, "glob")):
+        return f" FILE_PATTERN = {literal(kept)}"
+    if not isinstance(pattern, str):
+        return ""
+    plain = without_quotes(pattern)
+    regular = regular or re.search(r"\.[*+]|\\|\[\.\]|[|^$]", plain) is not None
+    kept = plain if regular else pattern_as("regular", plain, "glob")
+    return f" FILE_PATTERN = {literal(kept)}" if kept else ""
