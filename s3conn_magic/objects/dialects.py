@@ -244,6 +244,7 @@ _LOAD_BALANCER = (
     "elb client:port {target}:port request_processing_time {target}_processing_time response_processing_time"
     " elb_status_code {target}_status_code received_bytes sent_bytes request user_agent ssl_cipher ssl_protocol"
 )
+_REQUEST = "request"
 _STAMP = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?"
 _SECONDS = r"(?: -?\d+(?:\.\d+)?){3}"
 _ALB = (
@@ -287,6 +288,7 @@ _FLOW_FIELDS = {
     *("vpc-id", "subnet-id", "instance-id", "tcp-flags", "pkt-srcaddr", "pkt-dstaddr", "az-id", "flow-direction"),
     *("pkt-src-aws-service", "pkt-dst-aws-service", "traffic-path", "sublocation-type", "sublocation-id"),
 }
+_FLOW_MORE = {"protocol", "packets", "bytes", "start", "end", "type", "region", "reject-reason", "encryption-status"}
 _FEW = 2
 _S3 = (
     r"^(?<bucket_owner>\S+) (?<bucket>\S+) \[(?<time>[^\]]*)\] (?<remote_ip>\S+) (?<requester>\S+) (?<request_id>\S+)"
@@ -316,7 +318,7 @@ def log_of(text: str, *, whole: bool) -> Log | None:
         return Log("REGEX", {"PATTERN": _NLB, "NULL_VALUES": _NOTHING}, "NLB access log")
     kind = next(((name, names) for name, line, names in _BY_BLANKS if line.match(text)), None)
     if kind is not None:
-        return _named(kind[0], kind[1].split(), records(text, " ", whole=whole))
+        return _named(kind[0], kind[1].split(), records(text, " ", whole=whole), whole=whole)
     return _flow(text, whole=whole)
 
 
@@ -324,20 +326,26 @@ def _by_blanks(name: str, **settings: Any) -> Log:
     return Log("CSV", {"DELIMITER": " ", "HEADER": False, "NULL_VALUES": _NOTHING, **settings}, name)
 
 
-def _named(name: str, names: list[str], lines: list[list[str]]) -> Log:
-    """Return a log whose later versions append fields."""
-    width = max(map(len, lines), default=len(names))
+def _named(name: str, names: list[str], lines: list[list[str]], *, whole: bool) -> Log:
+    """Return a log whose later versions append fields, so that its lines may differ in length; ALWAYS ends none."""
+    width = max([0 if whole else len(names), *map(len, lines)])
     all_names = (*names[:width], *(f"column{at}" for at in range(len(names), width)))
-    return _by_blanks(name, HEADER_LINE=all_names)
+    return _by_blanks(name, HEADER_LINE=all_names, **({"ALWAYS": _REQUEST} if _REQUEST in names else {}))
 
 
 def _flow(text: str, *, whole: bool) -> Log | None:
     """Return a VPC flow log by the names in its first line, whose order its owner has chosen."""
     first = text.partition("\n")[0].rstrip("\r").split(" ")
-    if len(_FLOW_FIELDS.intersection(first)) <= _FEW or not all(map(_FLOW_FIELD.fullmatch, first)):
+    few = len(_FLOW_FIELDS.intersection(first)) <= _FEW
+    known = (
+        len(first) >= _FEW and {*first} <= _FLOW_FIELDS | _FLOW_MORE if few else all(map(_FLOW_FIELD.fullmatch, first))
+    )
+    if not known:
         return None
-    if any(len(record) != len(first) for record in records(text, " ", whole=whole)):
-        return None
+    for record in records(text, " ", whole=whole)[1:]:
+        figures = any(field == "-" or field[:1].isdigit() for field in record)
+        if len(record) != len(first) or (few and not figures):
+            return None
     return _by_blanks("VPC flow log", HEADER=True)
 
 

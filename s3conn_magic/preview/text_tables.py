@@ -91,7 +91,7 @@ def _delimited(text: str, detected: Detected, *, whole: bool, rows: int) -> Text
     if not 0 < width <= COLUMNS_AT_MOST:
         return None
     is_open = bool(first_records) and "\n" in first_records[-1][-1] and not body.rstrip().endswith('"')
-    odd = sum(len(record) != len(names) for record in first_records)
+    odd = 0 if "ALWAYS" in settings else sum(len(record) != len(names) for record in first_records)
     notes: tuple[str, ...] = (f"read {detected.said.partition(';')[0]}",) if detected.said else ()
     notes += (f"{odd:,} of {len(first_records):,} rows have not {len(names)} fields",) if odd else ()
     notes += ("the quote in the last record does not end",) if is_open and whole else ()

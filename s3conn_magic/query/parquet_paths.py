@@ -294,15 +294,22 @@ def check_narrowed(database: duckdb.DuckDBPyConnection, path: str, file: Any, le
     Raises:
         QueryError: it would.
     """
+    import pyarrow as pa
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
-    if not narrowed_in(database, [literal(path)]):
+    if not (narrowed := narrowed_in(database, [literal(path)])):
         return
-    exact, cut = (pq.ParquetFile(file, coerce_int96_timestamp_unit=unit) for unit in ("ns", "us"))
+    long = f"decimals of more than {_DIGITS} digits, which DuckDB would round"
+    try:
+        exact, cut = (pq.ParquetFile(file, coerce_int96_timestamp_unit=unit) for unit in ("ns", "us"))
+    except pa.ArrowInvalid:  # Arrow's decimals have 76 digits at most
+        for name in narrowed.get("DECIMAL", ()):
+            raise _narrowed(name, long) from None
+        raise
     types = {field.name: str(field.type) for field in exact.schema_arrow if field.name not in left_out}
     for name in (name for name, kind in types.items() if "decimal256" in kind):
-        raise _narrowed(name, f"decimals of more than {_DIGITS} digits, which DuckDB would round")
+        raise _narrowed(name, long)
     wanted = [name for name, kind in types.items() if "timestamp" in kind]
     for number in range(exact.num_row_groups if wanted else 0):
         both = [way.read_row_group(number, columns=wanted, use_threads=False) for way in (exact, cut)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, replace
 from functools import reduce
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from s3conn_magic.objects.dialects import unique_names
 from s3conn_magic.objects.scope import UNPACKED
@@ -68,6 +68,7 @@ SAMPLE = 20_480
 # A record as json_transform makes it, and whether it prints back as written.
 _MADE, _SAME = (identifier(name) for name in ("a record", "a record is the same"))
 _EXACT_NUMBERS = "exact_numbers"
+_ALWAYS = "ALWAYS"
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,9 +184,9 @@ class JsonRows:
         more_strings = self._evidence(database, rows, strings, strings=True) if self.typed else {}
         more_numbers = self._evidence(database, rows, numbers, strings=False)
         shapes, long, longer = dict(known.shapes), set(known.long), set(known.longer)
-        for name in nested:
-            of_nested, is_long, is_longer = _nested(database, rows, name)
-            shapes[name] = shapes.get(name, frozenset()) | of_nested
+        for place, shape, is_long, is_longer in _nested(database, rows, nested):
+            name = nested[place]
+            shapes[name] = shapes.get(name, frozenset()) | {shape}
             long |= {name} if is_long else set()
             longer |= {name} if is_longer else set()
         strings_, numbers_ = _added(known.strings, more_strings), _added(known.numbers, more_numbers)
@@ -465,16 +466,13 @@ def _is_by_parts(shape: Shape, kind: str) -> bool:
     return shape != "VARCHAR" and is_nested(kind) and (kind != type_of(shape) or "JSON" in kind)
 
 
-def _nested(database: duckdb.DuckDBPyConnection, rows: str, name: str) -> tuple[frozenset[str], bool, bool]:
-    """Return the shapes of a column's objects and lists, and whether a double, or the parser, may round numbers."""
-    value, exact = (f"json_extract({document}, {pointers([name])}[1])" for document in (DOCUMENT, _EXACT_NUMBERS))
-    longer = f"contains({exact}::VARCHAR, {literal(SIGNED)})"
-    structures = database.execute(
-        f"SELECT json_structure({value}), bool_or({has_long_integer(value)}), bool_or({longer}) FROM {rows}"  # noqa: S608
-        f" WHERE {value} IS NOT NULL GROUP BY 1"
-    ).fetchall()
-    shapes = frozenset(structure for structure, *_ in structures)
-    return shapes, any(long for _, long, _ in structures), any(longer for *_, longer in structures)
+def _nested(database: duckdb.DuckDBPyConnection, rows: str, names: Sequence[str]) -> list[Any]:
+    """Return place, shape, and whether a double, or the parser, may round numbers, of objects and lists by column."""
+    value, exact = (f"unnest(json_extract({text}, {pointers(names)}))" for text in (DOCUMENT, _EXACT_NUMBERS))
+    places = f"(SELECT unnest(range({len(names)})) AS place, {value} AS value, {exact} AS exact FROM {rows})"  # noqa: S608
+    large = f"bool_or({has_long_integer('value')}), bool_or(contains(exact::VARCHAR, {literal(SIGNED)}))"
+    query = f"SELECT place, json_structure(value), {large} FROM {places} WHERE value IS NOT NULL GROUP BY 1, 2"  # noqa: S608
+    return database.execute(query).fetchall() if names else []
 
 
 def _added(known: Mapping[str, Evidence], more: Mapping[str, Evidence]) -> dict[str, Evidence]:
@@ -555,6 +553,7 @@ def _csv_options(detected: Detected) -> dict[str, str]:
         # Comments are removed before DuckDB reads the text.
         "comment": "''",
         "skip": str(detected.blank),
+        **({"null_padding": "true", _ALWAYS: detected.settings[_ALWAYS]} if _ALWAYS in detected.settings else {}),
         **_room_in_csv(_ROOMS[0]),
     }
 
@@ -591,6 +590,11 @@ def with_room(rows: TextRows, error: Exception | None) -> TextRows | None:
 
 def _call(function: str, path: str | Sequence[str], options: Mapping[str, str]) -> str:
     compression = "gzip" if (path if isinstance(path, str) else path[0]).startswith(UNPACKED) else "none"
-    arguments = [*(f"{name} = {value}" for name, value in options.items()), f"compression = {literal(compression)}"]
+    arguments = [f"{name} = {value}" for name, value in options.items() if name != _ALWAYS]
+    arguments.append(f"compression = {literal(compression)}")
     where = literal(path) if isinstance(path, str) else f"[{', '.join(map(literal, path))}]"
-    return f"{function}({where}, {', '.join([*arguments, _NO_FOLDERS])})"
+    call = f"{function}({where}, {', '.join([*arguments, _NO_FOLDERS])})"
+    if (always := options.get(_ALWAYS)) is None:
+        return call
+    failure = f"error({literal(f'{MARK}a line ends before its {always}')})::BOOLEAN"
+    return f"(FROM {call} WHERE CASE WHEN {identifier(always)} IS NULL THEN {failure} ELSE true END)"

@@ -45,6 +45,7 @@ BY_BLANKS = {
     "flow": (f"{FLOW}\n{NO_FLOW}\n", "VPC flow log", 14),
     "flow with names": (f"{FLOW_NAMES}\n{FLOW}\n{NO_FLOW}\n", "VPC flow log", 14),
     "flow with names of its own": ("srcaddr dstaddr srcport pkt-srcaddr\n10.0.0.1 10.0.0.2 443 -\n", "VPC flow log", 4),
+    "flow with few names": ("bytes packets start\n840 10 1772600000\n", "VPC flow log", 3),
     "CloudFront": (f"#Version: 1.0\n#Fields: {CLOUDFRONT}\n" + "\t".join("x" * 9) + "\n", "CloudFront log", 9),
     "IIS": (f"#Software: IIS\r\n#Date: now\r\n#Fields: {IIS}\r\n" + " ".join("x" * 9) + "\r\n", "W3C log", 9),
 }
@@ -79,6 +80,7 @@ def test_names_are_those_of_the_documentation():
         "request_transform_status",
         "column33",
     )
+    assert len(detect("x", BY_BLANKS["ALB"][0].encode(), whole=False).names) == 33
     assert detect("x", BY_BLANKS["flow"][0].encode(), whole=True).names == tuple(FLOW_NAMES.split())
     assert detect("x", BY_BLANKS["flow with names"][0].encode(), whole=True).names == tuple(FLOW_NAMES.split())
     cloudfront = detect("x", BY_BLANKS["CloudFront"][0].encode(), whole=True)
@@ -101,7 +103,16 @@ def test_cloudtrail_is_told_from_json():
     assert detect("x.json", b'{"records":[]}', whole=True).format.type == "JSON"
 
 
-@pytest.mark.parametrize("text", ["# Heading\n\ntext\n", "#!/bin/sh\necho\n", "2 x\n3 y\n", "version of it\na b c\n"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "# Heading\n\ntext\n",
+        "#!/bin/sh\necho\n",
+        "2 x\n3 y\n",
+        "version of it\na b c\n",
+        "start end\nof it\nand more\n",
+    ],
+)
 def test_other_text_is_no_log(text: str):
     """It is refused."""
     with pytest.raises(Exception, match="neither the name nor the content"):

@@ -222,7 +222,7 @@ def _records(text: str) -> _Reading:
         found = [json.loads(line, parse_float=Decimal) for line in text.splitlines() if line.strip()]
     names = [*dict.fromkeys(name for one in found if isinstance(one, dict) for name in one)]
     if not names or not all(isinstance(one, dict) for one in found):
-        return ["json"], [[one] for one in found]
+        return ["json"], [["null" if one is None else one] for one in found]
     return names, [[one.get(name) for name in names] for one in found]
 
 
