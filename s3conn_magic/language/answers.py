@@ -1,7 +1,7 @@
-"""What a statement of another system is here: by its phrase, by what it is made of, else by its first words.
+"""Translate another system's statement: by its phrase, by its parts, else a note by its first words.
 
-A text without a phrase is taken apart into its places in S3, its options, and what it begins with; the rows of
-`[shapes]` in `phrases.toml` say what that is here.
+A text without a phrase is taken apart into locations in S3, options, and its beginning; the rows of `[shapes]` in
+`phrases.toml` map that to ours.
 """
 
 from __future__ import annotations
@@ -61,9 +61,9 @@ if TYPE_CHECKING:
 _READS = re.compile(r"\b(?:read|scan|load|open|from)_?\w*\s*\(", re.IGNORECASE)
 _FUNCTION = re.compile(r"(?:\b[A-Za-z_][\w.]*|\bSTREAM|\bTABLE)\s*$", re.IGNORECASE)
 _OF_LAKE = re.compile(r"\w*(?:delta|iceberg|hudi|lake)", re.IGNORECASE)
-# Options behind a place.
+# Options after a location.
 _ASKING = re.compile(r"('s3[an]?://[^']*')\s*\((?=[^()]*=>)[^()]*\)", re.IGNORECASE)
-# The columns that what is read is said to have.
+# A list of columns to read.
 _EXTENDED = re.compile(r"\s+EXTEND\s*\((?:[^()]|\([^()]*\))*\)", re.IGNORECASE)
 _TOP = re.compile(r"\bSELECT\s+TOP\s*\(?(\d+)\)?\s+", re.IGNORECASE)
 _AFTER_FROM = re.compile(r"\b(?:FROM|JOIN)\s*$|,\s*$", re.IGNORECASE)
@@ -71,18 +71,18 @@ _KINDS = re.compile(r"\b(PARQUET|CSV|JSON|ORC|AVRO|TSV)\b", re.IGNORECASE)
 _PYTHON = re.compile(
     r"[a-z_][\w.]*\(|import\s+(?!foreign|into|table)\w|from\s+[\w.]+\s+import\b|[a-z_]\w*\s*=\s*\w|with\s+\w+[.(]|def\s|@\w"
 )
-# What Python says of any server.
+# Options that Python has for any server.
 _OF_ANY = {"user", "username", "password", "host", "port", "server", "key", "token"}
-# Functions of the engine itself.
+# DuckDB's functions.
 _OWN = re.compile(r"(?:read_(?:parquet|n?d?json|csv|text|blob|xlsx)\w*|parquet_\w+|glob)\s*\Z", re.IGNORECASE)
 _MISSPELT_IF = re.compile(r"(?:\w+\s+){2,4}(?!(?:IF|NOT)\b)\w+\s+(?:NOT\s+)?EXISTS\b", re.IGNORECASE)
 _ASKS = re.compile(r"(?:SELECT|WITH|FROM)\b(?!.*\bINTO\b)", re.IGNORECASE | re.DOTALL)
-# Brackets of calls around a place, from the inside.
+# Levels of calls around a location.
 _MOST_CALLS = 4
 
 
 class Shape(NamedTuple):
-    """What a text says here: a phrase of its own, what its slots are, and the options in it."""
+    """A translated text: its own phrase, its slots, and its options."""
 
     phrase: Phrase
     slots: Mapping[str, str]
@@ -109,7 +109,7 @@ def _rows() -> tuple[_Row, ...]:
 
 
 def shapes_of(text: str) -> Iterator[Shape]:
-    """Yield what a text may be, the likelier first."""
+    """Yield the possible translations of a text, the likelier first."""
     place = place_of(text)
     python = _PYTHON.match(text)
     pairs = [pair for pair in pairs_in(text) if not python or not set(option_words(folded(pair[0]))) <= _OF_ANY]
@@ -148,7 +148,7 @@ _OF_DATA = re.compile(r"\.(?:csv|tsv|json|jsonl|ndjson|parquet|orc|avro)(?:\.\w+
 
 
 def _called(text: str, place: str, pairs: list[Pair]) -> Shape | None:
-    """Return what a call in a programming language is, by the words in the name of what is called."""
+    """Return the translation of a call in a programming language, by the words in the function's name."""
     words = [word.lower() for name in _CALL.findall(text) for word in re.findall(r"[A-Z]?[a-z]+", name)]
     rows = (row for word in words for row in book()["shapes"]["verbs"] if word in row[0].split())
     row = next((row for row in rows if "{name}" not in row[1]), None)
@@ -161,7 +161,7 @@ def _called(text: str, place: str, pairs: list[Pair]) -> Shape | None:
 def _fitting(said: str, text: str, place: str, pairs: list[Pair], writes: dict[str, str]) -> Iterator[Shape]:
     telling = any(is_telling(name) for name, _ in pairs)
     for row in _rows():
-        # What a row looks for among the options is only there before they are taken away.
+        # A lookahead searches the options, which are removed otherwise.
         match = row.head.match(text if "(?=.*" in row.head.pattern else said)
         there = place or (path_apart(text) if row.needs == "path" else "")
         needed = {"": True, "place": there, "path": there, "options": telling or there}
@@ -175,7 +175,7 @@ def _phrase(ours: str, difference: str = "") -> Phrase:
 
 
 def _is_nearly_ours(text: str) -> bool:
-    """Whether a text begins as a statement of ours does, but for a typo."""
+    """Return whether a text begins like a statement of ours, except for a typo."""
     words = [word.upper() for word in re.findall(r"[A-Za-z_]\w*", text[:200])[:3]]
     if (
         not words
@@ -209,7 +209,7 @@ def _is_nearly_ours(text: str) -> bool:
 
 
 def _with_places(text: str) -> str:
-    """Return a query that reads each place by itself, where it has it in the call of a function."""
+    """Return a query with each location in place of the function call around it."""
     if not re.match(r"(?:SELECT|WITH|FROM|INSERT|CREATE|DESCRIBE|DESC)\b", text, re.IGNORECASE):
         return ""
     said = text
@@ -228,7 +228,7 @@ def _with_places(text: str) -> str:
 
 
 def _call_around(text: str, start: int) -> tuple[int, int] | None:
-    """Return from where to where the calls go that a place stands in, if what is behind FROM begins with them."""
+    """Return the span of the calls around a location, if FROM is followed by them."""
     for _ in range(_MOST_CALLS):
         opened = _opened(text, start)
         if opened < 0:
@@ -263,7 +263,7 @@ _COMMAND = re.compile(
 
 
 def _command(text: str, place: str) -> Shape | None:
-    """Return what the command of a shell is, by its verb."""
+    """Return the translation of a shell command, by its verb."""
     line = JOINED.sub(" ", text).strip()
     match = _COMMAND.fullmatch(line)
     if (
@@ -296,7 +296,7 @@ def _command(text: str, place: str) -> Shape | None:
 
 
 def _named(plain: str) -> dict[str, str]:
-    """Return what a command calls what it makes: its last word before a place."""
+    """Return the name that a command gives to what it creates: its last word before a location."""
     words = [word for word in plain.split()[2:] if re.fullmatch(r"[A-Za-z_][\w-]*", word)]
     return {"name": words[-1]} if words and words[-1] not in {"add", "set", "create", "new"} else {}
 
@@ -308,7 +308,7 @@ def _flag(name: str, value: str) -> Iterator[Pair]:
 
 
 def _variable(plain: str) -> str:
-    """Return the place that a variable of a shell is, with what stands behind it."""
+    """Return the location in a shell variable, with what follows it."""
     match = re.search(r"(?:\"|')?\$\{?(\w+)\}?(\S*?)(?:\"|')?(?=\s|$)", plain)
     return literal(f"s3://…{match[2] or '/'}") if match else ""
 
@@ -316,9 +316,9 @@ def _variable(plain: str) -> str:
 # Answers
 
 
-# What a statement of several lines begins with, of which one line is no statement.
+# Beginnings of statements of several lines, each of which alone is not a statement.
 _SPOKEN = re.compile(r"(?:CREATE|ALTER|DROP|COPY|INSERT|SELECT|LOAD|UNLOAD|CALL|EXEC|BACKUP|ATTACH)\s", re.IGNORECASE)
-# Other services, and what says that a text is about S3.
+# Other services, and words that indicate S3.
 _ABROAD = re.compile(
     r"azure|abfss?:|wasbs?:|adls|dynamodb|kafka|bigquery|api_gateway|API\s+INTEGRATION|hdfs:|kinesis"
     r"|\b(?!(?:parquet|duckdb|iceberg|delta|csv|regex|delimited)_)\w+_(?:fdw|wrapper)\b",
@@ -328,7 +328,7 @@ _OF_S3 = re.compile(r"s3|minio|\br2\b|amazonaws", re.IGNORECASE)
 
 
 def _is_abroad(text: str) -> bool:
-    """Whether a statement is about another service than S3."""
+    """Return whether a statement is about a service other than S3."""
     scheme = re.search(r"['\"](?:kafka|azure|abfss?|wasbs?|hdfs|kinesis|pulsar)://", text, re.IGNORECASE)
     return scheme is not None or (_ABROAD.search(text) is not None and _OF_S3.search(text) is None)
 
@@ -336,13 +336,13 @@ def _is_abroad(text: str) -> bool:
 def answer(
     text: str, at: int, connections: Sequence[str] = (), parses: Callable[[str], bool] = lambda _: True
 ) -> Answer | None:
-    """Return what the statement at an offset of a cell is here, where it is one of another system.
+    """Return the translation of another system's statement at an offset of a cell, or None.
 
     Args:
         text: of the cell.
         at: where the parser stopped.
-        connections: names of those that there are, the default first.
-        parses: whether a text is of the language.
+        connections: existing names, the default first.
+        parses: returns whether a text parses.
     """
     if JOINED.match(text, at):
         return None
@@ -371,12 +371,12 @@ def answer(
     return first
 
 
-# Options without which nothing is reached, or something else.
+# Options without which the wrong server, or none, is reached.
 _NEEDED = {"AWS_ACCESS_KEY_ID", "AWS_ROLE", "AWS_PROFILE", "AWS_SESSION_TOKEN", "ENDPOINT", "ANONYMOUS"}
 
 
 def _amiss(made: Answer, text: str) -> int:
-    """Return how many options of a statement its answer leaves out, or has in a query as they were."""
+    """Return how many options a translation leaves out, or keeps in a query unchanged."""
     pairs = [*pairs_in(in_s3(text[slice(*made.span)]))]
     names = {name for name, _ in pairs}
     bucket = named_place(pairs).partition("://")[2].partition("/")[0]
@@ -392,7 +392,7 @@ def _amiss(made: Answer, text: str) -> int:
 
 
 def _by_shape(text: str, span: Span, connections: Sequence[str], parses: Callable[[str], bool]) -> Answer | None:
-    """Return what a statement without a phrase is here, by what it is made of."""
+    """Return the translation of a statement without a phrase, by its parts."""
     written = text[slice(*span)]
     if not written or len(written) > MOST:
         return None
@@ -413,7 +413,7 @@ def _by_first_words(text: str, span: Span) -> Answer | None:
 def accepted(
     source: Source, note: Callable[[str], None], parse: Callable[[Source], list[Statement]]
 ) -> tuple[list[Statement], Source]:
-    """Return the statements of a text, those of other systems as ours, and the text that says them."""
+    """Return the statements of a text, foreign ones translated, and the translated text."""
     try:
         parsed = parse(source)
     except StatementSyntaxError:
@@ -428,12 +428,12 @@ def accepted(
 
 
 def _sets_ours(parsed: Iterable[Statement]) -> bool:
-    """Whether what is set are settings of ours; `SET s3_region = …` is another system's statement."""
+    """Return whether the settings are ours; `SET s3_region = …` is another system's statement."""
     return all(find_setting(node.name.text) for node in parsed if isinstance(node, SetSetting))
 
 
 def _translated(source: Source, parse: Callable[[Source], list[Statement]]) -> Secret | None:
-    """Return a cell with each statement of another system as ours, secrets and all; None where one cannot be."""
+    """Return a cell with each foreign statement translated, with secrets; None if one cannot be."""
 
     def is_ours(statement: str) -> bool:
         try:
@@ -445,7 +445,7 @@ def _translated(source: Source, parse: Callable[[Source], list[Statement]]) -> S
     said, at, settings = [], 0, False
     for span in pieces(text):
         made = None if is_ours(text[slice(*span)]) else phrased(text, span, source.connections())
-        # What is ours with other marks or words is told, and never run as it may have been meant.
+        # A misspelt statement of ours gets a hint, and never runs as it may have been meant.
         if made is None or not made.whose:
             continue
         if made.whole is None and made.ours:

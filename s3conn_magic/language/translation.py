@@ -1,4 +1,4 @@
-"""One statement of another system → what says the same here, by the phrase book."""
+"""Translate one statement of another system by the phrase book."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 _STAGE = re.compile(r"(?:\"([^\"]+)\"|([^/\"]+))/?(.*)")
 _WRITTEN = {"PARQUET", "CSV", "TSV", "JSON"}
-# With the space within, it is there where the slot is.
+# A space within is kept only if the slot is filled.
 _SLOT = re.compile(r"\{( ?)(\w+)\}")
 _AS_WRITTEN = {"listed_": "listed"}
 _AS_OPTIONS = (
@@ -66,9 +66,9 @@ _BEHIND = re.compile(
     r".*)?",
     re.IGNORECASE | re.DOTALL,
 )
-# What only other systems say of a column.
+# Clauses of columns in other systems only.
 _COMMENTED = re.compile(rf"\s+COMMENT\s+(?:{QUOTED})", re.IGNORECASE)
-# An earlier state of a table, as Delta, Trino and Athena write it.
+# Time travel in Delta, Trino and Athena.
 _AS_OF = re.compile(
     r"\b(?:FOR\s+)?(?:SYSTEM_)?(VERSION|TIMESTAMP|TIME)\s+AS\s+OF\s+((?:TIMESTAMP\s+)?'[^']*'|\d+)", re.IGNORECASE
 )
@@ -80,7 +80,7 @@ _MADE_BY = re.compile(r"\bAS\s+((?:SELECT|WITH|FROM|\(\s*SELECT)\b.*)", re.IGNOR
 
 
 class Rewriting:
-    """One statement of another system, taken apart, and what its slots are here."""
+    """A statement of another system, and the values of its slots."""
 
     def __init__(
         self,
@@ -117,7 +117,7 @@ class Rewriting:
         self._given.finish()
 
     def _written(self) -> Iterator[tuple[str, Written]]:
-        """Yield the options that the statement has anywhere."""
+        """Yield the options anywhere in the statement."""
         for name in ("options", "options_2", "dictionary", "nameless"):
             yield from given_in(self._slots.get(name, ""))
         yield from ((without_quotes(name), value) for name, value in _CALLED.findall(self._slots.get("built", "")))
@@ -127,7 +127,7 @@ class Rewriting:
         yield from ((option, self._slots[slot]) for slot, option in _AS_OPTIONS if slot in self._slots)
 
     def answer(self, head: Span, span: Span, *, lines: bool) -> Answer | None:
-        """Return what is said of it; `lines` is whether it has several."""
+        """Return the translation; `lines` if it has several."""
         phrase = self._phrase
         if not phrase.ours:
             said = (
@@ -165,7 +165,7 @@ class Rewriting:
         )
 
     def _is_place(self, name: str) -> bool:
-        """Whether an option, or its value, is a part of the place that is told."""
+        """Return whether an option, or its value, is part of the location in question."""
         value = self._given.others.get(name)
         written = without_quotes(value) if isinstance(value, str) else ""
         if "s3://" in str(value).lower() or "place" not in self._slots:
@@ -176,7 +176,7 @@ class Rewriting:
         )
 
     def _is_narrowed(self, said: str) -> bool:
-        """Whether a table over files stands for what named some of them by a pattern."""
+        """Return whether a pattern narrows a table over files."""
         patterns = {"GLOB", "PATTERN", "FILE_PATTERN", "MATCH_PATTERN", "KEY_FILTER"} & self._given.others.keys()
         wild = "place" in self._slots and self._listed[1].strip("*./")
         return bool(
@@ -276,7 +276,7 @@ class Rewriting:
         return self._said(self._slots["ours"])
 
     def _said(self, text: str) -> str:
-        """Return a statement within this one as it is here, if it is one of another system too."""
+        """Return a nested statement, translated if it is foreign too."""
         made = phrased(text, Span(0, len(text)), self._connections)
         self._given.junk = self._given.junk or bool(made and made.ours and made.whole is None)
         if made is None or not made.ours:
@@ -304,7 +304,7 @@ class Rewriting:
 
     @property
     def _listed(self) -> tuple[str, str]:
-        """The location up to its first wildcard, and the glob behind that."""
+        """Return the location up to its first wildcard, and the glob after it."""
         location = self._location
         if not (match := WILD.search(location, len("s3://"))):
             return location, ""
@@ -331,7 +331,7 @@ class Rewriting:
 
     @property
     def _path(self) -> str:
-        """The location that is given as an option."""
+        """Return the location given as an option."""
         names = ["PATH", "FILE_PATH", "FILENAME", "URI", "URIS", "URL", "LOCATION", "TABLE_LOCATION", "TABLE"]
         given = [self._given.others.get(name) for name in names]
         given += [value for value in self._given.others.values() if "s3://" in str(value)]
@@ -395,7 +395,7 @@ class Rewriting:
         self._given.junk = self._given.junk or not digits.lstrip("-").isdecimal()
         return " LIMIT ALL" if digits.startswith("-") else f" LIMIT {digits}" if digits.isdecimal() else ""
 
-    # Stages and remotes: a connection with a path below it
+    # Stages and remotes: a connection and a path
 
     @property
     def _stage_parts(self) -> tuple[str, str]:
@@ -406,7 +406,7 @@ class Rewriting:
 
     @property
     def _known_stage(self) -> str:
-        """The connection that a stage or a remote is: of its name, else that of statements without USING."""
+        """Return the connection of a stage or a remote: that of its name, else the default."""
         name = self._stage_parts[0]
         known = {other.casefold() for other in self._connections}
         return name if not known or name.casefold() in known else next(iter(self._connections))
@@ -419,7 +419,7 @@ class Rewriting:
 
     @property
     def _at_other(self) -> str:
-        """The second of two remotes."""
+        """Return the second of two remotes."""
         return literal(f"s3://{re.split('[:/]', self._slots['remote_2'], maxsplit=1)[1].strip('/')}/")
 
     @property
@@ -444,15 +444,15 @@ class Rewriting:
     @property
     def _described(self) -> str:
         known = self._name.casefold() in {name.casefold() for name in self._connections}
-        # It is shown, and never run by itself.
+        # It is displayed, and never run by itself.
         of_table = f"SELECT * FROM (DESCRIBE {self._slots['lone']})"  # noqa: S608
         return f"DESCRIBE CONNECTION {self._name}" if known else of_table
 
     @property
     def _table_of(self) -> str:
-        """What a table is made of: the files at a location, a query, or columns; of both, a job that writes them."""
+        """Return the source of a table: files at a location, a query, or columns; for both, a job that writes them."""
         clauses, columns = self._slots.get("clauses", ""), self._slots.get("columns", "")
-        query = _MADE_BY.search(clauses)  # what it reads, or its functions take, is no place of the table
+        query = _MADE_BY.search(clauses)  # its sources and function arguments are not the table's location
         place = _PLACED.search(clauses, 0, query.start() if query else len(clauses))
         made = f"TABLE{self._slot('if_not_exists')} {self._table}"
         if re.search(r"\btype['\"]?\s*=\s*'sink'|\bS3\s*\(|\bremotesource\b", clauses, re.IGNORECASE):
@@ -585,7 +585,7 @@ class Rewriting:
 
 
 def phrased(text: str, span: Span, connections: Sequence[str]) -> Answer | None:
-    """Return what the statement at a span is here, by the phrases."""
+    """Return the translation of the statement at a span, by the phrases."""
     written = text[slice(*span)]
     if not written or len(written) > MOST:
         return None
