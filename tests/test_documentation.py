@@ -72,7 +72,7 @@ class _Reader:
             Binding(source, _Answers()),
             Connections([*there.values()], self._catalog.default),
             lambda: self._tables,
-            self._jobs,
+            lambda: self._jobs,
         )
         binder.bind_all(statements)
         default = made[-1].text if made else binder._default
