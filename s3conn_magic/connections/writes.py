@@ -17,7 +17,7 @@ from botocore.exceptions import ClientError
 
 from s3conn_magic.connections.faults import code_of, translate
 from s3conn_magic.errors import EncryptionError
-from s3conn_magic.language.help import name_text
+from s3conn_magic.language.rules import name_text
 from s3conn_magic.language.words import literal
 from s3conn_magic.locations import Location, visible
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from s3conn_magic.explorer import Snippet
 from s3conn_magic.explorer.preview_table import PreviewTable
-from s3conn_magic.language.help import name_text
 from s3conn_magic.language.reference import find_statement
+from s3conn_magic.language.rules import name_text
 from s3conn_magic.language.words import counted, literal
 from s3conn_magic.locations import size_text, visible, visible_lines
 from s3conn_magic.objects.deleting import THAWED_DAYS

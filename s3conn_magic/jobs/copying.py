@@ -20,7 +20,7 @@ from s3conn_magic.errors import (
 from s3conn_magic.jobs.job import OBJECT_COLUMN, Failure, Outcome, candidates, text_rows, together
 from s3conn_magic.jobs.loading import AHEAD, FATAL, SMALL, Loader, fitting
 from s3conn_magic.jobs.target_table import SYSTEM, Landing, Ledger, TargetTable, moment_literal, system_values
-from s3conn_magic.language.help import name_text
+from s3conn_magic.language.rules import name_text
 from s3conn_magic.language.words import counted, pattern_meant, pattern_note, sentence
 from s3conn_magic.listing.request import Progress
 from s3conn_magic.locations import visible

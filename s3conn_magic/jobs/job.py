@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from s3conn_magic.errors import QueryError
 from s3conn_magic.lakes import TablesAround
-from s3conn_magic.language.help import name_text
+from s3conn_magic.language.rules import name_text
 from s3conn_magic.locations import Location, visible
 from s3conn_magic.objects.formats import detect
 from s3conn_magic.objects.listed import escaped, private

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from s3conn_magic.errors import JobFailedError, S3ConnError, StatementInterrupted
 from s3conn_magic.jobs.job import Failure, Job, Outcome, Run
-from s3conn_magic.language.help import name_text
 from s3conn_magic.language.plans import Usage, job_exists, job_not_found
+from s3conn_magic.language.rules import name_text
 from s3conn_magic.language.words import listed
 from s3conn_magic.locations import visible
 from s3conn_magic.runtime.interrupts import whole

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 import pyarrow as pa
 
 from s3conn_magic.errors import QueryError
-from s3conn_magic.language.help import name_text
+from s3conn_magic.language.rules import name_text
 from s3conn_magic.locations import visible
 
 if TYPE_CHECKING:

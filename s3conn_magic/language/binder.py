@@ -592,7 +592,7 @@ class _Binder:
 
 
 def _using(names: Sequence[str], _: Location) -> str:
-    from s3conn_magic.language.help import name_text
+    from s3conn_magic.language.rules import name_text
 
     return f"Add {', or '.join(f'USING {name_text(name)}' for name in names)}."
 

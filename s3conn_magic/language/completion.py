@@ -15,7 +15,7 @@ from s3conn_magic.language import grammar
 from s3conn_magic.language.job_options import JOB_OPTIONS, TABLE_OPTIONS
 from s3conn_magic.language.options import OPTIONS, Option, find_option
 from s3conn_magic.language.reference import KEYWORDS, STATEMENTS
-from s3conn_magic.language.rules import OFFERS, PHRASE, UNOFFERED
+from s3conn_magic.language.rules import OFFERS, PHRASE, UNOFFERED, name_text
 from s3conn_magic.language.session_settings import SETTINGS, Setting, find_setting
 from s3conn_magic.language.source import Source, statement_ends, unquoted
 from s3conn_magic.language.words import identifier
@@ -186,7 +186,6 @@ class _Walk:
 
 
 _WORD_LETTERS = f"{string.ascii_letters}{string.digits}_"
-_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 class TextCursor:
@@ -265,11 +264,6 @@ def _named_in(rest: str) -> str | None:
     return None
 
 
-def written(name: str) -> str:
-    """Return a name as it is written outside quotes, quoted if it needs that."""
-    return name if _IDENTIFIER.fullmatch(name) and name.upper() not in grammar.RESERVED else identifier(name)
-
-
 _CAPITALS = re.compile(r"\b[A-Z]{2,}\b")
 _CHOICE = re.compile(r"'([^']*)'")
 _SCHEME = "s3://"
@@ -338,7 +332,7 @@ def _items_at(cursor: TextCursor, around: Surroundings) -> tuple[str, Iterable[I
     if fragment.startswith("$"):
         variables = around.names("variable") if "variable" in cursor.expected.offers else ()
         return fragment, _matching(fragment, [Item(f"${name}", "variable") for name in variables])
-    items = [Item(written(name), kind) for name, kind in names]
+    items = [Item(name_text(name), kind) for name, kind in names]
     items += [*_of_query(cursor, around), *_settable(cursor, around), *_values(cursor, around), *_words(cursor)]
     if not items and cursor.expected.assigns and not fragment:
         return fragment, [Item("=", "keyword")]
@@ -377,16 +371,12 @@ def _of_query(cursor: TextCursor, around: Surroundings) -> Iterator[Item]:
         return
     if _BEFORE_TABLE.search(cursor.code):
         kinds = ("table", "frame")
-        yield from (Item(_sql_name(name), kind) for kind in kinds for name in around.names(kind))
+        yield from (Item(name_text(name, _SQL_WORDS), kind) for kind in kinds for name in around.names(kind))
     elif _BEFORE_VALUE.search(cursor.code):
-        yield from (Item(_sql_name(name), "column") for name in _columns(cursor, around))
+        yield from (Item(name_text(name, _SQL_WORDS), "column") for name in _columns(cursor, around))
         if len(cursor.fragment) >= _FUNCTION_LETTERS and not cursor.code.endswith("."):
             opens = "" if cursor.after.startswith("(") else "("
             yield from (Item(f"{name}{opens}", "function") for name in around.names("function"))
-
-
-def _sql_name(name: str) -> str:
-    return name if _IDENTIFIER.fullmatch(name) and name.upper() not in _SQL_WORDS else identifier(name)
 
 
 def _columns(cursor: TextCursor, around: Surroundings) -> Iterator[str]:

@@ -7,7 +7,6 @@ import re
 import textwrap
 from typing import TYPE_CHECKING, Any
 
-from s3conn_magic.language.grammar import RESERVED
 from s3conn_magic.language.job_options import JOB_OPTIONS, LOCATIONS, find_job_option
 from s3conn_magic.language.options import OPTIONS, Option, find_option
 from s3conn_magic.language.reference import (
@@ -19,6 +18,7 @@ from s3conn_magic.language.reference import (
     statement_of,
     words_of,
 )
+from s3conn_magic.language.rules import name_text
 from s3conn_magic.language.session_settings import SETTINGS, Setting, find_setting, setting_literal
 from s3conn_magic.language.source import Source
 from s3conn_magic.language.words import identifier, literal, table_parts
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from s3conn_magic.language.plans import CreateJob
     from s3conn_magic.language.source import Token
 
-_PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _FROM_ELSEWHERE = ("$", "ENV ", "PROMPT", "KEYRING ")
 
 
@@ -108,13 +107,6 @@ def _saved(bound: BoundValue, asking: str) -> str:
     if not bound.source.startswith("$"):
         return value_text(bound, asking)
     return _written(bound.value, asking)
-
-
-def name_text(name: str) -> str:
-    """Return a name, quoted if it must be."""
-    if _PLAIN_NAME.fullmatch(name) and name.upper() not in RESERVED:
-        return name
-    return identifier(name)
 
 
 def value_text(bound: BoundValue, asking: str) -> str:

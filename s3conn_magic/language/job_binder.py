@@ -300,7 +300,7 @@ class JobBinder:
 
     def _mutable_option(self, job: str, name: Name) -> JobOption:
         """Return an option that ALTER JOB can set."""
-        from s3conn_magic.language.help import name_text
+        from s3conn_magic.language.rules import name_text
 
         option, mutable = find_job_option(name.text), [each.name for each in JOB_OPTIONS if each.mutable]
         if option is None:

@@ -14,11 +14,11 @@ from s3conn_magic.language.job_options import JOB_OPTIONS, VIEW_OPTIONS
 from s3conn_magic.language.options import OPTION_NAMES
 from s3conn_magic.language.reference import KEYWORDS, AnalyzeBy, CompareBy
 from s3conn_magic.language.source import DOLLAR_QUOTED, WHITE, Span, unquoted
-from s3conn_magic.language.words import listed, table_text
+from s3conn_magic.language.words import identifier, listed, table_text
 from s3conn_magic.secrets import Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
 _next_word = re.compile("[A-Za-z_]++").match
 _WHITE = frozenset(WHITE)
@@ -262,6 +262,13 @@ def name_but(excluded: frozenset[str], name: str) -> pp.ParserElement:
 # Names and values
 
 IDENTIFIER, _STRING, _QUOTED = r"[A-Za-z_][A-Za-z0-9_]*", r"'(?:[^']|'')*+'", r'"(?:[^"]|"")++"'
+
+
+def name_text(name: str, reserved: Collection[str] = RESERVED) -> str:
+    """Return a name as it is written outside quotes, quoted if it needs that."""
+    return name if re.fullmatch(IDENTIFIER, name) and name.upper() not in reserved else identifier(name)
+
+
 _NUMBER = rf"[0-9]{{1,{_DIGITS}}}(?![A-Za-z0-9_.])"
 name = (leaf(_QUOTED, "a name", statements.Name, unquoted) | name_but(RESERVED, "a name")).set_name("a name")
 text = Terminal(_STRING, "text in single quotes", lambda raw, _: unquoted(raw))

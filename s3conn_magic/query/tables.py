@@ -14,7 +14,8 @@ from urllib.parse import quote
 from s3conn_magic.errors import QueryError, S3ConnError
 from s3conn_magic.lakes import LakeRoot, Reach, among, refusal, within
 from s3conn_magic.lakes.managed import ManagedTable
-from s3conn_magic.language.help import name_text, table_name
+from s3conn_magic.language.help import table_name
+from s3conn_magic.language.rules import name_text
 from s3conn_magic.language.words import table_parts, table_text
 from s3conn_magic.locations import Location, visible
 from s3conn_magic.objects.deleting import delete

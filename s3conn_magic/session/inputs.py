@@ -16,9 +16,10 @@ from s3conn_magic.errors import BindError, S3ConnError
 from s3conn_magic.language import plans, statements
 from s3conn_magic.language.binder import bind
 from s3conn_magic.language.grammar import parse
-from s3conn_magic.language.help import name_text, saved_statement
+from s3conn_magic.language.help import saved_statement
 from s3conn_magic.language.options import BoundOptions, BoundValue
 from s3conn_magic.language.plans import SANDBOX_SOURCE, is_sandbox
+from s3conn_magic.language.rules import name_text
 from s3conn_magic.language.source import Source
 from s3conn_magic.locations import visible
 from s3conn_magic.secrets import keyring_password

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from s3conn_magic.errors import JobFailedError, QueryError, StatementSyntaxError
 from s3conn_magic.language import plans, statements
 from s3conn_magic.language.grammar import parse
-from s3conn_magic.language.help import name_text
 from s3conn_magic.language.reference import columns_of
+from s3conn_magic.language.rules import name_text
 from s3conn_magic.language.source import Source
 from s3conn_magic.language.words import counted, table_parts
 from s3conn_magic.locations import through

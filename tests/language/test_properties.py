@@ -20,11 +20,12 @@ from writing import cell_text, statement_text
 from s3conn_magic.errors import S3ConnError
 from s3conn_magic.language import statements
 from s3conn_magic.language.grammar import RESERVED, parse
-from s3conn_magic.language.help import create_statement, name_text
+from s3conn_magic.language.help import create_statement
 from s3conn_magic.language.job_options import JOB_OPTION_NAMES, TABLE_OPTION_NAMES
 from s3conn_magic.language.options import OPTION_NAMES, BoundValue
 from s3conn_magic.language.redaction import redacted
 from s3conn_magic.language.reference import KEYWORDS, AnalyzeBy, CompareBy
+from s3conn_magic.language.rules import name_text
 from s3conn_magic.language.source import Source, Span, Token
 from s3conn_magic.language.words import literal
 from s3conn_magic.locations import Location

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from s3conn_magic.language import statements
 from s3conn_magic.language.evaluation import source_text
-from s3conn_magic.language.help import name_text
+from s3conn_magic.language.rules import name_text
 from s3conn_magic.language.words import identifier, literal
 
 if TYPE_CHECKING:
