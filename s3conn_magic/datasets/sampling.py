@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-from concurrent.futures import Future
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
@@ -23,6 +22,7 @@ from s3conn_magic.objects.unpacking import unpack
 from s3conn_magic.preview.preview import decode
 from s3conn_magic.preview.text_tables import read_table
 from s3conn_magic.query.sql import beside
+from s3conn_magic.runtime.background import LightFuture
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -120,7 +120,7 @@ class Sampler:
         return (max(0, example.size - self._most), example.size) if at_end else (0, min(example.size, self._most))
 
     def _parts(self, wanted: Mapping[str, tuple[Example, int, int]]) -> Iterator[tuple[Example, bytes | Sample]]:
-        futures: list[Future[Response]] = [Future() for _ in wanted]
+        futures: list[LightFuture[Response]] = [LightFuture() for _ in wanted]
         sent = []
         try:
             for (key, (example, start, stop)), answer in zip(wanted.items(), futures, strict=True):
@@ -138,7 +138,7 @@ class Sampler:
                 answer.cancel()
 
     def _answered(
-        self, example: Example, pinned: PinnedObject, start: int, stop: int, answer: Future[Response] | None
+        self, example: Example, pinned: PinnedObject, start: int, stop: int, answer: LightFuture[Response] | None
     ) -> bytes | Sample:
         try:
             if start >= stop:

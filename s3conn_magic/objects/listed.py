@@ -6,7 +6,6 @@ import re
 import sys
 import threading
 from bisect import bisect_right
-from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date
@@ -20,6 +19,7 @@ from s3conn_magic.lakes import among, with_marks, within
 from s3conn_magic.locations import Location, split_version, visible
 from s3conn_magic.objects.formats import is_parquet
 from s3conn_magic.objects.scope import BLOCKS
+from s3conn_magic.runtime.background import LightFuture
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -465,7 +465,7 @@ def _by_range(
     parameters: dict[str, Any] = {"Bucket": location.bucket, "Key": location.key, "Range": which}
     wait = partial(ask, connection, location, "get_object", **parameters)
     if scope is not None:
-        sent: Future[Response] = Future()
+        sent: LightFuture[Response] = LightFuture()
         scope.sending([sent])
         if begin(connection, location, "get_object", sent, **parameters):
             wait = partial(asked, connection, location, "get_object", sent, **parameters)

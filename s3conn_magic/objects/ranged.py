@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import threading
 from bisect import bisect_right, insort
-from concurrent.futures import Future
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -32,7 +31,7 @@ from s3conn_magic.objects.requests import (
     said_of,
 )
 from s3conn_magic.objects.scope import BLOCKS, ObjectVersion, QueryScope
-from s3conn_magic.runtime.background import run_in_background
+from s3conn_magic.runtime.background import LightFuture, run_in_background
 from s3conn_magic.transport.exchange import ObjectRequest
 
 if TYPE_CHECKING:
@@ -115,7 +114,7 @@ class PinnedObject:
         """Sender of requests to its bucket."""
         return self.connection.exchange(self.location.bucket)
 
-    def begin(self, start: int, stop: int, sent: Future[Response]) -> bool:
+    def begin(self, start: int, stop: int, sent: LightFuture[Response]) -> bool:
         """Request bytes without waiting; return False if a boto3 client must do it. Cancelling `sent` ends it.
 
         Raises:
@@ -223,7 +222,7 @@ class _Segment:
 
     start: int
     stop: int
-    data: Future[bytes]
+    data: LightFuture[bytes]
 
 
 class RangedObject:
@@ -317,7 +316,7 @@ class RangedObject:
     def _fill(self, start: int, data: bytes) -> None:
         """Add the missing parts of bytes: segments do not overlap."""
         for low, high in _missing(self._overlapping(start, start + len(data)), start, start + len(data)):
-            done: Future[bytes] = Future()
+            done: LightFuture[bytes] = LightFuture()
             done.set_result(data if high - low == len(data) else data[low - start : high - start])
             self._add(_Segment(low, high, done))
 
@@ -378,7 +377,7 @@ class RangedObject:
             return [whole], []
         with self._lock:
             there = self._overlapping(start, stop)
-            added = [_Segment(low, high, Future()) for low, high in _missing(there, start, stop)]
+            added = [_Segment(low, high, LightFuture()) for low, high in _missing(there, start, stop)]
             for segment in added:
                 self._add(segment)
         return there, added
@@ -422,7 +421,7 @@ class RangedObject:
             if by_client and here:
                 self._fetch(segment)
 
-    def _came(self, segment: _Segment, sent: Future[Response]) -> None:
+    def _came(self, segment: _Segment, sent: LightFuture[Response]) -> None:
         """Process a response in the thread that received it; refusals are handled in another."""
         response = sent.result() if not sent.cancelled() and sent.exception() is None else None
         if response is not None and response.status < _REFUSED:
@@ -487,7 +486,7 @@ def ask_for(objects: Iterable[RangedObject], scope: QueryScope) -> None:
 
 def _send(exchange: Exchange, scope: QueryScope, asked: Sequence[_Asked]) -> None:
     requests = [each.pinned.request(segment.start, segment.stop) for each, segment in asked]
-    sent: list[Future[Response]] = [Future() for _ in requests]
+    sent: list[LightFuture[Response]] = [LightFuture() for _ in requests]
     scope.sending(sent)
     exchange.send(requests, sent)
     scope.count(len(sent), 0)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import re
-from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -28,7 +27,7 @@ from s3conn_magic.errors import (
 )
 from s3conn_magic.language.words import literal
 from s3conn_magic.locations import Location, Pasted, split_version, visible
-from s3conn_magic.runtime.background import wait_for
+from s3conn_magic.runtime.background import LightFuture, wait_for
 from s3conn_magic.transport.exchange import ObjectRequest, UnansweredError
 
 if TYPE_CHECKING:
@@ -66,7 +65,7 @@ def ask(connection: Connection, location: Location, operation: str, **parameters
         S3ConnError: the request was refused, or not answered.
     """
 
-    def answer(sent: Future[Response]) -> Mapping[str, Any]:
+    def answer(sent: LightFuture[Response]) -> Mapping[str, Any]:
         begun = begin(connection, location, operation, sent, **parameters)
         return asked(connection, location, operation, sent if begun else None, **parameters)
 
@@ -81,9 +80,9 @@ def received(stream: Any, count: int) -> tuple[bytes, EndpointError | None]:
         return b"", unreachable(error)
 
 
-def cancelling(answer: Callable[[Future[Response]], _Seen]) -> _Seen:
+def cancelling(answer: Callable[[LightFuture[Response]], _Seen]) -> _Seen:
     """Call a function with the future of a request that it will send; an error or interrupt in it ends the request."""
-    sent: Future[Response] = Future()
+    sent: LightFuture[Response] = LightFuture()
     try:
         return answer(sent)
     except BaseException:
@@ -92,7 +91,7 @@ def cancelling(answer: Callable[[Future[Response]], _Seen]) -> _Seen:
 
 
 def asked(
-    connection: Connection, location: Location, operation: str, sent: Future[Response] | None, **parameters: Any
+    connection: Connection, location: Location, operation: str, sent: LightFuture[Response] | None, **parameters: Any
 ) -> Mapping[str, Any]:
     """Return the result of a request that was sent, as `ask`; if it was not, the client makes it."""
     if sent is None:
@@ -139,7 +138,7 @@ def begin(
     connection: Connection,
     location: Location,
     operation: str,
-    sent: Future[Response],
+    sent: LightFuture[Response],
     *,
     size: int = _LARGEST,
     least: int = 0,
@@ -168,7 +167,7 @@ def begin(
     return True
 
 
-def awaited(connection: Connection, location: Location, sent: Future[Response]) -> Response:
+def awaited(connection: Connection, location: Location, sent: LightFuture[Response]) -> Response:
     """Wait for a response, whatever its status; an interrupt cancels the request.
 
     Raises:

@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from s3conn_magic.errors import S3ConnError, StatementInterrupted
-from s3conn_magic.runtime.background import new_lock, wait_for
+from s3conn_magic.runtime.background import LightFuture, new_lock, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -223,7 +223,7 @@ class QueryScope:
         self._stop = threading.Event()
         self._over = False
         self._listings: set[Listing] = set()
-        self._under_way: set[Future[Response]] = set()
+        self._under_way: list[Sequence[LightFuture[Response]]] = []
         self._pool: ThreadPoolExecutor | None = None
 
     def count(self, requests: int, received: int) -> None:
@@ -291,7 +291,7 @@ class QueryScope:
 
     # Concurrent requests
 
-    def sending(self, futures: Sequence[Future[Response]]) -> None:
+    def sending(self, futures: Sequence[LightFuture[Response]]) -> None:
         """Make requests that are about to be sent end with the query.
 
         Raises:
@@ -301,13 +301,8 @@ class QueryScope:
         with self._lock:
             if self._over:
                 raise StatementInterrupted("the query is over")
-            self._under_way.update(futures)
-        for each in futures:
-            each.add_done_callback(self._arrived)
-
-    def _arrived(self, sent: Future[Response]) -> None:
-        with self._lock:
-            self._under_way.discard(sent)
+            self._under_way = [several for several in self._under_way if not all(each.done() for each in several)]
+            self._under_way.append(futures)
 
     def submit(self, call: Callable[[], bytes]) -> Future[bytes]:
         """Run a request in the background."""
@@ -338,7 +333,7 @@ class QueryScope:
         finally:
             self.close()
 
-    def wait(self, future: Future[bytes]) -> bytes:
+    def wait(self, future: Future[bytes] | LightFuture[bytes]) -> bytes:
         """Return the result of a request.
 
         Raises:
@@ -352,9 +347,10 @@ class QueryScope:
         with self._lock:
             pool, self._pool, self._over = self._pool, None, True
             self._kept.clear()
-            under_way = list(self._under_way)
-        for sent in under_way:
-            sent.cancel()
+            under_way, self._under_way = self._under_way, []
+        for several in under_way:
+            for sent in several:
+                sent.cancel()
         if pool is not None:
             pool.shutdown(wait=False, cancel_futures=True)
         while self.copies:

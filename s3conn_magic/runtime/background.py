@@ -10,7 +10,7 @@ import queue
 import threading
 import time
 from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
@@ -114,6 +114,89 @@ def in_order(work: Callable[[_Item], _Result], items: Iterable[_Item], at_once: 
         pool.shutdown(cancel_futures=True)
 
 
+class LightFuture(Generic[_Result]):
+    """A `concurrent.futures.Future` of which there may be thousands: all share one lock.
+
+    Attributes:
+        on_cancel: called with it when it is cancelled.
+    """
+
+    __slots__ = ("_callbacks", "_cancelled", "_done", "_error", "_event", "_result", "on_cancel")
+
+    def __init__(self) -> None:
+        self.on_cancel: Callable[[LightFuture[_Result]], None] | None = None
+        self._done = self._cancelled = False
+        self._error: BaseException | None = None
+        self._result: Any = None
+        self._event: threading.Event | None = None
+        self._callbacks: tuple[Callable[[LightFuture[_Result]], None], ...] = ()
+
+    def done(self) -> bool:
+        """Whether there is a result or an error, or it was cancelled."""
+        return self._done
+
+    def cancelled(self) -> bool:
+        """Whether it was cancelled."""
+        return self._cancelled
+
+    def set_result(self, result: _Result) -> None:
+        """Set the result, unless it is done."""
+        self._settle(result, None)
+
+    def set_exception(self, error: BaseException) -> None:
+        """Set the error, unless it is done."""
+        self._settle(None, error)
+
+    def cancel(self) -> bool:
+        """Cancel it, unless it is done; return whether it is cancelled."""
+        self._settle(None, CancelledError(), cancelled=True)
+        if self._cancelled and self.on_cancel is not None:
+            self.on_cancel(self)
+        return self._cancelled
+
+    def _settle(self, result: _Result | None, error: BaseException | None, *, cancelled: bool = False) -> None:
+        with _settling:
+            if self._done:
+                return
+            self._result, self._error, self._cancelled, self._done = result, error, cancelled, True
+            callbacks, self._callbacks = self._callbacks, ()
+            event = self._event
+        if event is not None:
+            event.set()
+        for callback in callbacks:
+            callback(self)
+
+    def add_done_callback(self, callback: Callable[[LightFuture[_Result]], None]) -> None:
+        """Call a function with it when it is done, in the thread that does so; now, if it is."""
+        with _settling:
+            if not self._done:
+                self._callbacks += (callback,)
+                return
+        callback(self)
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        """Return the error once it is done; raise `CancelledError` if it was cancelled, `TimeoutError` if late."""
+        if not self._done:
+            with _settling:
+                event = self._event = self._event or threading.Event()
+                if self._done:
+                    event.set()
+            if not event.wait(timeout):
+                raise TimeoutError
+        if self._cancelled and self._error is not None:
+            raise self._error
+        return self._error
+
+    def result(self, timeout: float | None = None) -> _Result:
+        """Return the result, or raise the error; as `exception`."""
+        if (error := self.exception(timeout)) is not None:
+            raise error
+        return self._result  # type: ignore[no-any-return]
+
+
+_settling = new_lock()
+
+
 def run_in_background(function: Callable[[], _Result], *, name: str, daemon: bool = True) -> Future[_Result]:
     """Run a function in a thread, in a copy of the caller's context, where ipykernel keeps its request.
 
@@ -138,7 +221,10 @@ def run_in_background(function: Callable[[], _Result], *, name: str, daemon: boo
 
 
 def wait_for(
-    future: Future[_Result], *, within: float | None = None, every: Callable[[], None] | None = None
+    future: Future[_Result] | LightFuture[_Result],
+    *,
+    within: float | None = None,
+    every: Callable[[], None] | None = None,
 ) -> _Result:
     """Return the result or raise the error; an interrupt ends the wait, but not the work.
 

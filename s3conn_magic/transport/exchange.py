@@ -10,21 +10,18 @@ import random
 import re
 from bisect import insort
 from collections import deque
-from concurrent.futures import Future, InvalidStateError
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import aiohttp
 
-from s3conn_magic.errors import S3ConnError
-from s3conn_magic.runtime.background import LOOP, new_lock, renew_in_child, run_in_background
+from s3conn_magic.runtime.background import LOOP, LightFuture, new_lock, renew_in_child, run_in_background
 from s3conn_magic.secrets import is_ours
 from s3conn_magic.transport.wire import OversizedError, Wires
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from s3conn_magic.transport import Response, SignedRequest, Transport
 
@@ -257,15 +254,17 @@ class Exchange:
         self._wires = wires
         self._most = most
         self._lock = new_lock()
-        self._queued: list[tuple[_Outgoing, Future[Response]]] = []
         self.renew()
         renew_in_child(self)
 
     def renew(self) -> None:
         """Start afresh in a forked child; what is under way stays with the parent."""
         self._pace = Pace(LEAST, _SECONDS_PER_RESPONSE)
-        self._queued = []
+        self._queued: list[_Outgoing] = []
         self._scheduled = False
+        self._waiting: deque[_Outgoing] = deque()
+        self._senders = 0
+        self._sending: dict[LightFuture[Response], asyncio.Task[None]] = {}
 
     @property
     def window(self) -> int:
@@ -276,7 +275,7 @@ class Exchange:
         """Whether an operation must go by the boto3 client and not by our sockets."""
         return self._target.goes_by_client(operation)
 
-    def send(self, requests: Sequence[ObjectRequest], futures: Sequence[Future[Response]]) -> None:
+    def send(self, requests: Sequence[ObjectRequest], futures: Sequence[LightFuture[Response]]) -> None:
         """Send requests of one operation; cancelling a future ends its request.
 
         Args:
@@ -287,64 +286,106 @@ class Exchange:
         Raises:
             S3ConnError: they cannot be signed.
         """
-        queued = list(zip(requests, futures, strict=True))
         if self._target.has_stand_in(requests[0].operation):
-            for request, future in queued:
+            for request, future in zip(requests, futures, strict=True):
                 if (answer := self._target.stand_in(request)) is not None:
-                    with suppress(InvalidStateError):  # cancelled meanwhile
-                        future.set_result(answer)
-            queued = [(request, future) for request, future in queued if not future.done()]
-        if queued:
-            signed, way = self._target.sign_objects([request for request, _ in queued]), self._target.transport
+                    future.set_result(answer)
+        if left := [pair for pair in zip(requests, futures, strict=True) if not pair[1].done()]:
+            signed, way = self._target.sign_objects([request for request, _ in left]), self._target.transport
             with self._lock:
-                for (request, future), signed_request in zip(queued, signed, strict=True):
-                    self._queued.append((_Outgoing(request, signed_request, way), future))
+                for (request, future), signed_request in zip(left, signed, strict=True):
+                    future.on_cancel = self._cancelled
+                    self._queued.append(_Outgoing(request, signed_request, way, future))
                 scheduled, self._scheduled = self._scheduled, True
             if not scheduled:
                 LOOP.call(self._begin)
 
+    def _cancelled(self, future: LightFuture[Response]) -> None:
+        LOOP.call(lambda: self._end(future))
+
+    def _end(self, future: LightFuture[Response]) -> None:
+        if (task := self._sending.pop(future, None)) is not None:
+            task.cancel()
+
     def _begin(self) -> None:
         with self._lock:
             queued, self._queued, self._scheduled = self._queued, [], False
-        loop = asyncio.get_running_loop()
-        for outgoing, future in queued:
-            if not future.done():
-                task = loop.create_task(self._send_with_retries(outgoing))
-                task.add_done_callback(partial(_settle, future))
-                future.add_done_callback(partial(_cancel_task, loop, task))
+        self._waiting.extend(queued)
+        self._send_more()
 
-    async def _send_with_retries(self, outgoing: _Outgoing) -> Response:
+    def _send_more(self) -> None:
+        """Have as many tasks as may send: one for each request would cost more than sending it."""
+        for _ in range(min(self._pace.places - self._senders, len(self._waiting))):
+            self._senders += 1
+            asyncio.get_running_loop().create_task(self._send_waiting())
+
+    async def _send_waiting(self) -> None:
         is_ours()
-        tries, signed = 0, outgoing.signed
-        while True:
-            tries += 1
-            response: Response | None = None
-            failure: Exception | None = None
-            epoch = 0
-            try:
-                async with self._pace as epoch:
-                    response = await self._send_outgoing(outgoing, signed)
-            except S3ConnError:
+        try:
+            while self._waiting:
+                outgoing = self._waiting.popleft()
+                if not outgoing.future.done():
+                    await self._sent(outgoing, partial(self._first_try, outgoing))
+                if self._waiting and self._senders < self._pace.places:
+                    self._send_more()
+        finally:
+            self._senders -= 1
+
+    async def _sent(self, outgoing: _Outgoing, send: Callable[[], Awaitable[Response | None]]) -> None:
+        """Note a response when it comes, or why none does, unless it is None."""
+        task: Any = asyncio.current_task()
+        self._sending[outgoing.future] = task
+        try:
+            if (response := await send()) is not None:
+                outgoing.future.set_result(response)
+        except asyncio.CancelledError:
+            if not outgoing.future.cancelled():
+                outgoing.future.set_exception(UnansweredError(OSError("the loop ended")))
                 raise
-            except NETWORK as error:
-                failure = error
-            wait = backoff(tries) if response is None else self._until_next(outgoing.request, response, epoch, tries)
-            if wait is None or tries == TRIES:
-                break
+            task.uncancel()
+        except Exception as error:  # noqa: BLE001 - raised where the future is read
+            outgoing.future.set_exception(error)
+        finally:
+            if self._sending.get(outgoing.future) is task:
+                del self._sending[outgoing.future]
+
+    async def _first_try(self, outgoing: _Outgoing) -> Response | None:
+        response, failure, wait = await self._try(outgoing, outgoing.signed, 1)
+        if response is not None and wait is None:
+            return response
+        # Others need not wait for the pause.
+        retrying = self._sent(outgoing, partial(self._send_again, outgoing, response, failure, wait))
+        self._sending[outgoing.future] = asyncio.get_running_loop().create_task(retrying)
+        return None
+
+    async def _send_again(
+        self, outgoing: _Outgoing, response: Response | None, failure: Exception | None, wait: float | None
+    ) -> Response:
+        tries = 1
+        while wait is not None and tries < TRIES:
             await asyncio.sleep(wait)
             # Signing may wait for new credentials, so it is done off the loop.
             sign = partial(self._target.sign_objects, [outgoing.request])
             (signed,) = await asyncio.wrap_future(run_in_background(sign, name="s3conn-sign"))
+            tries += 1
+            response, failure, wait = await self._try(outgoing, signed, tries)
         if response is None:
             raise UnansweredError(failure or TimeoutError())
         return response if tries == 1 else replace(response, tries=tries)
 
-    async def _send_outgoing(self, outgoing: _Outgoing, signed: SignedRequest) -> Response:
-        way, size = outgoing.transport, outgoing.request.size
-        within = way.connect_timeout + 2 * way.read_timeout + size / _SLOWEST_BODY
-        response = await self._wires.of(way).send(signed, upto=size, within=within)
-        self._pace.answered(response.waited, self._most())
-        return response
+    async def _try(
+        self, outgoing: _Outgoing, signed: SignedRequest, tries: int
+    ) -> tuple[Response | None, Exception | None, float | None]:
+        """Return the response or why there is none, and seconds until the next try, or None if it is final."""
+        request, way = outgoing.request, outgoing.transport
+        within = way.connect_timeout + 2 * way.read_timeout + request.size / _SLOWEST_BODY
+        try:
+            async with self._pace as epoch:
+                response = await self._wires.of(way).send(signed, upto=request.size, within=within)
+                self._pace.answered(response.waited, self._most())
+        except NETWORK as error:
+            return None, error, backoff(tries)
+        return response, None, self._until_next(request, response, epoch, tries)
 
     def _until_next(self, request: ObjectRequest, response: Response, epoch: int, tries: int) -> float | None:
         """Return seconds until the next try, or None if the response is final."""
@@ -365,16 +406,4 @@ class _Outgoing(NamedTuple):
     request: ObjectRequest
     signed: SignedRequest
     transport: Transport
-
-
-def _settle(future: Future[Response], task: asyncio.Task[Response]) -> None:
-    error = UnansweredError(OSError("the loop ended")) if task.cancelled() else task.exception()
-    with suppress(InvalidStateError):
-        future.set_exception(error) if error is not None else future.set_result(task.result())
-
-
-def _cancel_task(loop: asyncio.AbstractEventLoop, task: asyncio.Task[Response], future: Future[Response]) -> None:
-    """End the request if its future was cancelled."""
-    if future.cancelled():
-        with suppress(RuntimeError):  # the loop may have ended
-            loop.call_soon_threadsafe(task.cancel)
+    future: LightFuture[Response]

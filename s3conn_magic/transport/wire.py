@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import math
 import os
 import re
 import socket
@@ -14,7 +15,7 @@ import weakref
 import zlib
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import aiohttp
 from aiohttp import helpers
@@ -47,6 +48,18 @@ class OversizedError(Exception):
     """The body is larger than a page can be."""
 
 
+class _Asking(NamedTuple):
+    """A request on its way: as bytes, with what its answer may take."""
+
+    route: aiohttp.ClientRequest
+    request: SignedRequest
+    sent: bytes
+    limits: aiohttp.ClientTimeout
+    began: float
+    until: float
+    upto: int | None
+
+
 class Wire:
     """Sends signed requests."""
 
@@ -55,6 +68,8 @@ class Wire:
         self._connector: Any = session.connector
         self._transport = transport
         self._route: tuple[str, ssl.SSLContext | bool, aiohttp.ClientRequest] | None = None
+        self._held: list[tuple[aiohttp.ClientRequest, aiohttp.connector.Connection]] = []
+        self._under_way = 0
 
     async def send(self, request: SignedRequest, *, upto: int | None = None, within: float | None = None) -> Response:
         """Return the response; raise aiohttp's errors, `TimeoutError`, `OSError` or `OversizedError`.
@@ -76,8 +91,7 @@ class Wire:
                 request.method, url, headers=request.headers, allow_redirects=False, **way
             ) as answer:
                 return await _response(request, answer, answer.content, began, upto)
-        async with asyncio.timeout(timeout.total):
-            return await self._direct(request, timeout, began, upto)
+        return await self._direct(request, timeout, began, upto)
 
     async def _direct(
         self, request: SignedRequest, limits: aiohttp.ClientTimeout, began: float, upto: int | None
@@ -91,43 +105,74 @@ class Wire:
         if "\r" in head or "\n" in head:
             raise ValueError("a header has an end of a line")
         sent = f"{head}\0\0".replace("\0", "\r\n").encode()
-        reused = True
-        while True:
-            connection = await self._connector.connect(route, [], limits)
+        until = began + (limits.total or math.inf)
+        asking = _Asking(route, request, sent, limits, began, until, upto)
+        self._under_way += 1
+        try:
             try:
-                message, payload = await self._answer(connection, sent, request.method, limits)
-                whole = partial(connection.protocol.whole, payload)
-                response = await _response(request, message, payload, began, upto, whole=whole)
+                return await self._once(asking)
             except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError):
-                connection.close()
-                if not reused:
-                    raise
                 # The server may have closed it while it was idle.
-                reused = False
-            except BaseException:
-                connection.close()
-                raise
-            else:
-                connection.release() if payload.is_eof() else connection.close()
-                return response
+                return await self._once(asking)
+        finally:
+            self._under_way -= 1
+            if not self._under_way:
+                self._let_go()
 
-    async def _answer(
-        self, connection: aiohttp.connector.Connection, sent: bytes, method: str, limits: aiohttp.ClientTimeout
-    ) -> tuple[Any, aiohttp.StreamReader]:
+    async def _once(self, asking: _Asking) -> Response:
+        route, request, sent, limits, began, until, upto = asking
+        connection = await self._connection(route, limits, until)
+        try:
+            protocol: Any = connection.protocol
+            protocol.limits, protocol.until = limits, until
+            if upto is not None and request.method == "GET":
+                if (short := await protocol.short_answer(sent, upto)) is not None:
+                    self._held.append((route, connection))
+                    status, headers, body, came = short
+                    return Response(status, headers, body, came - began)
+            else:
+                protocol.ask(sent, request.method)
+            async with asyncio.timeout_at(until):
+                message, payload = await self._answer(protocol)
+                whole = partial(protocol.whole, payload)
+                response = await _response(request, message, payload, began, upto, whole=whole)
+        except RuntimeError as error:
+            closed = protocol.transport is None
+            connection.close()
+            if not closed:
+                raise
+            # So aiohttp says it where the session was closed between the head and the body.
+            raise aiohttp.ServerDisconnectedError from error
+        except BaseException:
+            connection.close()
+            raise
+        if payload.is_eof():
+            self._held.append((route, connection))
+        else:
+            connection.close()
+        return response
+
+    async def _connection(
+        self, route: aiohttp.ClientRequest, limits: aiohttp.ClientTimeout, until: float
+    ) -> aiohttp.connector.Connection:
+        """Return a socket that another request has just used, or one of aiohttp's pool, which costs more."""
+        while self._held:
+            towards, connection = self._held.pop()
+            protocol: Any = connection.protocol
+            if towards is route and protocol.is_connected() and not protocol.should_close:
+                return connection
+            connection.release()
+        async with asyncio.timeout_at(until):
+            connected: aiohttp.connector.Connection = await self._connector.connect(route, [], limits)
+            return connected
+
+    def _let_go(self) -> None:
+        """Give the sockets back to the pool, which closes those that nobody uses for long."""
+        while self._held:
+            self._held.pop()[1].release()
+
+    async def _answer(self, protocol: Any) -> tuple[Any, aiohttp.StreamReader]:
         """Return the head of the answer, status with headers, and the stream of its body."""
-        protocol: Any = connection.protocol
-        protocol.set_response_params(
-            timer=helpers.TimerNoop(),
-            skip_payload=method == "HEAD",
-            read_until_eof=True,
-            auto_decompress=False,
-            read_timeout=limits.sock_read,
-            read_bufsize=_READ,
-        )
-        if protocol.transport is None:
-            raise aiohttp.ServerDisconnectedError
-        protocol.transport.write(sent)
-        protocol.start_timeout()
         try:
             while True:
                 message, payload = await protocol.read()
@@ -138,6 +183,7 @@ class Wire:
 
     async def close(self) -> None:
         """Close the sockets."""
+        self._let_go()
         await self._session.close()
 
     def _route_to(self, origin: str) -> aiohttp.ClientRequest:
@@ -233,6 +279,18 @@ def _length(headers: Mapping[str, str]) -> int:
     return int(said) if said.isdigit() and "transfer-encoding" not in headers else -1
 
 
+def _plain_headers(lines: bytes) -> dict[str, str]:
+    """Return headers by name; none if one stands twice, or tells that the answer is not plain."""
+    headers, count = {}, 0
+    for line in lines.decode("ascii").removesuffix("\r\n").split("\r\n"):
+        name, _, value = line.partition(":")
+        headers[name.lower()] = value.strip(" ")
+        count += 1
+    if len(headers) < count or headers.get("connection", "keep-alive").lower() != "keep-alive":
+        return {}
+    return {} if _NOT_PLAIN & headers.keys() else headers
+
+
 async def _first_bytes(content: aiohttp.StreamReader, length: str, size: int) -> bytes:
     """Return up to `size` bytes of a body; if more are left, the socket is closed."""
     if length.isdigit() and int(length) <= size:
@@ -250,7 +308,57 @@ def _timeout(transport: Transport, within: float) -> aiohttp.ClientTimeout:
 
 
 _HEAD_END = b"\r\n\r\n"
+_SHORT = 1 << 16
+# A head that can be taken as it stands: every line a name and a value, of visible ASCII.
+_PLAIN_HEAD = re.compile(rb"HTTP/1\.1 (20[06]) [ -~]*\r\n((?:[!#-'*+.^_`|~0-9A-Za-z-]+:[ -~]*\r\n)+)\r\n")
+_NOT_PLAIN = {"transfer-encoding", "upgrade"}
 _PARSERS = ("aiohttp._http_parser", "aiohttp.http_parser")
+
+
+_Short = tuple[int, dict[str, str], bytes, float]
+"""A short answer: status, headers, body, and when its first byte came."""
+
+
+class _ShortAnswer:
+    """A short answer on its way.
+
+    Args:
+        loop: the running loop.
+        most: bytes that its body may have.
+
+    Attributes:
+        whole: the answer, or None where it is left to the parser.
+        so_far: what has come of it.
+        heard: when the last of that came.
+    """
+
+    __slots__ = ("_first", "_most", "_size", "heard", "so_far", "whole")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, most: int) -> None:
+        self.whole: asyncio.Future[_Short | None] = loop.create_future()
+        self.so_far, self.heard = b"", loop.time()
+        self._first, self._size, self._most = 0.0, 0, most
+
+    @property
+    def has_more(self) -> bool:
+        """Whether there are bytes behind it, which are no answer to anything."""
+        return 0 < self._size < len(self.so_far)
+
+    def take(self, data: bytes, now: float) -> bool:
+        """Take what came; False if it is of another form than that of a short answer."""
+        self._first, self.heard = self._first or now, now
+        self.so_far = came = self.so_far + data if self.so_far else data
+        if len(came) < self._size:
+            return True
+        head = _PLAIN_HEAD.match(came)
+        headers = _plain_headers(head[2]) if head else {}
+        length = _length(headers)
+        if head is None or not 0 <= length <= self._most:
+            return False
+        self._size = head.end() + length
+        if len(came) >= self._size:
+            set_result(self.whole, (int(head[1]), headers, came[head.end() : self._size], self._first))
+        return True
 
 
 class _LenientReader(ResponseHandler, asyncio.BufferedProtocol):
@@ -259,7 +367,8 @@ class _LenientReader(ResponseHandler, asyncio.BufferedProtocol):
     By HTTP nothing follows the response to a HEAD. aiohttp takes extra bytes for the next response and then drops
     both; here the extra bytes are dropped and the socket is closed.
 
-    A long body is received into the memory where it stays, past aiohttp's buffers, which copy it twice.
+    A long body is received into the memory where it stays, past aiohttp's buffers, which copy it twice. A short answer
+    of the usual form is taken as it stands; aiohttp's parser gets every other one, from its first byte on.
 
     Args:
         came: memory for all other bytes, which are taken out at once.
@@ -270,11 +379,80 @@ class _LenientReader(ResponseHandler, asyncio.BufferedProtocol):
     """The head of a response to HEAD so far; None once it is complete, and for other requests."""
     _rest: memoryview | None = None
     """Room for what is to come of a long body."""
+    limits: aiohttp.ClientTimeout
+    """Of the request under way."""
+    until: float
+    """When all of its answer is to be here."""
+    _short: _ShortAnswer | None = None
+    """What has come of a short answer, as long as it is waited for."""
+    _watching: asyncio.TimerHandle | None = None
 
     def __init__(self, came: memoryview, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop)
         self._came = came
         self._filled: asyncio.Future[None] | None = None
+
+    def ask(self, sent: bytes, method: str) -> None:
+        """Send a request, whose answer `read` gives."""
+        self._begin_parsing(method)
+        if self.transport is None:
+            raise aiohttp.ServerDisconnectedError
+        self.transport.write(sent)
+        self.start_timeout()
+
+    def _begin_parsing(self, method: str = "GET") -> None:
+        self.set_response_params(
+            timer=helpers.TimerNoop(),
+            skip_payload=method == "HEAD",
+            read_until_eof=True,
+            auto_decompress=False,
+            read_timeout=self.limits.sock_read,
+            read_bufsize=_READ,
+        )
+
+    async def short_answer(self, sent: bytes, upto: int) -> _Short | None:
+        """Send a GET and return its answer, of up to some bytes; None if `read` gives it, in parts."""
+        if self.transport is None:
+            raise aiohttp.ServerDisconnectedError
+        if self._tail:  # which is no answer to this
+            self.ask(sent, "GET")
+            return None
+        short = self._short = _ShortAnswer(self._loop, min(upto, _SHORT))
+        self.transport.write(sent)
+        if self._watching is None:
+            self._watch()
+        try:
+            return await short.whole
+        finally:
+            self._short = None
+
+    def _watch(self) -> None:
+        """End an answer that does not go on. A timer that looks again costs less than one for each request."""
+        self._watching = None
+        if self._short is None:
+            return
+        due = min(self._short.heard + (self.limits.sock_read or math.inf), self.until)
+        if self._loop.time() < due:
+            self._watching = self._loop.call_at(due, self._watch) if due < math.inf else None
+        else:
+            self.set_exception(late := aiohttp.SocketTimeoutError("Timeout on reading data from socket"))
+            set_exception(self._short.whole, late)
+
+    def _leave_to_parser(self, short: _ShortAnswer) -> None:
+        self._short = None
+        self._begin_parsing()
+        self.start_timeout()
+        if short.so_far:
+            self.data_received(short.so_far)
+        set_result(short.whole, None)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Note that no more comes."""
+        if self._short is not None and not self._short.whole.done():
+            self._leave_to_parser(self._short)
+        if self._watching is not None:
+            self._watching.cancel()
+        super().connection_lost(exc)
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - the loop only guesses it
         """Where the next bytes are to stand."""
@@ -282,6 +460,15 @@ class _LenientReader(ResponseHandler, asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """Take what stands there now."""
+        if self._short is not None:
+            short = self._short
+            if short.whole.done():  # of which nothing is left to come
+                self.force_close()
+            elif not short.take(bytes(self._came[:nbytes]), self._loop.time()):
+                self._leave_to_parser(short)
+            elif short.has_more:
+                self.force_close()
+            return
         if self._rest is None:
             self.data_received(bytes(self._came[:nbytes]))
             return

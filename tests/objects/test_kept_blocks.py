@@ -28,7 +28,7 @@ from s3conn_magic.transport import Response
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from concurrent.futures import Future
+    from s3conn_magic.runtime.background import LightFuture
 
     from s3conn_magic.transport.exchange import ObjectRequest
 
@@ -67,7 +67,7 @@ class Store:
         body = self.bodies[key]
         return PinnedObject(self, Location("bucket", key), len(body), md5(body).hexdigest())  # type: ignore[arg-type]
 
-    def send(self, requests: Sequence[ObjectRequest], futures: Sequence[Future[Response]]) -> None:
+    def send(self, requests: Sequence[ObjectRequest], futures: Sequence[LightFuture[Response]]) -> None:
         for request, future in zip(requests, futures, strict=True):
             future.set_result(self._answered(request))
 

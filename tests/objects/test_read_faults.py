@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import gzip
 import os
+import random
 import re
 import signal
 import threading
 from contextlib import closing
 from dataclasses import dataclass
 from hashlib import md5
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -155,10 +157,12 @@ def reading(serve, monkeypatch):
     def read(answer: Callable[..., None], times: int = _ALWAYS) -> RangedObject:
         kind = type("Faulty", (FaultyObjects,), {"fault": Fault(answer, times)})
         endpoint = serve(StoredBucket(bodies={"a.bin": BODY}), Behaviour(), kind)
-        run(create("lake", keys=KEYS, ENDPOINT=endpoint, REGION="us-east-1", VALIDATE=False))
+        again = create("lake", keys=KEYS, ENDPOINT=endpoint, REGION="us-east-1", VALIDATE=False)
+        run(again.replace("CREATE", "CREATE OR REPLACE", 1))
         pinned = PinnedObject(run.connection("lake"), Location("bucket", "a.bin"), len(BODY), md5(BODY).hexdigest())
         return RangedObject(pinned, QueryScope())
 
+    read.run = run
     yield read
     run("DROP CONNECTION lake")
 
@@ -285,6 +289,99 @@ def test_the_bytes_of_an_object_are_as_they_are_stored(reading, name):
     ranged = reading(WAYS[name])
     assert ranged.read(0, 10) == BODY[:10]
     assert ranged.read(5000, len(BODY)) == BODY[5000:]
+
+
+class _Pieces:
+    """Takes what is written in place of a transport."""
+
+    def __init__(self) -> None:
+        self.sent, self.closed = b"", False
+
+    def write(self, data: bytes) -> None:
+        self.sent += data
+
+    def writelines(self, several: list[bytes]) -> None:
+        self.sent += b"".join(several)
+
+    def close(self) -> None:
+        self.closed = True
+
+    def is_closing(self) -> bool:
+        return False
+
+
+def _in_pieces(answer: Callable[..., None], cuts: Callable[[int], list[int]]) -> Callable[..., None]:
+    """An answer that is sent in pieces, one a moment behind the other."""
+
+    def answered(wire: Any, *said: Any) -> None:
+        transport, wire._transport = wire._transport, _Pieces()
+        answer(wire, *said)
+        taken, wire._transport = wire._transport, transport
+        later, at = asyncio.get_running_loop().call_later, 0.0
+        for start, stop in pairwise([0, *sorted(cuts(len(taken.sent))), len(taken.sent)]):
+            later(at := at + 0.002, transport.write, taken.sent[start:stop])
+        if taken.closed:
+            later(at + 0.002, transport.close)
+
+    return answered
+
+
+def _repeated(wire: Any, status: str, headers: dict[str, str], body: bytes) -> None:
+    lines = "".join(f"{name}: {text}\r\n" for name, text in [*headers.items(), ("Vary", "a"), ("Vary", "b")])
+    wire._transport.write(f"HTTP/1.1 {status}\r\n{lines}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+
+
+FORMS = {
+    **WAYS,
+    "plain": lambda wire, *said: wire.respond(*said),
+    "a header twice": _repeated,
+    "a header of Latin-1": _with(X_Owner="M\u00fcller"),
+    "no reason": lambda wire, status, headers, body: wire.respond(status.partition(" ")[0], headers, body),
+    "to be closed": _with(Connection="close"),
+    "kept alive": _with(Connection="Keep-Alive"),
+    "a key in capitals": lambda wire, status, headers, body: wire.respond(
+        status, {name.upper(): text for name, text in headers.items()}, body
+    ),
+}
+CUTS = {
+    "at once": lambda _: [],
+    "within the head": lambda _: [random.randrange(1, 100)],
+    "behind the head": lambda size: [size - len(BODY) + 5000],
+    "in three": lambda size: random.sample(range(1, size), 2),
+    "in thirty": lambda size: random.sample(range(1, size), 29),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_an_answer_may_come_in_any_pieces(reading, form):
+    """The bytes are those of the object in whatever form and pieces they come, one behind the other on a socket."""
+    for cuts in CUTS.values():
+        ranged = reading(_in_pieces(FORMS[form], cuts))
+        assert ranged.read(5000, len(BODY)) == BODY[5000:]
+        assert ranged.read(0, 10) == BODY[:10]
+
+
+@pytest.mark.parametrize("more", [b"x", b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nbad"])
+def test_what_follows_an_answer_is_no_answer(reading, more):
+    """Bytes behind an answer are not taken for the answer to the next request."""
+
+    def answer(wire: Any, *said: Any) -> None:
+        wire.respond(*said)
+        wire._transport.write(more)
+
+    ranged = reading(answer)
+    for start in range(0, 200, 10):
+        assert ranged.read(start, start + 10) == BODY[start : start + 10]
+
+
+@pytest.mark.parametrize("drips", [False, True])
+def test_an_answer_that_does_not_go_on_is_given_up(reading, drips, monkeypatch):
+    """A server that stalls, before or within a body, or sends a byte at a time, ends in an error, and not in a wait."""
+    monkeypatch.setattr(exchange, "TRIES", 1)
+    reading.run("SET READ_TIMEOUT = 1; SET CONNECT_TIMEOUT = 1")
+    ranged = reading(lambda wire, *said: (wire.part(*said), wire.drip(said[2])) if drips else wire.part(*said))
+    with pytest.raises(EndpointError):
+        ranged.read(0, 3000)
 
 
 def test_packed_objects_with_an_encoding_have_all_their_rows(serve):
