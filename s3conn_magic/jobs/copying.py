@@ -351,14 +351,13 @@ class Together:
                 rows = text_rows(source, self._loader.scope)
                 if rows is None and source.detected.format.type == "PARQUET":
                     sources.append(source)
-                elif (
-                    rows is not None
-                    and candidate.location in self._loader.learnt
-                    and getattr(rows, "names", True)
-                    and not source.detected.trailing
-                ):
+                elif rows is not None and getattr(rows, "names", True) and not source.detected.trailing:
                     texts.append(rows)
                     whose[id(rows)] = source
+        learnt = self._loader.learnt
+        of = [(whose[id(rows)].candidate, rows) for rows in texts]
+        self._loader.learn_together([each for each in of if each[0].location not in learnt])
+        texts = [rows for candidate, rows in of if candidate.location in learnt]
         for _, alike in together(texts):
             self._halved([(rows, whose[id(rows)]) for rows in alike], self._load_text)
         self._halved(sources, self._load_parquet)

@@ -211,7 +211,7 @@ class Loader:
         Args:
             candidates: the objects; of many, the first that fit in memory until they are loaded.
         """
-        kept, small = 0, []
+        kept, size, small = 0, 0, []
         for at, candidate in enumerate(candidates):
             kept += candidate.size
             if kept > _LEARNT and at:
@@ -223,18 +223,19 @@ class Loader:
                 rows = text_rows(source, self.scope)
                 if rows is not None and candidate.size <= SMALL:
                     small.append((candidate, rows))
+                    size += candidate.size
                 elif rows is not None:
                     if not at:  # it is loaded next
                         self.pin(candidate).prefetch([(0, SMALL), (SMALL, _BEGINNING)])
                     with self._first(rows, candidate) as first:
                         self._learn(first, whole=True)
                     self.learnt.add(candidate.location)
-            if sum(each.size for each, _ in small) > _BEGINNING or len(small) == _TOGETHER:
-                self._learn_together(small)
-                small = []
-        self._learn_together(small)
+            if size > _BEGINNING or len(small) == _TOGETHER:
+                self.learn_together(small)
+                size, small = 0, []
+        self.learn_together(small)
 
-    def _learn_together(self, small: Sequence[tuple[Candidate, TextRows]]) -> None:
+    def learn_together(self, small: Sequence[tuple[Candidate, TextRows]]) -> None:
         """Inspect small objects, those read alike by one query; one by one if that fails."""
         whose = {id(rows): candidate for candidate, rows in small}
         for group, alike in together(rows for _, rows in small):
