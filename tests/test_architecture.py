@@ -67,7 +67,8 @@ OF_TABLES = {"query/managing.py", "query/merging.py", "jobs/filling.py", "langua
 # Longer than 400 lines, each one idea that reads worse in two.
 LONG = {
     "objects/apart.py",  # what a process apart reads, and rows of it that DuckDB takes as they are
-    "transport/wire.py",  # requests over sockets, and what comes back, received where it stays
+    "transport/exchange.py",  # how many requests are under way, how fast, and how often each is sent
+    "runtime/background.py",  # threads and coroutines, and waits for them that an interrupt ends
     "objects/listed.py",  # what paths match, keys say, and a first look gives
     "objects/uploads.py",  # whole or not at all, several parts at once, and those that never ended
     "cluster/work.py",  # what a worker is told, and what it does with that
@@ -268,11 +269,11 @@ def test_no_module_is_a_closet():
 
 
 def test_a_folder_has_no_more_modules_than_one_remembers():
-    """Fifteen, but for the large folders; and 150 in all, beside those of tables that lie in S3 and of datasets."""
+    """Fifteen, but for the large folders; and 151 in all, beside those of tables that lie in S3 and of datasets."""
     folders = Counter(file.parent for file in MODULES)
     assert {folder.name for folder, count in folders.items() if count > 15} <= LARGE_FOLDERS
     counted = [file for file in MODULES if _part(file) not in {"lakes", "datasets"} and _id(file) not in OF_TABLES]
-    assert len(counted) <= 150
+    assert len(counted) <= 151
 
 
 def test_no_two_modules_of_tests_have_one_name():

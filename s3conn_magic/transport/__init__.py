@@ -2,6 +2,7 @@
 
 Target    what the listing engine needs to know about a bucket: a small protocol, not a connection
 wire      sends signed requests over sockets
+receiving what these receive: short answers, long bodies, and all others
 exchange  retries, pace, and requests for objects under way together
 
 The connections layer implements the protocol with botocore's endpoints and signers; tests use 20-line fakes.

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import math
 import os
-import re
 import socket
 import ssl
-import sys
 import time
 import weakref
 import zlib
@@ -18,10 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import aiohttp
-from aiohttp import helpers
 from aiohttp.abc import AbstractResolver, ResolveResult
-from aiohttp.client_proto import ResponseHandler
-from aiohttp.helpers import set_exception, set_result
 from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
@@ -30,11 +24,12 @@ from s3conn_magic.locations import visible
 from s3conn_magic.runtime.background import LOOP, leave_to_parent, renew_in_child, run_in_background
 from s3conn_magic.secrets import is_ours
 from s3conn_magic.transport import Response, SignedRequest, Transport
+from s3conn_magic.transport.receiving import READ, LenientReader, length_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable
 
-_LARGEST, _READ, _LONG = 64 * 1024 * 1024, 1 << 20, 1 << 18
+_LARGEST, _LONG = 64 * 1024 * 1024, 1 << 18
 _INTERIM, _FINAL = 100, 200
 _READ_TIMEOUTS = 2.0
 _REFUSED = 300
@@ -232,7 +227,7 @@ async def _response(
     refused = status >= _REFUSED
     if upto is None or refused or request.method == "HEAD":
         body = await _body(content)
-    elif whole is not None and _LONG <= (length := _length(headers)) <= upto:
+    elif whole is not None and _LONG <= (length := length_of(headers)) <= upto:
         body = await whole(length)
     else:
         body = await _first_bytes(content, headers.get("content-length", ""), upto)
@@ -273,24 +268,6 @@ def _decoded(body: bytes, encoding: str) -> bytes:
     return document
 
 
-def _length(headers: Mapping[str, str]) -> int:
-    """Return the bytes of a body, or -1 if the headers don't say."""
-    said = headers.get("content-length", "")
-    return int(said) if said.isdigit() and "transfer-encoding" not in headers else -1
-
-
-def _plain_headers(lines: bytes) -> dict[str, str]:
-    """Return headers by name; none if one stands twice, or tells that the answer is not plain."""
-    headers, count = {}, 0
-    for line in lines.decode("ascii").removesuffix("\r\n").split("\r\n"):
-        name, _, value = line.partition(":")
-        headers[name.lower()] = value.strip(" ")
-        count += 1
-    if len(headers) < count or headers.get("connection", "keep-alive").lower() != "keep-alive":
-        return {}
-    return {} if _NOT_PLAIN & headers.keys() else headers
-
-
 async def _first_bytes(content: aiohttp.StreamReader, length: str, size: int) -> bytes:
     """Return up to `size` bytes of a body; if more are left, the socket is closed."""
     if length.isdigit() and int(length) <= size:
@@ -307,239 +284,12 @@ def _timeout(transport: Transport, within: float) -> aiohttp.ClientTimeout:
     return aiohttp.ClientTimeout(total=within, sock_connect=transport.connect_timeout, sock_read=transport.read_timeout)
 
 
-_HEAD_END = b"\r\n\r\n"
-_SHORT = 1 << 16
-# A head that can be taken as it stands: every line a name and a value, of visible ASCII.
-_PLAIN_HEAD = re.compile(rb"HTTP/1\.1 (20[06]) [ -~]*\r\n((?:[!#-'*+.^_`|~0-9A-Za-z-]+:[ -~]*\r\n)+)\r\n")
-_NOT_PLAIN = {"transfer-encoding", "upgrade"}
-_PARSERS = ("aiohttp._http_parser", "aiohttp.http_parser")
-
-
-_Short = tuple[int, dict[str, str], bytes, float]
-"""A short answer: status, headers, body, and when its first byte came."""
-
-
-class _ShortAnswer:
-    """A short answer on its way.
-
-    Args:
-        loop: the running loop.
-        most: bytes that its body may have.
-
-    Attributes:
-        whole: the answer, or None where it is left to the parser.
-        so_far: what has come of it.
-        heard: when the last of that came.
-    """
-
-    __slots__ = ("_first", "_most", "_size", "heard", "so_far", "whole")
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, most: int) -> None:
-        self.whole: asyncio.Future[_Short | None] = loop.create_future()
-        self.so_far, self.heard = b"", loop.time()
-        self._first, self._size, self._most = 0.0, 0, most
-
-    @property
-    def has_more(self) -> bool:
-        """Whether there are bytes behind it, which are no answer to anything."""
-        return 0 < self._size < len(self.so_far)
-
-    def take(self, data: bytes, now: float) -> bool:
-        """Take what came; False if it is of another form than that of a short answer."""
-        self._first, self.heard = self._first or now, now
-        self.so_far = came = self.so_far + data if self.so_far else data
-        if len(came) < self._size:
-            return True
-        head = _PLAIN_HEAD.match(came)
-        headers = _plain_headers(head[2]) if head else {}
-        length = _length(headers)
-        if head is None or not 0 <= length <= self._most:
-            return False
-        self._size = head.end() + length
-        if len(came) >= self._size:
-            set_result(self.whole, (int(head[1]), headers, came[head.end() : self._size], self._first))
-        return True
-
-
-class _LenientReader(ResponseHandler, asyncio.BufferedProtocol):
-    """Accepts what real servers send: a repeated header, which `python -X dev` refuses, and bytes after a HEAD.
-
-    By HTTP nothing follows the response to a HEAD. aiohttp takes extra bytes for the next response and then drops
-    both; here the extra bytes are dropped and the socket is closed.
-
-    A long body is received into the memory where it stays, past aiohttp's buffers, which copy it twice. A short answer
-    of the usual form is taken as it stands; aiohttp's parser gets every other one, from its first byte on.
-
-    Args:
-        came: memory for all other bytes, which are taken out at once.
-        loop: the running loop.
-    """
-
-    _head: bytes | None = None
-    """The head of a response to HEAD so far; None once it is complete, and for other requests."""
-    _rest: memoryview | None = None
-    """Room for what is to come of a long body."""
-    limits: aiohttp.ClientTimeout
-    """Of the request under way."""
-    until: float
-    """When all of its answer is to be here."""
-    _short: _ShortAnswer | None = None
-    """What has come of a short answer, as long as it is waited for."""
-    _watching: asyncio.TimerHandle | None = None
-
-    def __init__(self, came: memoryview, loop: asyncio.AbstractEventLoop) -> None:
-        super().__init__(loop)
-        self._came = came
-        self._filled: asyncio.Future[None] | None = None
-
-    def ask(self, sent: bytes, method: str) -> None:
-        """Send a request, whose answer `read` gives."""
-        self._begin_parsing(method)
-        if self.transport is None:
-            raise aiohttp.ServerDisconnectedError
-        self.transport.write(sent)
-        self.start_timeout()
-
-    def _begin_parsing(self, method: str = "GET") -> None:
-        self.set_response_params(
-            timer=helpers.TimerNoop(),
-            skip_payload=method == "HEAD",
-            read_until_eof=True,
-            auto_decompress=False,
-            read_timeout=self.limits.sock_read,
-            read_bufsize=_READ,
-        )
-
-    async def short_answer(self, sent: bytes, upto: int) -> _Short | None:
-        """Send a GET and return its answer, of up to some bytes; None if `read` gives it, in parts."""
-        if self.transport is None:
-            raise aiohttp.ServerDisconnectedError
-        if self._tail:  # which is no answer to this
-            self.ask(sent, "GET")
-            return None
-        short = self._short = _ShortAnswer(self._loop, min(upto, _SHORT))
-        self.transport.write(sent)
-        if self._watching is None:
-            self._watch()
-        try:
-            return await short.whole
-        finally:
-            self._short = None
-
-    def _watch(self) -> None:
-        """End an answer that does not go on. A timer that looks again costs less than one for each request."""
-        self._watching = None
-        if self._short is None:
-            return
-        due = min(self._short.heard + (self.limits.sock_read or math.inf), self.until)
-        if self._loop.time() < due:
-            self._watching = self._loop.call_at(due, self._watch) if due < math.inf else None
-        else:
-            self.set_exception(late := aiohttp.SocketTimeoutError("Timeout on reading data from socket"))
-            set_exception(self._short.whole, late)
-
-    def _leave_to_parser(self, short: _ShortAnswer) -> None:
-        self._short = None
-        self._begin_parsing()
-        self.start_timeout()
-        if short.so_far:
-            self.data_received(short.so_far)
-        set_result(short.whole, None)
-
-    def connection_lost(self, exc: BaseException | None) -> None:
-        """Note that no more comes."""
-        if self._short is not None and not self._short.whole.done():
-            self._leave_to_parser(self._short)
-        if self._watching is not None:
-            self._watching.cancel()
-        super().connection_lost(exc)
-
-    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - the loop only guesses it
-        """Where the next bytes are to stand."""
-        return self._came if self._rest is None else self._rest
-
-    def buffer_updated(self, nbytes: int) -> None:
-        """Take what stands there now."""
-        if self._short is not None:
-            short = self._short
-            if short.whole.done():  # of which nothing is left to come
-                self.force_close()
-            elif not short.take(bytes(self._came[:nbytes]), self._loop.time()):
-                self._leave_to_parser(short)
-            elif short.has_more:
-                self.force_close()
-            return
-        if self._rest is None:
-            self.data_received(bytes(self._came[:nbytes]))
-            return
-        self._reschedule_timeout()
-        self._rest = self._rest[nbytes:] or None
-        if self._rest is None and self._filled is not None:
-            set_result(self._filled, None)
-
-    async def whole(self, content: aiohttp.StreamReader, length: int) -> bytes:
-        """A body of which that many bytes are to come."""
-        made = io.BytesIO(bytes(length))
-        with made.getbuffer() as view:
-            at = 0
-            while at < length and (chunk := content.read_nowait()):
-                view[at : at + len(chunk)] = chunk
-                at += len(chunk)
-            if at < length:
-                self._rest, self._filled = view[at:], self._loop.create_future()
-                try:
-                    await self._filled
-                finally:
-                    self._rest = self._filled = None
-                content.feed_eof()
-        return made.getvalue()
-
-    def set_exception(self, exc: BaseException, *cause: BaseException) -> None:
-        """Note why no more comes, also for who waits for a long body."""
-        super().set_exception(exc, *cause)
-        if self._filled is not None:
-            cut = aiohttp.ClientPayloadError(f"Response payload is not completed: {exc!r}")
-            set_exception(self._filled, exc if isinstance(exc, TimeoutError) else cut)
-
-    def set_response_params(self, *, skip_payload: bool = False, **params: Any) -> None:
-        """Prepare for the next response; the parser reads its module's DEBUG once, when it is made."""
-        self._head = b"" if skip_payload else None
-        names = _PARSERS if helpers.DEBUG else ()
-        before = [(module, module.DEBUG) for name in names if (module := sys.modules.get(name)) is not None]
-        for module, _ in before:
-            module.DEBUG = False  # type: ignore[attr-defined]
-        try:
-            super().set_response_params(skip_payload=skip_payload, **params)
-        finally:
-            for module, debug in before:
-                module.DEBUG = debug  # type: ignore[attr-defined]
-
-    def data_received(self, data: bytes) -> None:
-        """Pass the bytes of the response to the parser."""
-        if self._head is None:
-            super().data_received(data)
-            return
-        before, self._head = len(self._head), self._head + data
-        size = self._head.find(_HEAD_END) + len(_HEAD_END)
-        if size < len(_HEAD_END):
-            super().data_received(data)
-            return
-        interim = re.match(rb"HTTP/1\.\d 1\d\d", self._head)
-        self._head = b"" if interim else None
-        super().data_received(data[: size - before])
-        if rest := data[size - before :]:
-            if interim:
-                self.data_received(rest)
-            else:
-                self.force_close()
-
-
 def _open_wire(transport: Transport) -> Wire:
     is_ours()
     # The callers bound how many requests there are.
     connector = aiohttp.TCPConnector(limit=0, resolver=_Resolver(), keepalive_timeout=_KEPT_ALIVE)
     # One room for all of them: what is there is taken out before another one is asked where its bytes are to stand.
-    handler: Any = partial(_LenientReader, memoryview(bytearray(_READ)), loop=asyncio.get_running_loop())
+    handler: Any = partial(LenientReader, memoryview(bytearray(READ)), loop=asyncio.get_running_loop())
     connector._factory = handler  # noqa: SLF001 - there is no other way
     session = aiohttp.ClientSession(
         connector=connector,
@@ -548,7 +298,7 @@ def _open_wire(transport: Transport) -> Wire:
         headers={"Accept-Encoding": "identity"},
         auto_decompress=False,
         skip_auto_headers=("User-Agent",),
-        read_bufsize=_READ,
+        read_bufsize=READ,
     )
     return Wire(session, transport)
 
