@@ -206,7 +206,7 @@ class HandedFileSystem(ConnectionFileSystem):
         waiting, bodies = deque[Any](), list[Any]()
         with self._scoped() as scope:
             for bounds in wanted:
-                asked = _result_or_error(partial(self._asked, *bounds, scope), on_error)
+                asked = _result_or_error(partial(self._request, *bounds, scope), on_error)
                 waiting.append(partial(_result_or_error, asked, on_error))
                 if len(waiting) > GREATEST:
                     bodies.append(waiting.popleft()())

@@ -28,8 +28,8 @@ from s3conn_magic.transport import Response
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from s3conn_magic.runtime.background import LightFuture
 
+    from s3conn_magic.runtime.background import LightFuture
     from s3conn_magic.transport.exchange import ObjectRequest
 
 KEYS = Keys("AKIAREADING", Secret("reading-secret"))
