@@ -62,8 +62,8 @@ def run_copy(run: Run, engine: QueryEngine, outcome: Outcome) -> None:
     """
     held = {table.name.casefold(): table for table in engine.tables}.get(run.job.plan.table.casefold())
     if held is not None and held.is_view and not held.catalog:
-        hint, what = "Load into another table.", "over files" if held.location else "a view"
-        raise JobFailedError(f"the table {visible(held.name)} is {what}, and cannot take rows", hint=hint)
+        hint, kind = "Load into another table.", "over files" if held.location else "a view"
+        raise JobFailedError(f"the table {visible(held.name)} is {kind}, and cannot take rows", hint=hint)
     if run.job.option("DELETE_FILES_AFTER_LOAD"):
         run.job.connection.refuse_if_read_only("DELETE_FILES_AFTER_LOAD")
     predicates = [each.predicate for each in run.job.plan.expectations]
@@ -92,8 +92,8 @@ class _Copying:
         job = self._run.job
         selection = candidates(job, first_run=self._run.number == 1)
         listed = selection.objects
-        if said := said_of_private([candidate.location for candidate in selection.left_out], _TAKEN):
-            self._outcome.notes.append(said)
+        if note := said_of_private([candidate.location for candidate in selection.left_out], _TAKEN):
+            self._outcome.notes.append(note)
         skips = job.option("SKIP_ALL_VALIDATIONS") or {"ALL", "EMPTY_PATH"} & {*job.option("SKIP_VALIDATIONS", ())}
         if not listed and self._run.number == 1 and not skips:
             where = visible(job.location.uri)
@@ -105,10 +105,10 @@ class _Copying:
         with self._engine.watched(self._report):
             self._engine.alone(lambda: self._loaded(listed))
 
-    def _forget_gone(self, there: set[str]) -> None:
+    def _forget_gone(self, keys: set[str]) -> None:
         """Resolve failures of objects that are gone."""
         job = self._run.job
-        for location in {failure.location for failure in job.failures if not failure.resolved} - there:
+        for location in {failure.location for failure in job.failures if not failure.resolved} - keys:
             job.resolve(location)
 
     def _loaded(self, listed: Sequence[Candidate]) -> None:
@@ -127,7 +127,7 @@ class _Copying:
             self._landing.begin()
         ledger = Ledger(database, job)
         table = TargetTable(database, job.plan.table)
-        loaded = self._landing.loaded() if self._landing else _still_there(ledger, table)
+        loaded = self._landing.loaded() if self._landing else _loaded_before(ledger, table)
         if job.option("DELETE_FILES_AFTER_LOAD") and self._landing is None:
             # A run may have ended after it deleted objects and before it removed them from the ledger.
             self._retire(ledger, table, loaded.keys() - {candidate.location.key for candidate in listed})
@@ -138,27 +138,27 @@ class _Copying:
         system = self._system(table, declared=held is not None and held.declared)
         loader = Loader(job, database, scope, job.plan.table, ledger, columns, system, job.plan.expectations)
         todo = [candidate for candidate in listed if not _same(loaded.get(candidate.location.key), candidate)]
-        left = [candidate for candidate in listed if _same(loaded.get(candidate.location.key), candidate)]
+        unchanged = [candidate for candidate in listed if _same(loaded.get(candidate.location.key), candidate)]
         self._size = sum(candidate.size for candidate in todo)
         with loader.fetched(self._run.elsewhere, todo):
             self._take_all(loader, todo, loaded.keys())
         self._commit(todo)
         # A run ended before it could delete them, or was not allowed to.
-        for candidate in left:
+        for candidate in unchanged:
             loader.scope.check()
             self._delete(candidate)
         if self._landing is None:
             self._retire(ledger, table, self._gone)
-        self._say_how_deleted()
-        self._say_how_taken()
+        self._note_deletion()
+        self._note_formats()
 
     def _system(self, table: TargetTable, *, declared: bool) -> tuple[str, ...]:
         """Return the system columns that get values: all of a new table, else those it has."""
-        there, deduplicates = table.columns(), self._run.job.option("DEDUPLICATE_WITH") is not None
+        columns, deduplicates = table.columns(), self._run.job.option("DEDUPLICATE_WITH") is not None
         return tuple(
             name
             for name in SYSTEM
-            if (declared and not there) or name in there or (deduplicates and name == "$commit_time")
+            if (declared and not columns) or name in columns or (deduplicates and name == "$commit_time")
         )
 
     def _commit(self, todo: Sequence[Candidate]) -> None:
@@ -188,10 +188,10 @@ class _Copying:
         together = Together(loader, todo, replaced)
         for at, candidate in enumerate(todo):
             loader.prefetch(todo[at : at + AHEAD])
-            if (taken := together.take(candidate)) is not None:
+            if (loaded := together.take(candidate)) is not None:
                 loader.release(candidate)
-                self._taken[taken.said] += 1
-                self._done(candidate, taken.rows, "", replace=False)
+                self._taken[loaded.said] += 1
+                self._done(candidate, loaded.rows, "", replace=False)
             else:
                 self._take(loader, candidate, replace=candidate.location.key in replaced)
             self._passed.append(candidate.size)
@@ -224,8 +224,8 @@ class _Copying:
         self._outcome.bytes += candidate.size
         self._outcome.violations.update(violated or {})
         if without:
-            said = f"its rows were loaded, but not all of its lines: {without}"
-            self._failed(candidate, QueryError(said, hint="PREVIEW of the object shows the others."))
+            message = f"its rows were loaded, but not all of its lines: {without}"
+            self._failed(candidate, QueryError(message, hint="PREVIEW of the object shows the others."))
         else:
             self._run.job.resolve(candidate.location.uri)
             self._deleted_later.append(candidate) if self._landing else self._delete(candidate)
@@ -238,11 +238,11 @@ class _Copying:
         if self._deletion is None:
             self._deletion = ExactDeletion(job.connection, candidate.location.bucket)
         try:
-            left = self._why_left(candidate, self._deletion)
+            failure = self._why_left(candidate, self._deletion)
         except S3ConnError as error:
-            left = error
-        if left is not None:
-            self._failed(candidate, left)
+            failure = error
+        if failure is not None:
+            self._failed(candidate, failure)
         else:
             self._gone.add(candidate.location.key)
             job.resolve(candidate.location.uri)
@@ -250,26 +250,26 @@ class _Copying:
     def _why_left(self, candidate: Candidate, deletion: ExactDeletion) -> S3ConnError | None:
         """Delete it, or return why it stays."""
         if not candidate.etag:
-            said = "it was loaded, and not deleted: the server gives no ETag to tell it by"
-            return S3ConnError(said, hint="Leave DELETE_FILES_AFTER_LOAD out with this server.")
+            message = "it was loaded, and not deleted: the server gives no ETag to tell it by"
+            return S3ConnError(message, hint="Leave DELETE_FILES_AFTER_LOAD out with this server.")
         if deletion.delete(candidate.location.key, candidate.etag) == "changed":
             return S3ConnError(_REPLACED, hint=f"RUN JOB {name_text(self._run.job.name)}; loads it.")
         return None
 
-    def _say_how_deleted(self) -> None:
+    def _note_deletion(self) -> None:
         if self._deletion and (lacking := self._deletion.lacking):
-            said = f"{sentence(lacking)}: each object was compared with what was loaded just before it."
-            self._outcome.notes.append(said)
+            note = f"{sentence(lacking)}: each object was compared with what was loaded just before it."
+            self._outcome.notes.append(note)
 
-    def _say_how_taken(self) -> None:
-        for said, count in self._taken.items():
-            if said:
-                self._outcome.notes.append(f"{counted(count, 'object')} {'was' if count == 1 else 'were'} read {said}.")
+    def _note_formats(self) -> None:
+        for how, count in self._taken.items():
+            if how:
+                self._outcome.notes.append(f"{counted(count, 'object')} {'was' if count == 1 else 'were'} read {how}.")
 
     def _failed(self, candidate: Candidate, error: S3ConnError) -> None:
-        said = _ADVICE.sub("", error.message)
-        said = f"{said.rstrip('.')}. {error.hint}" if error.hint else said
-        failure = Failure(self._run.number, datetime.now(UTC), candidate.location.uri, candidate.etag, said)
+        message = _ADVICE.sub("", error.message)
+        message = f"{message.rstrip('.')}. {error.hint}" if error.hint else message
+        failure = Failure(self._run.number, datetime.now(UTC), candidate.location.uri, candidate.etag, message)
         self._run.job.failures.append(failure)
         self._outcome.fail(failure)
         self._unreached += isinstance(error, EndpointError)
@@ -279,10 +279,10 @@ class _Copying:
     def _report(self, scope: QueryScope) -> None:
         """Report progress: objects passed, and bytes of those being read."""
         if self._run.report:
-            came = max(sum(self._passed), min(scope.bytes, self._size))
-            part = came / self._size if self._size else None
+            received = max(sum(self._passed), min(scope.bytes, self._size))
+            part = received / self._size if self._size else None
             elapsed = time.monotonic() - self._began
-            self._run.report(Progress(len(self._passed), came, scope.requests, elapsed, part, unit="objects"))
+            self._run.report(Progress(len(self._passed), received, scope.requests, elapsed, part, unit="objects"))
 
 
 _BATCH = "s3conn_magic_batch"
@@ -358,8 +358,8 @@ class Together:
         of = [(whose[id(rows)].candidate, rows) for rows in texts]
         self._loader.learn_together([each for each in of if each[0].location not in learnt])
         texts = [rows for candidate, rows in of if candidate.location in learnt]
-        for _, alike in together(texts):
-            self._halved([(rows, whose[id(rows)]) for rows in alike], self._load_text)
+        for _, parts in together(texts):
+            self._halved([(rows, whose[id(rows)]) for rows in parts], self._load_text)
         self._halved(sources, self._load_parquet)
 
     def _halved(self, several: Sequence[_Each], load: Callable[[Sequence[_Each]], bool]) -> None:
@@ -425,14 +425,14 @@ class Together:
 
     def _commit(self, query: str, sources: Sequence[ObjectSource], known: Mapping[str, str] | None) -> bool:
         """Load the rows of a query, whose `FILE` is the number of each source (from 1); all of them or none."""
-        database, said = self._loader.database, {source.candidate: source.detected.said for source in sources}
+        database, formats = self._loader.database, {source.candidate: source.detected.said for source in sources}
         with self._unless_refused():
             with transaction(database):
                 database.execute(f"CREATE TEMP TABLE {_BATCH} AS {query}")
                 counts = self._insert(sources, known)
                 database.execute(f"DROP TABLE temp.{_BATCH}")
                 self._loader.ledger.note_all(counts)
-            self._taken |= {candidate: _Taken(rows, said[candidate]) for candidate, rows in counts.items()}
+            self._taken |= {candidate: _Taken(rows, formats[candidate]) for candidate, rows in counts.items()}
             return True
         return False
 
@@ -463,8 +463,8 @@ class Together:
         where = f"[{', '.join(literal(candidate.location.uri) for candidate in numbers.values())}][{file}]"
         written = f"[{', '.join(moment_literal(candidate.last_modified) for candidate in numbers.values())}][{file}]"
         ours = "".join(f", {value}" for value in system_values(system, written, where))
-        every = f"SELECT * EXCLUDE ({file}){replaced}, {where} AS {origin}{ours} FROM temp.{_BATCH}"  # noqa: S608 - as above
-        database.execute(f"INSERT INTO {table.sql} BY NAME {every}")
+        select = f"SELECT * EXCLUDE ({file}){replaced}, {where} AS {origin}{ours} FROM temp.{_BATCH}"  # noqa: S608 - as above
+        database.execute(f"INSERT INTO {table.sql} BY NAME {select}")
         return {candidate: rows_of.get(number, 0) for number, candidate in numbers.items()}
 
 
@@ -487,7 +487,7 @@ def _same(before: Loaded | None, candidate: Candidate) -> bool:
     return before is not None and (before.etag, before.size) == (candidate.etag, candidate.size)
 
 
-def _still_there(ledger: Ledger, table: TargetTable) -> Mapping[str, Loaded]:
+def _loaded_before(ledger: Ledger, table: TargetTable) -> Mapping[str, Loaded]:
     """Return the objects loaded into the current table; empty if it was dropped or recreated."""
     loaded = ledger.loaded()
     if any(before.rows for before in loaded.values()) and OBJECT_COLUMN not in table.columns():

@@ -121,23 +121,23 @@ class Loader:
             S3ConnError: they cannot be fetched any more.
         """
         while self._coming is not None and any(candidate.location in self._awaited for candidate in candidates):
-            for location, came in next(self._coming).items():
+            for location, content in next(self._coming).items():
                 fetched = self._awaited.pop(location)
-                if isinstance(came, S3ConnError):
-                    self._refusals[location] = came
+                if isinstance(content, S3ConnError):
+                    self._refusals[location] = content
                 else:
-                    self.pin(fetched).keep(0, came)
-                    self.scope.count(1, len(came))
+                    self.pin(fetched).keep(0, content)
+                    self.scope.count(1, len(content))
 
     def pin(self, candidate: Candidate) -> RangedObject:
         """Pin an object to its listed version."""
         connection = self.job.connection
         key = (connection.name, candidate.location)
-        if (seen := self.scope.objects.get(key)) is not None:
-            return seen  # type: ignore[no-any-return]
+        if (known := self.scope.objects.get(key)) is not None:
+            return known  # type: ignore[no-any-return]
         pinned = PinnedObject(connection, candidate.location, candidate.size, candidate.etag, candidate.last_modified)
-        kept: RangedObject = self.scope.objects.setdefault(key, RangedObject(pinned, self.scope, outlives=False))
-        return kept
+        ranged: RangedObject = self.scope.objects.setdefault(key, RangedObject(pinned, self.scope, outlives=False))
+        return ranged
 
     def source(self, candidate: Candidate) -> ObjectSource:
         """Return how to read an object by its first bytes, which are cached.
@@ -408,12 +408,12 @@ class Loader:
         """
         if not self.partitions:
             return query
-        there = {name.casefold(): kind for name, kind in self._described(query).items()}
+        types = {name.casefold(): kind for name, kind in self._described(query).items()}
         added = []
         for name, partition in self.partitions.items():
             said = partition.values[candidate.location.key]
             value = "NULL" if said is None else literal(said)
-            if (kind := there.get(name.casefold())) is None:
+            if (kind := types.get(name.casefold())) is None:
                 added.append(f"{value}::{partition.kind} AS {identifier(name)}")
                 continue
             other = contradicts(identifier(name), value, kind)
@@ -465,34 +465,34 @@ class Loader:
         names, window = option
         columns = [identifier(name) for name in names]
         same = " AND ".join(f"there.{each} IS NOT DISTINCT FROM new.{each}" for each in columns)
-        came = identifier("$commit_time")
-        since = f"{came} >= current_timestamp::TIMESTAMP - INTERVAL {int(window.total_seconds())} SECONDS"
-        there = f"FROM {table.sql} AS there WHERE {same} AND there.{since}"
+        arrived = identifier("$commit_time")
+        since = f"{arrived} >= current_timestamp::TIMESTAMP - INTERVAL {int(window.total_seconds())} SECONDS"
+        duplicate = f"FROM {table.sql} AS there WHERE {same} AND there.{since}"
         return (
-            f"SELECT * FROM ({select}) AS new WHERE NOT EXISTS ({there})"  # noqa: S608 - quoted names
+            f"SELECT * FROM ({select}) AS new WHERE NOT EXISTS ({duplicate})"  # noqa: S608 - quoted names
             f" QUALIFY row_number() OVER (PARTITION BY {', '.join(columns)}) = 1"
         )
 
     def _select(self, rows: str) -> str:
         """Return the SELECT of the columns to load."""
-        made = dict(self.job.option("COLUMN_TRANSFORMATIONS", ()))
-        if not made and not self.job.option("EXCLUDE_COLUMNS"):
+        transformed = dict(self.job.option("COLUMN_TRANSFORMATIONS", ()))
+        if not transformed and not self.job.option("EXCLUDE_COLUMNS"):
             return f"SELECT * FROM {rows}"  # noqa: S608 - as below
-        excluded, replaced = self.job.option("EXCLUDE_COLUMNS", ()), {name.casefold() for name in made}
+        excluded, replaced = self.job.option("EXCLUDE_COLUMNS", ()), {name.casefold() for name in transformed}
         kept = [
             identifier(name)
             for name in self._described(f"SELECT * FROM {rows}")  # noqa: S608 - as below
             if name.casefold() not in replaced and not _matches(name, excluded)
         ]
-        columns = [*kept, *(f"({expression}) AS {identifier(name)}" for name, expression in made.items())]
+        columns = [*kept, *(f"({expression}) AS {identifier(name)}" for name, expression in transformed.items())]
         if not columns:
             raise QueryError("no column is left to load", hint="EXCLUDE_COLUMNS removes all of them.")
         return f"SELECT {', '.join(columns)} FROM {rows}"  # noqa: S608 - the user's own expressions, and quoted names
 
 
-def fitting(types: Mapping[str, str], there: Mapping[str, str], wider: Mapping[str, str]) -> dict[str, str]:
+def fitting(types: Mapping[str, str], current: Mapping[str, str], wider: Mapping[str, str]) -> dict[str, str]:
     """Return the type to read each text column as: the table's own if text can be cast to it."""
-    own = {name.casefold(): kind for name, kind in there.items()}
+    own = {name.casefold(): kind for name, kind in current.items()}
     return {name: wider.get(name) or _own(kind, own.get(name.casefold(), NULL)) for name, kind in types.items()}
 
 
@@ -505,8 +505,8 @@ def _own(kind: str, own: str) -> str:
 
 def _refused(failure: str, misfit: Misfit | None) -> QueryError:
     if misfit is None or not misfit.column:
-        said = f"record {misfit.record:,} has {misfit.has}" if misfit else failure.removeprefix(MARK)
-        return QueryError(said, hint="CONTENT_TYPE = SPLIT_LINES loads lines as they are.")
+        reason = f"record {misfit.record:,} has {misfit.has}" if misfit else failure.removeprefix(MARK)
+        return QueryError(reason, hint="CONTENT_TYPE = SPLIT_LINES loads lines as they are.")
     return QueryError(
         f"record {misfit.record:,}: the column {misfit.column} is {misfit.type} in the table, and here is {misfit.has}",
         hint="A table whose column is VARCHAR takes every value as it is written.",

@@ -172,8 +172,8 @@ class PinnedObject:
             failure.of(visible(self.location.uri))
         return body, failure or (self._cut(len(body), stop - start) if len(body) < stop - start else None)
 
-    def _cut(self, came: int, wanted: int) -> EndpointError:
-        message = f"an answer was cut short: {came:,} of {wanted:,} bytes came"
+    def _cut(self, received: int, wanted: int) -> EndpointError:
+        message = f"an answer was cut short: {received:,} of {wanted:,} bytes came"
         return EndpointError(message, hint="Run the statement again.")
 
     def _which(self, start: int, stop: int) -> dict[str, Any]:
@@ -195,12 +195,12 @@ class PinnedObject:
         if self.etag and etag and etag != self.etag:
             raise changed(self.location)
         # Some servers return a range with the status 200: the header counts.
-        said = str(answer.get("ContentRange", ""))
-        if said == f"bytes {start}-{stop - 1}/{self.size}":
+        content_range = str(answer.get("ContentRange", ""))
+        if content_range == f"bytes {start}-{stop - 1}/{self.size}":
             return
-        if said.rpartition("/")[2] not in {"", "*", str(self.size)}:
+        if content_range.rpartition("/")[2] not in {"", "*", str(self.size)}:
             raise changed(self.location)
-        partial_said = said or answer["ResponseMetadata"]["HTTPStatusCode"] == _PARTIAL
+        partial_said = content_range or answer["ResponseMetadata"]["HTTPStatusCode"] == _PARTIAL
         # A chunked response has no length: then its ETag identifies it.
         if partial_said or start or answer.get("ContentLength", self.size if etag else None) != self.size:
             raise EndpointError(
@@ -362,10 +362,10 @@ class RangedObject:
 
     def _wanted(self, start: int, stop: int, ahead_to: int, *, here: bool = True) -> list[_Segment]:
         """Return the segments of a range, requesting missing ones, the first in this thread."""
-        there, added = self._lacking(start, ahead_to)
+        existing, added = self._lacking(start, ahead_to)
         for segment in [*added[1:], *added[:1]]:
             self._ask(segment, here=here and segment is added[0] and segment.start < stop)
-        covering = [segment for segment in (*there, *added) if segment.start < stop]
+        covering = [segment for segment in (*existing, *added) if segment.start < stop]
         return sorted(covering, key=lambda segment: segment.start)
 
     def _lacking(self, start: int, stop: int) -> tuple[list[_Segment], list[_Segment]]:
@@ -376,11 +376,11 @@ class RangedObject:
             self._scope.touch(id(self), 0)
             return [whole], []
         with self._lock:
-            there = self._overlapping(start, stop)
-            added = [_Segment(low, high, LightFuture()) for low, high in _missing(there, start, stop)]
+            existing = self._overlapping(start, stop)
+            added = [_Segment(low, high, LightFuture()) for low, high in _missing(existing, start, stop)]
             for segment in added:
                 self._add(segment)
-        return there, added
+        return existing, added
 
     def _overlapping(self, start: int, stop: int) -> list[_Segment]:
         if not self._recalled:
@@ -523,7 +523,7 @@ def _pour(
     pinned: PinnedObject, start: int, into: Callable[[int, bytes], None], scope: QueryScope, *, stop: int, more: int
 ) -> None:
     """Pass on a range in pieces with offsets, by one request and at most so many more."""
-    held = [None for _ in range(min(more, (stop - start) // _STREAM)) if _STREAMS.acquire(blocking=False)]
+    streams = [None for _ in range(min(more, (stop - start) // _STREAM)) if _STREAMS.acquire(blocking=False)]
     failed = threading.Event()
 
     def hand_on(low: int, high: int) -> bytes:
@@ -535,14 +535,14 @@ def _pour(
         return b""
 
     try:
-        ranges = parts(start, stop, (stop - start) / (len(held) + 1))
+        ranges = parts(start, stop, (stop - start) / (len(streams) + 1))
         for sent in [scope.submit(partial(hand_on, *each)) for each in ranges]:
             scope.wait(sent)
     except BaseException:
         failed.set()
         raise
     finally:
-        for _ in held:
+        for _ in streams:
             _STREAMS.release()
 
 
@@ -552,8 +552,8 @@ def whole(pinned: PinnedObject, first: bytes, start: int, stop: int, scope: Quer
     Raises:
         S3ConnError: the object was changed, or cannot be read.
     """
-    made = io.BytesIO(bytes(stop - start))
-    view = made.getbuffer()
+    buffer = io.BytesIO(bytes(stop - start))
+    view = buffer.getbuffer()
     view[: len(first)] = first
 
     def put(at: int, piece: bytes) -> None:
@@ -561,7 +561,7 @@ def whole(pinned: PinnedObject, first: bytes, start: int, stop: int, scope: Quer
 
     _pour(pinned, start + len(first), put, scope, stop=stop, more=_MORE_STREAMS)
     view.release()
-    return made.getvalue()
+    return buffer.getvalue()
 
 
 def save(

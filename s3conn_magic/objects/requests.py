@@ -203,8 +203,8 @@ def answer_of(
         return {**said_of(response), "Body": io.BytesIO(response.body), "LastModified": modified}
     client = connection.internal_client(location.bucket)
     shape = client.meta.service_model.operation_model(name).output_shape
-    said = {"status_code": response.status, "headers": HeadersDict(response.headers), "body": response.body}
-    answer: dict[str, Any] = translated(lambda: _parser.parse(said, shape), resource=location.arn)
+    parsed = {"status_code": response.status, "headers": HeadersDict(response.headers), "body": response.body}
+    answer: dict[str, Any] = translated(lambda: _parser.parse(parsed, shape), resource=location.arn)
     if response.status < _REFUSED:
         return answer
     known = {PARTITION: client.meta.partition, VERSIONED: version is not None}
@@ -329,8 +329,8 @@ def _failure(connection: Connection, location: Location, refusal: ClientError) -
     if code in _OF_ANOTHER_KEY and refusal.operation_name in {"HeadObject", "GetObject"}:
         words = "" if code.isdigit() else str(refusal.response.get("Error", {}).get("Message") or "")
         if not words or _OF_A_KEY.search(words):
-            said = " ".join(filter(None, (code, own_words(words))))
-            return _customer_key(connection, location, refusal.operation_name, said)
+            reason = " ".join(filter(None, (code, own_words(words))))
+            return _customer_key(connection, location, refusal.operation_name, reason)
     failure = translate(refusal, resource=location.arn)
     return connection.configuration.with_hint(failure, location.bucket)
 
@@ -340,12 +340,12 @@ def changed(location: Location) -> S3ConnError:
     return S3ConnError(f"{visible(location.uri)} was changed while it was read", hint="Run the statement again.")
 
 
-def _customer_key(connection: Connection, location: Location, operation: str, said: str) -> S3ConnError:
+def _customer_key(connection: Connection, location: Location, operation: str, reason: str) -> S3ConnError:
     """Return the usual error of a HEAD, which has no body to tell causes apart."""
     given = connection.settings.customer_key is not None
     why = "is not encrypted with the connection's key, or not" if given else "is perhaps encrypted"
     return S3ConnError(
-        f"the server refused {operation} for {visible(location.uri)} ({said}): it {why} with a key of the customer's",
+        f"the server refused {operation} for {visible(location.uri)} ({reason}): it {why} with a key of the customer's",
         hint="ENCRYPTION_CUSTOMER_MANAGED_KEY of the connection must be the key that the object was written with.",
     )
 
