@@ -269,6 +269,12 @@ class ListingInterrupted(StatementInterrupted):
         self.rows_so_far = rows_so_far
 
 
+_UNBLOCKED = (
+    "Under moto's mock_aws(), disable_socket(allow_unix_socket=True) or --allow-unix-socket is enough; for a server, "
+    "socket_allow_hosts(['127.0.0.1'], allow_unix_socket=True)."
+)
+
+
 class InternalError(S3ConnError):
     """Something unforeseen. Shows its class and the line of code, never its values."""
 
@@ -295,6 +301,8 @@ class InternalError(S3ConnError):
         if module not in {"", "?", __package__}:
             if module == "__main__":
                 return S3ConnError(f"your own code failed with {kind} at {where}", hint="Check it there.")
+            if module == "pytest_socket":
+                return S3ConnError("pytest-socket blocks sockets in this process", hint=_UNBLOCKED)
             hint = f"Run the statement again; if it keeps failing, try another version of {module}."
             return S3ConnError(f"the library {module} failed with {kind} at {where}", hint=hint)
         return cls(

@@ -415,7 +415,7 @@ class RangedObject:
                 _send(exchange, self._scope, [(self, segment)])
             elif not here:
                 self._scope.submit(partial(self._fetch, segment))
-        except S3ConnError as error:  # the query was stopped, or has ended
+        except Exception as error:  # noqa: BLE001 - raised by whoever waits for it
             self._lost(segment, error)
         else:
             if by_client and here:
@@ -479,7 +479,7 @@ def ask_for(objects: Iterable[RangedObject], scope: QueryScope) -> None:
             continue
         try:
             _send(exchange, scope, asked)
-        except S3ConnError as error:
+        except Exception as error:  # noqa: BLE001 - as in `_ask`
             for each, segment in asked:
                 each._lost(segment, error)  # noqa: SLF001 - as above
 

@@ -298,7 +298,15 @@ class Exchange:
                     self._queued.append(_Outgoing(request, signed_request, way, future))
                 scheduled, self._scheduled = self._scheduled, True
             if not scheduled:
-                LOOP.call(self._begin)
+                self._schedule()
+
+    def _schedule(self) -> None:
+        try:
+            LOOP.call(self._begin)
+        except BaseException:  # no loop can be made, as where a test suite forbids sockets
+            with self._lock:
+                self._queued, self._scheduled = [], False
+            raise
 
     def _cancelled(self, future: LightFuture[Response]) -> None:
         LOOP.call(lambda: self._end(future))

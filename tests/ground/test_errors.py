@@ -140,3 +140,15 @@ def test_what_the_system_refuses_is_said_as_the_system_does():
 def test_an_exception_that_was_never_raised_has_no_place():
     """It is said so, and nothing fails."""
     assert InternalError.from_exception(ValueError("x")).message == "unexpected ValueError at an unknown place"
+
+
+def test_what_a_suite_forbids_is_said_with_what_to_allow():
+    """An error of pytest-socket names it, and how sockets that are needed are allowed."""
+    names = {"__name__": "pytest_socket"}
+    exec("def refuse():\n    raise RuntimeError('blocked')", names)
+    try:
+        names["refuse"]()
+    except RuntimeError as error:
+        failure = InternalError.from_exception(error)
+    assert failure.message == "pytest-socket blocks sockets in this process"
+    assert "allow_unix_socket=True" in failure.hint

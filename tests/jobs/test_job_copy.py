@@ -425,6 +425,25 @@ def test_credentials_that_are_gone_stop_the_run(moto_lake: Lake, monkeypatch: py
     assert "Loaded 2 objects" in str(run("RUN JOB j"))
 
 
+def test_text_behind_what_is_learnt_at_first_is_loaded_together(moto_lake: Lake, monkeypatch: pytest.MonkeyPatch):
+    """However many small objects there are, each costs as much: few are loaded alone, by values that widen a column."""
+    monkeypatch.setattr(loading, "_LEARNT", 100)
+    monkeypatch.setattr(copying, "_MOST_TOGETHER", 10)
+    alone = []
+    load = loading.Loader.load
+    monkeypatch.setattr(
+        loading.Loader, "load", lambda self, each, **more: alone.append(each) or load(self, each, **more)
+    )
+    values = [1, 2, 3.5, 2**40] * 10
+    moto_lake.put(**{f"{at:02}__json": f'{{"n": {at}, "v": {value}}}\n' for at, value in enumerate(values)})
+    moto_lake.put(**{f"{at:02}__csv": f"n,v,w\n{at},{value},{at / 2}\n" for at, value in enumerate(values, 40)})
+    run = moto_lake.session()
+    assert "Loaded 80 objects (80 rows" in str(run(_copy(moto_lake)))
+    assert rows_of(run, what="n, v::DOUBLE") == [(at, float(value)) for at, value in enumerate(values + values)]
+    assert rows_of(run, what="sum(w)") == [(sum(at / 2 for at in range(40, 80)),)]
+    assert len(alone) <= 20
+
+
 @pytest.mark.parametrize(("at", "size"), [(1, 1), (3, 1), (1, 2), (2, 2)])
 def test_an_interrupt_leaves_whole_objects_only(moto_lake: Lake, monkeypatch: pytest.MonkeyPatch, at: int, size: int):
     """Interrupted with the rows of objects in their transaction, a job has those of earlier ones; RUN JOB goes on."""

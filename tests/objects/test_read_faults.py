@@ -374,6 +374,21 @@ def test_what_follows_an_answer_is_no_answer(reading, more):
         assert ranged.read(start, start + 10) == BODY[start : start + 10]
 
 
+def test_what_cannot_be_sent_is_an_error_each_time(reading, monkeypatch):
+    """Where no loop can be made, as a test suite that forbids sockets has it, no read waits; later ones work again."""
+
+    def refuse(_function: Any) -> None:
+        raise RuntimeError("no sockets here")
+
+    ranged = reading(FORMS["plain"])
+    with monkeypatch.context() as patched:
+        patched.setattr(exchange.LOOP, "call", refuse)
+        for read in (ranged.read, ranged.read, ranged.pinned.get):
+            with pytest.raises(RuntimeError, match="no sockets"):
+                read(0, 10)
+    assert ranged.read(0, 10) == BODY[:10]
+
+
 @pytest.mark.parametrize("drips", [False, True])
 def test_an_answer_that_does_not_go_on_is_given_up(reading, drips, monkeypatch):
     """A server that stalls, before or within a body, or sends a byte at a time, ends in an error, and not in a wait."""
