@@ -14,8 +14,7 @@ import pyarrow.compute as pc
 from s3conn_magic.connections.probe import bucket_page
 from s3conn_magic.errors import ConnectionNotFoundError, ObjectNotFoundError, Place, S3ConnError, StatementInterrupted
 from s3conn_magic.explorer import Children, EntryColumns, Through, TreeEntry
-from s3conn_magic.explorer.details import CodeSubject, cells, snippets, usual_ending
-from s3conn_magic.explorer.preview_table import ROWS_AT_FIRST
+from s3conn_magic.explorer.details import ROWS_AT_FIRST, CodeSubject, cells, snippets, usual_ending
 from s3conn_magic.explorer.tree import NO_SIZE, NO_TIME
 from s3conn_magic.lakes import OWN_FOLDER, at
 from s3conn_magic.language.options import check_server

@@ -7,9 +7,16 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from s3conn_magic.errors import S3ConnError
-from s3conn_magic.explorer.details import bucket_facts, description_values, error_values, moment_text, preview_values
+from s3conn_magic.explorer.details import (
+    PreviewTable,
+    RowOrder,
+    bucket_facts,
+    description_values,
+    error_values,
+    moment_text,
+    preview_values,
+)
 from s3conn_magic.explorer.messages import SEND_RATE
-from s3conn_magic.explorer.preview_table import PreviewTable, RowOrder
 from s3conn_magic.locations import Location, visible
 from s3conn_magic.preview import Preview
 from s3conn_magic.runtime.background import Work

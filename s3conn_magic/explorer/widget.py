@@ -14,10 +14,10 @@ import traitlets
 from s3conn_magic.errors import S3ConnError
 from s3conn_magic.explorer import TreeEntry
 from s3conn_magic.explorer.basic import ForPython, html_table, text_tree
+from s3conn_magic.explorer.details import RowOrder
 from s3conn_magic.explorer.messages import ACTIONS, FRONT, row_messages, state_message, taken, where
 from s3conn_magic.explorer.navigator import Navigator
 from s3conn_magic.explorer.panel import Panel, Subject
-from s3conn_magic.explorer.preview_table import RowOrder
 from s3conn_magic.explorer.tasks import Deletions, Restores, TaskList
 from s3conn_magic.explorer.transfers import Downloads, Uploads
 from s3conn_magic.explorer.tree import NO_SIZE

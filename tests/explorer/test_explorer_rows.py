@@ -19,7 +19,7 @@ import pytest
 from recording import passing_to
 
 from s3conn_magic.errors import StatementInterrupted
-from s3conn_magic.explorer.preview_table import PreviewTable, RowOrder
+from s3conn_magic.explorer.details import PreviewTable, RowOrder
 from s3conn_magic.objects.description import Description
 from s3conn_magic.preview import Preview
 from s3conn_magic.runtime.background import LOOP, Work, run_in_background, wait_for
