@@ -1,4 +1,4 @@
-"""What the panel shows of an object (limited, all texts visible), the table of its preview, and snippets that read it."""
+"""What the panel shows of an object (limited, all texts visible), the table of its preview, and code that reads it."""
 
 from __future__ import annotations
 
