@@ -358,6 +358,27 @@ def pointers(names: Iterable[str]) -> str:
     return f"[{', '.join(map(literal, paths))}]"
 
 
+def names_once(value: str, shape: Any, deep: int = 0) -> str:
+    """Return whether no object in a JSON value has a name twice, of which DuckDB keeps the first; empty if none can."""
+    if isinstance(shape, list):
+        inner = names_once(f"e{deep}", shape[0], deep + 1)
+        return f"len(list_filter(json_extract({value}, '$[*]'), lambda e{deep}: NOT {inner})) = 0" if inner else ""
+    if not isinstance(shape, dict) or not shape:
+        return ""
+    keys = f"json_keys({value})"
+    parts = (names_once(f"json_extract({value}, {pointers([name])}[1])", part, deep) for name, part in shape.items())
+    return f"coalesce({' AND '.join([f'list_unique({keys}) = len({keys})', *filter(None, parts)])}, true)"
+
+
+def names_twice(database: duckdb.DuckDBPyConnection, document: str, rows: str, shapes: Mapping[str, Any]) -> list[str]:
+    """Return the fields of JSON records that hold an object with a name twice."""
+    once = {name: names_once(f"fields[{at}]", shape) for at, (name, shape) in enumerate(shapes.items(), 1)}
+    asked = {name: f"bool_and({text})" for name, text in once.items() if text}
+    fields = f"SELECT json_extract({document}, {pointers(shapes)}) AS fields FROM {rows}"  # noqa: S608
+    values = database.execute(f"SELECT {', '.join(asked.values())} FROM ({fields})").fetchall() if asked else [()]  # noqa: S608
+    return [name for name, is_once in zip(asked, values[0], strict=True) if is_once is False]
+
+
 # Types
 
 _WHOLE_DIGITS = {"tinyint": 3, "smallint": 5, "integer": 10, "bigint": 20, "hugeint": 39}

@@ -18,6 +18,8 @@ from s3conn_magic.query.sql import (
     is_there,
     literal,
     long_numbers_as_written,
+    names_once,
+    names_twice,
     number_text,
     numbers_as_written,
     plain,
@@ -67,8 +69,7 @@ SAMPLE = 20_480
 """Records by which types are first determined."""
 # A record as json_transform makes it, and whether it prints back as written.
 _MADE, _SAME = (identifier(name) for name in ("a record", "a record is the same"))
-_EXACT_NUMBERS = "exact_numbers"
-_ALWAYS = "ALWAYS"
+_EXACT_NUMBERS, _ALWAYS = "exact_numbers", "ALWAYS"
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,8 +185,9 @@ class JsonRows:
         more_strings = self._evidence(database, rows, strings, strings=True) if self.typed else {}
         more_numbers = self._evidence(database, rows, numbers, strings=False)
         shapes, long, longer = dict(known.shapes), set(known.long), set(known.longer)
-        for place, shape, is_long, is_longer in _nested(database, rows, nested):
-            name = nested[place]
+        twice = names_twice(database, DOCUMENT, rows, {name: known.shape[name] for name in nested})
+        known = replace(known, shape={**known.shape, **dict.fromkeys(twice, MIXED)})  # text keeps both
+        for name, shape, is_long, is_longer in _nested(database, rows, nested):
             shapes[name] = shapes.get(name, frozenset()) | {shape}
             long |= {name} if is_long else set()
             longer |= {name} if is_longer else set()
@@ -364,7 +366,8 @@ def _exact(column: _Column, kind: str) -> str:
         return f"({cast_json(column.value, kind).exact})"
     if column.is_nested:
         known = ", ".join(map(literal, sorted(column.shapes)))
-        matches = f"json_structure({column.value})::VARCHAR IN ({known})"
+        once = names_once(column.value, column.shape) or "true"
+        matches = f"json_structure({column.value})::VARCHAR IN ({known}) AND {once}"
         return f"({matches} AND NOT {has_long_integer(column.value)})" if "DOUBLE" in kind else f"({matches})"
     return f"(NOT {column.is_string} AND {cast(column.text, kind).exact})"
 
@@ -429,10 +432,6 @@ def _prints_back(value: str) -> str:
     )
 
 
-def _is_object() -> str:
-    return f"starts_with(ltrim({DOCUMENT}), '{{')"
-
-
 def _is_known(known: JsonTypes) -> str:
     names = ", ".join(map(literal, known.names))
     keys = f"json_keys({DOCUMENT})"
@@ -441,10 +440,11 @@ def _is_known(known: JsonTypes) -> str:
 
 def _record(known: JsonTypes) -> tuple[str, str]:
     """Return SQL of what is wrong with a record as a whole, and of whether nothing is."""
-    problem = f"CASE WHEN NOT {_is_object()} THEN 'no fields' ELSE 'other fields than those before, or one twice' END"
+    is_object = f"starts_with(ltrim({DOCUMENT}), '{{')"
+    problem = f"CASE WHEN NOT {is_object} THEN 'no fields' ELSE 'other fields than those before, or one twice' END"
     own = f"contains({DOCUMENT}, {literal(SIGNED)})"
     problem = f"CASE WHEN {own} THEN 'a control character that marks numbers here' ELSE {problem} END"
-    return problem, f"{_is_object()} AND {_is_known(known)} AND NOT {own}"
+    return problem, f"{is_object} AND {_is_known(known)} AND NOT {own}"
 
 
 def _extracted(known: JsonTypes, types: Mapping[str, str]) -> tuple[str, str]:
@@ -472,7 +472,7 @@ def _nested(database: duckdb.DuckDBPyConnection, rows: str, names: Sequence[str]
     places = f"(SELECT unnest(range({len(names)})) AS place, {value} AS value, {exact} AS exact FROM {rows})"  # noqa: S608
     large = f"bool_or({has_long_integer('value')}), bool_or(contains(exact::VARCHAR, {literal(SIGNED)}))"
     query = f"SELECT place, json_structure(value), {large} FROM {places} WHERE value IS NOT NULL GROUP BY 1, 2"  # noqa: S608
-    return database.execute(query).fetchall() if names else []
+    return [(names[at], *rest) for at, *rest in database.execute(query).fetchall()] if names else []
 
 
 def _added(known: Mapping[str, Evidence], more: Mapping[str, Evidence]) -> dict[str, Evidence]:

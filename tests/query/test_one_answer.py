@@ -385,6 +385,15 @@ TOGETHER: dict[str, tuple[dict[str, bytes], list[str], list[tuple[Any, ...]]]] =
         f"{kind} fields": ({f"a.{kind}": _file(kind, x=[{"a": 1}]), f"b.{kind}": _file(kind, x=[{"b": "5"}])}, [], [])
         for kind in ("orc", "parquet", "json")
     },
+    **{
+        f"names twice {case}": ({"a.json": "\n".join(texts).encode()}, ["x"], [(text[5:-1],) for text in texts])
+        for case, texts in {
+            "within": ['{"x":{"b":1,"b":2}}'],
+            "in a list": ['{"x":[{"b":1},{"b":1,"b":2}]}', '{"x":[]}'],
+            "deep": ['{"x":{"d":[{"e":[{"y":1,"y":2}]}]}}', '{"x":{"d":[]}}'],
+            "late": [*['{"x":{"b":1}}'] * 20_500, '{"x":{"b":1,"b":2}}'],
+        }.items()
+    },
     "versions of a log": (
         {"a.log": ALB.encode() + ALB.rstrip().encode() + b" TID_1\n", "b.log.gz": gzip.compress(ALB.encode())},
         [],
