@@ -120,6 +120,7 @@ LONG = {
     "language/plans.py",  # a plan of every statement
     "language/rules.py",  # elements of rules, and what rules share
     "language/reference.py",  # the table of statements
+    "language/repairs.py",  # what may have been meant where a statement stops, one function for each kind of change
     "language/source.py",  # the text of a cell: tokens and places
     "language/statements.py",  # the tree
     "language/translation.py",  # a statement of others taken apart: a property for each slot

@@ -79,6 +79,7 @@ _MISSPELT_IF = re.compile(r"(?:\w+\s+){2,4}(?!(?:IF|NOT)\b)\w+\s+(?:NOT\s+)?EXIS
 _ASKS = re.compile(r"(?:SELECT|WITH|FROM)\b(?!.*\bINTO\b)", re.IGNORECASE | re.DOTALL)
 # Levels of calls around a location.
 _MOST_CALLS = 4
+_OF_SECRET = re.compile(r"(?:SECRET|CREDENTIALS?|TOKEN|PASSWORD|KEY)\s*\Z", re.IGNORECASE)
 
 
 class Shape(NamedTuple):
@@ -167,6 +168,9 @@ def _fitting(said: str, text: str, place: str, pairs: list[Pair], writes: dict[s
         needed = {"": True, "place": there, "path": there, "options": telling or there}
         if match and needed[row.needs]:
             slots = {name: given for name, given in match.groupdict().items() if given}
+            # What stands in quotes behind the word for a secret is the secret.
+            if slots.get("name", "").startswith(("'", '"')) and _OF_SECRET.search(text, 0, match.start("name")):
+                del slots["name"]
             yield Shape(_phrase(row.ours, row.difference), slots | writes | ({"place": there} if there else {}), pairs)
 
 

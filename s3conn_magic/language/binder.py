@@ -273,9 +273,9 @@ class _Binder:
         return TableBinder(self._binding, self._table_names(), self._reader, self._known, lambda: self._storage)
 
     def bind_all(self, statements: Sequence[statements.Statement]) -> list[plans.Plan]:
-        bound = []
+        bound, bind = [], self._bind
         for statement in statements:
-            plan = self._bind(statement)
+            plan = bind(statement)
             read = plan.plan if isinstance(plan, plans.Explain) else plan
             self._binding.check_servers(str(getattr(read, "connection", None) or getattr(read, "name", "")))
             bound.append(plan)

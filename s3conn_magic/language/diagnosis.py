@@ -557,7 +557,7 @@ def _values_meant(takes: Option | Setting, raw: object) -> Iterator[object]:
         yield "virtual"
     if takes.name == "ENCRYPTION_KMS_KEY" and "/" not in text:
         yield f"alias/{text}"
-    url = re.sub(r"\A(https?):?/{1,2}(?=[^/])", r"\1://", text)
+    url = re.sub(r"\A(https?):?/{1,2}(?:[\w.-]+\.(?=s3[.-].*amazonaws))?(?=[^/])", r"\1://", text)
     if takes.name == "ENDPOINT" and "@" not in text and (match := URL.fullmatch(url)):
         yield f"{match['scheme'] or ('http://' if is_local(text) else 'https://')}{match['host']}"
     if takes.name == "REGION":

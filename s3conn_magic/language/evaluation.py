@@ -19,6 +19,7 @@ from s3conn_magic.language.options import (
     check_server,
     find_option,
     is_environment_name,
+    nearly_region,
 )
 from s3conn_magic.language.plans import AsWritten
 from s3conn_magic.language.session_settings import LOCAL_FILES, REACH, SETTING_NAMES, find_setting
@@ -56,11 +57,6 @@ _QUOTED = re.compile(r"\$\{?[A-Za-z_]\w{0,30}\}?|\{\{? ?[A-Za-z_]\w{0,30} ?\}?\}
 _TEMPLATE = re.compile(r"[({\[$.]\s*\w*env\w*\W|\benv\w*\s*[(\[.]", re.IGNORECASE)
 _NAMELESS, _ONE_VALUE = "this environment variable", "Keep one value, without parentheses."
 _KEY_ID = re.compile(r"A[A-Z]{2}A[A-Z0-9]{12,17}")
-_NO_NUMBER = re.compile(
-    r"(?:us|eu|ap|sa|ca|af|me|il|mx|cn)-(?:gov-|isob?-)?(?:north|south)?(?:north|south|east|west|central)",
-    re.IGNORECASE,
-)
-_ZONE = re.compile(rf"{_NO_NUMBER.pattern}-\d[a-f]", re.IGNORECASE)
 _WRITTEN = statements.StringLiteral | statements.BooleanLiteral | statements.IntegerLiteral
 
 
@@ -496,11 +492,8 @@ class Binding:
         region, span = str(options["REGION"].value) if "REGION" in options else "", where.get("REGION")
         if span is None or "ENDPOINT" in options:
             return
-        if _ZONE.fullmatch(region):
-            hint = f"Write REGION = '{region[:-1]}' instead."
-            raise self.error("this is an availability zone, not a region", span, hint=hint)
-        if _NO_NUMBER.fullmatch(region):
-            raise self.error("an AWS region ends in a number", span, hint=f"Write REGION = '{region}-1' instead.")
+        if wrong := nearly_region(region):
+            raise self.error(wrong[0], span, hint=f"Write REGION = '{wrong[1]}' instead.")
 
     def _incomplete(self, name: str, missing: list[str], span: Span, *, add: bool) -> BindError:
         prompted = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")

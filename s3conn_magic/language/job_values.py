@@ -219,6 +219,8 @@ def pattern(value: Any) -> str:
 
 def date_pattern(value: Any) -> DatePattern:
     """Return a date pattern of Java."""
+    if re.search(r"(?<!H)mm", str(value)) and not re.search("H|MM", str(value)):
+        raise ValueError("mm is the minute, and the month is MM")
     return DatePattern.parse(text(value))
 
 

@@ -77,6 +77,7 @@ _ENVIRONMENT_NAME = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 _REGION = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 _CUSTOMER_KEY_BYTES = 32
 _BASE_PATH = re.compile(r"s3|[\w.~-]+(?:/[\w.~-]+){1,8}", re.ASCII | re.IGNORECASE)
+_BUCKET_HOST = re.compile(r"(?!bucket\.vpce)[\w.-]+\.(?=s3[.-](?:[\w-]+\.)*amazonaws\.com)")
 _ENDPOINT_FORM = "it looks like 'https://host:port'"
 
 
@@ -196,10 +197,30 @@ def _endpoint(value: Any) -> str:
         raise ValueError(_ENDPOINT_FORM)
     if any(character.isspace() or not character.isprintable() for character in value):
         raise ValueError("it has no white space")
+    if _BUCKET_HOST.match(parts.hostname):
+        raise ValueError("a bucket's name is in the host; the bucket belongs in the s3:// location")
     base = parts.path.strip("/")
     if (base and not _BASE_PATH.fullmatch(base)) or parts.query or parts.fragment:
         raise ValueError("nothing follows the host and port; the bucket belongs in the s3:// location")
     return f"{parts.scheme}://{parts.netloc}" + (f"/{base}" if base else "")
+
+
+_NO_NUMBER = re.compile(
+    r"(?:us|eu|ap|sa|ca|af|me|il|mx|cn)-(?:gov-|isob?-)?(?:north|south)?(?:north|south|east|west|central)"
+)
+_ZONE = re.compile(rf"{_NO_NUMBER.pattern}-\d[a-f]")
+
+
+def nearly_region(region: str) -> tuple[str, str] | None:
+    """Return what is wrong with a region that is nearly one of AWS, and which is meant; None for any other."""
+    plain = region.lower()
+    if _ZONE.fullmatch(plain):
+        return "this is an availability zone, not a region", plain[:-1]
+    if _NO_NUMBER.fullmatch(plain):
+        return "an AWS region ends in a number", f"{plain}-1"
+    if plain != region and _ZONE.fullmatch(f"{plain}a"):
+        return "an AWS region is in lower case", plain
+    return None
 
 
 _UPSOLVER = "Upsolver"

@@ -137,6 +137,8 @@ def _storage(value: Any) -> tuple[str, str] | tuple[()]:
     if value in ("", ()):
         return ()
     if isinstance(value, tuple | list) and len(value) == 2 and all(isinstance(part, str) and part for part in value):  # noqa: PLR2004
+        if set(value[1]) & set("*?[{"):
+            raise ValueError("a location is exact, no pattern")
         return value[0], value[1]
     raise ValueError("it looks like ('lake', 's3://bucket/tables/')")
 

@@ -241,9 +241,10 @@ _UNSEEN = ("a character that cannot be seen", "Delete it, or type a plain space 
 # Shorter words hold too little of a secret to matter.
 _SHOWN_WORD = 8
 # What people call a secret, in any language.
-_SECRET_NAME = re.compile(r"SECRET|TOKEN|PASS|PWD|KEY|CRED|AUTH", re.IGNORECASE)
+SECRET_NAME = re.compile(r"SECRET|TOKEN|PASS|PWD|KEY|CRED|AUTH", re.IGNORECASE)
 # A part of a word as people write it; secrets alternate between capitals, small letters and digits.
 _PART = re.compile(r"(?:[A-Z]+|[A-Z]?[a-z]+(?:[A-Z][a-z]{2,})*)?[0-9]{0,4}")
+_SERVER = re.compile(r"https?://")
 _LONGEST_WORD = 40
 # Tokens before a word that are searched for the name of a secret.
 _LOOKED_BACK = 24
@@ -402,7 +403,10 @@ class Source:
 
     def shown(self, token: Token) -> str:
         """Return a token for messages, without literals and words that may be secret."""
-        if token.kind == "word" and (self._is_name(token) or (is_plain(token.text) and not self._is_value(token))):
+        if token.kind == "word" and (
+            self._is_name(token)
+            or (is_plain(token.text) and not self._is_value(token) and not self._is_argument(token))
+        ):
             return token.text
         return _MASKS.get(token.kind, token.text)
 
@@ -428,14 +432,29 @@ class Source:
                 return _may_hold_secret(next(before, None), token.text)
             if earlier.text == ";" or earlier.text.upper() in _ENDS_VALUE:
                 return False
-            if earlier.kind == "word" and (find_option(earlier.text) or _SECRET_NAME.search(earlier.text)):
+            if earlier.kind == "word" and (find_option(earlier.text) or SECRET_NAME.search(earlier.text)):
                 return _may_hold_secret(earlier, token.text)
         return next(before, None) is not None
+
+    def _is_argument(self, token: Token) -> bool:
+        """Return whether a long word stands behind a server in a command, or a place in a call, as unnamed keys do."""
+        if len(token.text) < _SHOWN_WORD:
+            return False
+        before = self.tokens.among(range(self.tokens.ending_after(token.span.start) - 1, -1, -1))
+        later, closed = None, 0
+        for earlier in islice(before, _LOOKED_BACK):
+            closed += (earlier.text == ")") - (earlier.text == "(")
+            if earlier.text == ";" or (earlier.kind == "word" and _SERVER.match(earlier.text)):
+                return earlier.text != ";"
+            if closed < 0:
+                return later is not None and later.kind == "string" and "://" in later.text
+            later = earlier
+        return False
 
     def _sets_secret(self, to: Token) -> bool:
         """Return whether the word before a TO names a secret, as in others' SET access_key TO value."""
         before = self.token_before(to.span.start)
-        return before is not None and _SECRET_NAME.search(before.text) is not None
+        return before is not None and SECRET_NAME.search(before.text) is not None
 
     def _is_placed_as_name(self, token: Token) -> bool:
         before, after = self.token_before(token.span.start), self.token_at(token.span.end)
@@ -466,7 +485,7 @@ def _may_hold_secret(owner: Token | None, word: str) -> bool:
     if owner is None or owner.text.upper() in VOCABULARY:
         option = find_option(owner.text) if owner else None
         return option is not None and option.secret
-    return len(word) >= _SHOWN_WORD or _SECRET_NAME.search(owner.text) is not None
+    return len(word) >= _SHOWN_WORD or SECRET_NAME.search(owner.text) is not None
 
 
 def _blanked(text: str, start: int, end: int) -> str:

@@ -490,8 +490,8 @@ class Rewriting:
         if self._connects:
             return self._name
         named = (value for name, value in self._given.others.items() if name in words_listed("connections"))
-        if credential := next(named, None):
-            return plainly(without_quotes(str(credential)))
+        if (credential := without_quotes(str(next(named, "")))) in self._connections:
+            return plainly(credential)
         return next(iter(self._connections), BLANK)
 
     @property

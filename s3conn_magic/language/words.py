@@ -177,8 +177,21 @@ def pattern_as(taken: Kind, pattern: str, kind: Kind) -> str:
     return f"**/{new}" if (taken, kind) == ("glob", "regular") and new.startswith("*") and "/" not in new else new
 
 
+# A pattern that begins with its bucket, or like a path.
+_PLACED = re.compile(r"(s3://)[^/]*/?|/(?=.)()|(?=[\w-]+/\Z)()", re.IGNORECASE)
+
+
 def pattern_meant(clause: str, taken: Kind, pattern: str) -> str:
     """Return a note on a pattern that matches nothing and looks like another kind; otherwise empty."""
+    if not pattern:
+        return f"No name matches {clause} '': leave it out."
+    if taken != "regular" and (placed := _PLACED.match(pattern)):
+        bare = pattern[placed.end() :] if taken == "glob" else pattern[placed.end(1) :].split("/", maxsplit=1)[0]
+        bare += "**" * (taken == "glob" and (bare.endswith("/") or not bare))
+        what = "keys below the location" if taken == "glob" else "names"
+        return f"{clause.rstrip(' =')} is of {what}: write {clause} {literal(visible(bare))}."
+    if taken == "glob" and (parts := re.split(r"[|,]", pattern))[1:] and not re.search(r"[\[\]{}()\\]", pattern):
+        return f"Several globs are one in braces: write {clause} {literal(visible('{' + ','.join(parts) + '}'))}."
     tells = _TELLING if taken != "like" else {**_TELLING, "glob": re.compile(r"[*?]")}
     kinds: tuple[Kind, ...] = ("regular", "like", "glob")
     if tells[taken].search(pattern) and not (taken == "glob" and tells["regular"].search(pattern)):

@@ -20,14 +20,14 @@ from s3conn_magic.language.plans import DEFAULT_S3, SANDBOX
 from s3conn_magic.language.reference import BY_QUERY
 from s3conn_magic.language.session_settings import SettingValues, Timeouts, bytes_of, setting_text
 from s3conn_magic.language.source import Source
-from s3conn_magic.language.words import counted, filter_note, looks_below, pattern_meant, pattern_note
+from s3conn_magic.language.words import counted, filter_note, pattern_meant, pattern_note
 from s3conn_magic.query.sql import OF_THE_SESSION, REFUSED
 from s3conn_magic.results.cards import Message, connection_card
 from s3conn_magic.runtime.background import asking, new_lock
 from s3conn_magic.runtime.interrupts import deferred, outcome
 from s3conn_magic.runtime.temporary import sweep
 from s3conn_magic.session.inputs import connection_plans, project_file, read_script, sandbox_options, user_file
-from s3conn_magic.session.queries import AboutConnections, JobPlan, Queries, QueryPlan
+from s3conn_magic.session.queries import AboutConnections, JobPlan, Queries, QueryPlan, note_of_pattern
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from s3conn_magic.language.evaluation import Inputs
     from s3conn_magic.language.options import BoundOptions
     from s3conn_magic.language.plans import Where
+    from s3conn_magic.language.statements import Statement
     from s3conn_magic.listing.request import Progress
     from s3conn_magic.session.inputs import ProgressView, Server
 
@@ -59,19 +60,6 @@ def check_glob(pattern: str, place: Callable[[], Place] | None) -> None:
         return
     hint = pattern_meant("MATCHING", "glob", pattern)
     raise BindError(f"MATCHING takes a glob: {reason}", hint=hint, place=place and place())
-
-
-def _note_of_pattern(plan: plans.Plan, result: Any) -> str:
-    """Return a hint for a pattern of another kind that found nothing."""
-    statement = plan.statement if isinstance(plan, plans.AsWritten) else plan
-    if not hasattr(result, "columns") or len(result):
-        return ""
-    if matching := getattr(statement, "matching", None):
-        return pattern_meant("MATCHING", "glob", matching) or looks_below(
-            matching, recursive=bool(getattr(statement, "recursive", True))
-        )
-    like = getattr(statement, "like", None)
-    return pattern_meant("LIKE", "like", like) if like else ""
 
 
 _NOTHING = "Nothing was created"
@@ -217,12 +205,24 @@ class Session:
             S3ConnError: a statement is wrong.
         """
         source = replace(Source(text) if isinstance(text, str) else text, connections=self._names)
+        try:
+            todo = self._bound(*self._parsed(source))
+        except S3ConnError as error:
+            from s3conn_magic.language.repairs import repair
+
+            repair(error, source, self._bound)
+            raise
+        return [partial(self._run_step, plan, index, len(todo)) for index, plan in enumerate(todo, 1)]
+
+    def _parsed(self, source: Source) -> tuple[list[Statement], Source]:
         if self.settings["DIALECT"] == "accept" and not source.file:
             from s3conn_magic.language.answers import accepted
 
-            parsed, source = accepted(source, self._note, parse)
-        else:
-            parsed = parse(source)
+            return accepted(source, self._note, parse)
+        return parse(source), source
+
+    def _bound(self, parsed: list[Statement], source: Source) -> list[plans.Plan]:
+        """Return the plans of a text, once each of them could be run."""
         with asking(self._inputs.prompt):
             todo = bind(parsed, source, self.connections, self._inputs, self.queries.table_names, jobs=self.jobs.names)
         for plan in todo:
@@ -232,7 +232,7 @@ class Session:
                 if not error.message.endswith(REFUSED):  # about a function of DuckDB, whose hint is another
                     error.hint = self.queries.also_here(source, error, plan.place()) or error.hint
                 raise
-        return [partial(self._run_step, plan, index, len(todo)) for index, plan in enumerate(todo, 1)]
+        return todo
 
     def _names(self) -> list[str]:
         """Return the names of the connections, the default one first."""
@@ -251,7 +251,7 @@ class Session:
         try:
             with asking(self._inputs.prompt):
                 result = self.execute(plan)
-                self._say(_note_of_pattern(plan, result))
+                self._say(note_of_pattern(plan, result))
                 return self._in_form(result)
         except S3ConnError as error:
             failure = self._clearer_error(plan, error).at(plan.place())
@@ -493,7 +493,7 @@ class Session:
 
         with self._progress_view() as report:
             datasets, notes = discovered(self.connections, self.queries, plan, self.settings["CONNECTIONS"], report)
-        self._say(*notes)
+        self._say(*notes, "" if datasets else pattern_note(plan.location, _FOLDER.replace("ANALYZE", "DISCOVER")))
         return self._shown_datasets(datasets, plan)
 
     def _shown_datasets(self, datasets: list[Dataset], plan: plans.Discover) -> Any:
@@ -514,7 +514,7 @@ class Session:
         sides = [(self.connections.get(side.name), side) for side in (plan.left, plan.right)]
         with self._progress_view() as report:
             frame, note = comparison(sides, plan.by, ListOptions(None, self.settings["CONNECTIONS"], report))
-        self._note(note)
+        self._say(note, *(pattern_note(side.location, _FOLDER.replace("ANALYZE ", "")) for _, side in sides))
         return frame
 
     @execute.register

@@ -13,7 +13,7 @@ from s3conn_magic.language.grammar import parse
 from s3conn_magic.language.reference import columns_of
 from s3conn_magic.language.rules import name_text
 from s3conn_magic.language.source import Source
-from s3conn_magic.language.words import counted, table_parts
+from s3conn_magic.language.words import counted, looks_below, pattern_meant, table_parts
 from s3conn_magic.locations import through
 from s3conn_magic.results.cards import Message
 from s3conn_magic.runtime.background import new_lock
@@ -569,3 +569,16 @@ def _(plan: statements.Help, connections: Registry) -> Any:
 
     del connections
     return help_on(plan.topic)
+
+
+def note_of_pattern(plan: plans.Plan, result: Any) -> str:
+    """Return a hint for a pattern of another kind that found nothing."""
+    statement = plan.statement if isinstance(plan, plans.AsWritten) else plan
+    if not hasattr(result, "columns") or len(result):
+        return ""
+    if matching := getattr(statement, "matching", None):
+        return pattern_meant("MATCHING", "glob", matching) or looks_below(
+            matching, recursive=bool(getattr(statement, "recursive", True))
+        )
+    like = getattr(statement, "like", None)
+    return pattern_meant("LIKE", "like", like) if like is not None else ""

@@ -1,0 +1,547 @@
+"""Repair statements that are nearly ours: add, drop, change or move a few words.
+
+The parser says where it stops; what may be wrong there is tried, the likelier first, until the whole parses and binds.
+Words that are taken for others are the table `[repairs]` of `phrases.toml`.
+"""
+
+from __future__ import annotations
+
+import heapq
+import re
+from functools import cache
+from itertools import count, pairwise
+from typing import TYPE_CHECKING, NamedTuple
+
+from s3conn_magic.errors import S3ConnError
+from s3conn_magic.language.grammar import parse_cell
+from s3conn_magic.language.option_names import book
+from s3conn_magic.language.options import OPTIONS
+from s3conn_magic.language.redaction import redactions
+from s3conn_magic.language.reference import KEYWORDS, STATEMENTS, VOCABULARY
+from s3conn_magic.language.rules import ParseError
+from s3conn_magic.language.session_settings import find_setting
+from s3conn_magic.language.source import SECRET_NAME, Source, Span, harmless, pieces, spaced
+from s3conn_magic.language.words import identifier, listed, literal, nearest
+from s3conn_magic.locations import location_meant
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from s3conn_magic.language.statements import Statement
+
+    Stops = Callable[[str], tuple[int, str] | None]
+
+# Longer statements, and more tries, are not worth the wait.
+_LONGEST = 1_500
+_TRIES = 200
+_SHORT = 8  # of a secret, too little to matter
+_MOST_COST = 4.2
+# What is so near is meant, rather than what another system would say with these words.
+_SURE_COST = 2.2
+_MOST_WORDS = 60
+_MOST_WAYS = 4
+_FAR = 6  # a word that is in the wrong place moves by so many words at most, or to the end
+_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_AMOUNT = re.compile(r"(\d+)\s*([A-Za-z]+)")
+_EXPECTED_WORD = re.compile(r"`([^`]+)`|\b([A-Z][A-Z0-9_]+(?: [A-Z][A-Z0-9_]+)*)\b")
+_CHOICES = re.compile(r"\btakes ([^:]+)")
+_STARTS = frozenset(statement.name.split()[0] for statement in STATEMENTS)
+_OF_VALUE = ("a value", "text in single quotes", "an s3:// location", "the path of a file", "the id of a version")
+_OPAQUE = frozenset({"SELECT", "EXPECT", "VALUES", "WHERE"})
+_OF_SQL = ("SELECT", "FROM", "WHERE", "GROUP BY", "ORDER BY", "HAVING", "LIMIT", "VALUES", "DISTINCT")
+_KEPT = frozenset({"INTO", "AS", "WHERE", "LIKE", ";"}) | _OPAQUE | _STARTS
+_SECONDS = {"S": 1, "M": 60, "H": 3600, "D": 86400}
+_UNITS = {"M": "MINUTES", "H": "HOURS", "D": "DAYS"}
+_DATES = {"%Y": "yyyy", "%m": "MM", "%d": "dd", "%H": "HH", "%M": "mm", "%S": "ss", "YYYY": "yyyy", "DD": "dd"}
+_DROPPED, _MOVED, _CHANGED, _ADDED = 3.0, 2.0, 1.0, 1.35
+# Hints that say how something is written, and not what to write.
+_GENERAL = re.compile(
+    r"\Z|The syntax is|HELP|Text is|A (?:name|list|location|statement) (?:is|has|begins)|An option is|Separate"
+    r"|It is read|Write (?:\w+ = |[A-Z ]+CONNECTION)|There (?:is|are) |[A-Z3 _]+ takes |Keep one|(?:DESCRIBE|SHOW) "
+    r"|\w+ is (?:a keyword|an option)|Add ['\"] at"
+)
+_PATH = re.compile(r"(?=.*[/*])[a-z0-9.*/:_-]+|[\d_,.:T-]+|\w+%|[a-z_]+\.[a-z]{2,5}")
+_NO_SECRETS = VOCABULARY - {name for option in OPTIONS if option.secret for name in (option.name, *option.aliases)}
+_OURS = re.compile(r"\bHere: ([^;]*);")
+# A statement of ours for one of nobody in particular.
+_VAGUE = re.compile(r"That is another (?:SQL|system)'s\. Here: (?!.*;.*;)|End the previous")
+_ASKED = re.compile(r"\b(?:PROMPT|KEYRING)\b", re.IGNORECASE)
+
+
+class _Piece(NamedTuple):
+    """A word or a mark, and whether a space stands before it."""
+
+    text: str
+    apart: bool = True
+
+
+class _Try(NamedTuple):
+    cost: float
+    pieces: tuple[_Piece, ...]
+    left_out: tuple[str, ...] = ()
+
+
+@cache
+def _table() -> Mapping[str, Sequence[str]]:
+    """Return what may stand for a word, by the word; an empty text leaves it out."""
+    given: dict[str, list[str]] = {}
+    for theirs, ours in book()["repairs"]["words"]:
+        for word in theirs.split():
+            given.setdefault(word, []).extend(ours.split("|"))
+    return given
+
+
+def repair(error: S3ConnError, source: Source, bind: Callable[[list[Statement], Source], object]) -> None:
+    """Let the hint of an error say the statement as it was probably meant, if it does not say what to do.
+
+    Args:
+        error: of a statement.
+        source: the cell.
+        bind: raises an error for statements that could not be run.
+    """
+
+    def stops(text: str) -> tuple[int, str] | None:
+        tried = Source(text)
+        try:
+            bind(parse_cell(tried.code), tried)
+        except ParseError as stopped:
+            return stopped.at, stopped.message
+        except S3ConnError as refused:
+            return tried.offset(refused.place), refused.message
+        return None
+
+    # What is tried is bound, and nobody is to be asked for a secret then.
+    if error.place is None or error.place.file or _ASKED.search(f"{source.text} {error.hint}"):
+        return
+    at = source.offset(error.place)
+    token = source.token_at(at)
+    meant = re.fullmatch(r"Did you mean (.+)\?", error.hint)
+    ours = fixed[1] if (fixed := _OURS.search(error.hint)) else ""
+    glued = error.hint == "Delete it." and at > 0 and not source.text[at - 1].isspace()
+    seed = source.text[: token.span.start] + meant[1] + source.text[token.span.end :] if meant and token else ""
+    most = _MOST_COST
+    if seed or ours:
+        if stops(seed or ours) is None:
+            if seed or not _VAGUE.match(error.hint):
+                return
+            most = _SURE_COST
+    elif _VAGUE.match(error.hint):
+        most = _SURE_COST
+    elif not glued and not _GENERAL.match(error.hint):
+        return
+    made = _doubled(error, source, stops) or _repaired(source, at, stops, seed, most)
+    error.hint = made if made and made != f"Here: {ours};" else error.hint
+
+
+def _doubled(error: S3ConnError, source: Source, stops: Stops) -> str:
+    """Return a statement whose text has an apostrophe in it, which is written twice."""
+    if "does not end" in error.message and harmless(source.text):
+        for match in re.finditer(r"(?<=\w)'(?=\w)", source.text):
+            said = f"{source.text[: match.end()]}'{source.text[match.end() :]}".strip().rstrip(";")
+            if stops(said) is None:
+                return f"Here: {said};"
+    return ""
+
+
+def _repaired(source: Source, at: int, stops: Stops, seed: str, most: float) -> str:
+    span = next((span for span in pieces(source.text) if span.end >= at), Span(0, 0))
+    written = source.text[slice(*span)]
+    if not written or span.end > _LONGEST or not source.readable or not _holds_none(source, span):
+        return ""
+    before, tries = source.text[: span.start], [_Try(0.0, tuple(_pieces(written)))]
+    if seed:
+        end = span.end + len(seed) - len(source.text)
+        tries.append(_Try(0.5, tuple(_pieces(seed[span.start : end]))))
+
+    def stops_here(text: str) -> tuple[int, str] | None:
+        stopped = stops(before + text)
+        return (stopped[0] - span.start, stopped[1]) if stopped else None
+
+    fixed = _found(tries, stops_here, source.connections(), most) if len(tries[0].pieces) <= _MOST_WORDS else None
+    if fixed is None or not fixed.pieces:
+        return ""
+    said = f"{_text(fixed.pieces)};"
+    left = [f"`{text}`" for text in dict.fromkeys(fixed.left_out)]
+    note = f"{listed(left, 'and')} {'is' if len(left) == 1 else 'are'} left out. " if left else ""
+    return f"{note}Here: {said}" if _shows_nothing(said) and spaced(said) != spaced(written) else ""
+
+
+def _holds_none(source: Source, span: Span) -> bool:
+    """Return whether nothing in a statement can be a secret: no name of one, no word that messages do not show."""
+    if not harmless(source.text[slice(*span)]):
+        return False
+    for token in source.tokens:
+        inside = span.start <= token.span.start < span.end and token.kind in {"word", "quoted"}
+        if inside and (
+            (SECRET_NAME.search(token.text) and token.text.upper() not in _NO_SECRETS)
+            or (source.shown(token) == "…" and len(token.text) >= _SHORT and not _PATH.fullmatch(token.text))
+        ):
+            return False
+    return True
+
+
+def _shows_nothing(said: str) -> bool:
+    """Return whether nothing stands in a statement where a secret may stand."""
+    return all(
+        change.span.end - change.span.start < _SHORT
+        or "s3://" in said[slice(*change.span)]
+        or find_setting(change.owner)
+        for change in redactions(said)
+    )
+
+
+def _found(firsts: Sequence[_Try], stops: Stops, connections: Sequence[str], most: float) -> _Try | None:
+    order, tries, seen = count(), 0, {first.pieces for first in firsts}
+    queue = sorted((first.cost, next(order), first) for first in firsts)
+    while queue and tries < _TRIES:
+        made = heapq.heappop(queue)[2]
+        tries += 1
+        text = _text(made.pieces)
+        if _ASKED.search(text):
+            continue
+        if (stopped := stops(text)) is None:
+            if _is_sound(made.pieces, firsts[0].pieces):
+                return made
+            continue
+        if stopped[0] < 0:
+            return None
+        for following in _edits(made, *_index(made.pieces, stopped[0]), stopped[1], connections):
+            if following.cost <= most and following.pieces and following.pieces not in seen:
+                seen.add(following.pieces)
+                heapq.heappush(queue, (following.cost, next(order), following))
+    return None
+
+
+def _is_sound(made: Sequence[_Piece], written: Sequence[_Piece]) -> bool:
+    """Return whether a statement is none that only seems to be right, because what is in a query is not read."""
+    begins = [each[0].text.upper() if each else "" for each in (made, written)]
+    of_query = begins[0] in {"SELECT", "WITH", "FROM", "INSERT"} and begins[0] != begins[1]
+    return not of_query or re.fullmatch(r'SELECT \* FROM [\w."]+', _text(made)) is not None
+
+
+def _pieces(written: str) -> Iterator[_Piece]:
+    end = 0
+    for token in Source(written).tokens:
+        if token.kind not in {"space", "comment"}:
+            yield _Piece(token.text, token.span.start > end or not end)
+            end = token.span.end
+
+
+def _text(made: Sequence[_Piece]) -> str:
+    return "".join(" " * piece.apart + piece.text for piece in made).strip()
+
+
+def _index(made: Sequence[_Piece], at: int) -> tuple[int, bool]:
+    """Return which piece an offset of their text is in, their number behind the last, and whether it is within it."""
+    end = -1 if made and made[0].apart else 0
+    for index, piece in enumerate(made):
+        begun = end + piece.apart
+        end = begun + len(piece.text)
+        if end > at:
+            return index, at > begun
+    return len(made), False
+
+
+def _edits(made: _Try, at: int, within: bool, expected: str, connections: Sequence[str]) -> Iterator[_Try]:
+    """Yield what may have been meant by a statement of which the parser takes what is before a piece."""
+    of_grammar = expected.startswith("Expected ")
+    expected = expected.removeprefix("Expected ")
+    if of_grammar:
+        yield from _added(made, at, expected, connections)
+        yield from _split(made, at)
+    for index in (at, at - 1, at - 2):
+        if 0 <= index < len(made.pieces):
+            late = 0.3 * (at - index)
+            yield from (
+                each._replace(cost=each.cost + late) for each in _changed(made, index, expected, within, connections)
+            )
+    if expected.endswith(" twice"):
+        yield from (_with(made, 1.0 + 0.1 * more, at, at + more, []) for more in (1, 2, 3))
+    if expected.startswith("unknown option of a"):
+        yield from _of_format(made, at)
+        yield from _dropped(made, at, 3)
+    if expected == "`=`" and at > 1:
+        yield from _dropped(made, at - 1)
+    if at < len(made.pieces) and of_grammar:
+        yield from _moved(made, at)
+        yield from _dropped(made, at)
+        yield from (each._replace(cost=each.cost + 0.3) for each in _moved(made, at - 1)) if at > 1 else ()
+
+
+def _with(made: _Try, cost: float, start: int, end: int, texts: Sequence[str]) -> _Try:
+    """Return a try with other words in the place of some."""
+    new = (*map(_Piece, texts),)
+    rest = made.pieces[end:]
+    if texts or made.pieces[start].apart:
+        rest = _apart(rest, 0)
+    return made._replace(cost=made.cost + cost, pieces=(*made.pieces[:start], *new, *rest))
+
+
+def _added(made: _Try, at: int, expected: str, connections: Sequence[str]) -> Iterator[_Try]:
+    """Yield the statement with a word that is expected, or that is often left out."""
+    texts = [piece.text for piece in made.pieces]
+    following, before = texts[at : at + 2], texts[at - 1] if at else ""
+    ways = [*_EXPECTED_WORD.finditer(expected)]
+    for match in ways if len(ways) <= _MOST_WAYS else ():
+        word = "ON VIOLATION WARN" if (match[2] or "").startswith("ON") else match[1] or match[2]
+        if word not in {"ALL", "TRUE", "FALSE", "(", ")", ","} and word.split()[0] not in _STARTS - {"SET"}:
+            yield _with(made, _ADDED + 0.05 * word.count(" "), at, at, word.split())
+    if _depth(made.pieces) > 0:
+        yield _with(made, _ADDED, len(texts), len(texts), [")"])
+    if expected == "`=`" or not following:
+        return
+    if _WORD.fullmatch(following[0]) and following[1:] and following[1] not in {"=", ",", ";"}:
+        yield _with(made, 1.2, at + 1, at + 1, ["="]) if _outside(made.pieces, at) else made
+    if before.upper() in {"JOBS", "TABLES", "CONNECTIONS", "BUCKETS"} and _WORD.fullmatch(following[0]):
+        yield _with(made, 1.5, at, at + 1, ["LIKE", literal(following[0])])
+    yield from (
+        _with(made, cost, at, at, words) for cost, words in _left_out(following[0], expected, texts, connections)
+    )
+
+
+def _left_out(
+    following: str, expected: str, texts: Sequence[str], connections: Sequence[str]
+) -> Iterator[tuple[float, list[str]]]:
+    """Yield words that are often left out before one, each with its cost."""
+    if following.startswith("'s3://"):
+        yield from (
+            (1.4, word.split())
+            for word in ("LOCATION", "LOCATION =", "LIST" if expected == "a statement" else "LOCATION")
+        )
+        if expected.startswith("S3") and connections:
+            yield 1.4, ["S3", connections[0], "LOCATION", "="]
+    elif following.startswith("'"):
+        yield from (
+            (1.4, [word]) for word in (("MATCHING", "LIKE") if re.search(r"[*?%]", following) else ("VERSION",))
+        )
+    if following == "(" or following.upper() in {"SELECT", "WITH", "FROM"}:
+        yield 1.4, ["AS"]
+    if following in connections:
+        yield 1.1, ["USING"]
+    if following.isdecimal():
+        yield 1.5, ["LIMIT"]
+    if expected == "FROM":
+        yield 1.4, ["INTO"]
+    if expected.startswith("a name") and texts[0].upper() == "CREATE":
+        yield 1.6, [next((f"my_{text.lower()}" for text in texts if text.upper() in {"JOB", "TABLE"}), "my_s3")]
+
+
+def _outside(parts: Sequence[_Piece], at: int) -> bool:
+    """Return whether a place is before what is read as SQL, and in no brackets but those of an option's value."""
+    opened: list[str] = []
+    for before, part in pairwise((_Piece(""), *parts[:at])):
+        if part.text == "(":
+            opened.append(before.text)
+        elif part.text == ")" and opened:
+            opened.pop()
+    return not {part.text.upper() for part in parts[:at]} & _OPAQUE and set(opened) <= {"="}
+
+
+def _split(made: _Try, at: int) -> Iterator[_Try]:
+    """Yield as many statements as there are names or values behind a comma."""
+    if at < len(made.pieces) and made.pieces[at].text == ",":
+        for length in range(min(at - 1, 4), 0, -1):
+            head = made.pieces[:length]
+            rest = (*made.pieces[:at], _Piece(";", apart=False), *_apart(head, 0), *_apart(made.pieces[at + 1 :], 0))
+            yield made._replace(cost=made.cost + 1.4, pieces=rest)
+
+
+def _changed(made: _Try, index: int, expected: str, within: bool, connections: Sequence[str]) -> Iterator[_Try]:
+    """Yield the statement with a word as another one, in other quotes, joined to the next, or left out."""
+    if not _outside(made.pieces, index):
+        yield from _of_sql(made, index)
+        return
+    yield from _as_words(made, index)
+    texts = [part.text for part in made.pieces[index : index + 2]]
+    end = index + 1
+    while end < len(made.pieces) and not made.pieces[end].apart and made.pieces[end].text not in {",", ")", ";"}:
+        end += 1
+    glued = "".join(part.text for part in made.pieces[index:end])
+    if not index or made.pieces[index - 1].text != "$":
+        changes = _as_other(glued, "".join(texts[1:]) if end == index + 1 else "", expected, within, connections)
+        yield from (_with(made, _CHANGED, index, end + more, text) for text, more in changes)
+    if not _WORD.fullmatch(texts[0]) and texts[0][0] not in "'\"" and not texts[0][0].isalnum():
+        yield _with(made, 1.0, index, index + 1, [])
+    if index == 0 and re.fullmatch(r"[\w-]*>+", glued):
+        yield _with(made, 1.0, 0, end, [])
+    if texts[0] == "(" and index and made.pieces[index - 1].text.upper() == "MATCHING":
+        yield from _as_braces(made, index)
+
+
+def _as_words(made: _Try, index: int) -> Iterator[_Try]:
+    """Yield the statement with one or two words as others."""
+    texts = [part.text for part in made.pieces[index : index + 2]]
+    for length in (2, 1):
+        words = [text.strip("'").upper() for text in texts[:length]]
+        for meant in _table().get("_".join(words), ()) if len(words) == length else ():
+            if not (meant and index and meant.split()[0] in _STARTS):
+                yield _with(made, _CHANGED if meant else 1.4, index, index + length, meant.split())
+    if colon := re.fullmatch(r"(\w+):", texts[0]):
+        yield from (_with(made, 0.9, index, index + 1, [colon[1], *mark]) for mark in ([], ["="]))
+    joined = "_".join(texts).upper()
+    if len(texts) > 1 and (joined in VOCABULARY or find_setting(joined)):
+        yield _with(made, 1.0, index, index + 2, [joined])
+    if [text.upper() for text in texts] == ["BUCKET", "="]:
+        yield _with(made, 1.2, index, index + 1, ["LOCATION"])
+
+
+def _of_sql(made: _Try, index: int) -> Iterator[_Try]:
+    """Yield the statement with a word or a mark of a query as another one."""
+    text = made.pieces[index].text
+    if text.upper() in {"GROUP", "ORDER"}:
+        yield _with(made, 1.0, index, index + 1, [text, "BY"])
+    near = nearest(text, _OF_SQL) if _WORD.fullmatch(text) else None
+    if near and near != text.upper():
+        yield _with(made, 1.0, index, index + 1, near.split())
+    if text == "=":
+        yield _with(made, 1.0, index, index + 1, ["=>"])
+    if text.startswith('"'):
+        yield _with(made, 1.2, index, index + 1, [literal(text[1:-1])])
+    if text == "," and index > 1 and made.pieces[index - 2].text.upper() == "LIMIT":
+        skipped, most = made.pieces[index - 1].text, [part.text for part in made.pieces[index + 1 : index + 2]]
+        yield _with(made, 1.0, index - 1, index + 2, [*most, "OFFSET", skipped])
+    if text == "," or text.upper() == "WHERE":
+        yield _with(made, 1.3, index, index + 1, [])
+
+
+def _as_braces(made: _Try, index: int) -> Iterator[_Try]:
+    """Yield several patterns in brackets as one."""
+    closed = next((at for at in range(index, len(made.pieces)) if made.pieces[at].text == ")"), 0)
+    inner = [part.text[1:-1] for part in made.pieces[index + 1 : closed] if part.text.startswith("'")]
+    if inner:
+        yield _with(made, 1.0, index, closed + 1, [literal(f"{{{','.join(inner)}}}")])
+
+
+def _of_format(made: _Try, at: int) -> Iterator[_Try]:
+    """Yield a job with an option as one of its format."""
+    texts = [part.text for part in made.pieces]
+    if texts[at + 1 : at + 2] != ["="] or not texts[at + 2 :]:
+        return
+    name = "CONTENT_TYPE" if "COPY" in map(str.upper, texts) else "FILE_FORMAT"
+    given = next((index for index, text in enumerate(texts) if text.upper() == name), None)
+    kind = texts[given + 2] if given is not None else "CSV"
+    meant = {"DELIM": "DELIMITER", "SEP": "DELIMITER", "SEPARATOR": "DELIMITER", "FIELD_DELIMITER": "DELIMITER"}
+    option = meant.get(texts[at].upper(), texts[at].upper())
+    whole = _with(made, 1.0, at, at + 3, [name, "=", "(", "TYPE", "=", kind, option, "=", texts[at + 2], ")"])
+    if given is not None and given < at:
+        whole = whole._replace(pieces=(*whole.pieces[:given], *whole.pieces[given + 3 :]))
+    yield whole
+
+
+def _as_other(
+    written: str, following: str, expected: str, within: bool, connections: Sequence[str]
+) -> Iterator[tuple[list[str], int]]:
+    """Yield a word, number or text as what is expected in its place, and how many of the words behind go into it."""
+    inner = written[1:-1] if written[:1] == written[-1:] and written[:1] in {"'", '"', "`"} else ""
+    plain = inner or written
+    if field := re.fullmatch(r"\{+\s*(\w+)\s*\}+", plain):
+        yield [f"${field[1]}"], 0
+    whole = _AMOUNT.fullmatch(plain)
+    if amount := whole or _AMOUNT.fullmatch(f"{plain} {following}"):
+        unit = amount[2][0].upper()
+        yield from (([text], int(whole is None)) for text in _amounts(amount, unit))
+        if unit in _UNITS and whole:
+            yield [amount[1], _UNITS[unit]], 0
+    if inner and expected.startswith(("a name", "a table's", "the end", "end of text", "a connection's", "{a", "INTO")):
+        yield [inner if _WORD.fullmatch(inner) else identifier(inner)], 0
+    elif (
+        plain.upper() not in KEYWORDS
+        and any(map(str.isalnum, plain))
+        and (within or (expected.startswith(_OF_VALUE) and plain[:1] not in "=(,[{$") or written[:1] in {'"', "`"})
+    ):
+        yield [literal(plain)], 0
+    yield from (([text], 0) for text in _numbers(plain, expected))
+    units = [*dict.fromkeys(re.findall("MINUTES|HOURS|DAYS", expected))]
+    if plain.isdecimal() and len(units) == 1:
+        yield [plain, *units], 0
+    if "without a name" in expected:
+        yield ["TYPE", "=", written], 0
+    odd = inner or not _WORD.fullmatch(plain)
+    odd = odd and expected.startswith(("end of text", "an s3", "BUCKET takes"))
+    if ("location" in expected or odd) and plain.upper() not in KEYWORDS and plain not in connections:
+        place = "" if plain.startswith("s3://") else location_meant(plain) or _with_scheme(plain)
+        yield from [([literal(place)], 0)] if place else []
+    yield from (([text], 0) for text in _choices(plain, expected, connections))
+
+
+def _amounts(amount: re.Match[str], unit: str) -> Iterator[str]:
+    if unit in _SECONDS:
+        yield str(int(amount[1]) * _SECONDS[unit])
+    if unit in "KMGT":
+        yield literal(f"{amount[1]} {unit}B")
+
+
+def _numbers(plain: str, expected: str) -> Iterator[str]:
+    """Yield a number as digits: `1_000`, `1e3`, `10 %`; and the least that there may be."""
+    if re.fullmatch(r"\d[\d_,]*(?:\.0*)?(?:e\d{1,2})?\s*%?", plain):
+        yield f"{float(re.sub('[_,%]', '', plain)):.0f}"
+    if least := re.search(r"at least (\d+)", expected):
+        yield least[1]
+
+
+def _with_scheme(plain: str) -> str:
+    bare = re.sub(r"\A(?:s3:?)?/+|\A\w+:(?=\w)", "", plain).replace("\\", "/")
+    return f"s3://{bare}" if re.fullmatch(r"[a-z0-9][a-z0-9.-]{2,62}/[^'*?]*", bare) else ""
+
+
+def _choices(plain: str, expected: str, connections: Sequence[str]) -> Iterator[str]:
+    """Yield the one of a closed list that a value can be, and a pattern of dates as Java writes it."""
+    takes = _CHOICES.search(expected)
+    value = plain.upper()
+    if expected.startswith("DATE_PATTERN"):
+        java = re.sub("|".join(map(re.escape, _DATES)), lambda match: _DATES[match[0]], plain)
+        java = java.replace("mm", "MM") if "the month is" in expected else java
+        yield from [literal(java)] if java != plain else []
+        return
+    if "bucket's name" in expected and value.startswith("S3://"):
+        yield from [literal(plain[5:].rstrip("/"))] if "/" not in plain[5:].rstrip("/") else []
+    if "('connection'" in expected and connections and value.startswith("S3://"):
+        yield f"({literal(connections[0])}, {literal(plain)})"
+    if (scheme := re.search(r"'(\w+://)host", expected)) and re.fullmatch(r"[\w.-]+:\d+", plain):
+        yield literal(f"{scheme[1]}{plain}")
+    quoted = re.findall(r"'([\w]+)'", takes[1]) if takes else []
+    words = [word for word in re.findall(r"\b[A-Z][A-Z_]+\b", takes[1]) if len(word) > 1] if takes else []
+    fits = [choice for choice in quoted or words if _is_short_for(value, choice.upper())]
+    if len(fits) == 1:
+        yield literal(fits[0]) if quoted else fits[0]
+
+
+def _is_short_for(value: str, choice: str) -> bool:
+    """Return whether a word holds one of a list, or has its first letters, or some of them in order."""
+    letters = iter(choice)
+    return choice in value or (value[:1] == choice[:1] and len(value) > 1 and all(each in letters for each in value))
+
+
+def _moved(made: _Try, at: int) -> Iterator[_Try]:
+    """Yield the statement with some words from there on in another place, outside of brackets and queries."""
+    parts, most = made.pieces, len(made.pieces)
+    opaque = next((index for index, part in enumerate(parts) if part.text.upper() in _OPAQUE), most)
+    first = parts[at].text
+    if not (first.upper() in KEYWORDS or first.startswith("'s3://")) or opaque <= at:
+        return
+    for end in range(at + 1, min(at + 5, most) + 1):
+        run, rest = parts[at:end], (*parts[:at], *parts[end:])
+        for to in {most - (end - at), *range(max(1, at - _FAR), at)} - {at}:
+            if (to <= opaque or opaque == most) and _depth(rest[:to]) == 0:
+                moved = (*rest[:to], *_apart(run, 0), *_apart(rest[to:], 0))
+                yield made._replace(cost=made.cost + _MOVED + 0.1 * (end - at), pieces=moved)
+
+
+def _depth(parts: Sequence[_Piece]) -> int:
+    return sum((part.text == "(") - (part.text == ")") for part in parts)
+
+
+def _apart(moved: Sequence[_Piece], at: int) -> tuple[_Piece, ...]:
+    return (*moved[:at], *(piece._replace(apart=True) for piece in moved[at : at + 1]), *moved[at + 1 :])
+
+
+def _dropped(made: _Try, at: int, only: int = 0) -> Iterator[_Try]:
+    """Yield the statement without some words, which are told."""
+    kept = _KEPT - ({"AS"} if made.pieces[0].text.upper() != "CREATE" else set())
+    for end in [at + only] if only else range(at + 1, min(at + 4, len(made.pieces)) + 1):
+        left = _text(made.pieces[at:end])
+        first = made.cost == 0 or made.left_out
+        if at and first and made.pieces[at].apart and not {part.text.upper() for part in made.pieces[at:end]} & kept:
+            rest = _apart((*made.pieces[:at], *made.pieces[end:]), at)
+            cost = made.cost + _DROPPED + 0.3 * (1 if only else end - at)
+            yield made._replace(cost=cost, pieces=rest, left_out=(*made.left_out, left))
