@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from s3conn_magic.errors import S3ConnError
 from s3conn_magic.language.grammar import parse_cell
 from s3conn_magic.language.option_names import book
-from s3conn_magic.language.options import OPTIONS
+from s3conn_magic.language.options import OPTIONS, find_option
 from s3conn_magic.language.redaction import redactions
 from s3conn_magic.language.reference import KEYWORDS, STATEMENTS, VOCABULARY
 from s3conn_magic.language.rules import ParseError
@@ -57,14 +57,16 @@ _DROPPED, _MOVED, _CHANGED, _ADDED = 3.0, 2.0, 1.0, 1.35
 # Hints that say how something is written, and not what to write.
 _GENERAL = re.compile(
     r"\Z|The syntax is|HELP|Text is|A (?:name|list|location|statement) (?:is|has|begins)|An option is|Separate"
-    r"|It is read|Write (?:\w+ = |[A-Z ]+CONNECTION)|There (?:is|are) |[A-Z3 _]+ takes |Keep one|(?:DESCRIBE|SHOW) "
+    r"|It is read|Write [A-Z ]+CONNECTION|There (?:is|are) |[A-Z3 _]+ takes |Keep one|(?:DESCRIBE|SHOW) "
     r"|\w+ is (?:a keyword|an option)|Add ['\"] at"
 )
 _PATH = re.compile(r"(?=.*[/*])[a-z0-9.*/:_-]+|[\d_,.:T-]+|\w+%|[a-z_]+\.[a-z]{2,5}")
 _NO_SECRETS = VOCABULARY - {name for option in OPTIONS if option.secret for name in (option.name, *option.aliases)}
+_CONNECTS = re.compile(r"CREATE\b.{0,12}\bS3\b", re.IGNORECASE)
 _OURS = re.compile(r"\bHere: ([^;]*);")
 # A statement of ours for one of nobody in particular.
 _VAGUE = re.compile(r"That is another (?:SQL|system)'s\. Here: (?!.*;.*;)|End the previous")
+_EXAMPLE = re.compile(r"Write \w+ = ")
 _ASKED = re.compile(r"\b(?:PROMPT|KEYRING)\b", re.IGNORECASE)
 
 
@@ -73,6 +75,14 @@ class _Piece(NamedTuple):
 
     text: str
     apart: bool = True
+
+
+class _Stop(NamedTuple):
+    """Which piece the parser stops at, what it expects there, and whether it took the beginning of the piece."""
+
+    at: int
+    expected: str
+    within: bool
 
 
 class _Try(NamedTuple):
@@ -125,7 +135,7 @@ def repair(error: S3ConnError, source: Source, bind: Callable[[list[Statement], 
             if seed or not _VAGUE.match(error.hint):
                 return
             most = _SURE_COST
-    elif _VAGUE.match(error.hint):
+    elif _VAGUE.match(error.hint) or _EXAMPLE.match(error.hint):
         most = _SURE_COST
     elif not glued and not _GENERAL.match(error.hint):
         return
@@ -252,9 +262,8 @@ def _edits(made: _Try, at: int, within: bool, expected: str, connections: Sequen
     for index in (at, at - 1, at - 2):
         if 0 <= index < len(made.pieces):
             late = 0.3 * (at - index)
-            yield from (
-                each._replace(cost=each.cost + late) for each in _changed(made, index, expected, within, connections)
-            )
+            changed = _changed(made, index, _Stop(at, expected, within), connections)
+            yield from (each._replace(cost=each.cost + late) for each in changed)
     if expected.endswith(" twice"):
         yield from (_with(made, 1.0 + 0.1 * more, at, at + more, []) for more in (1, 2, 3))
     if expected.startswith("unknown option of a"):
@@ -284,7 +293,7 @@ def _added(made: _Try, at: int, expected: str, connections: Sequence[str]) -> It
     ways = [*_EXPECTED_WORD.finditer(expected)]
     for match in ways if len(ways) <= _MOST_WAYS else ():
         word = "ON VIOLATION WARN" if (match[2] or "").startswith("ON") else match[1] or match[2]
-        if word not in {"ALL", "TRUE", "FALSE", "(", ")", ","} and word.split()[0] not in _STARTS - {"SET"}:
+        if word not in {"ALL", "JOBS", "TRUE", "FALSE", "(", ")", ","} and word.split()[0] not in _STARTS - {"SET"}:
             yield _with(made, _ADDED + 0.05 * word.count(" "), at, at, word.split())
     if _depth(made.pieces) > 0:
         yield _with(made, _ADDED, len(texts), len(texts), [")"])
@@ -346,19 +355,23 @@ def _split(made: _Try, at: int) -> Iterator[_Try]:
             yield made._replace(cost=made.cost + 1.4, pieces=rest)
 
 
-def _changed(made: _Try, index: int, expected: str, within: bool, connections: Sequence[str]) -> Iterator[_Try]:
+def _changed(made: _Try, index: int, stop: _Stop, connections: Sequence[str]) -> Iterator[_Try]:
     """Yield the statement with a word as another one, in other quotes, joined to the next, or left out."""
     if not _outside(made.pieces, index):
         yield from _of_sql(made, index)
         return
-    yield from _as_words(made, index)
+    yield from _as_words(
+        made, index, in_place=stop.expected.startswith(("a name", "{a")) or stop.at == len(made.pieces)
+    )
     texts = [part.text for part in made.pieces[index : index + 2]]
     end = index + 1
     while end < len(made.pieces) and not made.pieces[end].apart and made.pieces[end].text not in {",", ")", ";"}:
         end += 1
     glued = "".join(part.text for part in made.pieces[index:end])
     if not index or made.pieces[index - 1].text != "$":
-        changes = _as_other(glued, "".join(texts[1:]) if end == index + 1 else "", expected, within, connections)
+        changes = _as_other(
+            glued, "".join(texts[1:]) if end == index + 1 else "", stop.expected, stop.within, connections
+        )
         yield from (_with(made, _CHANGED, index, end + more, text) for text, more in changes)
     if not _WORD.fullmatch(texts[0]) and texts[0][0] not in "'\"" and not texts[0][0].isalnum():
         yield _with(made, 1.0, index, index + 1, [])
@@ -368,13 +381,14 @@ def _changed(made: _Try, index: int, expected: str, within: bool, connections: S
         yield from _as_braces(made, index)
 
 
-def _as_words(made: _Try, index: int) -> Iterator[_Try]:
+def _as_words(made: _Try, index: int, *, in_place: bool) -> Iterator[_Try]:
     """Yield the statement with one or two words as others."""
     texts = [part.text for part in made.pieces[index : index + 2]]
     for length in (2, 1):
         words = [text.strip("'").upper() for text in texts[:length]]
         for meant in _table().get("_".join(words), ()) if len(words) == length else ():
-            if not (meant and index and meant.split()[0] in _STARTS):
+            # Where the text ends or a name is missing, a word before it is not to blame.
+            if not meant or not (in_place or (index and meant.split()[0] in _STARTS)):
                 yield _with(made, _CHANGED if meant else 1.4, index, index + length, meant.split())
     if colon := re.fullmatch(r"(\w+):", texts[0]):
         yield from (_with(made, 0.9, index, index + 1, [colon[1], *mark]) for mark in ([], ["="]))
@@ -447,6 +461,7 @@ def _as_other(
     elif (
         plain.upper() not in KEYWORDS
         and any(map(str.isalnum, plain))
+        and (inner or "'" not in plain)
         and (within or (expected.startswith(_OF_VALUE) and plain[:1] not in "=(,[{$") or written[:1] in {'"', "`"})
     ):
         yield [literal(plain)], 0
@@ -481,7 +496,8 @@ def _numbers(plain: str, expected: str) -> Iterator[str]:
 
 def _with_scheme(plain: str) -> str:
     bare = re.sub(r"\A(?:s3:?)?/+|\A\w+:(?=\w)", "", plain).replace("\\", "/")
-    return f"s3://{bare}" if re.fullmatch(r"[a-z0-9][a-z0-9.-]{2,62}/[^'*?]*", bare) else ""
+    local = re.match(r"/(?:home|tmp|mnt|var|etc|opt|root|usr|dbfs|data|Users|Volumes)/", plain)
+    return f"s3://{bare}" if not local and re.fullmatch(r"[a-z0-9][a-z0-9.-]{2,62}/[^'*?]*", bare) else ""
 
 
 def _choices(plain: str, expected: str, connections: Sequence[str]) -> Iterator[str]:
@@ -540,7 +556,8 @@ def _dropped(made: _Try, at: int, only: int = 0) -> Iterator[_Try]:
     kept = _KEPT - ({"AS"} if made.pieces[0].text.upper() != "CREATE" else set())
     for end in [at + only] if only else range(at + 1, min(at + 4, len(made.pieces)) + 1):
         left = _text(made.pieces[at:end])
-        first = made.cost == 0 or made.left_out
+        first = (made.cost == 0 or made.left_out) and not _CONNECTS.match(_text(made.pieces))
+        first = first and not any(map(find_option, left.split()))
         if at and first and made.pieces[at].apart and not {part.text.upper() for part in made.pieces[at:end]} & kept:
             rest = _apart((*made.pieces[:at], *made.pieces[end:]), at)
             cost = made.cost + _DROPPED + 0.3 * (1 if only else end - at)
