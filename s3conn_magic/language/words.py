@@ -183,7 +183,7 @@ _PLACED = re.compile(r"(s3://)[^/]*/?|/(?=.)()|(?=[\w-]+/\Z)()", re.IGNORECASE)
 
 def pattern_meant(clause: str, taken: Kind, pattern: str) -> str:
     """Return a note on a pattern that matches nothing and looks like another kind; otherwise empty."""
-    if not pattern:
+    if not pattern and taken == "like":
         return f"No name matches {clause} '': leave it out."
     if taken != "regular" and (placed := _PLACED.match(pattern)):
         bare = pattern[placed.end() :] if taken == "glob" else pattern[placed.end(1) :].split("/", maxsplit=1)[0]
