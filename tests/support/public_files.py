@@ -184,13 +184,13 @@ def expected(file: Path) -> list[_Reading]:
 def _fields(text: str, delimiter: str) -> Iterator[_Reading]:
     """As documented: a delimiter behind the last field begins no other, and an empty line of one column is a NULL.
 
-    Where each line ends with one, a further one is a field more.
+    Where the last field of another record is empty, it is a field more.
     """
     lines = [*csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)]
     begin = next((at for at, line in enumerate(lines) if line), 0)
     width = len(lines[begin])
     lines = [line or [""] for line in lines[begin:] if line or width == 1]
-    if lines and lines[0][-1]:
+    if lines and not any(len(line) == width and not line[-1] for line in lines):
         lines = [line[:-1] if len(line) == width + 1 and not line[-1] else line for line in lines]
     rows = [[value for _, value in zip_longest(lines[0], line)] for line in lines]
     yield lines[0], rows[1:]
