@@ -37,6 +37,7 @@ from s3conn_magic.language.reference import STATEMENTS
 from s3conn_magic.language.session_settings import find_setting
 from s3conn_magic.language.source import (
     AS_MARKS,
+    BLANK,
     COMMENT,
     MOST,
     PROMPT,
@@ -73,6 +74,8 @@ _PYTHON = re.compile(
 )
 # Options that Python has for any server.
 _OF_ANY = {"user", "username", "password", "host", "port", "server", "key", "token"}
+# A name with a hyphen, a command with flags, and what is assigned or called in a programming language.
+_FOREIGN_START = re.compile(r"\w+-|[a-z]+\s(?:.*\s)?--?[A-Za-z]\w+|[a-z_]\w*\s*(?:=\s*\w|\()")
 # DuckDB's functions.
 _OWN = re.compile(r"(?:read_(?:parquet|n?d?json|csv|text|blob|xlsx)\w*|parquet_\w+|glob)\s*\Z", re.IGNORECASE)
 _MISSPELT_IF = re.compile(r"(?:\w+\s+){2,4}(?!(?:IF|NOT)\b)\w+\s+(?:NOT\s+)?EXISTS\b", re.IGNORECASE)
@@ -144,18 +147,22 @@ def shapes_of(text: str) -> Iterator[Shape]:
         yield Shape(_phrase(ours), {"place": place} if reads else {}, pairs)
 
 
-_CALL = re.compile(r"(?:\.|\b)(\w+)\s*\(")
+_WRITES = re.compile(r"(\w+)\.(?:to|write|sink)_(parquet|csv|json)\s*\(")
+_CALL = re.compile(r"(?:\.|\b)(\w+)\s*(?=\()|(?<=\()['\"](\w+_\w+)['\"]")
 _OF_DATA = re.compile(r"\.(?:csv|tsv|json|jsonl|ndjson|parquet|orc|avro)(?:\.\w+)?'\Z", re.IGNORECASE)
 
 
 def _called(text: str, place: str, pairs: list[Pair]) -> Shape | None:
     """Return the translation of a call in a programming language, by the words in the function's name."""
-    words = [word.lower() for name in _CALL.findall(text) for word in re.findall(r"[A-Z]?[a-z]+", name)]
-    rows = (row for word in words for row in book()["shapes"]["verbs"] if word in row[0].split())
+    words = {
+        word.lower() for names in _CALL.findall(text) for name in names for word in re.findall(r"[A-Z]?[a-z]+", name)
+    }
+    rows = (row for row in book()["shapes"]["verbs"] if words & {*row[0].split()})
     row = next((row for row in rows if "{name}" not in row[1]), None)
     if row is None or re.match(r"(?:SELECT|CREATE|CALL|EXEC|BEGIN|INSERT)\b", text):
         return None
     ours = "{connect}" + book()["shapes"]["reads"] if "PREVIEW" in row[1] and _OF_DATA.search(place) else row[1]
+    ours = ours.replace("{recursive}", " RECURSIVE") if words & {"object", "objects"} else ours
     return Shape(_phrase(ours, row[2]), {"place": place}, pairs)
 
 
@@ -188,7 +195,7 @@ def _is_nearly_ours(text: str) -> bool:
         or words[:3] == ["INSERT", "INTO", "S3"]
     ):
         return True
-    known = words[0].lower() in words_listed("spoken") or re.match(r"\w+-|[a-z]+\s(?:.*\s)?--?[A-Za-z]\w+", text)
+    known = words[0].lower() in words_listed("spoken") or _FOREIGN_START.match(text)
     starts = {statement.name.split()[0] for statement in STATEMENTS}
     near = nearest(words[0], starts)
     if words[0] == "CREATE" and (words[1:2] in (["JOB"], ["SYNC"]) or (words[1:] and nearest(words[1], ["S3"]))):
@@ -223,7 +230,8 @@ def _with_places(text: str) -> str:
         if around is None:
             continue
         lake = _OF_LAKE.match(said, around[0]) and not place.endswith("/'")
-        said = f"{said[: around[0]]}{place[:-1] + '/' * bool(lake)}'{said[around[1] :]}"
+        behind = "/" if lake else "**/*" if place.endswith("/'") and not _OF_LAKE.match(said, around[0]) else ""
+        said = f"{said[: around[0]]}{place[:-1]}{behind}'{said[around[1] :]}"
     said = _ASKING.sub(r"\1", said)
     if said == text:
         return ""
@@ -383,8 +391,10 @@ def _amiss(made: Answer, text: str) -> int:
     """Return how many options a translation leaves out, or keeps in a query unchanged."""
     pairs = [*pairs_in(in_s3(text[slice(*made.span)]))]
     names = {name for name, _ in pairs}
-    bucket = named_place(pairs).partition("://")[2].partition("/")[0]
-    placeless = bucket != "" and bucket not in made.ours and "S3 CONNECTION" not in made.ours
+    place = place_of(in_s3(text[slice(*made.span)])) or named_place(pairs)
+    bucket = place.partition("://")[2].partition("/")[0].strip("'")
+    blank = re.search(rf"s3://(?:\w+@)?{BLANK}", made.ours) is not None
+    placeless = bucket not in {"", BLANK} and (blank or bucket not in made.ours)
     needed = {name: ours for name in names if (ours := name_meant(name)) in _NEEDED}
     behind = re.sub(
         r"CREATE (?:OR REPLACE )?S3 CONNECTION [^;]*;|ALTER S3 CONNECTION .*", "", made.ours, flags=re.DOTALL

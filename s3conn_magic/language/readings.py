@@ -57,7 +57,7 @@ _SEVERAL = (
 )
 _KEY = rf"{_SEVERAL}|\"[\w.-]{{1,80}}\"|'[\w.-]{{1,80}}'|`[\w.-]{{1,80}}`|[A-Za-z_][\w.-]*"
 _LISTED = rf"\(\s*(?:{QUOTED})(?:\s*,\s*(?:{QUOTED}))*\s*\)"
-_VALUE = rf"{_LISTED}|{QUOTED}|\$\$.*?\$\$|secret\s+\w+|[^\s,;(){{}}\[\]'\"]+(?![\s\w]*[(\[])"
+_VALUE = rf"{_LISTED}|{QUOTED}|\$\$.*?\$\$|secret\s+\w+|(?![\w.-]+:\s)[^\s,;(){{}}\[\]'\"]+(?![\s\w]*[(\[])"
 _ASSIGNED = re.compile(
     rf"(?P<key>{_KEY})\s*(?:=>|:=|==|=|:(?![:/]))\s*(?P<value>{_VALUE})|{QUOTED}", re.DOTALL | re.IGNORECASE
 )
@@ -86,6 +86,7 @@ _NAMING = re.compile(
 _ROW = re.compile(rf"(?:{QUOTED})(?:\s*,\s*(?:{QUOTED}))+")
 _HOST = re.compile(r"(?:https?://)?(?:[\w-]+(?:\.[\w-]+)+|localhost)(?::\d+)?/?")
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{2,62}")
+_BOTH = re.compile(r"['\"](A[KS]IA[A-Z0-9]{8,}):([^'\":\s]+)['\"]")
 _REGION = re.compile(r"[a-z]{2}(?:-[a-z]+)+-\d")
 _APART = re.compile(
     r"\bFROM\s+\w+(?:\.\w+)*\.`|\bAT\s+\w+\s+FILE\b|DATA[_ ]SOURCE|EXTERNAL\s+LOCATION|INTEGRATION\b|\bSERVER\b",
@@ -117,6 +118,10 @@ def place_of(text: str) -> str:
 _WITH_PAIR = re.compile(
     r"s3[an]?://(\w+):([^\s@'\":]+)@([a-z0-9][a-z0-9.-]*(?<!\.com)(?:/[^\s'\"?@:]*)?)(?=['\"])", re.IGNORECASE
 )
+_WITH_PAIR_AND_HOST = re.compile(
+    r"s3[an]?://(?P<key>\w+):(?P<secret>[^\s@'\":]+)@(?P<host>(?:s3[\w.-]*\.amazonaws\.com(?::\d+)?|[\w.-]+:\d+))/(?P<path>[^\s'\"?@:]+)",
+    re.IGNORECASE,
+)
 # A server that stands where a bucket would, and a URL of a server's own where a place stands.
 _SERVED = re.compile(
     r"\bs3[an]?://(?P<host>(?:[\w.-]+|<[^<>/]+>):(?:\d+|<[^<>/]+>)|\d+(?:\.\d+){3}|localhost)/(?P<path>[^\s'\"`?]+)",
@@ -136,9 +141,15 @@ def _hosted(match: re.Match[str]) -> str:
     return f"{match['before']}s3://{match['path']}?s3_endpoint={match['host']}"
 
 
+def _paired(match: re.Match[str]) -> str:
+    host = "" if "amazonaws.com" in match["host"] else f"&s3_endpoint={match['host']}"
+    return f"s3://{match['path']}?s3_access_key_id={match['key']}&s3_secret_access_key={match['secret']}{host}"
+
+
 def in_s3(text: str) -> str:
     """Return a statement with places in S3 as such that are written as another protocol's."""
     text = _WITH_PAIR.sub(r"s3://\3?s3_access_key_id=\1&s3_secret_access_key=\2", text)
+    text = _WITH_PAIR_AND_HOST.sub(_paired, text)
     text = _SERVED.sub(lambda match: f"s3://{match['path']}?s3_endpoint={re.sub(r'[<> ]', '', match['host'])}", text)
     if re.search(r"(?<![a-z])s3|minio|secret", text, re.IGNORECASE):
         text = _HOSTED.sub(_hosted, text)
@@ -181,7 +192,9 @@ def without_options(text: str, place: str = "") -> str:
     """
     bucket = without_quotes(place).removeprefix("s3://").partition("/")[0]
     apart = (
-        "" if PLACE.search(text) or not bucket else rf"['\"\s=]{re.escape(bucket)}['\"/\s,]|['\"]{re.escape(bucket)}"
+        ""
+        if not bucket or re.search("s3[an]?://", text, re.IGNORECASE)
+        else rf"['\"\s=]{re.escape(bucket)}['\"/\s,]|['\"]{re.escape(bucket)}"
     )
     put = [place] if apart else []
 
@@ -319,6 +332,8 @@ def _told(text: str) -> Iterator[Pair]:
     """Yield the options that stand without a mark, or within a text."""
     if match := _IN_ORDER.search(text):
         yield "REGION", literal(match["region"])
+    for match in _BOTH.finditer(text):
+        yield from (("ACCESS_KEY_ID", literal(match[1])), ("SECRET_ACCESS_KEY", literal(match[2])))
     yield from _in_a_row(text)
     yield from _in_calls(text)
     yield from (("CREDENTIAL", match[1] or match[2] or match[3]) for match in _NAMING.finditer(text))
@@ -345,7 +360,7 @@ def _in_a_row(text: str) -> Iterator[Pair]:
         if at is None:
             continue
         yield from (("ACCESS_KEY_ID", literal(texts[at])), ("SECRET_ACCESS_KEY", literal(texts[at + 1])))
-        if at and _HOST.fullmatch(texts[at - 1]):
+        if at and _HOST.fullmatch(texts[at - 1]) and not is_telling(texts[at - 1]):
             yield "ENDPOINT", literal(texts[at - 1])
         if texts[at + 2 :] and _BUCKET.fullmatch(texts[at + 2]) and not _REGION.fullmatch(texts[at + 2]):
             yield "BUCKET", literal(texts[at + 2])
@@ -436,10 +451,11 @@ def settings_of(options: Mapping[str, Written], kind: str, *, reads: bool = Fals
     return said + " HEADER = FALSE" * (kind in {"CSV", "TSV"} and headless)
 
 
-def compression_of(options: Mapping[str, Written], kind: str) -> str:
+def compression_of(options: Mapping[str, Written], kind: str, switches: str) -> str:
     """Return how what is written is compressed; the blank where that has no counterpart."""
+    switched = re.search(r"\b(GZIP|ZSTD|BZIP2|LZOP)\b(?!')", switches, re.IGNORECASE)
     named = (str(value) for name, value in options.items() if {"compression", "codec"} & set(option_words(name)))
-    word = without_quotes(next(named, "")).upper()
+    word = without_quotes(next(named, switched[1] if switched else "")).upper()
     if word in {"", "AUTO", "NONE", "UNCOMPRESSED"} or (word == "SNAPPY" and kind == "PARQUET"):
         return ""
     return word if word in {"GZIP", "ZSTD"} else BLANK

@@ -111,8 +111,7 @@ class Rewriting:
         ):
             self._slots["place"] = literal(there)
         if " S3 {via}" in phrase.ours:
-            for option, written in readings.pairs_in(text):
-                self._given.others.setdefault(folded(option), written)
+            self._given.others = {folded(name): value for name, value in readings.pairs_in(text)} | self._given.others
         self._is_parted = _PARTS.search(text) is not None
         self._given.finish()
 
@@ -170,10 +169,9 @@ class Rewriting:
         written = without_quotes(value) if isinstance(value, str) else ""
         if "s3://" in str(value).lower() or "place" not in self._slots:
             return "s3://" in str(value).lower()
-        parts = {part.strip("/").casefold() for part in (written, name)} - {""}
-        return location_meant(written) == self._location or any(
-            f"/{part}" in self._location.casefold().rstrip("/") for part in parts
-        )
+        there, part = self._location.casefold().rstrip("/"), written.strip("/").casefold()
+        is_part = part != "" and f"/{part}" in there
+        return location_meant(written) == self._location or is_part or there.startswith(f"s3://{name.casefold()}/")
 
     def _is_narrowed(self, said: str) -> bool:
         """Return whether a pattern narrows a table over files."""
@@ -457,7 +455,8 @@ class Rewriting:
         made = f"TABLE{self._slot('if_not_exists')} {self._table}"
         if re.search(r"\btype['\"]?\s*=\s*'sink'|\bS3\s*\(|\bremotesource\b", clauses, re.IGNORECASE):
             return ""
-        lost = _BEFORE_QUERY.search(clauses) or (place is None and ("://" in clauses or self._given.values))
+        lost = bool(_BEFORE_QUERY.search(clauses)) or (place is None and ("://" in clauses or bool(self._given.values)))
+        lost = bool(lost or (place and "://" not in place[1] and "bucket" in clauses.lower()))
         if (query is None and lost) or clauses.count("(") != clauses.count(")"):
             return ""
         if place is None:
@@ -559,9 +558,9 @@ class Rewriting:
         if kind not in _WRITTEN:
             self._given.undone.append(kind)
         settings = readings.settings_of(self._given.others, kind)
-        self._given.undone += ["PARTITION BY"] * self._is_parted
-        packed = readings.compression_of(self._given.others, kind)
-        self._given.undone += ["COMPRESSION"] * (packed == BLANK)
+        packed = readings.compression_of(self._given.others, kind, self._slots.get("options", ""))
+        self._given.undone += ["PARTITION BY"] * self._is_parted + ["COMPRESSION"] * (packed == BLANK)
+        self._given.undone += ["DELIMITER"] * (len(readings.delimiter_in(self._given.others)) > 1)
         format_ = f"(TYPE = CSV{settings})" if settings else kind if kind in _WRITTEN else "PARQUET"
         return f" FILE_FORMAT = {format_}" + f" COMPRESSION = {packed}" * (packed not in {"", BLANK})
 

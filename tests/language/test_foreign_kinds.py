@@ -189,3 +189,68 @@ def test_statements_of_any_system_are_told_as_ours(kind: str):
     assert len(cells) > 10
     assert not [fault for fault in faults if fault.startswith("a secret")]
     assert len(faults) <= 0.02 * len(cells), "\n".join(faults[:5])
+
+
+IN_PLACE = (
+    f"s3://{KEY}:{SECRET}@acme/dir/part.csv",
+    f"s3a://{KEY}:{SECRET}@s3.eu-west-1.amazonaws.com/acme/dir/part.csv",
+    f"s3://{KEY}:{SECRET}@minio.test:9000/acme/dir/part.csv",
+    f"s3://acme/dir/part.csv?access_key_id={KEY}&secret_access_key={SECRET}",
+    f"s3://acme/dir/part.csv?AWS_ACCESS_KEY_ID={KEY}&AWS_SECRET_ACCESS_KEY={SECRET}",
+)
+
+
+@pytest.mark.parametrize("form", [form for forms in FORMS.values() for form in forms if "{place}" in form])
+def test_a_key_pair_within_a_location_is_an_option_and_is_not_told(form: str):
+    """It becomes a part of the connection, and the location has neither it nor the server."""
+    for place in IN_PLACE:
+        text = form.format(place=f"'{place}'", options="").strip()
+        made = answer(text, 0, ["lake"], _parses)
+        said = f"{made.ours} {made.note}" if made else ""
+        assert SECRET not in said
+        assert KEY not in said or "s3://acme/dir/" in said or "@acme/dir/" in said, f"{text} {said}"
+
+
+CALLED = {
+    'S3Client.builder().region(Region.of("eu-west-1")).credentialsProvider(Profile.create("dev")).build()': (
+        "AWS_PROFILE = 'dev' REGION = 'eu-west-1'"
+    ),
+    f'minio.New("play.min.io", &minio.Options{{Creds: credentials.NewStaticV4("{KEY}", "{SECRET}", "")}})': KEY,
+    "Aws.config.update(region: 'eu-west-1', credentials: Aws::Credentials.new(ENV['K'], ENV['S']))": (
+        "AWS_ACCESS_KEY_ID = ENV 'K' AWS_SECRET_ACCESS_KEY = ENV 'S'"
+    ),
+    'client.send(new ListObjectsV2Command({ Bucket: "acme", Prefix: "dir/" }))': "LIST 's3://acme/dir/' RECURSIVE;",
+    'store = S3Store("acme", prefix="dir/", region="eu-west-1", skip_signature=True)': "'s3://acme/dir/' ANONYMOUS",
+    f"<name>fs.s3a.access.key</name><value>{KEY}</value>": f"AWS_ACCESS_KEY_ID = '{KEY}'",
+    f"s3tool -bucket acme -region eu-west-1 -accessKey {KEY} -secretKey {SECRET}": KEY,
+    f"SET s3auth = '{KEY}:{SECRET}'": f"AWS_ACCESS_KEY_ID = '{KEY}'",
+}
+"""Calls, settings and flags of languages and programs, with a part of what is told of them."""
+
+
+@pytest.mark.parametrize("text", CALLED)
+def test_calls_settings_and_flags_say_options_by_their_names(text: str):
+    """In whatever language: a builder's methods, arguments in their order, properties of XML, flags of one dash."""
+    made = answer(text, 0, ["lake"], _parses)
+    assert made
+    assert CALLED[text] in made.ours
+    assert SECRET not in f"{made.ours} {made.note}"
+
+
+WRITTEN = {
+    "COPY t TO 's3://acme/out' WITH (FORMAT csv, HEADER false, DELIMITER '|')": (
+        "FILE_FORMAT = (TYPE = CSV DELIMITER = '|' HEADER = FALSE)"
+    ),
+    "UNLOAD (SELECT a FROM t) TO 's3://acme/out/' WITH (format = 'JSON', compression = 'gzip')": "COMPRESSION = GZIP",
+    "COPY (SELECT a FROM t) TO 's3://acme/out' (FORMAT parquet, COMPRESSION lz4)": "COMPRESSION has no counterpart",
+    "COPY (SELECT a FROM t) TO 's3://acme/out' (FORMAT parquet, PARTITION_BY (a))": "PARTITION BY has no counterpart",
+}
+"""What is said of files that are written, with what becomes of it."""
+
+
+@pytest.mark.parametrize("text", WRITTEN)
+def test_what_is_said_of_files_is_carried_over_or_named(text: str):
+    """Nothing of it is dropped in silence."""
+    made = answer(text, 0, ["lake"], _parses)
+    assert made
+    assert WRITTEN[text] in f"{made.ours} {made.note}"
