@@ -147,7 +147,6 @@ def shapes_of(text: str) -> Iterator[Shape]:
         yield Shape(_phrase(ours), {"place": place} if reads else {}, pairs)
 
 
-_WRITES = re.compile(r"(\w+)\.(?:to|write|sink)_(parquet|csv|json)\s*\(")
 _CALL = re.compile(r"(?:\.|\b)(\w+)\s*(?=\()|(?<=\()['\"](\w+_\w+)['\"]")
 _OF_DATA = re.compile(r"\.(?:csv|tsv|json|jsonl|ndjson|parquet|orc|avro)(?:\.\w+)?'\Z", re.IGNORECASE)
 
