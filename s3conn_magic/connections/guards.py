@@ -21,6 +21,7 @@ from botocore.endpoint import Endpoint
 from botocore.signers import RequestSigner
 
 from s3conn_magic.connections.credentials import HandedCredentials
+from s3conn_magic.connections.signing import in_turn
 from s3conn_magic.connections.writes import (
     ENCRYPTION_FIELD,
     NotEncrypted,
@@ -473,7 +474,7 @@ class _GuardedEndpoint(Endpoint):  # type: ignore[misc] # botocore is not typed
 
     def _send(self, request: Any) -> Any:
         self.look(request)
-        return super()._send(request)
+        return in_turn(super()._send, request)
 
 
 _AUTH = inspect.signature(RequestSigner.get_auth_instance)

@@ -11,6 +11,7 @@ import hmac
 import os
 import re
 import threading
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import reduce
@@ -30,6 +31,7 @@ from botocore.serialize import RestXMLSerializer
 
 from s3conn_magic.connections.faults import translated
 from s3conn_magic.locations import Location
+from s3conn_magic.runtime.background import new_lock
 from s3conn_magic.transport import Response, SignedRequest
 
 if TYPE_CHECKING:
@@ -329,7 +331,7 @@ def stand_in_answer(client: Any, bucket: str, query: Query, sign: Callable[[], S
         return None
     request, answer = _asked_before(client, event, sign())
     if answer is None and sends:
-        answer = translated(lambda: http_session.send(request), resource=Location(bucket).arn)
+        answer = translated(lambda: in_turn(http_session.send, request), resource=Location(bucket).arn)
     return None if answer is None else _plain_response(answer)
 
 
@@ -372,8 +374,20 @@ def _replaced(function: Any) -> bool:
 
 
 def _connects_elsewhere() -> bool:
+    """Whether the class of botocore's connections was replaced, as recorders of requests do."""
     pools = (awsrequest.AWSHTTPConnectionPool, awsrequest.AWSHTTPSConnectionPool)
-    return any(pool.ConnectionCls.__module__ != awsrequest.__name__ for pool in pools)
+    with _SENDING:
+        return any(pool.ConnectionCls.__module__ != awsrequest.__name__ for pool in pools)
+
+
+_SENDING = new_lock()
+"""Held while a request is sent by replaced connections: vcrpy puts botocore's own back for moments, for all threads."""
+
+
+def in_turn(send: Callable[[Any], Any], request: Any) -> Any:
+    """Send a botocore request, one at a time where the class of its connections was replaced."""
+    with _SENDING if _connects_elsewhere() else nullcontext():
+        return send(request)
 
 
 _KNOWN = "_s3conn_magic_listeners"

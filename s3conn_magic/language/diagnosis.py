@@ -17,7 +17,7 @@ from s3conn_magic.language.option_names import BOOLEANS, URL, is_local
 from s3conn_magic.language.options import OPTION_NAMES, Option, find_option
 from s3conn_magic.language.reference import KEYWORDS, STATEMENTS, Reference
 from s3conn_magic.language.source import BEFORE_NAME, BLANK, Source, Span, Token, harmless, pieces
-from s3conn_magic.language.words import identifier, listed, literal, nearest
+from s3conn_magic.language.words import edits, identifier, listed, literal, nearest
 from s3conn_magic.locations import WILD, normal_location
 from s3conn_magic.secrets import MASK
 
@@ -108,7 +108,22 @@ def diagnose(
         error.hint = cure
     if translation and (translation.ours or translation.whose) and not _is_misspelt(source, error, parses):
         error.hint = translation.hint
+    if not error.hint.startswith("Did you mean ") and (word := _keyword_meant(source, error, parses)):
+        error.hint = f"Did you mean {word}?"
     return error
+
+
+def _keyword_meant(source: Source, error: StatementSyntaxError, parses: Parses) -> str:
+    """Return the keyword that is one edit from the word at the error, or before it, if the text parses with it."""
+    at = source.offset(error.place) if error.place else 0
+    for token in (source.token_at(at), source.token_before(at)):
+        written = token.text.upper() if token and token.kind == "word" else ""
+        if token and len(written) > 1 and written not in KEYWORDS:
+            start, end = token.span
+            for word in sorted(KEYWORDS):
+                if edits(written, word) == 1 and parses(source.text[:start] + word + source.text[end:]):
+                    return word
+    return ""
 
 
 def _is_misspelt(source: Source, error: StatementSyntaxError, parses: Parses) -> bool:

@@ -124,15 +124,16 @@ def repair(error: S3ConnError, source: Source, bind: Callable[[list[Statement], 
     if error.place is None or error.place.file or _ASKED.search(f"{source.text} {error.hint}"):
         return
     at = source.offset(error.place)
-    token = source.token_at(at)
     meant = re.fullmatch(r"Did you mean (.+)\?", error.hint)
     ours = fixed[1] if (fixed := _OURS.search(error.hint)) else ""
     glued = error.hint == "Delete it." and at > 0 and not source.text[at - 1].isspace()
-    seed = source.text[: token.span.start] + meant[1] + source.text[token.span.end :] if meant and token else ""
+    tokens = [token for token in (source.token_at(at), source.token_before(at)) if token] if meant else []
+    seeds = [source.text[: token.span.start] + meant[1] + source.text[token.span.end :] for token in tokens if meant]
+    seed = next(iter(seeds), "")
     most = _MOST_COST
-    if seed or ours:
-        if stops(seed or ours) is None:
-            if seed or not _VAGUE.match(error.hint):
+    if seeds or ours:
+        if any(stops(text) is None for text in seeds or [ours]):
+            if seeds or not _VAGUE.match(error.hint):
                 return
             most = _SURE_COST
     elif _VAGUE.match(error.hint) or _EXAMPLE.match(error.hint):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 from datetime import UTC, datetime
 from unittest.mock import patch
@@ -9,6 +10,7 @@ from uuid import uuid4
 
 import boto3
 import pytest
+import vcr
 from botocore.awsrequest import AWSHTTPSConnection, AWSHTTPSConnectionPool, AWSResponse
 from botocore.client import BaseClient
 from botocore.exceptions import ClientError
@@ -16,11 +18,13 @@ from botocore.stub import Stubber
 from inventories import FOLDER, Report, row
 from moto import mock_aws
 from moto.core.models import botocore_stubber
+from moto.server import ThreadedMotoServer
 from statements import Statements, create
 
 from s3conn_magic.cluster import Workers
 from s3conn_magic.errors import AccessDeniedError, BucketNotFoundError, EndpointError
 from s3conn_magic.listing import fetch
+from s3conn_magic.objects.scope import BLOCKS
 from s3conn_magic.sandbox import Keys
 from s3conn_magic.secrets import Secret
 
@@ -35,6 +39,10 @@ OBJECTS = {f"n/{number:04}.json": b'{"n":%d}' % number for number in range(COUNT
 @pytest.fixture
 def leaving(monkeypatch):
     """Where requests wanted to go that left this process; none of them got there."""
+    return _without_network(monkeypatch)
+
+
+def _without_network(monkeypatch):
     hosts = []
 
     def refuse(*args, **_keys):
@@ -143,6 +151,37 @@ def test_every_statement_works_where_botocore_s_sending_is_replaced(alone, fille
 
     with patch("botocore.httpsession.URLLib3Session.send", send):
         assert _ran(alone, statement)
+
+
+@pytest.fixture(scope="module")
+def endpoint(filled):
+    """A server of moto's over the same buckets."""
+    del filled
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+# Tables in S3 give their files new names each time.
+@pytest.mark.parametrize("statement", [text for text in STATEMENTS if "STORAGE_LOCATION" not in text])
+def test_what_vcrpy_recorded_of_a_statement_answers_it_again(endpoint, statement, tmp_path, monkeypatch):
+    """A statement is recorded whole, also where it asks in several threads, and replayed without a server."""
+    recorder, folder = vcr.VCR(match_on=["method", "scheme", "host", "port", "path", "query"]), uuid4().hex
+
+    def ran():
+        BLOCKS.shrink(0)
+        with recorder.use_cassette(str(tmp_path / "recorded.yaml")):
+            statements = Statements()
+            statements(create("lake", keys=PAIR, REGION="us-east-1", ENDPOINT=endpoint))
+            return STATEMENTS[statement](statements(statement.replace("{far}", folder)))
+
+    assert ran()
+    hosts = _without_network(monkeypatch)
+    assert ran()
+    assert hosts == []
 
 
 @pytest.mark.parametrize(
