@@ -548,7 +548,7 @@ def _digits(kind: str) -> tuple[int, int]:
 
 def _has_fields(there: DuckDBPyType, kind: DuckDBPyType) -> bool:
     """Return whether a nested type has all fields of another, at any depth."""
-    if kind.id not in {"list", "array", "struct", "map"}:
+    if there.id == "union" or kind.id not in {"list", "array", "struct", "map"}:
         return True
     own: dict[str, Any] = {name.casefold(): part for name, part in getattr(there, "children", ())}
     return there.id == kind.id and all(

@@ -118,7 +118,7 @@ def _keyword_meant(source: Source, error: StatementSyntaxError, parses: Parses) 
     at = source.offset(error.place) if error.place else 0
     for token in (source.token_at(at), source.token_before(at)):
         written = token.text.upper() if token and token.kind == "word" else ""
-        if token and len(written) > 1 and written not in KEYWORDS:
+        if token and _WORD.fullmatch(written) and written not in KEYWORDS:
             start, end = token.span
             for word in sorted(KEYWORDS):
                 if edits(written, word) == 1 and parses(source.text[:start] + word + source.text[end:]):
