@@ -69,7 +69,7 @@ class _Stop(NamedTuple):
         return self.token.text.upper() if self.token and self.token.kind == "word" else ""
 
 
-_EXPLAIN = re.compile(r"\s*EXPLAIN\s+", re.IGNORECASE)
+_EXPLAIN = re.compile(r"\s*EXPLAIN\s+(?=[^\w?;]*\w)", re.IGNORECASE)
 
 
 def explained(source: Source, at: int, refused: StatementSyntaxError | None) -> Answer | None:
