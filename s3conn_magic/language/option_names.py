@@ -447,6 +447,7 @@ class Given:
         texts = [self._text(option, each) for each in written if each]
         if texts := [text for text in texts if text]:
             shown = f"({', '.join(texts)})" if len(texts) > 1 else texts[0]
+            self.junk = self.junk or (self.tolerant and self.values.get(option.name, shown) != shown)
             if self._rank > self._ranks.get(option.name, -1):
                 self.values[option.name], self._ranks[option.name] = shown, self._rank
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from s3conn_magic.language.option_names import is_telling, option_words, rank_of, synonym
+from s3conn_magic.language.option_names import Given, is_telling, option_words, rank_of, synonym
 
 MEANT = {
     "AWS_ACCESS_KEY_ID": "store.s3.access-key lake_s3_access_key_id s3.client.main.access_key minioAccessKeyId",
@@ -51,3 +51,22 @@ def test_what_is_of_s3_is_the_surer():
     assert [*option_words("SPARK_SQL_CATALOG_MINE_S3_ACCESS_KEY")] == ["access", "key"]
     assert is_telling("store.s3.secret-key")
     assert not is_telling("number_of_rows")
+
+
+@pytest.mark.parametrize(
+    ("names", "values"),
+    [
+        (("S3_REGION", "AWS_REGION"), ("us-west-2", "eu-west-1")),
+        (("ENDPOINT_URL", "S3_ENDPOINT"), ("http://a.example:9000", "http://b.example:9000")),
+        (("ACCESS_KEY", "AWS_ACCESS_KEY"), ("AKIAIOSFODNN7EXAMPLE", "AKIAI44QH8DHBEXAMPLE")),
+        (("COMMENT1", "COMMENT2"), ("one", "two")),
+    ],
+)
+def test_two_names_of_one_option_with_differing_values_are_not_made_one(names, values):
+    """No hint leaves out one of two values in a statement of ours; two that are the same may become one."""
+    told = Given(tolerant=True)
+    for name, value in zip(names, (values[0], values[0]), strict=True):
+        told.add(name, f"'{value}'")
+    assert not told.is_unsure()
+    told.add(names[1], f"'{values[1]}'")
+    assert told.is_unsure()
