@@ -119,9 +119,8 @@ def _keyword_meant(source: Source, error: StatementSyntaxError, parses: Parses) 
     for token in (source.token_at(at), source.token_before(at)):
         written = token.text.upper() if token and token.kind == "word" else ""
         if token and _WORD.fullmatch(written) and written not in KEYWORDS:
-            start, end = token.span
             for word in sorted(KEYWORDS):
-                if edits(written, word) == 1 and parses(source.text[:start] + word + source.text[end:]):
+                if edits(written, word) == 1 and parses(source.with_word(token, word)):
                     return word
     return ""
 
@@ -131,15 +130,9 @@ def _is_misspelt(source: Source, error: StatementSyntaxError, parses: Parses) ->
     match = re.fullmatch(r"Did you mean ([A-Z_]+)\?", error.hint)
     at = source.offset(error.place) if error.place else 0
     begun = _OF_TABLES.match(source.text, source.text.rfind(";", 0, at) + 1)
-    if (
-        match is None
-        or begun is None
-        or error.place is None
-        or (token := source.token_at(source.offset(error.place))) is None
-    ):
+    if match is None or begun is None or error.place is None or (token := source.token_at(at)) is None:
         return False
-    start, end = token.span
-    return parses(source.text[:start] + match[1] + source.text[end:])
+    return parses(source.with_word(token, match[1]))
 
 
 def _quote(source: Source, at: int, parses: Parses) -> str:
@@ -471,14 +464,13 @@ def _mark(stop: _Stop) -> str:
     """Return the hint for a wrong, surplus or trailing mark, if the text parses without it."""
     if not stop.token:
         return ""
-    text, (start, end) = stop.source.text, stop.token.span
     word = re.sub(r"^\W+|\W+$", "", stop.token.text)
     tries = {"": "Delete it.", ";": "Write ; instead."}
     if word and word != stop.token.text:
         tries = {word: f"Write {word} instead."} if stop.source.shown(stop.token) == stop.token.text else {}
     elif word:
         return ""
-    return next((hint for new, hint in tries.items() if stop.parses(text[:start] + new + text[end:])), "")
+    return next((hint for new, hint in tries.items() if stop.parses(stop.source.with_word(stop.token, new))), "")
 
 
 def _syntax(stop: _Stop) -> str:

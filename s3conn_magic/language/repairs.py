@@ -127,8 +127,8 @@ def repair(error: S3ConnError, source: Source, bind: Callable[[list[Statement], 
     meant = re.fullmatch(r"Did you mean (.+)\?", error.hint)
     ours = fixed[1] if (fixed := _OURS.search(error.hint)) else ""
     glued = error.hint == "Delete it." and at > 0 and not source.text[at - 1].isspace()
-    tokens = [token for token in (source.token_at(at), source.token_before(at)) if token] if meant else []
-    seeds = [source.text[: token.span.start] + meant[1] + source.text[token.span.end :] for token in tokens if meant]
+    tokens = (source.token_at(at), source.token_before(at))
+    seeds = [source.with_word(token, meant[1]) for token in tokens if token and meant]
     seed = next(iter(seeds), "")
     most = _MOST_COST
     if seeds or ours:

@@ -472,6 +472,10 @@ class Source:
         """Return the last token that ends at or before an offset, except space and comments."""
         return next(self.tokens.among(range(self.tokens.ending_after(offset) - 1, -1, -1)), None)
 
+    def with_word(self, token: Token, word: str) -> str:
+        """Return the text with a word in a token's place."""
+        return self.text[: token.span.start] + word + self.text[token.span.end :]
+
 
 def is_plain(word: str) -> bool:
     """Return whether a word looks like one that people write, or is too short to matter."""

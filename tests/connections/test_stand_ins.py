@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import socket
 from datetime import UTC, datetime
 from unittest.mock import patch
@@ -18,7 +17,7 @@ from botocore.stub import Stubber
 from inventories import FOLDER, Report, row
 from moto import mock_aws
 from moto.core.models import botocore_stubber
-from moto.server import ThreadedMotoServer
+from servers import moto_server
 from statements import Statements, create
 
 from s3conn_magic.cluster import Workers
@@ -157,12 +156,8 @@ def test_every_statement_works_where_botocore_s_sending_is_replaced(alone, fille
 def endpoint(filled):
     """A server of moto's over the same buckets."""
     del filled
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    with moto_server() as address:
+        yield address
 
 
 # Tables in S3 give their files new names each time.

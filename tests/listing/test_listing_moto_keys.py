@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 import re
 
 import boto3
 import pytest
 from hostile_keys import HOSTILE
 from moto import mock_aws
-from moto.server import ThreadedMotoServer
+from servers import moto_server
 from wires import PAIR, connect, new_session
 
 import s3conn_magic
@@ -64,12 +63,8 @@ def in_process(filled, monkeypatch):
 def endpoint(filled):
     """A server of moto's over the same bucket."""
     del filled
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    with moto_server() as address:
+        yield address
 
 
 @pytest.fixture

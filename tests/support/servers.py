@@ -1,27 +1,47 @@
-"""A second S3 for tests: `rclone serve s3`, which verifies real signatures and knows nothing of moto."""
+"""Servers of S3 for tests: `rclone serve s3`, which verifies real signatures and knows nothing of moto, and moto's."""
 
 from __future__ import annotations
 
+import logging
 import re
 import socket
 import subprocess
 import threading
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import files
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import Self
+from typing import TYPE_CHECKING, Self
 from urllib.parse import urlsplit
 
 from s3conn_magic.sandbox import LAKE, LOGS, Keys
 from s3conn_magic.sandbox.data import BUCKETS, puts
 from s3conn_magic.secrets import Secret
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 _START_SECONDS = 30.0
 _STOP_SECONDS = 5.0
 _READY = re.compile(rb"Starting s3 server on \[(http://[^/\]]+)/?\]")
 FOLDERS = (LAKE, LOGS)
 """Buckets of the sandbox whose keys a file system can hold."""
+
+
+@contextmanager
+def moto_server() -> Iterator[str]:
+    """The endpoint of a server of moto's in this process, over the buckets that mocks in it have."""
+    from moto.server import ThreadedMotoServer
+
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    try:
+        yield f"http://{host}:{port}"
+    finally:
+        server.stop()
 
 
 def rclone_binary() -> Path:
