@@ -432,16 +432,19 @@ def _newest(connection: Connection, folder: Location) -> Location:
         for key, names in below.items():
             if _MANIFEST in names:
                 return Location(folder.bucket, f"{key}{_MANIFEST}")
-        inventories = {key: max(dated) for key in below if (dated := [*filter(_REPORT.fullmatch, below[key])])}
+        inventories = {key: dated for key in below if (dated := sorted(filter(_REPORT.fullmatch, below[key])))}
         if len(inventories) == 1:
-            ((key, name),) = inventories.items()
-            return Location(folder.bucket, f"{key}{name}{_MANIFEST}")
+            ((key, dated),) = inventories.items()
+            reports = [Location(folder.bucket, f"{key}{name}{_MANIFEST}") for name in reversed(dated)]
+            # A report that is being written or copied has no manifest yet.
+            return next((report for report in reports if not _is_missing(connection, report)), reports[0])
         if inventories:
             names = [visible(Location(folder.bucket, key).uri) for key in sorted(inventories)[:_MOST_NAMED]]
             message = f"there are reports of {len(inventories)} inventories below {visible(folder.uri)}"
             raise InventoryError(message, hint=f"Name the folder of one: {listed(names, 'or')}.")
         level = [f"{key}{name}" for key in below for name in below[key] if name not in _NO_REPORTS][:_MOST_FOLDERS]
-    raise InventoryError(f"there is no report of S3 Inventory below {visible(folder.uri)}", hint=WHAT)
+    message = f"there is no report of S3 Inventory within {_MOST_LEVELS} folders below {visible(folder.uri)}"
+    raise InventoryError(message, hint=WHAT)
 
 
 def _folders(connection: Connection, bucket: str, key: str) -> list[str]:
@@ -473,12 +476,14 @@ def _with_files(connection: Connection, manifest: Manifest) -> Manifest:
         missing = error
     else:
         return manifest
-    for folder in _candidate_folders(manifest):
-        if _exists(connection, replace(first, location=folder.of(first.location))):
-            where = visible(Location(manifest.location.bucket, folder.key).uri)
-            note = f"The report was copied: its data files are read from {where}, beside its manifest."
-            files = tuple(replace(file, location=folder.of(file.location)) for file in manifest.files)
-            return replace(manifest, files=files, notes=(*manifest.notes, note))
+    sizes = {folder: _size(connection, folder.of(first.location)) for folder in _candidate_folders(manifest)}
+    # Where none has the manifest's size, the size of the one that is there is the error.
+    there = [folder for folder, size in sizes.items() if size is not None]
+    for folder in sorted(there, key=lambda folder: sizes[folder] != first.size)[:1]:
+        where = visible(Location(manifest.location.bucket, folder.key).uri)
+        note = f"The report was copied: its data files are read from {where}, beside its manifest."
+        files = tuple(replace(file, location=folder.of(file.location)) for file in manifest.files)
+        return replace(manifest, files=files, notes=(*manifest.notes, note))
     missing.notes += ("The data files are not beside the manifest either.",)
     raise missing
 
@@ -514,8 +519,19 @@ def _candidate_folders(manifest: Manifest) -> list[_Folder]:
     return [_Folder(bucket, "", whole=True), *near]
 
 
-def _exists(connection: Connection, file: DataFile) -> bool:
+def _is_missing(connection: Connection, location: Location) -> bool:
     try:
-        return int(head_answer(connection, file.location, None)["ContentLength"]) == file.size
+        head_answer(connection, location, None)
+    except ObjectNotFoundError:
+        return True
     except S3ConnError:
-        return False
+        return False  # reading it raises this
+    return False
+
+
+def _size(connection: Connection, location: Location) -> int | None:
+    """Return the size of an object, or None if it cannot be read."""
+    try:
+        return int(head_answer(connection, location, None)["ContentLength"])
+    except S3ConnError:
+        return None

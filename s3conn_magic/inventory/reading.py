@@ -128,13 +128,16 @@ def _csv_type(name: str) -> pa.DataType:
 
 
 def _orc(path: Path, names: Sequence[str], wanted: dict[str, str], rows: int) -> Iterator[Any]:
-    from pyarrow import orc
-
-    del names, rows
-    file = orc.ORCFile(str(path))
-    _check_fields(file.schema.names, wanted)
-    for stripe in range(file.nstripes):
-        yield file.read_stripe(stripe, columns=list(wanted.values()))
+    del names
+    # `ORCFile` gives a stripe whole, which can be millions of rows. A scan that is left reads on to its end, unless its
+    # file is closed.
+    with pa.OSFile(str(path)) as file:
+        fragment = ds.OrcFileFormat().make_fragment(file)
+        _check_fields(fragment.physical_schema.names, wanted)
+        scanner = fragment.scanner(columns=[*wanted.values()], batch_size=rows, batch_readahead=0, use_threads=False)
+        batches = scanner.to_reader()
+        for batch in batches:  # noqa: UP028 - `yield from` would close the scan before the file
+            yield batch
 
 
 def _parquet(path: Path, names: Sequence[str], wanted: dict[str, str], rows: int) -> Iterator[Any]:
@@ -343,10 +346,10 @@ class Inventory:
     def _under_way(self, pool: ThreadPoolExecutor, folder: Path) -> Iterator[tuple[DataFile, Path, Future[None]]]:
         """Yield the files in order while the next ones are downloaded, as far as the disk should hold them.
 
-        With a limit only one file is fetched at first, as it may be enough; then two, and so on.
+        Only one file is fetched at first, as a LIMIT may need no more; then two, and so on.
         """
         waiting: deque[tuple[DataFile, Path, Future[None]]] = deque()
-        at_once = _FILES_AT_ONCE if self._limit is None else 1
+        at_once = 1
         for at, file in enumerate(self._manifest.files):
             while waiting and (
                 len(waiting) == at_once or sum(other.size for other, *_ in waiting) + file.size > _BYTES_AHEAD

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import base64
 import gzip
+import io
 from datetime import timedelta
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 from boto_clients import client
 from inventories import BUCKET, CURRENT, FOLDER, FORMATS, START, VERSIONS, Report, row
+from pyarrow import orc, parquet
 from recording import passing_to, recording
 from statements import Statements, create
 
@@ -21,6 +24,10 @@ from s3conn_magic.errors import (
     QueryError,
     S3ConnError,
 )
+from s3conn_magic.inventory import Manifest
+from s3conn_magic.inventory.reading import report_batches
+from s3conn_magic.listing.table import OBJECTS
+from s3conn_magic.locations import Location
 from s3conn_magic.sandbox import Keys
 from s3conn_magic.secrets import Secret
 
@@ -143,16 +150,52 @@ def test_a_limit_takes_rows_in_the_order_of_the_report(reading, limit, cut):
     assert len(frame) == min(limit, 30)
 
 
-def test_a_limit_reads_no_more_files_than_it_needs(sandbox, reading):
+@pytest.mark.parametrize("statement", ["LIST FROM INVENTORY '{}' LIMIT 5", "SELECT * FROM inventory('{}') LIMIT 5"])
+def test_a_limit_reads_no_more_files_than_it_needs(sandbox, reading, statement):
     """Files behind the one that fills the limit, and those read ahead, are not asked for."""
     report = Report([numbered(5, 5 * at) for at in range(40)])
     reading(report)
     with recording(passing_to(sandbox.endpoint)) as wire:
         run = Statements()
         run(create("lake", keys=sandbox.admin, ENDPOINT=wire.endpoint, VALIDATE=False))
-        assert len(listed(run, report, "LIMIT 5")) == 5
+        assert len(run(statement.format(report.location))) == 5
         asked = {path for method, path in wire.seen() if method == "GET" and "/data/" in path}
     assert 1 <= len(asked) <= 3
+
+
+class _Counting(io.FileIO):
+    """A file that knows how often it was read."""
+
+    reads = 0
+
+    def read(self, size: int = -1) -> bytes | None:
+        _Counting.reads += 1
+        return super().read(size)
+
+
+@pytest.mark.parametrize("file_format", ["ORC", "Parquet"])
+def test_what_a_limit_leaves_of_a_stripe_or_row_group_is_not_read(tmp_path, monkeypatch, file_format):
+    """Batches are as small as asked for, whatever the file's own units, and a reader that is left reads no more."""
+    path, names, rows = tmp_path / "one", ("bucket", "key", "size"), 300_000
+    keys = pa.array(range(rows)).cast(pa.string())
+    table = pa.table([pa.repeat(BUCKET, rows), keys, pa.array(range(rows))], list(names))
+    if file_format == "ORC":
+        orc.write_table(table, path)
+        assert orc.ORCFile(path).nstripes == 1
+    else:
+        parquet.write_table(table, path, row_group_size=rows)
+    monkeypatch.setattr(_Counting, "reads", 0)
+    monkeypatch.setattr(pa, "OSFile", lambda path: pa.PythonFile(_Counting(path), mode="r"))
+    manifest = Manifest(Location("b", "m"), BUCKET, START, file_format, names, ())
+    batches = report_batches(path, manifest, OBJECTS, 11)
+    assert [len(next(batches)) for _ in range(3)] == [11, 11, 11]
+    before = _Counting.reads
+    batches.close()
+    assert before == _Counting.reads
+    if file_format == "ORC":
+        assert before
+        assert sum(map(len, report_batches(path, manifest, OBJECTS))) == rows
+        assert _Counting.reads > before
 
 
 def test_the_session_s_limit_holds(reading):
@@ -491,7 +534,7 @@ def test_a_folder_stands_for_its_newest_report(reading):
         assert len(run(f"LIST FROM INVENTORY '{folder}'")) == 2
         assert run.notes[-1].endswith(f"is {report.location}.")
     error = run.fails("LIST FROM INVENTORY 's3://acme-lake/sales/'", InventoryError)
-    assert error.message == "there is no report of S3 Inventory below s3://acme-lake/sales/"
+    assert error.message == "there is no report of S3 Inventory within 4 folders below s3://acme-lake/sales/"
     run.fails("LIST FROM INVENTORY 's3://acme-empty/daily/nothing.json'", ObjectNotFoundError)
 
 
@@ -525,6 +568,24 @@ def test_a_report_that_was_copied_is_read_beside_its_manifest(reading, moved):
     where = moved(f"{FOLDER}/manifest.json")
     assert len(run(f"LIST FROM INVENTORY 's3://acme-empty/{where}'")) == 4
     assert "The report was copied: its data files are read from s3://acme-empty/" in run.notes[-1]
+
+
+def test_a_copy_of_another_size_is_an_error_that_says_so(reading):
+    """Its sizes are the error, not that the place which the manifest names is gone."""
+    report = Report([numbered(2)], kept_in="acme-gone")
+    report.objects = {f"copies/{key}": body + b"!" * ("/data/" in key) for key, body in report.objects.items()}
+    report.kept_in = "acme-empty"
+    error = reading(report).fails(f"LIST FROM INVENTORY 's3://acme-empty/copies/{FOLDER}/'", InventoryError)
+    assert "acme-empty/copies/daily/data/part-0.csv.gz has" in error.message
+
+
+def test_the_newest_report_is_the_newest_that_has_its_manifest(reading):
+    """What S3 is writing, or somebody is copying, has none yet, and the one before is taken and named."""
+    report, folder = Report([numbered(3)]), "daily/2026-01-{}T01-00Z/manifest.checksum"
+    report.objects |= {folder.format(day): b"not yet" for day in ("02", "04", "05")}
+    run = reading(report)
+    assert len(run("LIST FROM INVENTORY 's3://acme-empty/daily/'")) == 3
+    assert f"below s3://acme-empty/daily/ is s3://acme-empty/{FOLDER}/manifest.json." in run.notes[-1]
 
 
 def test_files_that_are_nowhere_are_those_that_the_manifest_names(reading):
