@@ -61,7 +61,7 @@ class Workers:
         Raises:
             ClusterError: it cannot be used.
         """
-        if self._settings["ENGINE"] == "local":
+        if self._settings.engine_is_local:
             return None
         if not self._settings["SCHEDULER"]:
             hint = "SET SCHEDULER = 'tcp://host:8786'; or SET ENGINE = 'local';"

@@ -16,9 +16,8 @@ import pyarrow.dataset as ds
 from s3conn_magic.errors import IncompleteListingError, InventoryError, ListingInterrupted, S3ConnError
 from s3conn_magic.inventory import ReportDownloads, listing_names
 from s3conn_magic.listing import Listing
-from s3conn_magic.listing.decode import UndecodableError, checked_utf8, percent_column
 from s3conn_magic.listing.request import Progress
-from s3conn_magic.listing.table import OBJECTS, VERSIONS
+from s3conn_magic.listing.table import OBJECTS, VERSIONS, UndecodableError, checked_utf8, percent_column
 from s3conn_magic.locations import visible
 from s3conn_magic.objects.formats import compression_of
 from s3conn_magic.runtime.background import wait_for

@@ -205,7 +205,8 @@ class _Copying:
             failure = translate(error, "", scope, self._engine.database)
         else:
             self._taken[loader.taken] += 1
-            self._done(candidate, rows, loader.skipped.note(), replace=replace, violated=loader.violated)
+            without = loader.skipped.note() if loader.skipped.count else ""
+            self._done(candidate, rows, without, replace=replace, violated=loader.violated)
             return
         finally:
             loader.release(candidate)

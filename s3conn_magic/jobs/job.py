@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from s3conn_magic.errors import QueryError
 from s3conn_magic.lakes import TablesAround
 from s3conn_magic.language.rules import name_text
-from s3conn_magic.locations import Location, visible
+from s3conn_magic.language.words import counted
+from s3conn_magic.locations import Location, size_text, visible
 from s3conn_magic.objects.formats import detect
 from s3conn_magic.objects.listed import escaped, private
 from s3conn_magic.objects.scope import UNPACKED
@@ -175,6 +176,45 @@ class Job:
         self.rows += outcome.rows
         self.bytes += outcome.bytes
         self.violations += outcome.violations
+
+
+def outcome_text(job: Job, outcome: Outcome, *, created: bool = False) -> str:
+    """Return what a run did, in a few sentences."""
+    head = f"The job {job.name} was created. " if created else ""
+    describe = {"COPY": _loaded, "INSERT": _written}.get(job.plan.kind, _changed)
+    lines = [head + describe(job, outcome)]
+    lines += [
+        f"The expectation {name} was violated by {counted(rows, 'row')}." for name, rows in outcome.violations.items()
+    ]
+    if outcome.failed:
+        lines.append(f"{counted(outcome.failed, 'object')} failed, the first: {outcome.first_error}")
+        lines.append(f"SHOW JOB {job.name} ERRORS; lists them. RUN JOB {job.name}; tries them again.")
+    return "\n".join([*lines, *outcome.notes])
+
+
+def _loaded(job: Job, outcome: Outcome) -> str:
+    if not outcome.objects and outcome.failed:
+        return f"Nothing was loaded into {job.plan.table}."
+    if not outcome.objects:
+        return f"There was nothing new to load into {job.plan.table}."
+    replaced = f", of which {outcome.replaced:,} replaced an earlier version" if outcome.replaced else ""
+    what = (
+        f"{counted(outcome.objects, 'object')}{replaced} ({counted(outcome.rows, 'row')}, {size_text(outcome.bytes)})"
+    )
+    return f"Loaded {what} into {job.plan.table}."
+
+
+def _changed(job: Job, outcome: Outcome) -> str:
+    did = {"INTO": "went into", "MERGE": "changed in"}.get(job.plan.kind, "are in")
+    return f"{counted(outcome.rows, 'row')} {did} {job.plan.table}."
+
+
+def _written(job: Job, outcome: Outcome) -> str:
+    del job
+    if not outcome.objects:
+        return "There were no new rows, and nothing was written."
+    did = "Replaced" if outcome.replaced else "Wrote"
+    return f"{did} {outcome.written} ({counted(outcome.rows, 'row')}, {size_text(outcome.bytes)})."
 
 
 @dataclass(frozen=True, slots=True)

@@ -312,7 +312,8 @@ class Loader:
         source = self.source(candidate)
         self.taken = source.detected.said
         if (rows := text_rows(source, self.scope)) is not None:
-            check_fields(self.database, source.text_path, source.detected)
+            if source.detected.trailing:
+                check_fields(self.database, source.text_path, source.detected)
             return self._load_text(candidate, rows, source if candidate.size > SMALL else None, replace=replace)
         with self._typed(source, ranged) as query:
             return self._write(candidate, query, replace=replace)

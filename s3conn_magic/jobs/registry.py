@@ -210,7 +210,8 @@ class Jobs:
         return job, before is not paused
 
     def _ran(self, job: Job, report: _Report) -> Outcome:
-        elsewhere = self._elsewhere_of() if job.plan.kind == "COPY" else None
+        here = job.plan.kind != "COPY" or self._settings.engine_is_local
+        elsewhere = None if here else self._elsewhere_of()
         job.runs += 1
         job.last_run = datetime.now(UTC)
         local = self._settings.local_files(in_file=job.plan.in_file)

@@ -412,11 +412,6 @@ class CreateJob(Plan):
     expressions: tuple[str, ...] = ()
     written: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
-    @property
-    def merged(self) -> str:
-        """Table of a MERGE; otherwise empty."""
-        return self.table if self.kind == "MERGE" else ""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlterJob(Plan):

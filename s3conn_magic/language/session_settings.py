@@ -310,6 +310,11 @@ class SettingValues(dict[str, Any]):
         self.on_change: dict[str, Callable[[Any], object]] = {}
         self._changing = threading.RLock()
 
+    @property
+    def engine_is_local(self) -> bool:
+        """Whether no cluster takes part."""
+        return bool(self["ENGINE"] == "local")
+
     def local_files(self, *, in_file: bool) -> bool:
         """Return whether a query may read files of this machine."""
         allowed = self[LOCAL_FILES]

@@ -11,12 +11,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from s3conn_magic.errors import IncompleteListingError, ListingInterrupted, S3ConnError
-from s3conn_magic.listing.decode import look_ahead
 from s3conn_magic.listing.fetch import Fetcher
 from s3conn_magic.listing.planner import RangePlanner, UntrustedOrderError
 from s3conn_magic.listing.request import PAGE_KEYS, ListRequest, PageQuery, Tally
 from s3conn_magic.listing.table import Page, assemble, unrepeated
-from s3conn_magic.listing.xml import UnreadableError
+from s3conn_magic.listing.xml import UnreadableError, look_ahead
 from s3conn_magic.runtime.background import Background
 from s3conn_magic.transport.exchange import GREATEST
 

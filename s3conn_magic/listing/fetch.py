@@ -12,10 +12,9 @@ import pyarrow.compute as pc
 
 from s3conn_magic.errors import EndpointError, S3ConnError, ThrottledError
 from s3conn_magic.listing import xml
-from s3conn_magic.listing.decode import AmbiguousError, Escapes, UndecodableError, percent_text, settle_plus
 from s3conn_magic.listing.pages import Reader, key_texts, warm_up
 from s3conn_magic.listing.request import marker_token
-from s3conn_magic.listing.table import Page
+from s3conn_magic.listing.table import AmbiguousError, Escapes, Page, UndecodableError, percent_text, settle_plus
 from s3conn_magic.listing.xml import UnreadableError, parse
 from s3conn_magic.runtime.background import run_in_background
 from s3conn_magic.transport import Response

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from s3conn_magic.listing.decode import LookAhead
     from s3conn_magic.listing.request import PageQuery
     from s3conn_magic.listing.table import Page
+    from s3conn_magic.listing.xml import LookAhead
 
 # Requests under way per full page that has arrived, so that short listings cost few.
 _RAMP, _RAMP_FAR, _RAMP_RISE = 2, 12, 1.75

@@ -17,18 +17,22 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from s3conn_magic.listing import xml
-from s3conn_magic.listing.decode import (
+from s3conn_magic.listing.request import PageQuery, join_markers, key_token, marker_token
+from s3conn_magic.listing.table import (
+    MEMORY,
+    OBJECTS,
+    VERSIONS,
     AmbiguousError,
     Escapes,
+    Page,
     UndecodableError,
     checked_utf8,
+    descents,
     may_be_escaped,
     percent_column,
     percent_text,
     plus_convention,
 )
-from s3conn_magic.listing.request import PageQuery, join_markers, key_token, marker_token
-from s3conn_magic.listing.table import MEMORY, OBJECTS, VERSIONS, Page, descents
 from s3conn_magic.listing.xml import Columns, ListDocument, RowsSpan, UnreadableError, envelope, parse, span_of
 
 if TYPE_CHECKING:

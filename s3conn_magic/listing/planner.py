@@ -28,8 +28,8 @@ from s3conn_magic.listing.table import Page, first_key, last_key, sample, up_to
 from s3conn_magic.listing.xml import UnreadableError
 
 if TYPE_CHECKING:
-    from s3conn_magic.listing.decode import LookAhead
     from s3conn_magic.listing.request import PageQuery
+    from s3conn_magic.listing.xml import LookAhead
 
 _LEARN_PAGES = 64
 _UNKNOWN_PAGES, _OPEN_PAGES = 100.0, 8.0

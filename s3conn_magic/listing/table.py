@@ -1,22 +1,26 @@
-"""The columns of a listing, and its pages put together into one table.
+"""The columns of a listing: keys decoded a column at a time, never by guess, and pages put together into one table.
 
-Keys are compared as UTF-8 bytes, which is S3's order and also that of Python's strings.
+Keys are compared as UTF-8 bytes, which is S3's order and also that of Python's strings. Keys come with XML entities,
+percent-encoding or both; whether `+` stands for a space differs between servers: see `plus_convention`.
 """
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import unquote_to_bytes
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-
-    import numpy.typing as npt
+    from collections.abc import Set as AbstractSet
 
 MEMORY = pa.system_memory_pool()
 """Where columns are allocated: growing Arrow's own pool may take milliseconds, some ten times in a listing."""
@@ -107,15 +111,11 @@ def _in_order(pages: Sequence[Page], versions: bool) -> bool:
 
 def _level(keys: pa.StringArray) -> bool:
     """Whether keys never fall; one may stand several times in a row."""
-    import pyarrow.compute as pc
-
     return bool(pc.all(pc.less_equal(keys[:-1], keys[1:])).as_py())
 
 
 def descents(keys: pa.StringArray) -> list[int]:
     """Return the rows whose key is not below the next one in UTF-8 binary order."""
-    import pyarrow.compute as pc
-
     rises = pc.less(keys[:-1], keys[1:])
     return [] if rises.true_count == len(rises) else np.flatnonzero(~np.asarray(rises)).tolist()
 
@@ -129,8 +129,6 @@ def _with_prefixes(table: pa.Table, prefixes: set[str]) -> pa.Table:
 
 
 def _stable_sort(table: pa.Table) -> pa.Table:
-    import pyarrow.compute as pc
-
     return table.take(pc.array_sort_indices(table.column(0).combine_chunks())) if len(table) else table
 
 
@@ -173,3 +171,162 @@ def sample(page: Page, count: int = 8) -> list[str]:
     rows = page.objects.num_rows
     places = sorted({(at + 1) * rows // count - 1 for at in range(count)} - {-1}) if rows else []
     return [*(page.objects.column(0)[at].as_py() for at in places), *page.prefixes[:: max(1, len(page.prefixes) // 16)]]
+
+
+_HEX = np.full(256, 255, np.uint8)
+_HEX[np.frombuffer(b"0123456789", np.uint8)] = np.arange(10)
+_HEX[np.frombuffer(b"abcdef", np.uint8)] = np.arange(10, 16)
+_HEX[np.frombuffer(b"ABCDEF", np.uint8)] = np.arange(10, 16)
+_PERCENT, _PLUS, _SPACE = b"%+ "
+_PLAIN = re.compile(rb" |%(?![0-9A-Fa-f]{2})")
+_ENTITY = re.compile(r"&(?:#(\d{1,7})|#[xX]([0-9A-Fa-f]{1,6})|(amp|lt|gt|quot|apos));|&")
+_NAMED = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'"}
+
+
+class UndecodableError(ValueError):
+    """Broken escapes, or bytes that are not UTF-8."""
+
+
+class AmbiguousError(ValueError):
+    """The page does not tell whether its texts are escaped, or what `+` stands for."""
+
+
+class Escapes(NamedTuple):
+    """How a server escapes, as far as known: whether `+` is a space, and whether it escapes without saying so."""
+
+    plus: bool | None = None
+    unsaid: bool | None = None
+
+
+def may_be_escaped(text: bytes) -> bool:
+    """Whether lines of text may be percent-encoded, that is, nothing in them rules it out."""
+    return (b"%" in text or b"+" in text) and not _PLAIN.search(text)
+
+
+def plus_convention(text: bytes) -> bool | None:
+    """Whether `+` is a space in percent-encoded text, or None where the text does not tell.
+
+    AWS writes a space as `+` and a plus as `%2B`; other servers write a space as `%20`, and some leave a plus alone.
+    """
+    if b"+" not in text:
+        return True
+    plus, space = b"%2b" in text or b"%2B" in text, b"%20" in text
+    return None if plus == space else plus
+
+
+def settle_plus(encoded: AbstractSet[str], plain: AbstractSet[str]) -> bool:
+    """Return whether `+` is a space, by comparison with the same page asked for without encoding.
+
+    Raises:
+        UndecodableError: neither reading fits.
+    """
+    for text in encoded:
+        as_space, as_plus = percent_text(text, plus=True) in plain, percent_text(text, plus=False) in plain
+        if "+" in text and as_space != as_plus:
+            return as_space
+    raise UndecodableError("the server's encoding of spaces and plus signs cannot be told apart")
+
+
+def percent_text(text: str, *, plus: bool) -> str:
+    """Decode a percent-encoded text; a broken escape is an UndecodableError."""
+    if re.search(r"%(?![0-9A-Fa-f]{2})", text):
+        raise UndecodableError("a percent escape is broken")
+    try:
+        return unquote_to_bytes(text.replace("+", " ") if plus else text).decode("utf-8")
+    except UnicodeDecodeError:
+        raise UndecodableError("a key is not valid UTF-8") from None
+
+
+def percent_column(texts: pa.StringArray, *, plus: bool) -> pa.StringArray:
+    """Decode a compact column of percent-encoded texts; `checked_utf8` then checks the bytes."""
+    offsets, data = _offsets_and_bytes(texts)
+    spaced = plus and _PLUS in data
+    if spaced:
+        data = np.where(data == _PLUS, np.uint8(_SPACE), data)
+    signs = data == _PERCENT
+    count = int(np.count_nonzero(signs))
+    if not count:
+        return _column(data, offsets) if spaced else texts
+    if not spaced and (column := _single_escape(texts, data, count)) is not None:
+        return column
+    escapes = np.flatnonzero(signs)
+    codes = _codes(data, escapes, offsets)
+    return _column(_unescaped(data, escapes, codes), (offsets - 2 * np.searchsorted(escapes, offsets)).astype(np.int32))
+
+
+def _offsets_and_bytes(texts: pa.StringArray) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8]]:
+    _, offsets_buffer, data_buffer = texts.buffers()
+    offsets = np.frombuffer(offsets_buffer, np.int32)[texts.offset : texts.offset + len(texts) + 1]
+    data = np.frombuffer(data_buffer or b"", np.uint8)[offsets[0] : offsets[-1]]
+    return offsets - offsets[0], data
+
+
+def _codes(
+    data: npt.NDArray[np.uint8], escapes: npt.NDArray[np.int64], offsets: npt.NDArray[np.int32]
+) -> npt.NDArray[np.uint8]:
+    """Return the byte that each escape stands for."""
+    # No text may end within an escape.
+    ends = offsets[1:][offsets[1:] > 0]
+    if _PERCENT in data[ends - 1] or _PERCENT in data[np.maximum(ends - 2, 0)]:
+        raise UndecodableError("a percent escape is broken")
+    high, low = _HEX[data[escapes + 1]], _HEX[data[escapes + 2]]
+    if ((high | low) > 15).any():  # noqa: PLR2004 - not a hexadecimal digit
+        raise UndecodableError("a percent escape is broken")
+    return ((high << 4) | low).astype(np.uint8, copy=False)
+
+
+def _single_escape(texts: pa.StringArray, data: npt.NDArray[np.uint8], count: int) -> pa.StringArray | None:
+    """Return the texts where all `count` escapes are the same, as in `year%3D2024`; None otherwise. The fast path."""
+    text = data.tobytes()
+    first = text.index(b"%")
+    escape = re.fullmatch(rb"%([2-7][0-9A-F])", text[first : first + 3])
+    if escape is None:
+        return None
+    replaced = pc.replace_substring(texts, escape[0].decode(), chr(int(escape[1], 16)), memory_pool=MEMORY)
+    return replaced if len(_offsets_and_bytes(replaced)[1]) == len(data) - 2 * count else None
+
+
+def _unescaped(
+    data: npt.NDArray[np.uint8], escapes: npt.NDArray[np.int64], codes: npt.NDArray[np.uint8]
+) -> npt.NDArray[np.uint8]:
+    data = data.copy()
+    data[escapes] = codes
+    keep = np.ones(len(data), bool)
+    keep[escapes + 1] = keep[escapes + 2] = False
+    return data[keep]
+
+
+def _column(data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int32]) -> pa.StringArray:
+    return pa.StringArray.from_buffers(len(offsets) - 1, pa.py_buffer(offsets), pa.py_buffer(data))
+
+
+def entity_column(texts: pa.StringArray) -> pa.StringArray:
+    """Resolve XML's five entities and its character references, control characters included, in a column."""
+    _, data = _offsets_and_bytes(texts)
+    if ord("&") not in data:
+        return texts
+    return pa.array([entity_text(text) for text in texts.to_pylist()], pa.string())
+
+
+def entity_text(text: str) -> str:
+    """Resolve XML's five entities and its character references in a text."""
+    return _ENTITY.sub(_resolve, text)
+
+
+def _resolve(match: re.Match[str]) -> str:
+    decimal, hexadecimal, name = match.groups()
+    if name:
+        return _NAMED[name]
+    code = int(decimal or hexadecimal or "-1", 10 if decimal else 16)
+    if not 0 <= code <= 0x10FFFF or 0xD800 <= code <= 0xDFFF:  # noqa: PLR2004 - Unicode's bounds
+        raise UndecodableError("an XML entity is broken")
+    return chr(code)
+
+
+def checked_utf8(texts: pa.StringArray) -> pa.StringArray:
+    """Return the column unchanged if it is valid UTF-8; raise UndecodableError otherwise."""
+    try:
+        texts.validate(full=True)
+    except pa.ArrowInvalid:
+        raise UndecodableError("a key is not valid UTF-8") from None
+    return texts

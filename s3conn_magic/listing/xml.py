@@ -15,8 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from s3conn_magic.listing.decode import UndecodableError, checked_utf8, entity_column
-from s3conn_magic.listing.table import MEMORY
+from s3conn_magic.listing.table import MEMORY, UndecodableError, checked_utf8, entity_column, entity_text, percent_text
 from s3conn_magic.transport import exchange
 
 if TYPE_CHECKING:
@@ -470,3 +469,37 @@ def _split(body: bytes) -> ListDocument | None:
 def _last_row(body: bytes, start: int) -> int:
     """Return the end of the last row that ends after `start`, or 0."""
     return max((at + len(tag) for tag in _ROW_ENDS if (at := body.rfind(tag, start)) >= 0), default=0)
+
+
+_TOKEN = re.compile(rb"<NextContinuationToken>([^<&]+)</NextContinuationToken>")
+_BEGIN, _END, _GROUPED = b"<Contents>", b"</Contents>", b"<CommonPrefixes>"
+_KEY, _KEY_END = b"<Key>", b"</Key>"
+_REQUIRED = (b"<EncodingType>url</EncodingType>", b"<IsTruncated>true</IsTruncated>")
+
+
+class LookAhead(NamedTuple):
+    """The last key of a page that says more follows, and the token of the next page."""
+
+    last: str
+    token: str
+
+
+def look_ahead(body: bytes) -> LookAhead | None:
+    """Return where a page of objects ends, or None where only reading it tells.
+
+    This is a guess: the result is compared with the page once that is read.
+    """
+    begin, end = body.find(_BEGIN), body.rfind(_END)
+    around = body[:begin] + body[end:]
+    tokens = _TOKEN.findall(around)
+    grouped = _GROUPED in around
+    if min(begin, end) < 0 or grouped or len(tokens) != 1 or any(sign not in around for sign in _REQUIRED):
+        return None
+    key = body[body.rfind(_KEY, begin, end) + len(_KEY) : body.rfind(_KEY_END, begin, end)]
+    # It takes more than one key to tell whether `+` is a space.
+    if not key or b"<" in key or b"+" in key:
+        return None
+    try:
+        return LookAhead(percent_text(entity_text(key.decode()), plus=False), tokens[0].decode())
+    except (UndecodableError, UnicodeDecodeError):
+        return None

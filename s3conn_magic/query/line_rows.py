@@ -70,9 +70,7 @@ class Skipped:
             self.first.append((number, line))
 
     def note(self) -> str:
-        """Return a note for the user, or an empty text."""
-        if not self.count:
-            return ""
+        """Return a note for the user about the lines."""
         shown = (f"line {at:,}: {visible(line[:_SHOWN])}{'…' if len(line) > _SHOWN else ''}" for at, line in self.first)
         return f"{self.count:,} line{'' if self.count == 1 else 's'} {self.said}, the first: {'; '.join(shown)}"
 

@@ -271,7 +271,8 @@ def _read_alike(
     named = {_named(entry, where.partition("://")[0]): each for entry, each in every.items()}
     for entry, (path, each) in zip(every, named.items(), strict=True):
         try:
-            check_fields(database, path, each)
+            if each.trailing:
+                check_fields(database, path, each)
         except QueryError as error:
             raise error.of(visible(Path.parse(entry).location.uri)) from None
     if objects.detected.format.reader == "read_csv" and len(objects.entries) > 1:
@@ -297,14 +298,12 @@ def check_fields(database: duckdb.DuckDBPyConnection, path: str, detected: Detec
     Args:
         database: reads the object.
         path: in the engine's filesystem, as for `text_rows_of`.
-        detected: from its first bytes.
+        detected: from its first bytes; `trailing`.
 
     Raises:
         QueryError: a record has one.
         duckdb.Error: the object cannot be read.
     """
-    if not detected.trailing:
-        return
     *_, more = names = unique_names([*detected.names, ""])
     # With a null text that occurs nowhere, a missing field is NULL and an empty one is not.
     source = csv_call(path, names, detected, null_padding="true", parallel="false", nullstr=literal(MARK))
@@ -488,8 +487,8 @@ def _batches(
             yield batches(detected, file, skipped, rows=rows) if detected else pa.table({}).to_reader()
         except QueryError as error:
             raise error.of(where) from None
-    if rows and (note := skipped.note()):
-        scope.note(f"{where}: {note}")
+    if rows and skipped.count:
+        scope.note(f"{where}: {skipped.note()}")
 
 
 def _first(filesystem: ConnectionFileSystem, entries: Sequence[str]) -> tuple[str, bytes]:

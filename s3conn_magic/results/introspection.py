@@ -17,7 +17,7 @@ from s3conn_magic.language.options import OPTION_NAMES, OPTIONS, Option
 from s3conn_magic.language.reference import KEYWORDS, STATEMENTS, Reference, columns_of
 from s3conn_magic.language.result_columns import DESCRIPTION_COLUMNS, TABLE_COLUMNS
 from s3conn_magic.language.session_settings import SETTING_NAMES, SETTINGS, setting_literal, setting_text
-from s3conn_magic.language.words import counted, nearest
+from s3conn_magic.language.words import nearest
 from s3conn_magic.locations import Location, size_text, visible
 from s3conn_magic.preview import texts
 from s3conn_magic.results.cards import NOT_TYPESET, SNAPSHOT_STYLE, Message, joined_styles, show_with_snapshot
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from s3conn_magic.connections.configuration import Configuration
     from s3conn_magic.connections.connection import Connection
     from s3conn_magic.datasets.portrait import Dataset
-    from s3conn_magic.jobs.job import Job, Outcome
+    from s3conn_magic.jobs.job import Job
     from s3conn_magic.language.options import BoundValue
     from s3conn_magic.query.tables import QueryResult, Tables
 
@@ -260,54 +260,6 @@ def errors_frame(job: Job) -> S3Frame:
         for failure in reversed(job.failures)
     ]
     return frame_of(columns_of("SHOW JOB"), rows)
-
-
-def outcome_message(job: Job, outcome: Outcome, *, created: bool) -> Message:
-    """Return what a run did, in a few sentences."""
-    head = f"The job {job.name} was created. " if created else ""
-    describe = {"COPY": _loaded, "INSERT": _written}.get(job.plan.kind, _changed)
-    lines = [head + describe(job, outcome)]
-    lines += [
-        f"The expectation {name} was violated by {counted(rows, 'row')}." for name, rows in outcome.violations.items()
-    ]
-    if outcome.failed:
-        lines.append(f"{counted(outcome.failed, 'object')} failed, the first: {outcome.first_error}")
-        lines.append(f"SHOW JOB {job.name} ERRORS; lists them. RUN JOB {job.name}; tries them again.")
-    return Message("\n".join([*lines, *outcome.notes]))
-
-
-def outcomes_message(done: Sequence[tuple[Job, Outcome]], there: int) -> Message:
-    """Return what RUN JOBS did: a line for each job that ran. `there` is the number of jobs."""
-    if not done:
-        return Message("No job is due." if there else "There are no jobs.")
-    return Message(
-        "\n".join(f"{job.name}: {outcome_message(job, outcome, created=False).text}" for job, outcome in done)
-    )
-
-
-def _loaded(job: Job, outcome: Outcome) -> str:
-    if not outcome.objects and outcome.failed:
-        return f"Nothing was loaded into {job.plan.table}."
-    if not outcome.objects:
-        return f"There was nothing new to load into {job.plan.table}."
-    replaced = f", of which {outcome.replaced:,} replaced an earlier version" if outcome.replaced else ""
-    what = (
-        f"{counted(outcome.objects, 'object')}{replaced} ({counted(outcome.rows, 'row')}, {size_text(outcome.bytes)})"
-    )
-    return f"Loaded {what} into {job.plan.table}."
-
-
-def _changed(job: Job, outcome: Outcome) -> str:
-    did = {"INTO": "went into", "MERGE": "changed in"}.get(job.plan.kind, "are in")
-    return f"{counted(outcome.rows, 'row')} {did} {job.plan.table}."
-
-
-def _written(job: Job, outcome: Outcome) -> str:
-    del job
-    if not outcome.objects:
-        return "There were no new rows, and nothing was written."
-    did = "Replaced" if outcome.replaced else "Wrote"
-    return f"{did} {outcome.written} ({counted(outcome.rows, 'row')}, {size_text(outcome.bytes)})."
 
 
 def connections_frame(connections: Sequence[Connection]) -> S3Frame:

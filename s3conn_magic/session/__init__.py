@@ -251,7 +251,8 @@ class Session:
         try:
             with asking(self._inputs.prompt):
                 result = self.execute(plan)
-                self._say(note_of_pattern(plan, result))
+                if hasattr(result, "columns") and not len(result):
+                    self._say(note_of_pattern(plan))
                 return self._in_form(result)
         except S3ConnError as error:
             failure = self._clearer_error(plan, error).at(plan.place())
@@ -397,7 +398,8 @@ class Session:
 
         connection, most = self.connections.get(plan.name), self._most(plan)
         with self._progress_view() as report:
-            options = ListOptions(most, self.settings["CONNECTIONS"], report, self.scale.opened() or open_here)
+            opened = None if self.settings.engine_is_local else self.scale.opened()
+            options = ListOptions(most, self.settings["CONNECTIONS"], report, opened or open_here)
             frame, cut = list_frame(connection, plan, options)
         self._say(*table_notes(connection, plan.location, frame), "" if len(frame) else pattern_note(plan.location))
         return self._note_limit(frame, most, cut=cut)

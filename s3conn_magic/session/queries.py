@@ -143,7 +143,8 @@ class Queries:
             QueryError: with its place in the cell.
         """
         text = plan.text or ""
-        if merged := plan.name if isinstance(plan, plans.MergeInto) else getattr(plan, "merged", ""):
+        if isinstance(plan, plans.MergeInto) or (isinstance(plan, plans.CreateJob) and plan.kind == "MERGE"):
+            merged = plan.name if isinstance(plan, plans.MergeInto) else plan.table
             self._at_place(plan, lambda: self.managing.check_merge(merged, text))
         elif text:
             self._at_place(plan, lambda: self.engine.mentioned(text))
@@ -442,7 +443,7 @@ def _result(plan: JobPlan, jobs: Jobs, report: _Report) -> Any:
 
 @_result.register(plans.CreateJob)
 def _(plan: plans.CreateJob, jobs: Jobs, report: _Report) -> Message:
-    from s3conn_magic.results.introspection import outcome_message
+    from s3conn_magic.jobs.job import outcome_text
 
     try:
         outcome = jobs.create(plan, report)
@@ -450,23 +451,24 @@ def _(plan: plans.CreateJob, jobs: Jobs, report: _Report) -> Message:
         if error.offset is not None and plan.locate is not None:
             error.at(plan.locate(error.offset))
         raise
-    return outcome_message(jobs.get(plan.name), outcome, created=True)
+    return Message(outcome_text(jobs.get(plan.name), outcome, created=True))
 
 
 @_result.register(statements.RunJob)
 def _(plan: statements.RunJob, jobs: Jobs, report: _Report) -> Message:
-    from s3conn_magic.results.introspection import outcome_message
+    from s3conn_magic.jobs.job import outcome_text
 
-    return outcome_message(jobs.get(plan.name.text), jobs.run(plan.name.text, report), created=False)
+    return Message(outcome_text(jobs.get(plan.name.text), jobs.run(plan.name.text, report)))
 
 
 @_result.register(statements.RunJobs)
 def _(plan: statements.RunJobs, jobs: Jobs, report: _Report) -> Message:
-    from s3conn_magic.results.introspection import outcomes_message
+    from s3conn_magic.jobs.job import outcome_text
 
     del plan
     done, failed = jobs.run_due(report)
-    message = outcomes_message(done, len(list(jobs)))
+    lines = [f"{job.name}: {outcome_text(job, outcome)}" for job, outcome in done]
+    message = Message("\n".join(lines) or ("No job is due." if any(True for _ in jobs) else "There are no jobs."))
     if failed:
         said = "; ".join(f"{job.name}: {error.message}" for job, error in failed)
         again = f"RUN JOB {name_text(failed[0][0].name)}; runs one again."
@@ -571,11 +573,9 @@ def _(plan: statements.Help, connections: Registry) -> Any:
     return help_on(plan.topic)
 
 
-def note_of_pattern(plan: plans.Plan, result: Any) -> str:
-    """Return a hint for a pattern of another kind that found nothing."""
+def note_of_pattern(plan: plans.Plan) -> str:
+    """Return a hint for a statement that found nothing by a pattern of another kind."""
     statement = plan.statement if isinstance(plan, plans.AsWritten) else plan
-    if not hasattr(result, "columns") or len(result):
-        return ""
     if matching := getattr(statement, "matching", None):
         return pattern_meant("MATCHING", "glob", matching) or looks_below(
             matching, recursive=bool(getattr(statement, "recursive", True))

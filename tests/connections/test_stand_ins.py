@@ -190,6 +190,7 @@ def test_what_vcrpy_recorded_of_a_statement_answers_it_again(endpoint, statement
 def test_a_cluster_is_not_asked_for_what_is_in_a_mock(run, leaving, statement, monkeypatch):
     """Its workers are other processes, in which there is no mock: they would ask AWS."""
     monkeypatch.setattr(Workers, "cluster", lambda _: object())
+    run.session.settings["ENGINE"] = "dask"
     assert len(run(statement)) in {COUNT, 2}
     assert leaving == []
 

@@ -17,21 +17,21 @@ from layouts import LAYOUTS, keys_of
 from synthetic import Bucket, encoded, xml_text
 
 from s3conn_magic.listing import first_rows, xml
-from s3conn_magic.listing.decode import (
-    AmbiguousError,
-    Escapes,
-    UndecodableError,
-    checked_utf8,
-    look_ahead,
-    percent_column,
-    percent_text,
-)
 from s3conn_magic.listing.keyspace import Folders
 from s3conn_magic.listing.pages import page_of
 from s3conn_magic.listing.planner import RangePlanner
 from s3conn_magic.listing.request import KeyRange, PageQuery
-from s3conn_magic.listing.table import Page, last_key
-from s3conn_magic.listing.xml import UnreadableError, parse
+from s3conn_magic.listing.table import (
+    AmbiguousError,
+    Escapes,
+    Page,
+    UndecodableError,
+    checked_utf8,
+    last_key,
+    percent_column,
+    percent_text,
+)
+from s3conn_magic.listing.xml import UnreadableError, look_ahead, parse
 
 _TEXTS = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=20)
 _CHECKSUM = "<ChecksumAlgorithm>CRC64NVME</ChecksumAlgorithm><ChecksumType>FULL_OBJECT</ChecksumType>"

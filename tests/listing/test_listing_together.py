@@ -11,9 +11,9 @@ from layouts import keys_of
 from synthetic import Bucket
 
 from s3conn_magic.listing import pages
-from s3conn_magic.listing.decode import AmbiguousError, Escapes
 from s3conn_magic.listing.pages import page_of
 from s3conn_magic.listing.request import PageQuery
+from s3conn_magic.listing.table import AmbiguousError, Escapes
 from s3conn_magic.listing.xml import UnreadableError, parse
 
 if TYPE_CHECKING:

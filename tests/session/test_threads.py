@@ -121,7 +121,7 @@ def _bound(run, *texts):
 def test_of_two_that_make_one_name_one_wins(run, texts, kind, message, monkeypatch):
     """Both were bound while the name was free; the second is told that it is taken, and changes nothing."""
     monkeypatch.setattr("s3conn_magic.jobs.registry.Jobs.run", lambda *_: time.sleep(0.2))
-    monkeypatch.setattr("s3conn_magic.results.introspection.outcome_message", lambda *_, **__: "made")
+    monkeypatch.setattr("s3conn_magic.jobs.job.outcome_text", lambda *_, **__: "made")
     for name in ("a", "b"):
         run(create(name, **PAIR, VALIDATE=False))
     assert message in _one_of(_both(lambda step: step(), *_bound(run, *texts)), kind).message
