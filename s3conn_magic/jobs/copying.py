@@ -30,6 +30,7 @@ from s3conn_magic.objects.listed import partitions, said_of_private
 from s3conn_magic.query.failures import translate
 from s3conn_magic.query.line_rows import FILE
 from s3conn_magic.query.parquet_paths import NARROWED, alike_in
+from s3conn_magic.query.paths import check_fields
 from s3conn_magic.query.sql import PLACED, identifier, literal, placed, transaction
 from s3conn_magic.query.text_rows import with_files
 
@@ -352,7 +353,7 @@ class Together:
                 rows = text_rows(source, self._loader.scope)
                 if rows is None and source.detected.format.type == "PARQUET":
                     sources.append(source)
-                elif rows is not None and getattr(rows, "names", True) and not source.detected.trailing:
+                elif rows is not None and getattr(rows, "names", True):
                     texts.append(rows)
                     whose[id(rows)] = source
         learnt = self._loader.learnt
@@ -415,6 +416,7 @@ class Together:
             table = self._loader.target()
             types = fitting(group.types(known), table.columns(), {})
             with self._loader.in_memory(group, [source.candidate for source in sources]) as rows:
+                check_fields(self._loader.database, {each.text_path: each.detected for each in sources})
                 named = rows.source
                 if rows is group:
                     # DuckDB names a file by the path in the filesystem, after any scheme.

@@ -312,34 +312,29 @@ class Loader:
         source = self.source(candidate)
         self.taken = source.detected.said
         if (rows := text_rows(source, self.scope)) is not None:
-            if source.detected.trailing:
-                check_fields(self.database, source.text_path, source.detected)
-            return self._load_text(candidate, rows, source if candidate.size > SMALL else None, replace=replace)
+            return self._load_text(candidate, rows, source, replace=replace)
         with self._typed(source, ranged) as query:
             return self._write(candidate, query, replace=replace)
 
-    def _load_text(self, candidate: Candidate, rows: TextRows, plain: ObjectSource | None, *, replace: bool) -> int:
-        """Load text with the known types; if a value does not fit, with wider ones, or not at all.
-
-        `plain` is the object if its text may be plain, and worth a try.
-        """
+    def _load_text(self, candidate: Candidate, rows: TextRows, source: ObjectSource, *, replace: bool) -> int:
+        """Load text with the known types; if a value does not fit, with wider ones, or not at all."""
         import duckdb
 
         if isinstance(rows, CsvRows) and not rows.names:
             self.database.execute(f"SELECT count(*) FROM {rows.source}").fetchall()  # noqa: S608 - it may be damaged
             return self._write(candidate, None, replace=replace)
-        table, whole = self.target(), False
+        table, whole, plain = self.target(), False, candidate.size > SMALL
         known: Any = self.known.get(type(rows)) if candidate.location in self.learnt else None
         wider: dict[str, str] = {}
         while True:
             try:
                 known = known or self._learn(rows, whole=False)
                 types = fitting(rows.types(known), table.columns(), wider)
-                with self._selected(rows, known, types, plain) as query:
+                with self._selected(rows, known, types, source, plain=plain) as query:
                     return self._write(candidate, query, replace=replace, columns=types)
             except duckdb.Error as error:
                 if NOT_PLAIN in str(error):
-                    plain = None
+                    plain = False
                     continue
                 if larger := with_room(rows, error):
                     rows = larger
@@ -356,16 +351,19 @@ class Loader:
             wider[misfit.column] = self._wider(table, misfit, rows)
 
     @contextmanager
-    def _selected(self, rows: TextRows, known: Any, types: dict[str, str], plain: ObjectSource | None) -> Iterator[str]:
-        """Yield the query of text rows, by the plain reader or by DuckDB."""
-        made = plain_rows(rows, known, types, plain.detected) if plain else None
-        if made is None or plain is None:
+    def _selected(
+        self, rows: TextRows, known: Any, types: dict[str, str], source: ObjectSource, *, plain: bool
+    ) -> Iterator[str]:
+        """Yield the query of text rows, by the reader of `plain` text if that is worth a try, or by DuckDB."""
+        made = plain_rows(rows, known, types, source.detected) if plain else None
+        if made is None:
+            check_fields(self.database, {source.text_path: source.detected})
             yield rows.select(known, types)
             return
-        ranged = self.pin(plain.candidate)
+        ranged = self.pin(source.candidate)
         # Cache what may be read again, within the bound of a query.
         ranged.passing = ranged.size > KEPT // 2 and not (self.partitions or self.expectations)
-        opened, how = partial(ReadableFile, ranged, plain.path), plain.detected.as_plain()
+        opened, how = partial(ReadableFile, ranged, source.path), source.detected.as_plain()
         content = (lambda: unpacked(opened(), **how._asdict())) if how else opened
         self.database.register(_PLAIN, made.reread(content, self.scope))
         try:

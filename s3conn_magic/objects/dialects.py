@@ -91,7 +91,7 @@ def records(
         reader = csv.reader(
             StringIO(text, newline=""), delimiter=delimiter, doublequote=doubled, escapechar=None if doubled else escape
         )
-        lines = list(islice(_readable(reader), None if most is None else most + 1))
+        lines = list(islice(_readable(reader, whole=whole), None if most is None else most + 1))
     cut = not whole and (most is None or len(lines) <= most) and len(lines) > 1
     return [record or [""] for record in (lines[:-1] if cut else lines) if record or blank]
 
@@ -111,11 +111,35 @@ def _without_spaces(text: str, delimiter: str, marked: Collection[str]) -> str:
     return _FIELD.sub(field, text)
 
 
-def _readable(reader: Any) -> Iterator[list[str]]:
+def _readable(reader: Any, *, whole: bool) -> Iterator[list[str]]:
     try:
         yield from reader
     except csv.Error:
-        return
+        if not whole:
+            yield []  # for the one that is not readable, which may be longer than the text
+
+
+def first_ends(text: str, delimiter: str, escape: str = '"') -> bool:
+    """Return whether the quotes of the first record end, and none goes on behind its end.
+
+    Args:
+        text: the beginning.
+        delimiter: one or more characters.
+        escape: the character before a quote in a quoted field.
+    """
+    if len(delimiter) > 1:
+        text, delimiter = text.replace(delimiter, MARK_OF_QUOTED), MARK_OF_QUOTED
+    doubled = escape == '"'
+    for part in (text.lstrip("\r\n").partition("\n")[0], text):
+        fields = _without_spaces(part, delimiter, ()) if doubled else part
+        escapes = None if doubled else escape
+        lines = StringIO(fields, newline="")
+        try:
+            next(csv.reader(lines, delimiter=delimiter, doublequote=doubled, escapechar=escapes, strict=True), None)
+        except csv.Error:
+            continue
+        return True
+    return False
 
 
 def certain_delimiter(text: str, *, whole: bool) -> str | None:

@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from s3conn_magic.errors import QueryError
 from s3conn_magic.language.words import literal
 from s3conn_magic.locations import visible
-from s3conn_magic.objects.dialects import certain_delimiter, header_of, likely_delimiter, log_of, records, without_lines
+from s3conn_magic.objects.dialects import (
+    certain_delimiter,
+    first_ends,
+    header_of,
+    likely_delimiter,
+    log_of,
+    records,
+    without_lines,
+)
 from s3conn_magic.objects.scope import AsPlain
 from s3conn_magic.objects.unpacking import unpack, unpacked
 
@@ -292,7 +300,7 @@ def detect(
         kind = _TSV if dialect["DELIMITER"] == "\t" else _CSV if kind == _TSV else kind
     blank, lines = _blank(_counted(text, dialect)), _records(text, dialect)
     trailing = not log and _is_trailing(lines, header=dialect["HEADER"])
-    names = _names(lines, dialect)
+    names = _names(text, lines, dialect)
     return Detected(kind, packed, encoding, dialect, note or header, names, blank, log=log_name, trailing=trailing)
 
 
@@ -453,9 +461,14 @@ def _is_trailing(lines: Sequence[Sequence[str]], *, header: bool) -> bool:
     return bool(lines) and all(len(line) > 1 and not line[-1] for line in (lines[:1] if header else lines))
 
 
-def _names(lines: Sequence[Sequence[str]], dialect: Mapping[str, Any]) -> tuple[str, ...]:
+def _names(text: _Text, lines: Sequence[Sequence[str]], dialect: Mapping[str, Any]) -> tuple[str, ...]:
     if names := dialect.get("HEADER_LINE"):
         return tuple(names)
+    escape = str(dialect.get("QUOTE_ESCAPE_CHAR", '"'))
+    if dialect["HEADER"] and not first_ends(_counted(text, dialect), dialect["DELIMITER"], escape):
+        # DuckDB leaves out all up to a quote that ends it, which may be every record.
+        hint = "CONTENT_TYPE = SPLIT_LINES of COPY FROM S3 loads lines as they are."
+        raise QueryError("a quote in the header does not end, or goes on behind its end", hint=hint)
     first = lines[0] if lines else []
     digits = len(str(len(first) - 1))
     return tuple(first) if dialect["HEADER"] else tuple(f"column{at:0{digits}}" for at in range(len(first)))

@@ -84,16 +84,20 @@ def _delimited(text: str, detected: Detected, *, whole: bool, rows: int) -> Text
     body, blank = "".join(body.splitlines(keepends=True)[detected.blank :]), len(names) == 1
     every = records(body, settings["DELIMITER"], whole=whole, most=None, marked=marked, blank=blank)
     every = every[int(settings["HEADER"]) :]
-    # As in DuckDB, a trailing delimiter does not start another field; where all records have one, it is in their width.
-    ends = [] if detected.trailing else [""]
-    first_records = [record[:-1] if ends and record[len(names) :] == ends else record for record in every[:rows]]
+    # A trailing delimiter does not start another field, unless the last field of other records is empty.
+    in_width = detected.trailing or any(len(record) == len(names) and not record[-1] for record in every)
+    first_records = [
+        record[:-1] if not in_width and record[len(names) :] == [""] else record for record in every[:rows]
+    ]
     width = max(map(len, [names, *first_records]))
     if not 0 < width <= COLUMNS_AT_MOST:
         return None
     is_open = bool(first_records) and "\n" in first_records[-1][-1] and not body.rstrip().endswith('"')
-    odd = 0 if "ALWAYS" in settings else sum(len(record) != len(names) for record in first_records)
+    odd = [] if "ALWAYS" in settings else [at for at, one in enumerate(first_records, 1) if len(one) != len(names)]
     notes: tuple[str, ...] = (f"read {detected.said.partition(';')[0]}",) if detected.said else ()
-    notes += (f"{odd:,} of {len(first_records):,} rows have not {len(names)} fields",) if odd else ()
+    if odd:
+        first = f"the first is record {odd[0]:,}, which has {len(first_records[odd[0] - 1]):,}"
+        notes += (f"{len(odd):,} of {len(first_records):,} rows have not {len(names)} fields; {first}",)
     notes += ("the quote in the last record does not end",) if is_open and whole else ()
     names = unique_names([*names, *[""] * (width - len(names))])
     columns = [pa.array([_field(record, at, nulls) for record in every], pa.string()) for at in range(width)]

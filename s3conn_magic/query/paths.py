@@ -13,12 +13,12 @@ from s3conn_magic.language.words import counted, table_text
 from s3conn_magic.locations import Location, Pasted, looks_pasted, pasted, visible
 from s3conn_magic.objects.apart import Reread
 from s3conn_magic.objects.containers import ALL
-from s3conn_magic.objects.dialects import unique_names
+from s3conn_magic.objects.dialects import MARK_OF_QUOTED, unique_names
 from s3conn_magic.objects.formats import HEAD, by_name, detect, how_to_read, is_no_table, is_parquet, is_seen
 from s3conn_magic.objects.listed import Path, escaped
 from s3conn_magic.objects.scope import UNPACKED, AsPlain
 from s3conn_magic.objects.unpacking import is_damage
-from s3conn_magic.query.failures import MARK, details_of, pointed, uneven
+from s3conn_magic.query.failures import details_of, pointed, uneven
 from s3conn_magic.query.judgement import judged
 from s3conn_magic.query.line_rows import FILE, IN_BATCHES, Skipped, batches, json_lines
 from s3conn_magic.query.names import Mention, lake_query, nodes
@@ -28,6 +28,7 @@ from s3conn_magic.query.text_rows import (
     SAMPLE,
     CsvRows,
     JsonRows,
+    always_there,
     csv_call,
     several_csv,
     text_rows_of,
@@ -245,7 +246,9 @@ def _text_query(database: duckdb.DuckDBPyConnection, filesystem: ConnectionFileS
     )
     if len(entries) > 1 and not folders.columns:
         rows = _in_memory(database, filesystem, rows, objects, size)
+    sure = scope.all_records or size <= _LOOKED_AT_TWICE
     rows, known = _learnt(database, rows, whole=scope.all_records or (size <= _SMALL and len(entries) <= FEW))
+    rows = _with_even_fields(database, rows, where, every, whole=sure)
     types = {name: "VARCHAR" if kind == NULL else kind for name, kind in rows.types(known).items()}
     own, source = folders.within(types), with_files(rows, FILE) if folders.columns else ""
     for name in own:
@@ -263,18 +266,8 @@ def _text_query(database: duckdb.DuckDBPyConnection, filesystem: ConnectionFileS
 def _read_alike(
     database: duckdb.DuckDBPyConnection, where: str, objects: _Objects, every: Mapping[str, Detected]
 ) -> TextRows:
-    """Return the records of all objects, each read in its own way.
-
-    Raises:
-        QueryError: an object has a record with too many fields.
-    """
-    named = {_named(entry, where.partition("://")[0]): each for entry, each in every.items()}
-    for entry, (path, each) in zip(every, named.items(), strict=True):
-        try:
-            if each.trailing:
-                check_fields(database, path, each)
-        except QueryError as error:
-            raise error.of(visible(Path.parse(entry).location.uri)) from None
+    """Return the records of all objects, each read in its own way."""
+    named = _named(where, every)
     if objects.detected.format.reader == "read_csv" and len(objects.entries) > 1:
         return several_csv(named.items(), objects.detected).named(database)
     if len({each.format.type == _TRAIL for each in every.values()}) > 1:
@@ -292,26 +285,72 @@ def _several_json(objects: Iterable[tuple[str, Detected]]) -> JsonRows:
     return JsonRows(f"({every})")
 
 
-def check_fields(database: duckdb.DuckDBPyConnection, path: str, detected: Detected) -> None:
-    """Check that no record has one field more, in a CSV whose lines all end with a delimiter; DuckDB ignores it.
+def check_fields(
+    database: duckdb.DuckDBPyConnection, objects: Mapping[str, Detected], names: Iterable[str] = ()
+) -> None:
+    """Check that no record of CSV has an empty field more while the last field of others is empty.
+
+    DuckDB takes the delimiter before it for the end of the record, and any value may be the one that is too many.
 
     Args:
-        database: reads the object.
-        path: in the engine's filesystem, as for `text_rows_of`.
-        detected: from its first bytes; `trailing`.
+        database: reads the objects.
+        objects: their formats by path in the engine's filesystem, as for `text_rows_of`; those of JSON are not read.
+        names: of the objects, for the error.
 
     Raises:
         QueryError: a record has one.
-        duckdb.Error: the object cannot be read.
     """
-    *_, more = names = unique_names([*detected.names, ""])
+    import duckdb
+
+    alike: dict[str, list[tuple[str, Detected, str]]] = {}
+    labels = iter(names)
+    for path, each in objects.items():
+        name = next(labels, "")
+        if each.format.reader != "read_csv":
+            continue
+        alike.setdefault(csv_call("", each.names, each), []).append((path, each, name))
+    for group in alike.values():
+        each = group[0][1]
+        # Where the empty text is no null, DuckDB refuses such a field.
+        source = csv_call([path for path, *_ in group], unique_names(each.names), each, nullstr=_no_null(each))
+        try:
+            database.execute(f"SELECT count(*) FROM {source}").fetchall()  # noqa: S608 - a reader's call
+        except duckdb.InvalidInputException:
+            for path, each, name in group:
+                _check_ends(database, path, each, name)
+
+
+def _no_null(detected: Detected) -> str:
+    """Return a text that occurs nowhere, as SQL; it must not be the delimiter either."""
+    return literal("\x03" if MARK_OF_QUOTED in str(detected.settings.get("DELIMITER")) else MARK_OF_QUOTED)
+
+
+def _check_ends(database: duckdb.DuckDBPyConnection, path: str, detected: Detected, name: str) -> None:
+    import duckdb
+
+    *_, last, more = columns = unique_names([*detected.names, ""])
     # With a null text that occurs nowhere, a missing field is NULL and an empty one is not.
-    source = csv_call(path, names, detected, null_padding="true", parallel="false", nullstr=literal(MARK))
-    numbered = f"SELECT row_number() OVER () AS number, {identifier(more)} AS more FROM {source}"  # noqa: S608
-    query = f"SELECT min(number) FROM ({numbered}) WHERE more IS NOT NULL"  # noqa: S608 - as above
-    ((record,),) = database.execute(query).fetchall()
-    if record is not None:
-        raise uneven(f"record {record:,}", len(names), len(names) - 1)
+    source = csv_call(path, columns, detected, null_padding="true", parallel="false", nullstr=_no_null(detected))
+    numbered = f"SELECT row_number() OVER () AS n, {identifier(last)} AS l, {identifier(more)} AS m FROM {source}"  # noqa: S608
+    query = f"SELECT min(n) FILTER (m IS NOT NULL), bool_or(m IS NULL AND l = '') FROM ({numbered})"  # noqa: S608
+    with suppress(duckdb.InvalidInputException):  # it has other faults, too, which are said later
+        ((record, ends_empty),) = database.execute(query).fetchall()
+        if record is not None and (ends_empty or detected.trailing):
+            raise uneven(f"record {record:,}", len(columns), len(columns) - 1).of(name)
+
+
+def _with_even_fields(
+    database: duckdb.DuckDBPyConnection, rows: TextRows, where: str, every: Mapping[str, Detected], *, whole: bool
+) -> TextRows:
+    """Return the records after `check_fields`; if the last field of the first ones is not empty, it must not be."""
+    same = len({each.names for each in every.values()}) == 1 and not any(each.trailing for each in every.values())
+    if isinstance(rows, CsvRows) and same and not whole:
+        last = rows.names[-1]
+        query = f"SELECT 1 FROM (FROM {rows.source} LIMIT {SAMPLE}) WHERE {identifier(last)} IS NULL LIMIT 1"  # noqa: S608
+        if not database.execute(query).fetchall():
+            return replace(rows, source=always_there(rows.source, last, "the last field of a record is empty"))
+    check_fields(database, _named(where, every), (visible(Path.parse(entry).location.uri) for entry in every))
+    return rows
 
 
 def _each(filesystem: ConnectionFileSystem, objects: _Objects) -> dict[str, Detected]:
@@ -357,9 +396,11 @@ def _heads(filesystem: ConnectionFileSystem, entries: Sequence[str]) -> Iterator
         yield from zip(batch, map(bytes, heads), strict=True)
 
 
-def _named(entry: str, scheme: str) -> str:
-    path = Path.parse(entry)
-    return f"{scheme}://{path.named(escaped(path.location.key))}"
+def _named(where: str, every: Mapping[str, Detected]) -> dict[str, Detected]:
+    """Return the formats of objects by their path, with the scheme of another."""
+    scheme, paths = where.partition("://")[0], map(Path.parse, every)
+    names = (f"{scheme}://{path.named(escaped(path.location.key))}" for path in paths)
+    return dict(zip(names, every.values(), strict=True))
 
 
 def _note_formats(scope: QueryScope, objects: Iterable[Detected], path: str) -> None:

@@ -209,7 +209,8 @@ class JsonRows:
     def types(self, known: JsonTypes, *, decimals: bool = False) -> dict[str, str]:
         """As in `CsvRows`."""
         kinds = {column: known.type(name, decimals=decimals) for name, column in known.columns.items()}
-        return kinds if self.typed else {column: _untyped(kind) for column, kind in kinds.items()}
+        times = () if self.typed else ("DATE", "TIME")
+        return {column: "VARCHAR" if kind.startswith(times) else kind for column, kind in kinds.items()}
 
     def select(self, known: JsonTypes, types: Mapping[str, str], hint: str = "") -> str:
         """As in `CsvRows`."""
@@ -276,10 +277,6 @@ class JsonRows:
         judged = f"(SELECT number, CASE {' '.join(cases)} END AS found FROM {rows})"  # noqa: S608
         query = f"SELECT number, found[1], found[2], found[3] FROM {judged} WHERE found IS NOT NULL"  # noqa: S608
         return misfit_of(database.execute(f"{query} ORDER BY number LIMIT 1").fetchall())
-
-
-def _untyped(kind: str) -> str:
-    return "VARCHAR" if kind.startswith(("DATE", "TIME")) else kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -433,8 +430,7 @@ def _prints_back(value: str) -> str:
 
 
 def _is_known(known: JsonTypes) -> str:
-    names = ", ".join(map(literal, known.names))
-    keys = f"json_keys({DOCUMENT})"
+    names, keys = ", ".join(map(literal, known.names)), f"json_keys({DOCUMENT})"
     return f"({keys} = [{names}] OR (list_has_all([{names}], {keys}) AND list_unique({keys}) = len({keys})))"
 
 
@@ -594,7 +590,11 @@ def _call(function: str, path: str | Sequence[str], options: Mapping[str, str]) 
     arguments.append(f"compression = {literal(compression)}")
     where = literal(path) if isinstance(path, str) else f"[{', '.join(map(literal, path))}]"
     call = f"{function}({where}, {', '.join([*arguments, _NO_FOLDERS])})"
-    if (always := options.get(_ALWAYS)) is None:
-        return call
-    failure = f"error({literal(f'{MARK}a line ends before its {always}')})::BOOLEAN"
-    return f"(FROM {call} WHERE CASE WHEN {identifier(always)} IS NULL THEN {failure} ELSE true END)"
+    always = options.get(_ALWAYS)
+    return call if always is None else always_there(call, always, f"a line ends before its {always}")
+
+
+def always_there(source: str, name: str, failure: str) -> str:
+    """Return a FROM clause that fails where a record has no value in the column."""
+    failed = f"error({literal(MARK + failure)})::BOOLEAN"
+    return f"(FROM {source} WHERE CASE WHEN {identifier(name)} IS NULL THEN {failed} ELSE true END)"

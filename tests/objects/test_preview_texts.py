@@ -102,7 +102,7 @@ def test_records_of_another_length_are_kept_and_counted():
     found = previewed(b"a,b\n1,2\n3\n4,5,6\n7,8\n9,10\n", "t.csv")
     assert found.frame.columns.tolist() == ["a", "b", "column2"]
     assert len(found.frame) == 5
-    assert found.notes == ("2 of 5 rows have not 2 fields",)
+    assert found.notes == ("2 of 5 rows have not 2 fields; the first is record 2, which has 1",)
 
 
 @pytest.mark.parametrize(

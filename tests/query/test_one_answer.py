@@ -446,6 +446,7 @@ def test_objects_that_differ_are_read_alike_by_all(moto_lake: Lake):  # noqa: F8
 
 
 _WIDE = Decimal("12345678901234567890123456789012345678901.25")
+LONG = (b"x" * 400 + b",2\n") * 22_000
 # Objects that all refuse → what their errors have in common.
 REFUSED: dict[str, tuple[dict[str, bytes], str]] = {
     "folder of text": ({"p=01/a.parquet": _parquet([5], p=["1"])}, "says otherwise"),
@@ -459,7 +460,18 @@ REFUSED: dict[str, tuple[dict[str, bytes], str]] = {
         for case, (first, second) in (("", bodies), ("the other way", bodies[::-1]))
         for said in ["BOOLEAN"]
     },
+    **{
+        f"a field more in one of several {names}": (
+            {"a.csv": f"{names}\n1,2\n".encode(), "b.csv": b"a,b\n1,\n2,3,\n", "c.csv": b"a,b\n1,\n"},
+            "record 2 has 3 of 2 fields",
+        )
+        for names in ("a,b", "c,d")
+    },
     "a log that is cut": ({"a.log": ALB.encode() + ALB.partition(' "GET')[0].encode()}, "a line ends before its"),
+    **{
+        f"quotes of a header {case}": ({"a.csv": f"{header}\n1,2\n3,4\n".encode()}, "does not end, or goes on behind")
+        for case, header in {"in front": '"a,b', "at the end": 'a,"b', "behind": '"a"x,b', "further": 'a,b\n"'}.items()
+    },
     "cut array": ({"a.json": b'{"x":1}\n', "b.json": b'[{"x":1},{"x":2},'}, "does not end"),
     "two streams": ({"a.arrows": _arrow(*[pa.table({"x": [1]})] * 2)}, "and more follows"),
     "spans": ({"a.arrow": _arrow(pa.table({"x": pa.array([[5]], pa.list_(pa.duration("ns")))}))}, "finer than a"),
@@ -480,6 +492,10 @@ REFUSED: dict[str, tuple[dict[str, bytes], str]] = {
             ("behind lines in quotes", b'a,b,\n1,3,\n2,"x\ny",6,\n', 2, 4),
             ("without a header", b"1,2,\n3,4,\n5,6,7,\n", 3, 4),
             ("late", b"a\tb\t\n" + b"1\t2\t\n" * 21_000 + b"1\tx\t2\t\n", "21,001", 4),
+            ("beside others that end empty", b"a,b,c\n1,2,\n1,x,2,\n", 2, 4),
+            ("before others that end empty", b"a|b\n1|2|\n3|4|\n5|\n", 1, 3),
+            ("long before", b"a,b\n1,2,\n" + LONG + b"1,\n3,4\n", 1, 3),
+            ("long behind", b"a,b\n" + LONG + b"1,\n1,2,\n", "22,002", 3),
         )
         for ending, pack in ((".csv", bytes), (".csv.gz", gzip.compress))
     },
@@ -501,7 +517,10 @@ def test_a_field_more_than_all_others_is_seen_in_a_preview():
     """Where each line ends with a delimiter, which begins no field, a further one is a column, and said."""
     seen = previewed(b"a,b,\n1,2,\n1,x,2,\n", "x.csv")
     assert [str(value) for value in seen.frame.iloc[1]][:3] == ["1", "x", "2"]
-    assert "1 of 2 rows have not 3 fields" in seen.notes
+    assert "1 of 2 rows have not 3 fields; the first is record 2, which has 4" in seen.notes
+    seen = previewed(b"a,b\n1,2,\n1,\n", "x.csv")
+    assert "1 of 2 rows have not 2 fields; the first is record 1, which has 3" in seen.notes
+    assert [*previewed(b"a,b\n1,2,\n1,3\n", "x.csv").frame.columns] == ["a", "b"]
 
 
 @pytest.mark.parametrize(

@@ -141,8 +141,9 @@ def test_what_is_not_shown_is_said():
 def test_notes_stand_below():
     """What was left out or looked odd."""
     result = shown(b"a,b\n1\n2,3\n4,5\n", "t.csv")
-    assert repr(result).splitlines()[-1] == "1 of 3 rows have not 2 fields"
-    assert "1 of 3 rows have not 2 fields" in result._repr_html_()
+    note = "1 of 3 rows have not 2 fields; the first is record 1, which has 1"
+    assert repr(result).splitlines()[-1] == note
+    assert note in result._repr_html_()
 
 
 def test_bytes_are_dumped():
