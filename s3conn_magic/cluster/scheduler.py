@@ -16,10 +16,20 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from s3conn_magic.cluster import work
-from s3conn_magic.cluster.work import Access, Accesses, Grant, is_of_this_machine
+from s3conn_magic.cluster.work import (
+    ANOTHER,
+    START_ONE,
+    Access,
+    Accesses,
+    Grant,
+    distributed_version,
+    is_of_this_machine,
+    lack_of,
+    proof,
+    remedy,
+)
 from s3conn_magic.errors import ClusterError, CredentialsError, S3ConnError, pip_install
 from s3conn_magic.locations import visible
-from s3conn_magic.runtime import VERSION
 from s3conn_magic.runtime.background import run_in_background, wait_for
 from s3conn_magic.secrets import LEASE, forget, give
 
@@ -34,14 +44,12 @@ if TYPE_CHECKING:
     from s3conn_magic.jobs.job import Candidate, Job
 
 _CONNECT_TIMEOUT, _WORKERS_TIMEOUT, _ANSWER_TIMEOUT = 4.5, 5.0, 10.0
+_GREETING_TIMEOUT = 0.2
 # A worker loads this package at its first task.
 _LOAD, _OTHERS_TIMEOUT = 60.0, 3.0
 _POLL, _REFRESH, _RENEW = 0.1, 0.25, 0.3
 _TRIES = 3
-_GREETING_TIMEOUT = 0.2
 _NO_WORKERS_TIMEOUT = 60.0
-_HINT = "Start one by `dask scheduler` and `dask worker tcp://…`, or SET ENGINE = 'local'."
-_INSTALL = f"Install the same version where {{}}, and there: {pip_install('dask', here=False)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +84,7 @@ class Cluster:
         self._note = note
         self._client = _connected(address)
         self._checks: dict[str, Look[Any]] = {}
+        self._had_workers = False
         encrypted = address.startswith("tls:")
         way = f"over the connection to the scheduler only{'' if encrypted else ', which is not encrypted'}"
         self.accesses = Accesses(note, way, here=is_of_this_machine(address))
@@ -87,21 +96,46 @@ class Cluster:
 
     def _check(self) -> None:
         try:
-            answer = self._client.sync(self._client.run_on_scheduler, work.version, callback_timeout=_LOAD)
+            answer = self._client.sync(self._client.run_on_scheduler, work.versions, *proof(), callback_timeout=_LOAD)
         except Exception as error:  # noqa: BLE001 - distributed raises many kinds
-            answer = "none" if _lacks_package(error) else type(error).__name__
-        if answer == "none" or (answer[:1].isdigit() and answer != VERSION):
-            message = f"the scheduler {visible(self.address)} does not have s3conn_magic {VERSION}"
-            raise ClusterError(message, hint=_INSTALL.format("the scheduler runs"))
-        if answer != VERSION:
-            raise ClusterError(f"the scheduler {visible(self.address)} does not answer ({answer})", hint=_HINT)
+            answer = error
+        if lack := lack_of(answer):
+            raise ClusterError(f"the scheduler {visible(self.address)} {lack}", hint=remedy(lack, "the scheduler runs"))
         with suppress(TimeoutError):
             self._client.wait_for_workers(1, timeout=_WORKERS_TIMEOUT)
         self.capacity()
+        self._try_versions(answer[1])
         if left_out := len(self._checks) - len(self.trusted()):
-            self._note(
-                f"{left_out} of {len(self._checks)} workers get no work: they do not have"
-                f" s3conn_magic {VERSION}, or do not answer."
+            self._note(f"{left_out} of {len(self._checks)} workers get no work: {self._lacks()}.")
+
+    def _try_versions(self, scheduler: str) -> None:
+        """Run a task where the scheduler or a worker has another version of distributed, which may not understand it.
+
+        Raises:
+            ClusterError: it does not.
+        """
+        others = {worker: self._checks[worker].result()[1] for worker in self.trusted()}
+        tried = [worker for worker, version in others.items() if {scheduler, version} != {distributed_version()}]
+        with suppress(Exception):
+            for worker in tried:
+                self.submit(work.versions, workers=[worker]).result(timeout=_WORKERS_TIMEOUT)
+            return
+        lack = f"has distributed {scheduler}, and workers {', '.join(sorted({*others.values()}))}: {ANOTHER}"
+        raise ClusterError(f"the scheduler {visible(self.address)} {lack}", hint=remedy(lack, ""))
+
+    def _lacks(self) -> str:
+        """Return why workers get no work, each reason with the first worker that has it."""
+        reasons = {lack_of(look.result()): worker for worker, look in reversed(self._checks.items()) if look.done()}
+        reasons.pop("", None)
+        return "; ".join(f"{worker} {lack}" for lack, worker in sorted(reasons.items())) or "none has answered yet"
+
+    def submit(self, function: Callable[..., Any], *args: Any, workers: Iterable[str]) -> Future:
+        """Submit a task for these workers only, under a name that tells nothing but the function."""
+        key = f"s3conn-{function.__name__}-{uuid4().hex}"
+        # Otherwise dask sends the source of the calling cell along.
+        with dask_settings({"distributed.diagnostics.computations.nframes": 0}):
+            return self._client.submit(
+                function, *args, key=key, pure=False, workers=sorted(workers), allow_other_workers=False
             )
 
     def ask(self, function: Callable[..., Any], *args: Any, workers: Iterable[str]) -> dict[str, Any]:
@@ -134,11 +168,13 @@ class Cluster:
         }
         loop = self._client.loop.asyncio_loop
         for worker in threads.keys() - self._checks.keys():
-            self._checks[worker] = asyncio.run_coroutine_threadsafe(self._ask(worker, _LOAD, work.version), loop)
+            self._checks[worker] = asyncio.run_coroutine_threadsafe(
+                self._ask(worker, _LOAD, work.versions, *proof()), loop
+            )
         return {
             worker: n
             for worker, n in threads.items()
-            if (look := self._checks[worker]).done() and look.result() == VERSION
+            if (look := self._checks[worker]).done() and not lack_of(look.result())
         }
 
     def doubt(self) -> None:
@@ -157,10 +193,13 @@ class Cluster:
                 break
             time.sleep(_POLL)
         if not threads and self._checks:
-            message = f"the workers of {visible(self.address)} do not have s3conn_magic {VERSION}"
-            raise ClusterError(message, hint=_INSTALL.format("the workers run"))
+            message = f"no worker of {visible(self.address)} can be used: {(lacks := self._lacks())}"
+            raise ClusterError(message, hint=remedy(lacks, "the workers run"))
         if not threads:
-            raise ClusterError(f"the scheduler {visible(self.address)} has no workers", hint=_HINT)
+            hint = "Their logs say why they ended." if self._had_workers else START_ONE
+            now = "has no workers any more" if self._had_workers else "has no workers"
+            raise ClusterError(f"the scheduler {visible(self.address)} {now}", hint=hint)
+        self._had_workers = True
         return Capacity(len(threads), sum(threads), max(threads))
 
     def _threads(self) -> dict[str, int]:
@@ -172,7 +211,7 @@ class Cluster:
         else:
             lost = False
         if lost or self._client.status != "running":
-            raise ClusterError(f"the scheduler {visible(self.address)} is gone", hint=_HINT)
+            raise ClusterError(f"the scheduler {visible(self.address)} is gone", hint=START_ONE)
         return workers
 
     @property
@@ -203,10 +242,6 @@ def dask_settings(values: Mapping[str, Any]) -> AbstractContextManager[Any]:
     return block
 
 
-def _lacks_package(error: Exception) -> bool:
-    return isinstance(error, ModuleNotFoundError | AttributeError) or "s3conn_magic" in str(error)
-
-
 def check_installed() -> None:
     """Check that `distributed` is installed.
 
@@ -215,12 +250,6 @@ def check_installed() -> None:
     """
     if find_spec("distributed") is None:
         raise ClusterError("ENGINE = 'dask' needs the package distributed", hint=f"Install it: {pip_install('dask')}")
-
-
-def _unanswered(look: Look[Any]) -> bool:
-    """Return whether the check of a worker failed for a reason that may pass."""
-    answer = look.result() if look.done() else None
-    return isinstance(answer, TimeoutError | OSError) and not isinstance(answer, S3ConnError)
 
 
 def _connected(address: str) -> Client:
@@ -241,7 +270,7 @@ def _connected(address: str) -> Client:
     except BaseException as error:  # noqa: BLE001 - distributed raises many kinds
         client.add_done_callback(_close_late)
         why = _reason(address, error)
-    raise ClusterError(f"the scheduler {visible(address)} cannot be reached ({why})", hint=_HINT)
+    raise ClusterError(f"the scheduler {visible(address)} cannot be reached ({why})", hint=remedy(why, ""))
 
 
 def _close_late(client: Look[Client]) -> None:
@@ -253,6 +282,8 @@ def _close_late(client: Look[Client]) -> None:
 def _reason(address: str, error: BaseException) -> str:
     if address.startswith("tls:") and isinstance(error, TypeError | ssl.SSLError | RuntimeError):
         return "tls:// needs the certificates that dask's configuration names, distributed.comm.tls"
+    if isinstance(error, TypeError):
+        return f"it runs {ANOTHER}"
     if isinstance(error, OSError):
         return _listener(address) or "what answers there is not a scheduler"
     return type(error).__name__
@@ -292,6 +323,12 @@ def _quiet() -> Iterator[None]:
         yield
     finally:
         log.disabled = before
+
+
+def _unanswered(look: Look[Any]) -> bool:
+    """Return whether the check of a worker failed for a reason that may pass."""
+    answer = look.result() if look.done() else None
+    return isinstance(answer, TimeoutError | OSError) and not isinstance(answer, S3ConnError)
 
 
 @dataclass(slots=True)
@@ -339,24 +376,18 @@ class Tasks:
         if not workers:  # with none, the scheduler would use any worker
             self._tasks[number] = _Task(None, function, grant, rest, workers, tries)
             return
-        future = self._submitted(function, access, *rest, workers=workers)
+        future = self._cluster.submit(function, access, *rest, workers=workers)
         self._tasks[number] = _Task(future, function, grant, rest, workers, tries)
         future.add_done_callback(partial(self._note, number))
-
-    def _submitted(self, function: Callable[..., Any], *args: Any, workers: Iterable[str]) -> Future:
-        key = f"s3conn-{function.__name__}-{uuid4().hex}"
-        # Otherwise dask sends the source of the calling cell along.
-        with dask_settings({"distributed.diagnostics.computations.nframes": 0}):
-            return self._client.submit(
-                function, *args, key=key, pure=False, workers=sorted(workers), allow_other_workers=False
-            )
 
     def prepare(self) -> None:
         """Have each worker open its connection, which takes half a second, without waiting."""
         if not self._prepared:
             with suppress(S3ConnError):  # the first task raises it
                 access = self._access(self._grant_of())
-                self._prepared = [self._submitted(work.prepare, access, workers=[worker]) for worker in self._workers]
+                self._prepared = [
+                    self._cluster.submit(work.prepare, access, workers=[worker]) for worker in self._workers
+                ]
 
     def _access(self, grant: Grant) -> Access:
         """Return the access that tasks carry; its workers have its pad."""
@@ -438,7 +469,7 @@ class Tasks:
     def _failure(self, error: Exception) -> ClusterError | None:
         """Return why a task has no result, or None if its workers were lost."""
         if not self._cluster.alive:
-            raise ClusterError(f"the scheduler {visible(self._cluster.address)} is gone", hint=_HINT)
+            raise ClusterError(f"the scheduler {visible(self._cluster.address)} is gone", hint=START_ONE)
         kind = type(error).__name__
         return None if kind == "KilledWorker" else _lost(kind)
 
@@ -462,7 +493,7 @@ class Tasks:
         if not self._workers:
             self._alone_since = self._alone_since or time.monotonic()
             if time.monotonic() - self._alone_since > _NO_WORKERS_TIMEOUT:
-                raise ClusterError("the cluster has had no workers for a minute", hint=_HINT)
+                raise ClusterError("the cluster has had no workers for a minute", hint=START_ONE)
             return
         self._alone_since = None
         for number, task in list(self._tasks.items()):

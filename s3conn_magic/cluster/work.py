@@ -19,7 +19,7 @@ from weakref import WeakKeyDictionary, WeakSet
 from s3conn_magic.connections.configuration import Effective, proxy_host
 from s3conn_magic.connections.connection import Connection
 from s3conn_magic.connections.credentials import session_triple
-from s3conn_magic.errors import ClusterError, CredentialsError, S3ConnError
+from s3conn_magic.errors import ClusterError, CredentialsError, S3ConnError, pip_install
 from s3conn_magic.language.options import BoundValue
 from s3conn_magic.language.session_settings import Timeouts
 from s3conn_magic.listing import Listing, fetch_page
@@ -287,7 +287,7 @@ __all__ = [
     "fetch_objects",
     "list_ranges",
     "prepare",
-    "version",
+    "versions",
 ]
 
 
@@ -345,9 +345,54 @@ class RangeTask:
     now: datetime | None = None
 
 
-def version() -> str:
-    """Return the version of this package."""
-    return VERSION
+START_ONE = "Start one by `dask scheduler` and `dask worker tcp://…`, or SET ENGINE = 'local'."
+_INSTALL = f"Install the same version where {{}}, and there: {pip_install('dask', here=False)}"
+ANOTHER = "another version of distributed than this session, whose tasks it does not understand"
+
+
+def versions(*_: object) -> tuple[str, str]:
+    """Return the versions of this package and of distributed; arguments only show that they can be unpickled here."""
+    return VERSION, distributed_version()
+
+
+def distributed_version() -> str:
+    """Return the version of distributed here."""
+    from distributed import __version__
+
+    return str(__version__)
+
+
+def proof() -> tuple[Any, ...]:
+    """Return a task as distributed sends them: unpickling it shows whether a worker's version knows them, unharmed."""
+    try:
+        from dask._task_spec import Task
+    except ImportError:
+        return ()
+    return (Task("s3conn-proof", versions),)
+
+
+def lack_of(answer: Any) -> str:
+    """Return why a scheduler or worker with this answer to `versions` cannot be used; empty if it can."""
+    if isinstance(answer, tuple):
+        return "" if answer[0] == VERSION else f"has s3conn_magic {answer[0]}, not {VERSION}"
+    # An exception that could not be unpickled here is an `Exception` of its text.
+    named = re.findall(r"(?:No module named|import of) '?([\w]+)", str(answer))
+    package = named[0] if named else ""
+    if package in {"dask", "distributed"}:
+        return f"has {ANOTHER}"
+    if package and package != "s3conn_magic":
+        return f"lacks the package {package}, which s3conn_magic needs"
+    if package or "s3conn_magic" in str(answer):
+        return f"does not have s3conn_magic {VERSION}"
+    return f"does not answer ({type(answer).__name__})"
+
+
+def remedy(lack: str, where: str) -> str:
+    """Return the hint for something that lacks this."""
+    if ANOTHER in lack:
+        command = pip_install(f"distributed=={distributed_version()}", here=False)
+        return f"Install one version everywhere. This session's is: {command}"
+    return _INSTALL.format(where) if where and "does not answer" not in lack else START_ONE
 
 
 def prepare(access: Access) -> None:

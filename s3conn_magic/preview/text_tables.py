@@ -93,7 +93,7 @@ def _delimited(text: str, detected: Detected, *, whole: bool, rows: int) -> Text
     if not 0 < width <= COLUMNS_AT_MOST:
         return None
     is_open = bool(first_records) and "\n" in first_records[-1][-1] and not body.rstrip().endswith('"')
-    odd = [] if "ALWAYS" in settings else [at for at, one in enumerate(first_records, 1) if len(one) != len(names)]
+    odd = [] if "ALWAYS" in settings else [at for at, each in enumerate(first_records, 1) if len(each) != len(names)]
     notes: tuple[str, ...] = (f"read {detected.said.partition(';')[0]}",) if detected.said else ()
     if odd:
         first = f"the first is record {odd[0]:,}, which has {len(first_records[odd[0] - 1]):,}"

@@ -14,6 +14,8 @@ import pytest
 from proxies import proxying
 from statements import Statements, create
 
+from s3conn_magic.cluster.scheduler import _reason
+from s3conn_magic.cluster.work import lack_of, remedy
 from s3conn_magic.errors import BindError, ClusterError, ListingInterrupted, S3ConnError
 from s3conn_magic.secrets import Secret
 
@@ -151,6 +153,52 @@ def test_a_port_that_is_no_scheduler_is_an_error_soon(run, workers, slow):
     failure = run.fails(f"SET SCHEDULER = '{address.replace('tcp:', 'tls:')}'", ClusterError)
     assert "certificates" in failure.message
     assert run.session.settings["SCHEDULER"] == workers.address
+
+
+LACKING = {
+    ("1.2", "2026.1"): "has s3conn_magic 1.2, not ",
+    "text": "does not answer (str)",
+    ModuleNotFoundError("No module named 's3conn_magic'"): "does not have s3conn_magic ",
+    ModuleNotFoundError("import of s3conn_magic halted; None in sys.modules"): "does not have s3conn_magic ",
+    ModuleNotFoundError("No module named 's3conn_magic.cluster'"): "does not have s3conn_magic ",
+    AttributeError("Can't get attribute 'versions' on <module 's3conn_magic.cluster.work'>"): "does not have ",
+    ModuleNotFoundError("No module named 'botocore'"): "lacks the package botocore, ",
+    Exception("ModuleNotFoundError(\"No module named 'dask._task_spec'\")"): "has another version of distributed ",
+    TimeoutError(): "does not answer (TimeoutError)",
+}
+
+
+@pytest.mark.parametrize("answer", LACKING, ids=str)
+def test_why_a_worker_or_scheduler_cannot_be_used_is_told_by_its_answer(answer):
+    """No package, another version, a package that it needs and another distributed are told from one another."""
+    assert lack_of(answer).startswith(LACKING[answer])
+    assert "None" not in remedy(lack_of(answer), "the workers run")
+
+
+def test_a_scheduler_of_another_distributed_is_tried_with_a_task(run, monkeypatch):
+    """Where its tasks are understood it is used; where not, both versions are named at once, and what to install."""
+    cluster, tried = run.session.scale.cluster(), []
+    monkeypatch.setattr("s3conn_magic.cluster.scheduler.distributed_version", lambda: "2024.1.0")
+    submit = cluster.submit
+    cluster.submit = lambda *given, workers: (tried.extend(workers), submit(*given, workers=workers))[1]
+    cluster._check()
+    assert sorted(tried) == sorted(cluster.trusted())
+    cluster.submit = lambda *_, **_options: 1 / 0
+    with pytest.raises(ClusterError, match=r"has distributed 20.*another version of distributed than this") as raised:
+        cluster._check()
+    assert "pip install distributed==20" in raised.value.hint
+    # An older scheduler refuses the client's first call.
+    refused = _reason(cluster.address, TypeError("Scheduler.identity() got an unexpected keyword argument"))
+    assert refused.startswith("it runs another version of distributed")
+
+
+def test_workers_that_are_lost_are_not_said_to_have_been_none(run, monkeypatch):
+    """A cluster that had workers and has them no more sends one to their logs."""
+    cluster = run.session.scale.cluster()
+    monkeypatch.setattr(cluster, "_threads", dict)
+    with pytest.raises(ClusterError, match="has no workers any more") as raised:
+        cluster.capacity()
+    assert "logs" in raised.value.hint
 
 
 def test_dask_without_a_scheduler_says_what_to_set(slow):
