@@ -12,6 +12,7 @@ import pyarrow as pa
 from s3conn_magic.errors import S3ConnError, StatementInterrupted
 from s3conn_magic.language.words import counted
 from s3conn_magic.locations import Location
+from s3conn_magic.objects import SeekableFile
 from s3conn_magic.objects.apart import ContainerError, read_container
 from s3conn_magic.objects.avro import AvroFile
 from s3conn_magic.objects.files import BoundReachedError
@@ -250,24 +251,12 @@ def _arrow(example: Example, plain: bytes, packed: str | None, whole: bool) -> S
     return Sample(example, "Arrow", packed, columns_of_table(schema.empty_table()), exact=True)
 
 
-class _Tail(io.RawIOBase):
+class _Tail(SeekableFile):
     """The last bytes of a file, presented as the whole file."""
 
     def __init__(self, data: bytes, size: int) -> None:
-        self._data, self._size, self._at = data, size, 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        self._at = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
-        return self._at
+        super().__init__(size)
+        self._data = data
 
     def read(self, size: int = -1, /) -> bytes:
         """Return the next bytes.
@@ -275,12 +264,12 @@ class _Tail(io.RawIOBase):
         Raises:
             BoundReachedError: they are before the last bytes.
         """
-        stop = self._size if size < 0 else min(self._at + size, self._size)
-        begin = self._at - (self._size - len(self._data))
+        stop = self.size if size < 0 else min(self.at + size, self.size)
+        begin = self.at - (self.size - len(self._data))
         if begin < 0:
             raise BoundReachedError("its footer is larger than a sample reads")
-        data = self._data[begin : begin + stop - self._at]
-        self._at = stop
+        data = self._data[begin : begin + stop - self.at]
+        self.at = stop
         return data
 
 

@@ -20,6 +20,7 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple
 import pyarrow as pa
 
 from s3conn_magic.locations import size_text
+from s3conn_magic.objects import SeekableFile
 from s3conn_magic.objects.avro import AvroFile, DamageError, UnreadError
 
 if TYPE_CHECKING:
@@ -71,33 +72,16 @@ def received(stream: IO[bytes]) -> tuple[bytes, bytes] | None:
     return (kind, body) if len(body) == length else None
 
 
-class _Remote(io.RawIOBase):
+class _Remote(SeekableFile):
     """The file as the subprocess sees it: ranges that it requests."""
 
     def __init__(self, size: int, answers: IO[bytes], questions: IO[bytes], *, exact: bool) -> None:
-        super().__init__()
-        self.size, self.exact = size, exact
-        self.at = 0
+        super().__init__(size)
+        self.exact = exact
         self.bound = False
         self.ended = False
         self._answers, self._questions = answers, questions
         self._lock = threading.Lock()
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self.at
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self.at, io.SEEK_END: self.size}[whence]
-        if base + offset < 0:
-            raise OSError("a position is not negative")  # as files do: zipfile tries a position before the beginning
-        self.at = base + offset
-        return self.at
 
     def readinto(self, buffer: Any, /) -> int:
         if self.ended:  # libraries read ahead in their own threads

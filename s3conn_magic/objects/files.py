@@ -14,6 +14,7 @@ from fsspec.spec import AbstractBufferedFile
 
 from s3conn_magic.errors import EndpointError, S3ConnError
 from s3conn_magic.locations import visible
+from s3conn_magic.objects import SeekableFile, position_after
 from s3conn_magic.objects.description import head
 from s3conn_magic.objects.ranged import PART, PinnedObject, RangedObject, coalesced
 from s3conn_magic.objects.scope import QueryScope
@@ -33,14 +34,7 @@ _LARGEST_STEP = 1024 * 1024
 BLOCK = 64 * 1024
 
 
-def _position(position: int, offset: int, whence: int, size: int) -> int:
-    base = {io.SEEK_SET: 0, io.SEEK_CUR: position, io.SEEK_END: size}.get(whence)
-    if base is None or base + offset < 0:
-        raise ValueError("a position is not negative" if base is not None else f"invalid whence ({whence})")
-    return base + offset
-
-
-class ReadableFile(io.RawIOBase):
+class ReadableFile(SeekableFile):
     """A file over ranged GETs.
 
     DuckDB seeks and reads in two calls, from several threads on one file. So each thread's seek applies to its own next
@@ -55,39 +49,28 @@ class ReadableFile(io.RawIOBase):
     mode = "rb"
 
     def __init__(self, source: RangedObject, path: str, *, closed: Callable[[], None] = lambda: None) -> None:
-        super().__init__()
+        super().__init__(source.size)
         self._source = source
         self._closed = closed
         self._lock = threading.Lock()
-        self._at = 0
         self._positions: dict[int, int] = {}
         self._expected = 0
         self._window = self._asked = 0
         self.path = path
-        self.size = source.size
-
-    def readable(self) -> bool:
-        """Return True."""
-        return True
-
-    def seekable(self) -> bool:
-        """Return True."""
-        return True
 
     def tell(self) -> int:
         """Return the position of this thread's next read."""
         self._checkClosed()
         with self._lock:
-            return self._positions.get(threading.get_ident(), self._at)
+            return self._positions.get(threading.get_ident(), self.at)
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
         """Seek; nothing is requested."""
         self._checkClosed()
         with self._lock:
-            here = self._positions.get(threading.get_ident(), self._at)
-            at = _position(here, offset, whence, self.size)
-            self._positions[threading.get_ident()] = self._at = at
-        return at
+            here = self._positions.get(threading.get_ident(), self.at)
+            self._positions[threading.get_ident()] = self.at = position_after(here, offset, whence, self.size)
+            return self.at
 
     def read(self, size: int | None = -1, /) -> bytes:
         """Return the next bytes, all for -1; fewer only at the end.
@@ -128,10 +111,10 @@ class ReadableFile(io.RawIOBase):
         with self._lock:
             start = self._positions.pop(threading.get_ident(), None)
             if start is None:
-                start = self._at
+                start = self.at
                 self._positions.clear()
             stop = self.size if size < 0 else min(start + size, self.size)
-            self._at = max(start, stop)
+            self.at = max(start, stop)
             ahead_to = self._ahead(start, stop)
         return start, stop, ahead_to
 
@@ -214,7 +197,7 @@ class BoundReachedError(Exception):
     """The limit of received bytes would be exceeded; never leaves this layer."""
 
 
-class RangeReader(io.RawIOBase):
+class RangeReader(SeekableFile):
     """An object as a file for a preview, with a limit of received bytes.
 
     Ranges are extended to blocks of 64 KiB. Requests are conditional on the ETag of the description, so that a change
@@ -226,7 +209,7 @@ class RangeReader(io.RawIOBase):
     """
 
     def __init__(self, connection: Connection, location: Location, description: Description, *, limit: int) -> None:
-        super().__init__()
+        super().__init__(description.size)
         pinned = PinnedObject(
             connection,
             location,
@@ -237,8 +220,6 @@ class RangeReader(io.RawIOBase):
         )
         self._scope = QueryScope()
         self._object = RangedObject(pinned, self._scope, tries=1)
-        self._at = 0
-        self.size = description.size
         self.limit = limit
 
     @property
@@ -260,31 +241,12 @@ class RangeReader(io.RawIOBase):
         """Release threads and memory; `close` is called by libraries too early."""
         self._scope.close()
 
-    # A file
-
-    def readable(self) -> bool:
-        """Return True."""
-        return True
-
-    def seekable(self) -> bool:
-        """Return True."""
-        return True
-
-    def tell(self) -> int:
-        """Return the position of the next read."""
-        return self._at
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        """Seek; nothing is requested."""
-        self._at = _position(self._at, offset, whence, self.size)
-        return self._at
-
     def readinto(self, buffer: Any, /) -> int:
         """Fill a buffer; less at the end."""
         view = memoryview(buffer).cast("B")
-        data = self.part(self._at, self._at + len(view))
+        data = self.part(self.at, self.at + len(view))
         view[: len(data)] = data
-        self._at += len(data)
+        self.at += len(data)
         return len(data)
 
     # Ranges

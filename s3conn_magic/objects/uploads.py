@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import dis
-import io
 import os
 import sys
 import threading
@@ -18,6 +17,7 @@ from s3conn_magic.connections.faults import translated
 from s3conn_magic.connections.writes import WriteCondition, etag_at, is_unmet
 from s3conn_magic.errors import EndpointError, ObjectExistsError, S3ConnError
 from s3conn_magic.locations import Location, size_text
+from s3conn_magic.objects import SeekableFile
 from s3conn_magic.objects.requests import by_client
 from s3conn_magic.runtime.background import renew_in_child, run_in_background, wait_for
 
@@ -66,7 +66,7 @@ class _UnderWay:
             self._free.notify_all()
 
 
-class FilePart(io.RawIOBase):
+class FilePart(SeekableFile):
     """A part of a local file, read as it is hashed and sent, so that a large file needs little memory.
 
     Args:
@@ -76,29 +76,12 @@ class FilePart(io.RawIOBase):
     """
 
     def __init__(self, file: IO[bytes], start: int, size: int) -> None:
-        super().__init__()
+        super().__init__(size)
         self._descriptor = os.dup(file.fileno())
-        self._start, self._size, self._at = start, size, 0
+        self._start = start
 
     def __len__(self) -> int:
-        return self._size
-
-    def readable(self) -> bool:
-        """Return True."""
-        return True
-
-    def seekable(self) -> bool:
-        """Return True."""
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        """Change the position."""
-        self._at = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
-        return self._at
-
-    def tell(self) -> int:
-        """Return the position."""
-        return self._at
+        return self.size
 
     def read(self, size: int = -1, /) -> bytes:
         """Return the next bytes: a whole block, since HTTP clients ask for few at a time.
@@ -106,11 +89,11 @@ class FilePart(io.RawIOBase):
         Raises:
             OSError: the file has become shorter.
         """
-        left = self._size - self._at
-        piece = os.pread(self._descriptor, min(left, max(size, _BLOCK)) if size >= 0 else left, self._start + self._at)
+        left = self.size - self.at
+        piece = os.pread(self._descriptor, min(left, max(size, _BLOCK)) if size >= 0 else left, self._start + self.at)
         if left and size and not piece:
             raise OSError("the file was cut while it was sent")
-        self._at += len(piece)
+        self.at += len(piece)
         return piece
 
     def close(self) -> None:
