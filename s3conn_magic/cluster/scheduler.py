@@ -48,6 +48,8 @@ _GREETING_TIMEOUT = 0.2
 # A worker loads this package at its first task.
 _LOAD, _OTHERS_TIMEOUT = 60.0, 3.0
 _POLL, _REFRESH, _RENEW = 0.1, 0.25, 0.3
+# Who is asked which task takes longest answers at once or is left alone.
+_PROGRESS_TIMEOUT = 1.0
 _TRIES = 3
 _NO_WORKERS_TIMEOUT = 60.0
 
@@ -138,11 +140,13 @@ class Cluster:
                 function, *args, key=key, pure=False, workers=sorted(workers), allow_other_workers=False
             )
 
-    def ask(self, function: Callable[..., Any], *args: Any, workers: Iterable[str]) -> dict[str, Any]:
+    def ask(
+        self, function: Callable[..., Any], *args: Any, workers: Iterable[str], within: float = _ANSWER_TIMEOUT
+    ) -> dict[str, Any]:
         """Call a function on workers; return each one's result, or the exception if it failed or timed out."""
 
         async def every(addresses: list[str]) -> dict[str, Any]:
-            results = await asyncio.gather(*(self._ask(each, _ANSWER_TIMEOUT, function, *args) for each in addresses))
+            results = await asyncio.gather(*(self._ask(each, within, function, *args) for each in addresses))
             return dict(zip(addresses, results, strict=True))
 
         addressed = list(workers)
@@ -358,7 +362,7 @@ class Tasks:
         self._sealed: list[tuple[Grant, Access, bytes]] = []
         self._workers: dict[str, float] = {}
         self._informed: set[str] = set()
-        self._refreshed_at = 0.0
+        self._refreshed_at = self._compared_at = 0.0
         self._alone_since: float | None = None
 
     def __len__(self) -> int:
@@ -501,6 +505,22 @@ class Tasks:
                 if task.future is not None:
                     self._client.cancel([task.future], force=True)
                 self._submit(number, task.function, task.grant, task.rest, task.tries)
+
+    def stop_longest(self, least: float) -> None:
+        """Have the task with the most rows left return what it has, if these are more than `least`.
+
+        Does nothing within a quarter of a second of the last call.
+        """
+        if time.monotonic() - self._compared_at < _REFRESH:
+            return
+        left: dict[str, float] = {}
+        for answer in self._cluster.ask(work.rows_left, workers=self._workers, within=_PROGRESS_TIMEOUT).values():
+            left |= answer if isinstance(answer, dict) else {}
+        keys = {task.future.key for task in self._tasks.values() if task.future is not None}
+        longest = max(keys & left.keys(), key=lambda key: left[key], default="")
+        if left.get(longest, 0.0) > least:
+            self._cluster.ask(work.stop, longest, workers=self._workers, within=_PROGRESS_TIMEOUT)
+        self._compared_at = time.monotonic()
 
     def cancel(self) -> None:
         """Cancel what is left, and have workers forget the pads."""

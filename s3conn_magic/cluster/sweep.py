@@ -1,8 +1,8 @@
 """LIST and ANALYZE on workers: ranges of keys are redistributed until none is left.
 
 This process begins the listing and stops after a few requests; the remaining ranges are cut at folders or between known
-keys. Each task lists its share, stops early as well and returns the rest, which is shared out again in smaller
-portions. So wrong estimates even out.
+keys. Each task lists its share. When a worker is idle, the task with the most left is stopped, and its rest is shared
+out again. So wrong estimates even out.
 """
 
 from __future__ import annotations
@@ -42,7 +42,9 @@ FIRST_PAGES = 64
 """Requests of the first look: a smaller listing is not worth a cluster."""
 _PAGE, _PREPARE_FROM = 1000, 8
 _PORTIONS, _FEW_SPANS = 2, 3
-_LEAST_PAGES, _MOST_PAGES, _ROUNDS = 64, 640, 6
+_LEAST_PAGES, _MOST_PAGES = 64, 640
+# A task is not stopped for less: it takes a round to stop, and one to begin anew.
+_WORTH_ROUNDS = 2
 _PAGES_MARGIN, _SURPLUS = 1.5, 1.2
 
 
@@ -89,6 +91,13 @@ class Sweep:
             S3ConnError: a task failed.
         """
         capacity, number = cluster.capacity(), 0
+
+        def check() -> None:
+            if len(tasks) < capacity.tasks and not self.waiting:
+                tasks.stop_longest(_WORTH_ROUNDS * self._task_of(capacity).connections * _PAGE)
+            if every is not None:
+                every()
+
         while True:
             while len(tasks) < capacity.tasks + capacity.workers:
                 group, pages = self._next(capacity, wanted(), len(tasks))
@@ -99,7 +108,7 @@ class Sweep:
                 tasks.submit(number, work.list_ranges, self._task_of(capacity), group, pages)
             if not self.under_way:
                 return
-            done, part = tasks.wait(every)
+            done, part = tasks.wait(check)
             if part.unordered:
                 raise UnorderedError
             del self.under_way[done]
@@ -112,17 +121,14 @@ class Sweep:
 
     def _next(self, capacity: Capacity, wanted: float | None, under_way: int) -> tuple[tuple[KeyRange, ...], int]:
         """Return the ranges of the next task and its budget of requests; no ranges if it should wait."""
-        left = sum(each.rows for each in self._left)
-        if wanted is not None and left > wanted:
+        if wanted is not None and sum(each.rows for each in self._left) > wanted:
             return self._neighbours(capacity, wanted)
         free = capacity.tasks - under_way
         if free < 1:
             return (), 0
         # Neighbours are alike in length, so each task gets a sample of all.
         group, self.waiting = self.waiting[::free], [each for at, each in enumerate(self.waiting) if at % free]
-        # A task stops early enough that its rest can be shared out again.
-        pages = max(_LEAST_PAGES, _ROUNDS * self._task_of(capacity).connections, left / _PAGE / capacity.tasks / 1.5)
-        return tuple(group), round(min(_MOST_PAGES, pages))
+        return tuple(group), _MOST_PAGES
 
     def _neighbours(self, capacity: Capacity, wanted: float) -> tuple[tuple[KeyRange, ...], int]:
         """Return the same in key order, for a LIMIT."""
@@ -262,7 +268,7 @@ class ClusterListing:
             self._parts = [first.collect(on_progress=_preparing(tasks, report))]
         if not first.rest:
             return None
-        task = RangeTask(self._where.key, self._connections, self._matching)
+        task = RangeTask(self._where.key, self._connections, first.learned, self._matching)
         return Sweep(task, list(first.rest), first.progress)
 
     def _listing(self, **more: Any) -> Listing:
@@ -400,7 +406,8 @@ class ClusterScan:
         if not first.rest:
             return groups
         try:
-            self._sweep_rest(Sweep(self._task, list(first.rest), first.progress), tasks, on_progress)
+            task = replace(self._task, learned=first.learned)
+            self._sweep_rest(Sweep(task, list(first.rest), first.progress), tasks, on_progress)
         except KeyboardInterrupt:
             message = f"the analysis was interrupted after {self._keys():,} keys"
             failure: S3ConnError = ListingInterrupted(message, rows_so_far=self._groups.table())

@@ -8,11 +8,11 @@ from __future__ import annotations
 import re
 import secrets
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary, WeakSet
 
@@ -33,7 +33,7 @@ from s3conn_magic.runtime.temporary import new_folder
 from s3conn_magic.secrets import NotGivenError, Secret, opened, seal, unseal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
     from datetime import datetime
 
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from s3conn_magic.connections.configuration import Configuration
     from s3conn_magic.jobs.job import Candidate
     from s3conn_magic.language.reference import AnalyzeBy
+    from s3conn_magic.listing.keyrange import Learned
     from s3conn_magic.listing.request import KeyRange, Progress
     from s3conn_magic.locations import Location
     from s3conn_magic.runtime.patterns import Glob
@@ -287,6 +288,8 @@ __all__ = [
     "fetch_objects",
     "list_ranges",
     "prepare",
+    "rows_left",
+    "stop",
     "versions",
 ]
 
@@ -331,6 +334,7 @@ class RangeTask:
     Attributes:
         prefix: of all keys.
         connections: most concurrent requests of one task.
+        learned: what the first look has learned.
         matching: list only keys that match.
         by: what an analysis groups by; None for a listing.
         depth: folders that make a group.
@@ -339,6 +343,7 @@ class RangeTask:
 
     prefix: str
     connections: int
+    learned: Learned | None = field(default=None, repr=False)
     matching: Glob | None = None
     by: AnalyzeBy | None = None
     depth: int = 1
@@ -404,16 +409,10 @@ def prepare(access: Access) -> None:
 def list_ranges(
     access: Access, task: RangeTask, ranges: tuple[KeyRange, ...], pages: int
 ) -> RangeResult | Failed | Unopened:
-    """List ranges of keys, or count their groups, within about this many requests."""
-    abandoned = _abandoned()
-
-    def check(_: Progress) -> None:
-        if abandoned():
-            raise AbandonedError
-
+    """List ranges of keys, or count their groups, within about this many requests or until `stop`."""
     try:
         with access.connection() as connection:
-            return _listed(connection.target(access.bucket), task, ranges, pages, check)
+            return _listed(connection.target(access.bucket), task, ranges, pages)
     except NotGivenError:
         return Unopened()
     except UntrustedOrderError:
@@ -437,17 +436,56 @@ def _address() -> str:
         return "in this process"
 
 
-def _listed(
-    target: BucketTarget, task: RangeTask, ranges: tuple[KeyRange, ...], pages: int, check: Callable[[Progress], None]
-) -> RangeResult:
-    most = task.connections
+def _listed(target: BucketTarget, task: RangeTask, ranges: tuple[KeyRange, ...], pages: int) -> RangeResult:
+    part: dict[str, Any] = {"ranges": ranges, "pages": pages, "learned": task.learned}
+    most, check = task.connections, _check_wanted()
     if task.by is None:
-        with Listing(target, task.prefix, matching=task.matching, connections=most, ranges=ranges, pages=pages) as rows:
+        with _running(Listing(target, task.prefix, matching=task.matching, connections=most, **part)) as rows:
             table = rows.collect(on_progress=check)
             # One chunk is sent ten times as fast: each chunk of each column is pickled by itself.
             return RangeResult(table.unify_dictionaries().combine_chunks(), rows.rest, rows.progress)
-    with Scan(target, task.prefix, summary_of(task, None), connections=most, ranges=ranges, pages=pages) as scan:
+    with _running(Scan(target, task.prefix, summary_of(task, None), connections=most, **part)) as scan:
         return RangeResult(scan.total(on_progress=check), scan.rest, scan.progress)
+
+
+def _check_wanted() -> Callable[[Progress], None]:
+    """Return a report of progress that ends the task once nobody waits for it."""
+    abandoned = _abandoned()
+
+    def check(_: Progress) -> None:
+        if abandoned():
+            raise AbandonedError
+
+    return check
+
+
+_LISTINGS: dict[str, Listing] = {}
+"""Those under way on this worker, by the key of the task."""
+
+_Listing = TypeVar("_Listing", bound=Listing)
+
+
+@contextmanager
+def _running(listing: _Listing) -> Iterator[_Listing]:
+    """Yield a listing that `stop` can reach."""
+    _, key = _current_task()
+    with listing:
+        _LISTINGS[key] = listing
+        try:
+            yield listing
+        finally:
+            _LISTINGS.pop(key, None)
+
+
+def rows_left() -> dict[str, float]:
+    """Return how many rows are still expected by each task that lists on this worker, by its key."""
+    return {key: listing.progress.left or 0.0 for key, listing in list(_LISTINGS.items())}
+
+
+def stop(key: str) -> None:
+    """Have a task return what it has listed, and leave the rest to others."""
+    if (listing := _LISTINGS.get(key)) is not None:
+        listing.stop()
 
 
 def summary_of(task: RangeTask, most: int | None = MOST_GROUPS) -> Summary:
@@ -488,17 +526,24 @@ def _fetched(connection: Connection, group: Sequence[Candidate]) -> Fetched:
     return contents
 
 
-def _abandoned() -> Callable[[], bool]:
-    """Return a check whether this thread's task was cancelled; False outside of a worker."""
+def _current_task() -> tuple[Any, str]:
+    """Return this thread's worker and the key of its task; nothing outside of a worker."""
     from distributed import get_worker
 
     try:
         worker = get_worker()
-        key = worker.get_current_task()
+        return worker, worker.get_current_task()
     except (ValueError, AttributeError):
-        return lambda: False
+        return None, ""
+
+
+def _abandoned() -> Callable[[], bool]:
+    """Return a check whether this thread's task was cancelled; False outside of a worker."""
+    worker, key = _current_task()
 
     def check() -> bool:
+        if worker is None:
+            return False
         task = worker.state.tasks.get(key)
         return task is None or task.state == "cancelled"
 

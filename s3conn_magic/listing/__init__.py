@@ -22,7 +22,7 @@ from s3conn_magic.transport.exchange import GREATEST
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from s3conn_magic.listing.keyrange import PageRequest
+    from s3conn_magic.listing.keyrange import Learned, PageRequest
     from s3conn_magic.listing.request import KeyRange, Progress
     from s3conn_magic.runtime.patterns import Glob
     from s3conn_magic.transport import Target
@@ -119,19 +119,24 @@ class ListingEngine:
         tally: counts of what has arrived.
         row_limit: the LIMIT.
         rest: ranges that were left, once the listing is over.
+        stopped: whether to request no more pages, and leave the others.
+        learned: what the listing that left its ranges has learned; once it stopped, what it has learned itself.
     """
 
-    def __init__(self, target: Target, request: ListRequest) -> None:
+    def __init__(self, target: Target, request: ListRequest, learned: Learned | None = None) -> None:
         self._target = target
         self._request = request
         self.tally = Tally()
         self.row_limit = RowLimit(request.limit)
         self.rest: tuple[KeyRange, ...] = ()
+        self.stopped = False
+        self.learned = learned
 
     async def __call__(self, background: Background) -> None:
         """Run the listing."""
         request = self._request
-        fetcher = Fetcher(self._target, request.connections)
+        more = {"at_first": self.learned.places} if self.learned else {}
+        fetcher = Fetcher(self._target, request.connections, **more)
         if request.versions or not self._target.ordered:
             await self._list_in_sequence(fetcher, background)
             return
@@ -174,7 +179,9 @@ class _RangeLister:
         self._fetcher = fetcher
         self._background = background
         request = engine.request
-        self._ranges = RangePlanner(request.queries(), limit=request.limit, ranges=request.ranges)
+        self._ranges = RangePlanner(
+            request.queries(), limit=request.limit, ranges=request.ranges, learned=engine.learned
+        )
         self._left = request.pages
         self._under_way: set[asyncio.Task[None]] = set()
         self._resuming = False
@@ -185,7 +192,9 @@ class _RangeLister:
         try:
             self._start_requests()
             await self._over
-            self._engine.rest = tuple(self._ranges.rest()) if self._left == 0 else ()
+            if self._engine.stopped:
+                self._engine.rest = tuple(self._ranges.rest())
+                self._engine.learned = replace(self._ranges.learned, places=self._fetcher.pace.most)
         finally:
             for task in self._under_way:
                 task.cancel()
@@ -198,6 +207,7 @@ class _RangeLister:
         self._ranges.allow(most, pace.latency)
         while self._may_start(most) and (page_request := self._ranges.next()) is not None:
             self._left = None if self._left is None else self._left - 1
+            self._engine.stopped = self._engine.stopped or self._left == 0
             task = asyncio.create_task(self._fetch(page_request))
             self._under_way.add(task)
             task.add_done_callback(self._fetched)
@@ -205,7 +215,7 @@ class _RangeLister:
             self._over.set_result(None)
 
     def _may_start(self, most: int) -> bool:
-        return not self._engine.row_limit.full and self._ranges.asked < most and self._left != 0
+        return not self._engine.row_limit.full and self._ranges.asked < most and not self._engine.stopped
 
     def _fetched(self, task: asyncio.Task[None]) -> None:
         self._under_way.discard(task)
@@ -284,6 +294,7 @@ class Listing:
         ranges: list only these, as from `rest` of another listing. If the server's order cannot be relied on, this
             raises an UntrustedOrderError.
         pages: stop after so many requests and leave the others in `rest`; not with a limit.
+        learned: what the listing that left the ranges has learned.
 
     A listing runs once, by `pages` or `collect`. Used as a context manager, it is cancelled on leaving.
     """
@@ -301,10 +312,11 @@ class Listing:
         page_keys: int = PAGE_KEYS,
         ranges: tuple[KeyRange, ...] = (),
         pages: int | None = None,
+        learned: Learned | None = None,
     ) -> None:
         self._request = ListRequest(prefix, delimiter, versions, matching, limit, connections, page_keys, ranges, pages)
         self._target = target
-        self._engine = ListingEngine(target, self._request)
+        self._engine = ListingEngine(target, self._request, learned)
         self._background = Background(self._engine)
         self._arrived: list[Page] = []
         self._void: list[Page] = []
@@ -321,8 +333,17 @@ class Listing:
 
     @property
     def rest(self) -> tuple[KeyRange, ...]:
-        """The ranges that `pages` left out, in key order, once the listing is over."""
+        """The ranges that `pages` or `stop` left out, in key order, once the listing is over."""
         return self._engine.rest
+
+    @property
+    def learned(self) -> Learned | None:
+        """What it has learned, for listings of the rest, once it is over."""
+        return self._engine.learned
+
+    def stop(self) -> None:
+        """Request no more pages, and leave the others in `rest`; from any thread, not with a limit."""
+        self._engine.stopped = True
 
     def pages(
         self,

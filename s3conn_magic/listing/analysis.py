@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from s3conn_magic.listing.keyrange import Learned
     from s3conn_magic.listing.request import KeyRange, Progress
     from s3conn_magic.transport import Target
 
@@ -357,7 +358,7 @@ class Scan(Listing):
         prefix: the prefix of all keys.
         summary: counts the pages.
         connections: most requests under way.
-        ranges, pages: as for a `Listing`.
+        ranges, pages, learned: as for a `Listing`.
 
     Runs once, by `total`. Used as a context manager, it is cancelled on leaving.
     """
@@ -371,8 +372,9 @@ class Scan(Listing):
         connections: int = CONNECTIONS,
         ranges: tuple[KeyRange, ...] = (),
         pages: int | None = None,
+        learned: Learned | None = None,
     ) -> None:
-        super().__init__(target, prefix, connections=connections, ranges=ranges, pages=pages)
+        super().__init__(target, prefix, connections=connections, ranges=ranges, pages=pages, learned=learned)
         self._summary = summary
 
     def total(self, *, on_progress: Callable[[Progress], None] | None = None) -> pa.Table:

@@ -49,19 +49,20 @@ class Fetcher:
     Args:
         target: the bucket.
         connections: most requests under way.
+        at_first: as many before the latency is known.
 
     Attributes:
         pace: how many requests may be under way, and how long answers take.
         in_process: whether the target answers without a socket, one request at a time.
     """
 
-    def __init__(self, target: Target, connections: int) -> None:
+    def __init__(self, target: Target, connections: int, *, at_first: int = LEAST) -> None:
         # There is time for it while the first request travels.
         asyncio.get_running_loop().call_later(_SECONDS_OF_TRAVEL, warm_up)
         self._target = target
         self._way: tuple[Ways, Sends] | None = None
         self._connections = connections
-        self.pace = Pace(min(connections, LEAST), _SECONDS_PER_PAGE)
+        self.pace = Pace(min(connections, at_first), _SECONDS_PER_PAGE)
         self._reader = Reader(target.bucket)
         self._escapes = Escapes()
         self._by_marker = False

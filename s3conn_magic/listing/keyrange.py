@@ -7,6 +7,9 @@ from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from s3conn_magic.listing.keyspace import Keyspace
+from s3conn_magic.transport.exchange import LEAST
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -162,6 +165,21 @@ class FolderIndex:
     def rows_each(self, otherwise: float) -> float:
         """Return the average rows of a folder, or `otherwise` while too few were passed."""
         return otherwise if self._passed < _FEW_FOLDERS else self._passed_rows / self._passed
+
+
+@dataclass(slots=True)
+class Learned:
+    """What a listing has learned, for those that list what it left.
+
+    Attributes:
+        keyspace: which characters follow which.
+        folders: where folders begin.
+        places: requests under way that the latency pays for.
+    """
+
+    keyspace: Keyspace = field(default_factory=Keyspace)
+    folders: FolderIndex = field(default_factory=FolderIndex)
+    places: int = LEAST
 
 
 _SLASH, _BEHIND_SLASH, _DEEP = "/", "0", 3

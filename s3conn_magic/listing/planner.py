@@ -8,13 +8,14 @@ prefix is a row of one range.
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from s3conn_magic.listing.keyrange import (
     ActiveRange,
-    FolderIndex,
+    Learned,
     PageRequest,
     RequestBudget,
     beyond,
@@ -22,7 +23,7 @@ from s3conn_magic.listing.keyrange import (
     rung,
     way_out,
 )
-from s3conn_magic.listing.keyspace import Folders, Keyspace
+from s3conn_magic.listing.keyspace import Folders
 from s3conn_magic.listing.request import KeyRange
 from s3conn_magic.listing.table import Page, first_key, last_key, sample, up_to
 from s3conn_magic.listing.xml import UnreadableError
@@ -31,12 +32,11 @@ if TYPE_CHECKING:
     from s3conn_magic.listing.request import PageQuery
     from s3conn_magic.listing.xml import LookAhead
 
-_LEARN_PAGES = 64
+_LEARN_PAGES, _FEW_PAGES = 64, 3
 _UNKNOWN_PAGES, _OPEN_PAGES = 100.0, 8.0
 _SURPLUS = 1.2
 _LEAP_PART = 0.25
 _LEAST, _NEAR, _HALF = 0.01, 0.25, 0.5
-_FEW_PAGES = 3
 # An estimate is believed up to so many times the rows that have come; past so many pages it is absurd.
 _BELIEVED, _BEYOND_BELIEF = 16, 10_000
 
@@ -52,12 +52,21 @@ class RangePlanner:
         firsts: the first query of each prefix, in key order.
         limit: rows wanted, in key order; None for all.
         ranges: the end and estimated rows of each query's range; empty if all go to the end.
+        learned: what the listing that left the ranges has learned.
 
     Attributes:
+        learned: that, and what this one learns.
         serial: whether to request one page after the other within each range and begin no further ranges.
     """
 
-    def __init__(self, firsts: list[PageQuery], *, limit: int | None = None, ranges: tuple[KeyRange, ...] = ()) -> None:
+    def __init__(
+        self,
+        firsts: list[PageQuery],
+        *,
+        limit: int | None = None,
+        ranges: tuple[KeyRange, ...] = (),
+        learned: Learned | None = None,
+    ) -> None:
         self.ranges = [ActiveRange(first, first.start_after or "", None, first.start_after or "") for first in firsts]
         for item, known in zip(self.ranges, ranges, strict=False):
             # What another listing left keeps its estimate.
@@ -66,13 +75,12 @@ class RangePlanner:
         self._limit = limit
         self._few = limit is not None and limit <= _FEW_PAGES * firsts[0].max_keys
         self._released = 0
-        self._page_keys = firsts[0].max_keys
-        self._delimiter = firsts[0].delimiter
-        self._keyspace = Keyspace()
+        self._page_keys, self._delimiter = firsts[0].max_keys, firsts[0].delimiter
+        self.learned = deepcopy(learned) or Learned()
+        self._keyspace, self._index = self.learned.keyspace, self.learned.folders
         self._folders = Folders(self._page_keys, ahead=limit is None)
         self._budget = RequestBudget()
         self._greatest: dict[str, str] = {}
-        self._index = FolderIndex()
 
     @property
     def asked(self) -> int:

@@ -199,6 +199,11 @@ class Progress:
     received: int = 0
     unit: str = "keys"
 
+    @property
+    def left(self) -> float | None:
+        """Rows still expected, or None if unknown."""
+        return self.keys * (1 / self.fraction - 1) if self.fraction else None
+
 
 class Tally:
     """Counts what arrives. Written by the engine's thread, read by any thread."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
+from itertools import product
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pytest
@@ -19,9 +20,12 @@ from s3conn_magic.cluster.work import RangeResult, RangeTask
 from s3conn_magic.listing.request import Progress
 from s3conn_magic.listing.table import OBJECTS
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 _KEYS, _PAGE_KEYS, _FAR = 40_000, 40, 0.15
-_SENT = 0.05
-"""Seconds from a task's end to the beginning of the next."""
+_SENT, _TOLD, _COMPARED = 0.05, 0.02, 0.25
+"""Seconds from a task's end to the beginning of the next, until a worker is told to stop, and between two looks."""
 
 
 @cache
@@ -38,7 +42,7 @@ class _Workers:
 
     def __init__(self, layout: str, now: float) -> None:
         self.layout, self.now, self.keys = layout, now, list[str]()
-        self._free, self._tasks = [now, now], list[tuple[float, int, Simulation]]()
+        self._tasks: dict[int, tuple[float, Simulation]] = {}
 
     def capacity(self) -> Capacity:
         return Capacity(workers=2, tasks=2, each=1)
@@ -47,23 +51,37 @@ class _Workers:
         return len(self._tasks)
 
     def submit(self, number: int, function: Any, task: RangeTask, ranges: Any, pages: int) -> None:
+        assert len(self._tasks) < self.capacity().tasks
         del function
-        done = _listed(self.layout, task.connections, ranges=ranges, pages=pages)
-        begins = max(self.now, self._free.pop(self._free.index(min(self._free))))
-        self._free.append(begins + done.seconds + _SENT)
-        self._tasks.append((self._free[-1], number, done))
+        known = {"ranges": ranges, "pages": pages, "learned": task.learned}
+        self._tasks[number] = self.now + _SENT, _listed(self.layout, task.connections, **known)
 
-    def wait(self, every: Any) -> tuple[int, RangeResult]:
-        del every
-        first = min(self._tasks, key=lambda each: each[:2])
-        self._tasks.remove(first)
-        self.now, number, done = first
+    def stop_longest(self, least: float) -> None:
+        stops = {number: self._listed_until(begin, done, least) for number, (begin, done) in self._tasks.items()}
+        longest = max(stops, key=lambda number: stops[number].left)
+        self._tasks[longest] = self._tasks[longest][0], stops[longest]
+
+    def _listed_until(self, begin: float, done: Simulation, least: float) -> Simulation:
+        """Return the same listing, told now to stop if it has more than `least` rows left."""
+        known = {"ranges": done.ranges, "pages": done.pages, "learned": done.learned}
+        return _listed(self.layout, done.connections, **known, stop_at=self.now - begin + _TOLD, least=least)
+
+    def wait(self, every: Callable[[], None]) -> tuple[int, RangeResult]:
+        while self.now + _COMPARED < self._next()[0]:
+            every()
+            self.now += min(_COMPARED, self._next()[0] - self.now)
+        self.now, number = self._next()
+        _, done = self._tasks.pop(number)
         self.keys += done.keys
         return number, RangeResult(None, done.rest, Progress())
 
+    def _next(self) -> tuple[float, int]:
+        return min((begin + done.seconds, number) for number, (begin, done) in self._tasks.items())
 
-@pytest.mark.parametrize("connections", [4, 8, 16])
-@pytest.mark.parametrize("layout", ["hive", "random", "skewed"])
+
+@pytest.mark.parametrize(
+    ("layout", "connections"), [*product(("hive", "random", "skewed"), (4, 8, 16)), ("hive", 32), ("random", 32)]
+)
 def test_two_workers_take_two_thirds_of_the_time(layout: str, connections: int, monkeypatch: pytest.MonkeyPatch):
     """Of a bucket far away, with the same connections each, whether all keys are asked for, or more than there are."""
     monkeypatch.setattr(sweep, "_PAGE", _PAGE_KEYS)
@@ -71,7 +89,7 @@ def test_two_workers_take_two_thirds_of_the_time(layout: str, connections: int, 
     for wanted in (None, 100.0 * _KEYS):
         first = _listed(layout, connections, pages=sweep.FIRST_PAGES)
         workers = _Workers(layout, first.seconds)
-        shared = sweep.Sweep(RangeTask("", connections), list(first.rest), Progress())
+        shared = sweep.Sweep(RangeTask("", connections, first.engine.learned), list(first.rest), Progress())
         list(shared.run(workers, workers, wanted=lambda wanted=wanted: wanted))  # type: ignore[arg-type] # both stand in
         assert sorted([*first.keys, *workers.keys]) == _bucket(layout).keys
         assert workers.now <= 0.7 * alone

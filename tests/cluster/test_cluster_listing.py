@@ -15,7 +15,7 @@ from proxies import proxying
 from statements import Statements, create
 
 from s3conn_magic.cluster.scheduler import _reason
-from s3conn_magic.cluster.work import lack_of, remedy
+from s3conn_magic.cluster.work import lack_of, remedy, stop
 from s3conn_magic.errors import BindError, ClusterError, ListingInterrupted, S3ConnError
 from s3conn_magic.secrets import Secret
 
@@ -40,7 +40,7 @@ def here(slow, home):
 def run(workers, slow, monkeypatch):
     """A session that goes to the cluster, with the connection `slow`; tasks are small, so that there are several."""
     monkeypatch.setattr("s3conn_magic.cluster.sweep._LEAST_PAGES", 16)
-    monkeypatch.setattr("s3conn_magic.cluster.sweep._ROUNDS", 0)
+    monkeypatch.setattr("s3conn_magic.cluster.sweep._MOST_PAGES", 16)
     statements = workers.session(slow.connect)
     yield statements
     statements.session.close()
@@ -86,6 +86,19 @@ def test_workers_do_most_of_a_listing(run, slow, here):
     folder = here["list"]["key"][0].rpartition("/")[0]
     assert len(run(f"LIST 's3://bucket/{folder}/' RECURSIVE LIMIT ALL")) > 0
     assert not seen
+
+
+@pytest.mark.parametrize("statement", [LIST, ANALYZE])
+def test_idle_workers_get_what_the_longest_task_has_left(run, here, monkeypatch, statement):
+    """One worker has all ranges at first; it is stopped, and what it listed counts: each row is there once."""
+    for name, value in {"FIRST_PAGES": 1, "_MOST_PAGES": 640, "_WORTH_ROUNDS": 1}.items():
+        monkeypatch.setattr(f"s3conn_magic.cluster.sweep.{name}", value)
+    run("SET CONNECTIONS = 2")
+    cluster, asked = run.session.scale.cluster(), []
+    ask = cluster.ask
+    monkeypatch.setattr(cluster, "ask", lambda what, *given, **more: (asked.append(what), ask(what, *given, **more))[1])
+    _same(run(statement), here["list" if statement == LIST else "analyze"])
+    assert stop in asked
 
 
 @pytest.mark.parametrize("limit", [90_000, 120_000])

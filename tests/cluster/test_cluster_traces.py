@@ -116,7 +116,7 @@ def processes(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 def run(processes: Processes, slow, monkeypatch) -> Iterator[Statements]:
     """A session that goes to the cluster."""
     monkeypatch.setattr("s3conn_magic.cluster.sweep._LEAST_PAGES", 16)
-    monkeypatch.setattr("s3conn_magic.cluster.sweep._ROUNDS", 0)
+    monkeypatch.setattr("s3conn_magic.cluster.sweep._MOST_PAGES", 16)
     statements = Statements()
     keys = {"AWS_ACCESS_KEY_ID": "AKIATRACES", "AWS_SECRET_ACCESS_KEY": SECRET}
     statements(create("slow", **keys, ENDPOINT=slow.endpoint, REGION="us-east-1", VALIDATE=False))

@@ -18,6 +18,7 @@ from s3conn_magic.transport import Query, Response
 if TYPE_CHECKING:
     from synthetic import Bucket
 
+    from s3conn_magic.listing.keyrange import Learned
     from s3conn_magic.listing.request import KeyRange
     from s3conn_magic.transport import Transport
 
@@ -57,8 +58,12 @@ class _Far(FakeTarget):
 class Simulation:
     """Lists a bucket whose answers take `latency` seconds, by a machine that takes `work` seconds for each.
 
+    It stops after `stop_at` seconds if more than `least` rows are expected then.
+
     Attributes:
         seconds: how long it took.
+        left: rows that were still expected at `stop_at`.
+        engine: what listed.
         requests: how many there were.
         keys: in the order in which they came.
         rest: what `pages` left.
@@ -75,8 +80,13 @@ class Simulation:
     prefix: str = ""
     ranges: tuple[KeyRange, ...] = ()
     pages: int | None = None
+    learned: Learned | None = None
+    stop_at: float | None = None
+    least: float = 0.0
     rest: tuple[KeyRange, ...] = ()
     seconds: float = 0.0
+    left: float = 0.0
+    engine: ListingEngine | None = None
     requests: int = 0
     keys: list[str] = field(default_factory=list)
     busy: list[tuple[float, int, int]] = field(default_factory=list)
@@ -89,13 +99,19 @@ class Simulation:
         request = ListRequest(
             self.prefix, self.delimiter, connections=self.connections, page_keys=self.page_keys, **parts
         )
-        engine = ListingEngine(_Far(self.bucket, ways=self), request)
+        engine = ListingEngine(_Far(self.bucket, ways=self), request, self.learned)
+        if self.stop_at is not None:
+            self._loop.call_at(self.stop_at, self._stop, engine)
         try:
             self._loop.run_until_complete(engine(self))
-            self.seconds, self.rest = self._loop.time(), engine.rest
+            self.seconds, self.rest, self.engine = self._loop.time(), engine.rest, engine
         finally:
             self._loop.close()
         return self
+
+    def _stop(self, engine: ListingEngine) -> None:
+        self.left = engine.tally.snapshot().left or 0.0
+        engine.stopped = engine.stopped or self.left > self.least
 
     def of(self, transport: Transport) -> Simulation:
         """As of sockets."""
