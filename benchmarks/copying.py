@@ -113,8 +113,8 @@ def main() -> None:
     server = RcloneServer.start(root)
     if options.apart:
         first, *others = sorted(os.sched_getaffinity(0))
-        for thread in os.listdir(f"/proc/{server.pid}/task"):
-            os.sched_setaffinity(int(thread), {first})
+        for thread in Path(f"/proc/{server.pid}/task").iterdir():
+            os.sched_setaffinity(int(thread.name), {first})
         os.sched_setaffinity(0, others)
     (root / BUCKET).mkdir()
     for path in paths.values():
