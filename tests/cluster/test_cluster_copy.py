@@ -169,9 +169,11 @@ def test_a_scheduler_that_is_gone_in_the_midst_ends_the_run_and_leaves_whole_obj
             yield work._fetched(run.connection("lake"), group)
 
     monkeypatch.setattr(run.session.jobs, "_elsewhere_of", lambda: fetched)
+    run("SET ENGINE = 'dask'")
     error = run.fails(COPY.format(bucket=moto_lake.bucket, table="t"), ClusterError)
     assert "is gone" in error.message
     monkeypatch.undo()
+    run("SET ENGINE = 'local'")
     rows, objects = rows_of(run, what="count(*), count(DISTINCT n)")[0]
     assert 0 < rows == objects < 30
     run(COPY.format(bucket=moto_lake.bucket, table="t"))
