@@ -258,6 +258,11 @@ def test_no_module_is_longer_than_an_idea():
     assert not [_id(file) for file in MODULES if _lines(file) > 600]
 
 
+def test_the_package_does_not_grow():
+    """67,000 lines: what comes pays by what goes; docs/decisions.md says where they are."""
+    assert sum(_lines(file) for file in MODULES) <= 67_000
+
+
 def test_no_module_is_a_closet():
     """What has one importer, in its own folder, and is short, belongs into it."""
     importers, files = _importers(), {_name(file): file for file in MODULES}
