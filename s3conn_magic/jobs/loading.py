@@ -15,8 +15,8 @@ from s3conn_magic.objects.files import ReadableFile
 from s3conn_magic.objects.formats import HEAD
 from s3conn_magic.objects.ranged import PinnedObject, RangedObject, ask_for
 from s3conn_magic.objects.scope import KEPT
-from s3conn_magic.objects.unpacking import unpacked
-from s3conn_magic.query.failures import MARK, details_of
+from s3conn_magic.objects.unpacking import ends_late, unpacked
+from s3conn_magic.query.failures import MARK, details_of, is_too_long
 from s3conn_magic.query.line_rows import Skipped, json_lines, reread
 from s3conn_magic.query.parquet_paths import check_narrowed, contradicts
 from s3conn_magic.query.paths import check_fields
@@ -269,7 +269,7 @@ class Loader:
     @contextmanager
     def _first(self, rows: TextRows, candidate: Candidate) -> Iterator[TextRows]:
         """The first records of a large object, which tell the types."""
-        quick, lines = with_room(rows, None) or rows, None
+        quick, lines = with_room(rows, wide=False), None
         if rows.source.startswith("read_json_objects('s3://"):  # which asks for 32 MB at once, whatever it has room for
             first = self.pin(candidate).read(0, SMALL).split(b"\n", SAMPLE)[:SAMPLE]
             lines = json_lines(self.database, [(1, b"\n".join(first))])
@@ -323,12 +323,15 @@ class Loader:
         if isinstance(rows, CsvRows) and not rows.names:
             self.database.execute(f"SELECT count(*) FROM {rows.source}").fetchall()  # noqa: S608 - it may be damaged
             return self._write(candidate, None, replace=replace)
+        if isinstance(rows, CsvRows) and not source.detected.as_plain():
+            self.scope.wide = self.scope.wide or ends_late(self.pin(candidate).read, candidate.size)
+        rows = with_room(rows) if self.scope.wide else rows
         table, whole, plain = self.target(), False, candidate.size > SMALL
         known: Any = self.known.get(type(rows)) if candidate.location in self.learnt else None
         wider: dict[str, str] = {}
         while True:
             try:
-                known = known or self._learn(rows, whole=False)
+                known = known or self._learn(rows, whole=whole)
                 types = fitting(rows.types(known), table.columns(), wider)
                 with self._selected(rows, known, types, source, plain=plain) as query:
                     return self._write(candidate, query, replace=replace, columns=types)
@@ -336,14 +339,15 @@ class Loader:
                 if NOT_PLAIN in str(error):
                     plain = False
                     continue
-                if larger := with_room(rows, error):
-                    rows = larger
+                if is_too_long(error) and not (self.scope.wide or self.scope.stopped):
+                    self.scope.wide, self.scope.failure = True, None
+                    rows = with_room(rows)
                     continue
                 if MARK not in str(error) or self.scope.failure or self.scope.stopped:
                     raise
                 failure = str(details_of(error)["exception_message"])
             if not whole:
-                known, whole = self._learn(rows, whole=True), True
+                known, whole = None, True
                 continue
             misfit = rows.misfit(self.database, known, types)
             if misfit is None or not misfit.column or misfit.column in wider:
@@ -357,14 +361,14 @@ class Loader:
         """Yield the query of text rows, by the reader of `plain` text if that is worth a try, or by DuckDB."""
         made = plain_rows(rows, known, types, source.detected) if plain else None
         if made is None:
-            check_fields(self.database, {source.text_path: source.detected})
+            check_fields(self.database, {source.text_path: source.detected}, wide=self.scope.wide)
             yield rows.select(known, types)
             return
         ranged = self.pin(source.candidate)
         # Cache what may be read again, within the bound of a query.
         ranged.passing = ranged.size > KEPT // 2 and not (self.partitions or self.expectations)
         opened, how = partial(ReadableFile, ranged, source.path), source.detected.as_plain()
-        content = (lambda: unpacked(opened(), **how._asdict())) if how else opened
+        content = (lambda: unpacked(opened(), **how._replace(last=0)._asdict())) if how else opened
         self.database.register(_PLAIN, made.reread(content, self.scope))
         try:
             yield made.select(_PLAIN)
@@ -504,7 +508,8 @@ def _own(kind: str, own: str) -> str:
 
 def _refused(failure: str, misfit: Misfit | None) -> QueryError:
     if misfit is None or not misfit.column:
-        reason = f"record {misfit.record:,} has {misfit.has}" if misfit else failure.removeprefix(MARK)
+        reason = f"record {misfit.record:,} has {misfit.has}" if misfit else failure.partition(MARK)[2]
+        reason = reason.partition(". Detail: Python")[0]
         return QueryError(reason, hint="CONTENT_TYPE = SPLIT_LINES loads lines as they are.")
     return QueryError(
         f"record {misfit.record:,}: the column {misfit.column} is {misfit.type} in the table, and here is {misfit.has}",

@@ -43,7 +43,7 @@ from s3conn_magic.objects.listed import (
 )
 from s3conn_magic.objects.ranged import PART, PinnedObject, RangedObject, ask_for, whole
 from s3conn_magic.objects.scope import BLOCKS, UNPACKED, QueryScope
-from s3conn_magic.objects.unpacking import Stream, as_gzip, unpacked
+from s3conn_magic.objects.unpacking import WIDE, Stream, as_gzip, unpacked
 from s3conn_magic.runtime.background import new_lock
 from s3conn_magic.runtime.temporary import memory_free, new_folder, remove
 
@@ -176,6 +176,7 @@ class ConnectionFileSystem(AbstractFileSystem):  # type: ignore[misc]
         """Return the decoded content of an object as a gzip file of unknown size."""
         file, scope = self._readable(path), self.scope
         how = scope.unpacked[self._connection_of(path).name, path.location]
+        how = how._replace(last=how.last * (WIDE if scope.wide else 1))
 
         @contextmanager
         def noting() -> Iterator[None]:

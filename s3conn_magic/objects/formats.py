@@ -22,7 +22,7 @@ from s3conn_magic.objects.dialects import (
     without_lines,
 )
 from s3conn_magic.objects.scope import AsPlain
-from s3conn_magic.objects.unpacking import unpack, unpacked
+from s3conn_magic.objects.unpacking import LAST_LINE, unpack, unpacked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -232,7 +232,8 @@ class Detected(NamedTuple):
         """
         skip, comment = int(self.settings.get("SKIP_LINES", 0)), str(self.settings.get("COMMENT_PREFIX", "")).encode()
         how = AsPlain(self.compression, self.encoding, b"]" if self.array else b"", skip, comment)
-        return None if how in (AsPlain(None, "utf-8"), AsPlain(None, "")) else how
+        plain = how in (AsPlain(None, "utf-8"), AsPlain(None, ""))
+        return None if plain else how._replace(last=LAST_LINE if self.format.reader == "read_csv" else 0)
 
 
 def compression_of(data: bytes) -> str | None:

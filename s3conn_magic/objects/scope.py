@@ -33,13 +33,14 @@ DuckDB requires the exact size of remote files, which is unknown before decoding
 
 
 class AsPlain(NamedTuple):
-    """How to decode an object: the arguments of `objects.unpacking.unpacked`."""
+    """How to decode an object: the arguments of `objects.unpacking.unpacked`; `last` is for DuckDB's reader of CSV."""
 
     compression: str | None
     encoding: str
     closing: bytes = b""
     skip: int = 0
     comment: bytes = b""
+    last: int = 0
 
 
 class ObjectVersion(NamedTuple):
@@ -189,6 +190,7 @@ class QueryScope:
         objects: `RangedObject` by connection and location.
         named: those that a pattern matched, by name.
         unpacked: how to decode objects opened by `UNPACKED`, by connection and location.
+        wide: whether there is room for records of more than 16 MiB of text.
         all_records: whether types are determined by all records, not only the first.
         globs: matches of patterns, as `ListedEntry`.
         connections: names of the connections used.
@@ -209,7 +211,7 @@ class QueryScope:
         self.objects: dict[tuple[str, Location], Any] = {}
         self.named: dict[str, Any] = {}
         self.unpacked: dict[tuple[str, Location], AsPlain] = {}
-        self.all_records = False
+        self.all_records = self.wide = False
         self.globs: dict[str, Sequence[Any]] = {}
         self.connections: set[str] = set()
         self.notes: list[str] = []

@@ -156,6 +156,7 @@ def unpacked(
     closing: bytes = b"",
     skip: int = 0,
     comment: bytes = b"",
+    last: int = 0,
 ) -> Stream:
     """Return the content of a file, unpacked and decoded lazily.
 
@@ -166,6 +167,7 @@ def unpacked(
         closing: `]` to refuse a JSON array that does not end.
         skip: leading lines to drop.
         comment: prefix of lines to drop, outside quoted fields.
+        last: most bytes of the last line; 0 for any.
 
     Raises:
         QueryError: while reading: the object is damaged, or not in that encoding.
@@ -179,9 +181,54 @@ def unpacked(
             pieces = _decoded(pieces, encoding)
         if skip or comment:
             pieces = _without(pieces, skip, comment)
+        pieces = _ending(pieces, last) if last else pieces
         return _closed(pieces) if closing else pieces
 
     return Stream(begin)
+
+
+LAST_LINE = 32 * 1024 * 1024
+"""Bytes of a buffer, beyond which DuckDB's reader of CSV drops the last line without an error."""
+WIDE = 8
+"""How many times as many there are for long records."""
+_TAIL = 64 * 1024
+
+
+def _ending(pieces: Iterator[bytes], most: int) -> Iterator[bytes]:
+    before = line = 0
+    for piece in pieces:
+        end = b"\n" if b"\n" in piece else b"\r"
+        at = piece.rfind(end)
+        if at >= 0:
+            line, before = (before + at if piece.find(end) == at else 0), 0
+        before += len(piece) - at - 1
+        yield piece
+    if max(before, line if before == 0 else 0) > most:
+        raise _too_long()
+
+
+def _too_long() -> QueryError:
+    hint = "COPY FROM S3 with CONTENT_TYPE = SPLIT_LINES loads lines as they are."
+    return QueryError("the last record is longer than can be read (Maximum line size)", hint=hint)
+
+
+def ends_late(read: Callable[[int, int], bytes], size: int, most: int = LAST_LINE) -> bool:
+    """Return whether the last line of a text is longer than `most` bytes.
+
+    Args:
+        read: returns the bytes of a range.
+        size: bytes of the text.
+        most: bytes.
+    """
+    at, step = size, _TAIL
+    while size - at <= most < size:
+        start = max(at - step, 0)
+        part = read(start, at)
+        part = part.rstrip(b"\r\n") if at == size else part
+        if b"\n" in part or b"\r" in part:
+            return False
+        at, step = start, _STEP
+    return most < size
 
 
 def as_gzip(stream: Stream, **options: Any) -> Stream:

@@ -439,9 +439,13 @@ class QueryEngine:
 
     def columns(self, sql: str, *, local: bool = False) -> tuple[list[str], list[Any]]:
         """Return names and DuckDB's types of a query's columns, within `run`; it is bound, but not executed."""
-        with self._registered(sql, local=local) as (text, parameters):
-            relation = self.database.sql(text, params=dict(parameters) or None)
-            return relation.columns, relation.types
+
+        def bound() -> tuple[list[str], list[Any]]:
+            with self._registered(sql, local=local) as (text, parameters):
+                relation = self.database.sql(text, params=dict(parameters) or None)
+                return relation.columns, relation.types
+
+        return by_all_records(self.filesystem.scope, bound)
 
     def count(self, sql: str, before: str, after: str, *, local: bool = False) -> int:
         """Execute a statement around a query, within `run`; return DuckDB's number of rows.

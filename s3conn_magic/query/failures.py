@@ -200,6 +200,8 @@ def _of_file(message: str) -> QueryError | None:
     """Return the error of a file, without its content; None for another error."""
     if record := _CSV.search(message):
         return _of_csv(f"line {int(record[1]):,}", _RECORD.sub("", record[2]))
+    if "does not support a full read" in message:
+        return QueryError("a record is longer than can be read", hint=_LINES)
     if "CSV Parser state machine reached an invalid state" in message:
         return QueryError(
             "the lines of a CSV do not all end the same way, or not where its quotes and delimiters say", hint=_LINES
@@ -269,8 +271,16 @@ def place_of(sql: str, text: str) -> int | None:
 _Result = TypeVar("_Result")
 
 
+_LONG = ("Maximum line size", "maximum_object_size", "does not support a full read", "unterminated quote")
+
+
+def is_too_long(error: Exception) -> bool:
+    """Return whether a record may be longer than the reader has room for: the end of its quotes may be far away."""
+    return any(words in str(error) for words in _LONG)
+
+
 def by_all_records(scope: QueryScope, run: Callable[[], _Result]) -> _Result:
-    """Run a query, and again if a value does not fit the type of the column's first records.
+    """Run a query, and again if a value does not fit the type of the column's first records, or a record is too long.
 
     Args:
         scope: of the query.
@@ -281,7 +291,12 @@ def by_all_records(scope: QueryScope, run: Callable[[], _Result]) -> _Result:
     try:
         return run()
     except duckdb.Error as error:
-        if MARK not in str(error) or scope.failure or scope.stopped or scope.all_records:
+        if scope.stopped:
             raise
-    scope.all_records = True
-    return run()
+        if is_too_long(error) and not scope.wide:
+            scope.wide, scope.failure = True, None
+        elif MARK in str(error) and not (scope.failure or scope.all_records):
+            scope.all_records = True
+        else:
+            raise
+    return by_all_records(scope, run)

@@ -17,7 +17,7 @@ from s3conn_magic.objects.dialects import MARK_OF_QUOTED, unique_names
 from s3conn_magic.objects.formats import HEAD, by_name, detect, how_to_read, is_no_table, is_parquet, is_seen
 from s3conn_magic.objects.listed import Path, escaped
 from s3conn_magic.objects.scope import UNPACKED, AsPlain
-from s3conn_magic.objects.unpacking import is_damage
+from s3conn_magic.objects.unpacking import ends_late, is_damage
 from s3conn_magic.query.failures import details_of, pointed, uneven
 from s3conn_magic.query.judgement import judged
 from s3conn_magic.query.line_rows import FILE, IN_BATCHES, Skipped, batches, json_lines
@@ -240,6 +240,9 @@ def _text_query(database: duckdb.DuckDBPyConnection, filesystem: ConnectionFileS
     if isinstance(rows, CsvRows) and not rows.names:
         database.execute(f"SELECT count(*) FROM {rows.source}").fetchall()  # noqa: S608 - it may be damaged
         return None
+    if isinstance(rows, CsvRows):
+        scope.wide = scope.wide or any(map(partial(_ends_late, filesystem), every if where == objects.path else ()))
+    rows = with_room(rows) if scope.wide else rows
     size, folders = (
         sum(filesystem.info(entry)["size"] for entry in entries),
         WrittenByFolders.of(entries, database, scope),
@@ -247,8 +250,8 @@ def _text_query(database: duckdb.DuckDBPyConnection, filesystem: ConnectionFileS
     if len(entries) > 1 and not folders.columns:
         rows = _in_memory(database, filesystem, rows, objects, size)
     sure = scope.all_records or size <= _LOOKED_AT_TWICE
-    rows, known = _learnt(database, rows, whole=scope.all_records or (size <= _SMALL and len(entries) <= FEW))
-    rows = _with_even_fields(database, rows, where, every, whole=sure)
+    known: Any = rows.learn(database, whole=scope.all_records or (size <= _SMALL and len(entries) <= FEW))
+    rows = _with_even_fields(database, rows, where, every, whole=sure, wide=scope.wide)
     types = {name: "VARCHAR" if kind == NULL else kind for name, kind in rows.types(known).items()}
     own, source = folders.within(types), with_files(rows, FILE) if folders.columns else ""
     for name in own:
@@ -286,7 +289,11 @@ def _several_json(objects: Iterable[tuple[str, Detected]]) -> JsonRows:
 
 
 def check_fields(
-    database: duckdb.DuckDBPyConnection, objects: Mapping[str, Detected], names: Iterable[str] = ()
+    database: duckdb.DuckDBPyConnection,
+    objects: Mapping[str, Detected],
+    names: Iterable[str] = (),
+    *,
+    wide: bool = False,
 ) -> None:
     """Check that no record of CSV has an empty field more while the last field of others is empty.
 
@@ -296,6 +303,7 @@ def check_fields(
         database: reads the objects.
         objects: their formats by path in the engine's filesystem, as for `text_rows_of`; those of JSON are not read.
         names: of the objects, for the error.
+        wide: whether records may be long.
 
     Raises:
         QueryError: a record has one.
@@ -313,11 +321,12 @@ def check_fields(
         each = group[0][1]
         # Where the empty text is no null, DuckDB refuses such a field.
         source = csv_call([path for path, *_ in group], unique_names(each.names), each, nullstr=_no_null(each))
+        source = with_room(CsvRows(source, ())).source if wide else source
         try:
             database.execute(f"SELECT count(*) FROM {source}").fetchall()  # noqa: S608 - a reader's call
-        except duckdb.InvalidInputException:
+        except (duckdb.InvalidInputException, duckdb.NotImplementedException):
             for path, each, name in group:
-                _check_ends(database, path, each, name)
+                _check_ends(database, path, each, name, wide=wide)
 
 
 def _no_null(detected: Detected) -> str:
@@ -325,12 +334,13 @@ def _no_null(detected: Detected) -> str:
     return literal("\x03" if MARK_OF_QUOTED in str(detected.settings.get("DELIMITER")) else MARK_OF_QUOTED)
 
 
-def _check_ends(database: duckdb.DuckDBPyConnection, path: str, detected: Detected, name: str) -> None:
+def _check_ends(database: duckdb.DuckDBPyConnection, path: str, detected: Detected, name: str, *, wide: bool) -> None:
     import duckdb
 
     *_, last, more = columns = unique_names([*detected.names, ""])
     # With a null text that occurs nowhere, a missing field is NULL and an empty one is not.
     source = csv_call(path, columns, detected, null_padding="true", parallel="false", nullstr=_no_null(detected))
+    source = with_room(CsvRows(source, ())).source if wide else source
     numbered = f"SELECT row_number() OVER () AS n, {identifier(last)} AS l, {identifier(more)} AS m FROM {source}"  # noqa: S608
     query = f"SELECT min(n) FILTER (m IS NOT NULL), bool_or(m IS NULL AND l = '') FROM ({numbered})"  # noqa: S608
     with suppress(duckdb.InvalidInputException):  # it has other faults, too, which are said later
@@ -340,7 +350,13 @@ def _check_ends(database: duckdb.DuckDBPyConnection, path: str, detected: Detect
 
 
 def _with_even_fields(
-    database: duckdb.DuckDBPyConnection, rows: TextRows, where: str, every: Mapping[str, Detected], *, whole: bool
+    database: duckdb.DuckDBPyConnection,
+    rows: TextRows,
+    where: str,
+    every: Mapping[str, Detected],
+    *,
+    whole: bool,
+    wide: bool,
 ) -> TextRows:
     """Return the records after `check_fields`; if the last field of the first ones is not empty, it must not be."""
     same = len({each.names for each in every.values()}) == 1 and not any(each.trailing for each in every.values())
@@ -349,7 +365,8 @@ def _with_even_fields(
         query = f"SELECT 1 FROM (FROM {rows.source} LIMIT {SAMPLE}) WHERE {identifier(last)} IS NULL LIMIT 1"  # noqa: S608
         if not database.execute(query).fetchall():
             return replace(rows, source=always_there(rows.source, last, "the last field of a record is empty"))
-    check_fields(database, _named(where, every), (visible(Path.parse(entry).location.uri) for entry in every))
+    names = (visible(Path.parse(entry).location.uri) for entry in every)
+    check_fields(database, _named(where, every), names, wide=wide)
     return rows
 
 
@@ -396,6 +413,13 @@ def _heads(filesystem: ConnectionFileSystem, entries: Sequence[str]) -> Iterator
         yield from zip(batch, map(bytes, heads), strict=True)
 
 
+def _ends_late(filesystem: ConnectionFileSystem, entry: str) -> bool:
+    def read(start: int, stop: int) -> bytes:
+        return bytes(filesystem.cat_ranges([entry], [start], [stop], on_error="raise")[0])
+
+    return ends_late(read, filesystem.info(entry)["size"])
+
+
 def _named(where: str, every: Mapping[str, Detected]) -> dict[str, Detected]:
     """Return the formats of objects by their path, with the scheme of another."""
     scheme, paths = where.partition("://")[0], map(Path.parse, every)
@@ -414,19 +438,6 @@ def _note_formats(scope: QueryScope, objects: Iterable[Detected], path: str) -> 
         scope.note(f"{counted(count, 'object')} {'was' if count == 1 else 'were'} read {kind}{way_out}.")
 
 
-def _learnt(database: duckdb.DuckDBPyConnection, rows: TextRows, *, whole: bool) -> tuple[Any, Any]:
-    """Return the rows with room for their records, and what is known of their values."""
-    import duckdb
-
-    try:
-        return rows, rows.learn(database, whole=whole)
-    except duckdb.Error as error:
-        larger = with_room(rows, error)
-        if larger is None:
-            raise
-    return larger, larger.learn(database, whole=whole)
-
-
 def _in_memory(
     database: duckdb.DuckDBPyConnection, filesystem: ConnectionFileSystem, rows: TextRows, objects: _Objects, size: int
 ) -> TextRows:
@@ -442,15 +453,7 @@ def _in_memory(
 
 def _staged(database: duckdb.DuckDBPyConnection, rows: TextRows, path: str) -> TextRows:
     """Return the rows from memory, as DuckDB reads them."""
-    import duckdb
-
-    try:
-        text = database.sql(f"SELECT * FROM {rows.source}").to_arrow_table()  # noqa: S608 - a reader's call
-    except duckdb.Error as error:
-        larger = with_room(rows, error)
-        if larger is None:
-            raise
-        return _staged(database, larger, path)
+    text = database.sql(f"SELECT * FROM {rows.source}").to_arrow_table()  # noqa: S608 - a reader's call
     database.register(f"{path} (rows)", text)
     return replace(rows, source=identifier(f"{path} (rows)"))
 

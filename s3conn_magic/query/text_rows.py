@@ -571,17 +571,16 @@ def _room_in_csv(record: int) -> dict[str, str]:
     return {"max_line_size": str(record), "buffer_size": str(2 * record)}
 
 
-def with_room(rows: TextRows, error: Exception | None) -> TextRows | None:
-    """Return the same records with space for longer ones, or None at the limit or if the error is unrelated.
+def with_room(rows: TextRows, *, wide: bool = True) -> TextRows:
+    """Return the same records with space for longer ones.
 
-    Without an error they have less space, so that DuckDB asks for few more bytes than those of the first records.
+    If not `wide`, they have less space, so that DuckDB asks for few more bytes than those of the first records.
     """
-    source, (small, large) = rows.source, _ROOMS if error else (_ROOMS[0], _FEW)
-    if error is None or "Maximum line size" in str(error) or "maximum_object_size" in str(error):
-        source = source.replace(f"maximum_object_size = {small}", f"maximum_object_size = {large}")
-        for name, size in _room_in_csv(small).items():
-            source = source.replace(f"{name} = {size}", f"{name} = {_room_in_csv(large)[name]}")
-    return replace(rows, source=source) if source != rows.source else None
+    small, large = _ROOMS if wide else (_ROOMS[0], _FEW)
+    source = rows.source.replace(f"maximum_object_size = {small}", f"maximum_object_size = {large}")
+    for name, size in _room_in_csv(small).items():
+        source = source.replace(f"{name} = {size}", f"{name} = {_room_in_csv(large)[name]}")
+    return replace(rows, source=source)
 
 
 def _call(function: str, path: str | Sequence[str], options: Mapping[str, str]) -> str:

@@ -29,6 +29,8 @@ from s3conn_magic.explorer.details import preview_values
 from s3conn_magic.explorer.messages import FRONT
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from lakes import Lake
 
 GROUP = "arn:aws:elasticloadbalancing:eu-central-1:111122223333:targetgroup/web/0123456789abcdef"
@@ -511,6 +513,17 @@ def test_what_would_be_lost_is_refused_by_all(moto_lake: Lake, case: str):  # no
         assert said in run.fails(statement, QueryError).message
     run(f"CREATE JOB j AS COPY FROM S3 lake LOCATION = '{where}' INTO t")
     assert said in str(run("SHOW JOB j ERRORS")["error"][0])
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+@pytest.mark.parametrize("behind", ["", "\n", "\n5,z\n"])
+def test_a_record_longer_than_a_buffer_is_read_by_all(moto_lake: Lake, pack: Callable[[bytes], bytes], behind: str):  # noqa: F811 - the fixture
+    """DuckDB drops it without an error at the end of a text, and refuses it further ahead."""
+    run, long = _put(moto_lake, {"x.csv": pack(f"a,b\n1,y\n3,{'x' * 33 * 2**20}{behind}".encode())}), 33 * 2**20
+    where, sizes = f"s3://{moto_lake.bucket}/x.csv", "list(length(b) ORDER BY a)"
+    run(f"CREATE JOB j AS COPY FROM S3 lake LOCATION = '{where}' INTO t; CREATE TABLE l LOCATION '{where}'")
+    for table in (f"'{where}'", "l", "t"):
+        assert [*run(f"SELECT {sizes} AS s FROM {table}")["s"][0]] == [1, long, *[1] * ("z" in behind)]
 
 
 def test_a_field_more_than_all_others_is_seen_in_a_preview():
