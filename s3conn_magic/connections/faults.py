@@ -548,12 +548,21 @@ def _no_request(error: BaseException) -> errors.EndpointError:
     )
 
 
+def _not_stubbed(error: Any) -> errors.EndpointError:
+    operation = error.kwargs.get("operation_name", "this request")
+    return errors.EndpointError(
+        f"the Stubber on the connection's client has no answer for {operation}",
+        hint="Add its answers in the order of the requests, with the parameters that are sent.",
+    )
+
+
 # The first match counts.
 _KINDS: tuple[tuple[tuple[type[BaseException], ...], Callable[[Any], errors.S3ConnError]], ...] = (
     (_CREDENTIALS_ERRORS, _no_credentials),
     (_REGION_ERRORS, _no_region),
     ((ResponseParserError,), _not_s3),
     (_ENDPOINT_ERRORS, unreachable),
+    ((boto.StubResponseError,), _not_stubbed),
     ((boto.BotoCoreError,), _no_request),
 )
 

@@ -455,7 +455,7 @@ class _WriteChecks:
         try:
             self._versions = None
             answer = self._put()
-            if answer["ResponseMetadata"].get("RetryAttempts", 0) == 0:
+            if answer.get("ResponseMetadata", {}).get("RetryAttempts", 0) == 0:
                 self._versions = [answer["VersionId"]] if "VersionId" in answer else []
         except (AccessDeniedError, CredentialsError):
             self._may_be_there = False

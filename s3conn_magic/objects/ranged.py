@@ -200,7 +200,7 @@ class PinnedObject:
             return
         if content_range.rpartition("/")[2] not in {"", "*", str(self.size)}:
             raise changed(self.location)
-        partial_said = content_range or answer["ResponseMetadata"]["HTTPStatusCode"] == _PARTIAL
+        partial_said = content_range or answer.get("ResponseMetadata", {}).get("HTTPStatusCode") == _PARTIAL
         # A chunked response has no length: then its ETag identifies it.
         if partial_said or start or answer.get("ContentLength", self.size if etag else None) != self.size:
             raise EndpointError(

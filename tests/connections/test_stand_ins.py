@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import socket
 from datetime import UTC, datetime
 from unittest.mock import patch
@@ -13,6 +14,7 @@ import vcr
 from botocore.awsrequest import AWSHTTPSConnection, AWSHTTPSConnectionPool, AWSResponse
 from botocore.client import BaseClient
 from botocore.exceptions import ClientError
+from botocore.response import StreamingBody
 from botocore.stub import Stubber
 from inventories import FOLDER, Report, row
 from moto import mock_aws
@@ -259,6 +261,19 @@ def test_a_stubber_is_asked(alone):
         stubber.assert_no_pending_responses()
         stubber.add_client_error("list_objects_v2", "AccessDenied", http_status_code=403)
         alone.fails("LIST 's3://lake/'", AccessDeniedError)
+
+
+def test_a_stubber_on_a_connection_s_client_answers_for_all_of_its_clients(alone):
+    """Those of fewer tries, too; an answer without metadata is read, and one that is not there is named."""
+    told = {"ContentLength": 8, "ETag": '"abc"', "LastModified": THEN}
+    with Stubber(alone.connection("lake").internal_client("lake")) as stubber:
+        stubber.add_response("list_buckets", {"Buckets": [{"Name": "lake"}]})
+        stubber.add_response("list_directory_buckets", {"Buckets": [{"Name": "near--use1-az4--x-s3"}]})
+        assert alone("SHOW BUCKETS")["bucket"].tolist() == ["lake", "near--use1-az4--x-s3"]
+        stubber.add_response("head_object", told)
+        stubber.add_response("get_object", told | {"Body": StreamingBody(io.BytesIO(b"a,b\n1,2\n"), 8)})
+        assert "1" in str(alone("PREVIEW 's3://lake/x.csv'"))
+        assert "no answer for HeadObject" in alone.fails("PREVIEW 's3://lake/y.csv'", EndpointError).message
 
 
 class _Body:
