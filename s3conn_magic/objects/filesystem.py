@@ -418,6 +418,8 @@ class ConnectionFileSystem(AbstractFileSystem):  # type: ignore[misc]
                 if entries and self._scope is not None and not scope.loose:
                     self._refuse_loose(where, entries, roots, scope)
                 scope.globs[where.text] = entries
+            if scope.by_content:  # empty files are not Parquet
+                entries = [entry for entry in entries if entry.size] or entries
         scheme = UNPACKED if path.startswith(UNPACKED) else ""
         infos = {scheme + where.named(entry.key): self._info_of(where, entry) for entry in entries}
         return infos if options.get("detail") else list(infos)

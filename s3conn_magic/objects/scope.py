@@ -190,6 +190,7 @@ class QueryScope:
         objects: `RangedObject` by connection and location.
         named: those that a pattern matched, by name.
         unpacked: how to decode objects opened by `UNPACKED`, by connection and location.
+        by_content: whether a name does not tell that a file is Parquet.
         wide: whether there is room for records of more than 16 MiB of text.
         all_records: whether types are determined by all records, not only the first.
         globs: matches of patterns, as `ListedEntry`.
@@ -211,7 +212,7 @@ class QueryScope:
         self.objects: dict[tuple[str, Location], Any] = {}
         self.named: dict[str, Any] = {}
         self.unpacked: dict[tuple[str, Location], AsPlain] = {}
-        self.all_records = self.wide = False
+        self.all_records = self.wide = self.by_content = False
         self.globs: dict[str, Sequence[Any]] = {}
         self.connections: set[str] = set()
         self.notes: list[str] = []

@@ -274,13 +274,18 @@ _Result = TypeVar("_Result")
 _LONG = ("Maximum line size", "maximum_object_size", "does not support a full read", "unterminated quote")
 
 
+_NO_PARQUET = ("No magic bytes found at end of file", "too small to be a Parquet file")
+
+
 def is_too_long(error: Exception) -> bool:
     """Return whether a record may be longer than the reader has room for: the end of its quotes may be far away."""
     return any(words in str(error) for words in _LONG)
 
 
 def by_all_records(scope: QueryScope, run: Callable[[], _Result]) -> _Result:
-    """Run a query, and again if a value does not fit the type of the column's first records, or a record is too long.
+    """Run a query, and again with all records if a value does not fit the type of the first ones.
+
+    So it is with more room if a record is too long, and by content if a file that is named so is not Parquet.
 
     Args:
         scope: of the query.
@@ -293,7 +298,9 @@ def by_all_records(scope: QueryScope, run: Callable[[], _Result]) -> _Result:
     except duckdb.Error as error:
         if scope.stopped:
             raise
-        if is_too_long(error) and not scope.wide:
+        if any(words in str(error) for words in _NO_PARQUET) and not scope.by_content:
+            scope.by_content, scope.failure = True, None
+        elif is_too_long(error) and not scope.wide:
             scope.wide, scope.failure = True, None
         elif MARK in str(error) and not (scope.failure or scope.all_records):
             scope.all_records = True

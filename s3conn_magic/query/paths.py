@@ -188,7 +188,7 @@ def _query(
         by_itself: whether the path is alone in FROM, so that DuckDB can read it.
     """
     entries = filesystem.glob(path.removeprefix("s3://"))
-    if is_parquet(path):
+    if is_parquet(path) and not filesystem.scope.by_content:
         by_duckdb = None if by_itself and is_seen(path) else f"FROM read_parquet({literal(path)})"
         return parquet_query(database, filesystem, entries, path) or by_duckdb
     if not entries:
@@ -196,10 +196,14 @@ def _query(
             raise filesystem.scope.missing
         return None
     first, head = _first(filesystem, entries)
+    if not head and not any(filesystem.info(entry)["size"] for entry in entries):
+        return "SELECT NULL::VARCHAR AS column0 WHERE false"
     detected = _detected(first, head, path)
     if detected.format.type in IN_BATCHES:
         return _registered(database, filesystem, path, entries)
     if detected.format.reader == "read_parquet":
+        if filesystem.scope.by_content:
+            _each(filesystem, _Objects(path, entries, first, detected))
         return parquet_query(database, filesystem, entries, path) or f"FROM read_parquet({literal(path)})"
     return _text_query(database, filesystem, _Objects(path, entries, first, detected))
 

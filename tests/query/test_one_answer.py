@@ -411,6 +411,27 @@ TOGETHER: dict[str, tuple[dict[str, bytes], list[str], list[tuple[Any, ...]]]] =
         ["n", "eventVersion", "eventName", "p"],
         [(5, None, None, None), (1, "1.08", "A", 1), (2, "1.08", "B", 1)],
     ),
+    **{
+        f"nothing beside {kind} {order}": ({f"{order}a.{kind}": b"", f"m.{kind}": body}, ["x"], [(1,), (2,)])
+        for kind, body in {
+            "csv": b"x\n1\n2\n",
+            "json": b'{"x":1}\n{"x":2}',
+            "parquet": _parquet([1, 2]),
+            "orc": _file("orc", x=[1, 2]),
+        }.items()
+        for order in ("", "z")
+    },
+    **{
+        f"{kind} called {ending}": ({f"a{ending}": body, f"b{ending}": body}, ["x", "y"], [(1, 2), (1, 2)])
+        for kind, body in {
+            "CSV": b"x,y\n1,2\n",
+            "packed CSV": gzip.compress(b"x,y\n1,2\n"),
+            "JSON": b'{"x":1,"y":2}',
+            "ORC": _file("orc", x=[1], y=[2]),
+            "Parquet": _parquet([1], y=[2]),
+        }.items()
+        for ending in (".parquet", ".pq", ".csv", ".json.gz", ".orc", ".dat")
+    },
     "types of Avro": ({"a.avro": _avro("int", 1), "b.avro": _avro("double", 1.5)}, [], []),
     "zeros": ({"p=01/a.csv": b"p,x\n1,5\n"}, ["p", "x"], [(1, 5)]),
     "zeros of Parquet": ({"p=01/a.parquet": _parquet([5], p=[1])}, ["x", "p"], [(5, 1)]),
@@ -513,6 +534,17 @@ def test_what_would_be_lost_is_refused_by_all(moto_lake: Lake, case: str):  # no
         assert said in run.fails(statement, QueryError).message
     run(f"CREATE JOB j AS COPY FROM S3 lake LOCATION = '{where}' INTO t")
     assert said in str(run("SHOW JOB j ERRORS")["error"][0])
+
+
+@pytest.mark.parametrize("ending", [".csv", ".json", ".parquet", ".orc", ".csv.gz", ".dat"])
+def test_of_objects_without_bytes_there_are_no_rows(moto_lake: Lake, ending: str):  # noqa: F811 - the fixture
+    """By a query, a table over files and COPY, whatever their names; a table over them is one."""
+    run, where = _put(moto_lake, {f"x{ending}": b""}), f"s3://{moto_lake.bucket}/"
+    for table in (f"'{where}x{ending}'", f"'{where}**'", "l"):
+        run(f"CREATE OR REPLACE TABLE l LOCATION '{where}x{ending}'")
+        assert not len(run(f"FROM {table}"))
+    run(f"CREATE JOB j AS COPY FROM S3 lake LOCATION = '{where}' INTO t")
+    assert not len(run("SHOW JOB j ERRORS"))
 
 
 @pytest.mark.parametrize("pack", [bytes, gzip.compress])
