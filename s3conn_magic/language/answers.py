@@ -12,15 +12,7 @@ from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from s3conn_magic.errors import StatementSyntaxError
-from s3conn_magic.language.option_names import (
-    book,
-    folded,
-    is_telling,
-    name_meant,
-    option_words,
-    without_quotes,
-    words_listed,
-)
+from s3conn_magic.language.option_names import folded, is_telling, name_meant, option_words, without_quotes
 from s3conn_magic.language.phrases import JOINED, Answer, Phrase, flags_of, sentence_on, slot_pattern
 from s3conn_magic.language.readings import (
     PLACE,
@@ -50,7 +42,7 @@ from s3conn_magic.language.source import (
 )
 from s3conn_magic.language.statements import SetSetting
 from s3conn_magic.language.translation import Rewriting, phrased
-from s3conn_magic.language.words import literal, nearest
+from s3conn_magic.language.words import book, literal, nearest, words_listed
 from s3conn_magic.secrets import Secret
 
 if TYPE_CHECKING:
@@ -70,12 +62,12 @@ _TOP = re.compile(r"\bSELECT\s+TOP\s*\(?(\d+)\)?\s+", re.IGNORECASE)
 _AFTER_FROM = re.compile(r"\b(?:FROM|JOIN)\s*$|,\s*$", re.IGNORECASE)
 _KINDS = re.compile(r"\b(PARQUET|CSV|JSON|ORC|AVRO|TSV)\b", re.IGNORECASE)
 _PYTHON = re.compile(
-    r"[a-z_][\w.]*\(|import\s+(?!foreign|into|table)\w|from\s+[\w.]+\s+import\b|[a-z_]\w*\s*=\s*\w|with\s+\w+[.(]|def\s|@\w"
+    r"[a-z_][\w.]*\(|import\s+(?!foreign|into|table)\w|from\s+[\w.]+\s+import\b|[a-z_]\w*\s*=\s*[\w([{]|with\s+\w+[.(]|def\s|@\w"
 )
 # Options that Python has for any server.
 _OF_ANY = {"user", "username", "password", "host", "port", "server", "key", "token"}
 # A name with a hyphen, a command with flags, and what is assigned or called in a programming language.
-_FOREIGN_START = re.compile(r"\w+-|[a-z]+\s(?:.*\s)?--?[A-Za-z]\w+|[a-z_]\w*\s*(?:=\s*\w|\()")
+_FOREIGN_START = re.compile(r"\w+-|[a-z]+\s(?:.*\s)?--?[A-Za-z]\w+|[a-z_]\w*\s*(?:=\s*[\w([{]|\()")
 # DuckDB's functions.
 _OWN = re.compile(r"(?:read_(?:parquet|n?d?json|csv|text|blob|xlsx)\w*|parquet_\w+|glob)\s*\Z", re.IGNORECASE)
 _MISSPELT_IF = re.compile(r"(?:\w+\s+){2,4}(?!(?:IF|NOT)\b)\w+\s+(?:NOT\s+)?EXISTS\b", re.IGNORECASE)
@@ -116,7 +108,10 @@ def shapes_of(text: str) -> Iterator[Shape]:
     """Yield the possible translations of a text, the likelier first."""
     place = place_of(text)
     python = _PYTHON.match(text)
-    pairs = [pair for pair in pairs_in(text) if not python or not set(option_words(folded(pair[0]))) <= _OF_ANY]
+    written = [*_of_python([*pairs_in(text)])] if python else [*pairs_in(text)]
+    of_any = _OF_ANY - {"key", "token"} if any("SECRET" in folded(name) for name, _ in written) else _OF_ANY
+    kept = [pair for pair in written if pair[1] != f"'{BLANK}'" and not set(option_words(folded(pair[0]))) <= of_any]
+    pairs = kept if python else written
     telling = any(is_telling(name) for name, _ in pairs)
     if _is_nearly_ours(text):
         verb = re.match(r"(?:LIST|EXPLORE|ANALYZE|PREVIEW)\b", text, re.IGNORECASE)
@@ -126,14 +121,15 @@ def shapes_of(text: str) -> Iterator[Shape]:
     if command := _command(text, place):
         yield command
         return
-    place = place or named_place(pairs)
+    place = place or named_place(written)
     kinds = _KINDS.findall(PLACE.sub("", text))
     writes = {"writes": kinds[0]} if kinds else {}
     plain = PLACE.sub(
         lambda match: without_quotes(place_of(match.group())) or match.group(), without_options(text, place)
     )
     if place and re.search(book()["shapes"]["lists"], text, re.IGNORECASE):
-        yield Shape(_phrase("{connect}LIST {place}{using};"), {"place": place}, pairs)
+        deep = " RECURSIVE" * bool(re.search(r"\.objects\.|recursive\W{1,3}true|list_objects_v2", text, re.IGNORECASE))
+        yield Shape(_phrase(f"{{connect}}LIST {{place}}{{using}}{deep}{{matching}}{{limit}};"), {"place": place}, pairs)
     queried = plain if plain != text and _ASKS.match(plain) else ""
     if place and (query := _with_places(plain) or queried):
         yield Shape(_phrase("{connect}{asked};"), {"asked": query, "place": place}, pairs)
@@ -141,13 +137,17 @@ def shapes_of(text: str) -> Iterator[Shape]:
         yield from _fitting(said, text, place, pairs, writes)
     if place and (called := _called(text, place, pairs)):
         yield called
+    if not place and re.search(r"\.buckets\.|list_?buckets", text, re.IGNORECASE):
+        yield Shape(_phrase("{connect}SHOW BUCKETS{using};"), {}, pairs)
     if telling and not (re.match(r"\w+\s", text) and sentence_on(text)):
         reads = place and _READS.search(text)
         ours = "{connect}" + book()["shapes"]["reads"] if reads else "CREATE S3 CONNECTION {name}{options};"
         yield Shape(_phrase(ours), {"place": place} if reads else {}, pairs)
 
 
-_CALL = re.compile(r"(?:\.|\b)(\w+)\s*(?=\()|(?<=\()['\"](\w+_\w+)['\"]")
+_FRAME = re.compile(r"[(\s]*(\w+)\s*\.\s*write\b")
+_CALL = re.compile(r"(?:\.|\b)(\w+)\s*(?=\()|\.\s*(read|write)(?:Stream)?\b|(?<=\()['\"](\w+_\w+)['\"]")
+_DATA = {"parquet", "csv", "json", "ndjson", "dataset", "feather", "orc", "excel", "delta", "iceberg"}
 _OF_DATA = re.compile(r"\.(?:csv|tsv|json|jsonl|ndjson|parquet|orc|avro)(?:\.\w+)?'\Z", re.IGNORECASE)
 
 
@@ -160,9 +160,15 @@ def _called(text: str, place: str, pairs: list[Pair]) -> Shape | None:
     row = next((row for row in rows if "{name}" not in row[1]), None)
     if row is None or re.match(r"(?:SELECT|CREATE|CALL|EXEC|BEGIN|INSERT)\b", text):
         return None
-    ours = "{connect}" + book()["shapes"]["reads"] if "PREVIEW" in row[1] and _OF_DATA.search(place) else row[1]
-    ours = ours.replace("{recursive}", " RECURSIVE") if words & {"object", "objects"} else ours
-    return Shape(_phrase(ours, row[2]), {"place": place}, pairs)
+    ours = (
+        "{connect}" + book()["shapes"]["reads"]
+        if "PREVIEW" in row[1] and (_OF_DATA.search(place) or words & _DATA or {"read", "load"} <= words)
+        else row[1]
+    )
+    ours = ours.replace("{recursive}", " RECURSIVE") if words & {"object", "objects", "find", "walk"} else ours
+    frame = _FRAME.match(text)
+    slots = {"place": place, "words": text} | ({"table": frame[1]} if frame else {})
+    return Shape(_phrase(ours, row[2]), slots, pairs)
 
 
 def _fitting(said: str, text: str, place: str, pairs: list[Pair], writes: dict[str, str]) -> Iterator[Shape]:
@@ -178,6 +184,14 @@ def _fitting(said: str, text: str, place: str, pairs: list[Pair], writes: dict[s
             if slots.get("name", "").startswith(("'", '"')) and _OF_SECRET.search(text, 0, match.start("name")):
                 del slots["name"]
             yield Shape(_phrase(row.ours, row.difference), slots | writes | ({"place": there} if there else {}), pairs)
+
+
+def _of_python(pairs: list[Pair]) -> Iterator[Pair]:
+    """Yield the options of Python, with the blank for a variable that is a part of a place."""
+    bucket = any(folded(name) == "BUCKET" for name, _ in pairs)
+    for name, value in pairs:
+        of_place = name_meant(name) == "PATH_DISPLAY_FILTERS" or (bucket and folded(name) == "KEY")
+        yield name, f"'{BLANK}'" if of_place and isinstance(value, str) and value.isidentifier() else value
 
 
 def _phrase(ours: str, difference: str = "") -> Phrase:
@@ -268,6 +282,7 @@ def _opened(text: str, at: int) -> int:
 
 # Commands
 
+_LISTED = re.compile(r"[\w.]+=[^,\s]*(?:,[\w.]+=[^,\s]*)+")
 _COMMAND = re.compile(
     r"(?:[A-Z_]+=\S+\s+)*(?:sudo\s+)?(?P<tool>[a-z][\w.-]*|[A-Z][a-z]+-[A-Z]\w+)(?P<rest>(?:\s+\S.*)?)\Z", re.DOTALL
 )
@@ -313,6 +328,9 @@ def _named(plain: str) -> dict[str, str]:
 
 
 def _flag(name: str, value: str) -> Iterator[Pair]:
+    if _LISTED.fullmatch(value):
+        yield from ((key, said) for key, _, said in (each.partition("=") for each in value.split(",")))
+        return
     key, mark, behind = without_quotes(value).partition("=")
     name = name[2:] if re.match(r"-D\w+\.", name) else name
     yield (key, behind) if mark and re.fullmatch(r"[\w.-]+", key) else (name, value)
@@ -370,7 +388,8 @@ def answer(
             r"CREATE S3 CONNECTION \w+ (?!PATH_DISPLAY_FILTERS = [^;]*;$)", shaped.ours
         )
         first = shaped if first is None or (begun and shaped) or (of_python and connects) else first
-    if first is not None and (amiss := _amiss(first, text)):
+    whole = span if first is not None and first.whose == "Python's" else None
+    if first is not None and (amiss := _amiss(first, text, whole)):
         shaped = _by_shape(text, span, connections, parses)
         first = shaped if shaped and shaped.ours and _amiss(shaped, text) < amiss else first
     if first and "S3 CONNECTION" in first.ours and _is_abroad(text[slice(*first.span)]):
@@ -386,14 +405,16 @@ def answer(
 _NEEDED = {"AWS_ACCESS_KEY_ID", "AWS_ROLE", "AWS_PROFILE", "AWS_SESSION_TOKEN", "ENDPOINT", "ANONYMOUS"}
 
 
-def _amiss(made: Answer, text: str) -> int:
-    """Return how many options a translation leaves out, or keeps in a query unchanged."""
-    pairs = [*pairs_in(in_s3(text[slice(*made.span)]))]
+def _amiss(made: Answer, text: str, span: Span | None = None) -> int:
+    """Return how many options of a span a translation leaves out, or keeps in a query unchanged."""
+    written = in_s3(text[slice(*(span or made.span))], text)
+    pairs = [*pairs_in(written)]
     names = {name for name, _ in pairs}
-    place = place_of(in_s3(text[slice(*made.span)])) or named_place(pairs)
+    place = place_of(written) or named_place(pairs)
     bucket = place.partition("://")[2].partition("/")[0].strip("'")
+    folder = re.split(r"[*?{\[]", place[6:-1])[0].rpartition("/")[0] or bucket
     blank = re.search(rf"s3://(?:\w+@)?{BLANK}", made.ours) is not None
-    placeless = bucket not in {"", BLANK} and (blank or bucket not in made.ours)
+    placeless = bucket not in {"", BLANK} and (blank + (bucket not in made.ours) + (folder not in made.ours))
     needed = {name: ours for name in names if (ours := name_meant(name)) in _NEEDED}
     behind = re.sub(
         r"CREATE (?:OR REPLACE )?S3 CONNECTION [^;]*;|ALTER S3 CONNECTION .*", "", made.ours, flags=re.DOTALL
@@ -410,7 +431,7 @@ def _by_shape(text: str, span: Span, connections: Sequence[str], parses: Callabl
     if not written or len(written) > MOST:
         return None
     plain = COMMENT.sub(lambda match: match[1] or " ", written).strip().rstrip(";").rstrip()
-    for shape in shapes_of(in_s3(plain)):
+    for shape in shapes_of(in_s3(plain, text)):
         taken = Rewriting(shape.phrase, shape.slots, shape.pairs, connections, text=plain)
         made = taken.answer(head_of(text, span), span, lines="\n" in written)
         if made and (not made.ours or (parses(made.ours) and spaced(made.ours) != spaced(written))):

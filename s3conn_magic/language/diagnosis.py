@@ -97,7 +97,8 @@ def diagnose(
         refused: the error of a text that was not parsed at all.
     """
     at = source.offset(refused.place) if refused else at
-    translation = answer(source.text, at, source.connections(), parses)
+    begun = (span.start for span in pieces(source.text) if refused and not parses(source.text[slice(*span)]))
+    translation = answer(source.text, min(at, next(begun, at)), source.connections(), parses)
     translation = translation if translation and (not translation.ours or parses(translation.ours)) else None
     if translation and translation.whose and refused:
         token = source.token_at(translation.head.start)

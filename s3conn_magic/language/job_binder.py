@@ -186,7 +186,7 @@ class JobBinder:
     def _option(self, kind: Kind, name: Name) -> JobOption:
         option = find_job_option(name.text, kind)
         if option is None:
-            from s3conn_magic.language.option_names import book
+            from s3conn_magic.language.words import book
 
             other_name = book()["jobs"].get(name.text.upper())
             names = [*_names_of_kind(kind), *["DELETE_DATA"] * (kind == "TABLE")]  # only of DROP TABLE

@@ -6,17 +6,15 @@ A name is in its system's table, or else its words are classified. `Given` has t
 from __future__ import annotations
 
 import re
-import tomllib
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.resources import files
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 from urllib.parse import unquote
 
 from s3conn_magic.language.options import OPTION_NAMES, OPTIONS, Option, find_option
 from s3conn_magic.language.reference import KEYWORDS
 from s3conn_magic.language.source import ARN, BLANK, KEY_ID, QUOTED, harmless
-from s3conn_magic.language.words import listed, literal, nearest
+from s3conn_magic.language.words import book, listed, literal, nearest, sections, words_listed
 from s3conn_magic.locations import location_meant, normal_location
 
 if TYPE_CHECKING:
@@ -45,25 +43,6 @@ class _Kind(NamedTuple):
     ours: str
     difference: str
     values: Mapping[str, str]
-
-
-@cache
-def book() -> dict[str, dict[str, Any]]:
-    """Return the tables as written."""
-    text = files(__package__).joinpath("phrases.toml").read_text(encoding="utf-8")
-    return tomllib.loads(text)
-
-
-@cache
-def words_listed(name: str) -> frozenset[str]:
-    """Return the words of a list in the tables."""
-    return frozenset(str(book()["elsewhere"][name]).split())
-
-
-@cache
-def sections() -> dict[str, dict[str, Any]]:
-    """Return the tables of the systems."""
-    return {name: section for name, section in book().items() if "whose" in section}
 
 
 @cache
@@ -186,9 +165,8 @@ def _parted(word: str) -> list[str]:
 
 def name_meant(name: str) -> str:
     """Return the name of the option of ours that a name stands for, by its table or by the words in it; or nothing."""
-    if option := option_meant(name):
-        return option.name
-    return entry.ours if (entry := synonym(name)) else ""
+    option = option_meant(name) or synonym(name)
+    return "" if option is None else option.name if isinstance(option, Option) else option.ours
 
 
 def is_telling(name: str) -> bool:
@@ -307,7 +285,7 @@ FIELD = re.compile(
 _SOURCE = re.compile(r"ENV\s*\(?\s*['\"]?(\w+)['\"]?\s*\)?", re.IGNORECASE)
 _ENVIRONMENT = re.compile(
     r"(?i:['\"]?(?:f['\"])?\{{0,2}\s*(?:os\.)?(?:environ\s*\[|getenv\s*\(|environ\.get\s*\(|env_var\s*\(|ENV\s*\[)"
-    r"\s*['\"](\w+)['\"].*)|\$\{?([A-Z]\w*)\}?|(?i:['\"]?(?:ENV\.|process\.env\.|\$\{?env:|\{\{\s*env\.)(\w+)[\s}]*['\"]?)|\"\$([A-Z]\w*)\"",
+    r"\s*['\"](\w+)['\"].*)|\$\{?([A-Z]\w*)\}?|(?i:['\"]?(?:ENV\.|process\.env\.|\$\{?env:|\{\{\s*env\.)(\w+)[\s}]*['\"]?)|['\"]\$([A-Z]\w*)['\"]",
     re.DOTALL,
 )
 BOOLEANS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
@@ -365,7 +343,7 @@ class Given:
     def add(self, name: str, value: Written) -> None:
         """Add an option of any system; one without a name is ignored."""
         known = folded(name)
-        if isinstance(value, str) and re.match(r"['\"]\s*\{\s*\"", value):
+        if isinstance(value, str) and re.match(r"['\"]\s*(?:\{\s*\"|aws_\w+=)", value):
             for inner, said in _within(value):
                 self.add(inner, said)
             return
@@ -397,10 +375,13 @@ class Given:
             self._scheme = mapped
             self.left_out[folded(name)] = f"it is part of `ENDPOINT = '{mapped}host'`"
         elif mapped is None and _SCHEMES & set(entry.values.values()):
-            self.left_out[folded(name)] = entry.difference
+            self._leave_out(name)
+            self.lacks[folded(name)] = entry.difference
             return True
         elif mapped is not None:
             self._set(entry.ours, said if (said := mapped.replace("{}", bare)) in {"TRUE", "FALSE"} else literal(said))
+        elif entry.theirs == "TYPE" and self.tolerant and "sse" not in bare:
+            self.left_out["TYPE"] = entry.difference
         return mapped is not None or entry.theirs == "TYPE"
 
     def _plain(self, name: str, known: str, value: Written) -> None:
@@ -487,14 +468,8 @@ class Given:
         return f"${written.rpartition('.')[2]}" if of_python else ""
 
     def _checked(self, option: Option, bare: str, written: str) -> str:
-        if option.name == "PATH_DISPLAY_FILTERS":
-            if (served := _SERVED.fullmatch(bare)) and not served[2]:
-                self._set("ENDPOINT", literal(served[1]))
-            if bare.isdecimal() or bare.lower() in BOOLEANS or (served and not served[2]):
-                return ""
-            bare = bare.partition("?")[0] if "://" in bare and "=" in bare.partition("?")[2] else bare
-            bare = f"https://{bare}/" if re.fullmatch(r"[\w.-]+\.amazonaws\.com", bare) else bare
-            bare = self.on_server(bare) or (location_meant(bare) if "://" in bare else "") or normal_location(bare)
+        if option.name == "PATH_DISPLAY_FILTERS" and not (bare := self._displayed(bare)):
+            return ""
         if option.name == "ENDPOINT" and not (bare := self._without_keys(bare)):
             return ""
         if option.name == "ADDRESSING_STYLE":
@@ -512,6 +487,19 @@ class Given:
             is_template = bare.startswith("s3://") and BLANK in bare
             return f"${bare}" if written == bare and bare.isidentifier() else literal(bare if is_template else BLANK)
         return literal(bare)
+
+    def _displayed(self, bare: str) -> str:
+        """Return a location to display; a server alone is the endpoint."""
+        bare, _, asked = bare.partition("?") if "://" in bare and "=" in bare.partition("?")[2] else (bare, "", "")
+        served = _SERVED.fullmatch(bare)
+        of_server = re.fullmatch(r"https?://[\w.-]+(?::\d+)?/?", bare) and not location_meant(bare)
+        server = served[1] if served and not served[2] else bare if of_server else ""
+        for host in filter(None, [server, *re.findall("s3_endpoint=([^&]+)", asked)]):
+            self._set("ENDPOINT", literal(host))
+        if server or bare.isdecimal() or bare.lower() in BOOLEANS:
+            return ""
+        bare = f"https://{bare}/" if re.fullmatch(r"[\w.-]+\.amazonaws\.com", bare) else bare
+        return self.on_server(bare) or (location_meant(bare) if "://" in bare else "") or normal_location(bare)
 
     def on_server(self, url: str) -> str:
         """Return the location in a server's URL, and make the server the endpoint; otherwise empty."""
@@ -573,7 +561,7 @@ class Given:
         return text
 
     def finish(self) -> None:
-        """Complete the endpoint's URL."""
+        """Complete the key pair and the endpoint's URL, and note what is part of neither."""
         key, secret = self.values.get("AWS_ACCESS_KEY_ID", ""), self.secrets.get("PROMPT 'AWS_SECRET_ACCESS_KEY'", "")
         if KEY_ID.fullmatch(secret.strip("'")) and not KEY_ID.fullmatch(key.strip("'")):
             # The two were swapped.
@@ -585,14 +573,21 @@ class Given:
             if here in self.values and other not in self.values and "AWS_PROFILE" not in self.values:
                 self.values[other] = f"PROMPT '{other}'"
                 self.completed = True
+        self._finish_places()
+
+    def _finish_places(self) -> None:
         host = self.values.get("ENDPOINT")
-        if host:
+        if host and not (self._scheme and "://" in host and not host.startswith(f"'{self._scheme}")):
             self.left_out = {name: why for name, why in self.left_out.items() if "`ENDPOINT =" not in why}
         filters = self.values.get("PATH_DISPLAY_FILTERS", "")
         if self._below and re.fullmatch(r"'s3://[^/']+/'", filters):
             self.values["PATH_DISPLAY_FILTERS"] = f"{filters[:-1]}{self._below.lstrip('/')}'"
         apart = "HOST" in self.others and any("ENDPOINT" in name for name in self.others)
         port = None if apart else self.others.get("PORT")
+        if self.tolerant and self._below and not filters:
+            self.left_out["a path alone"] = "a location begins with its bucket, as in `'s3://bucket/folder/'`"
+        if self.tolerant and port and not host:
+            self.left_out["PORT"] = "it is part of `ENDPOINT = 'http://host:9000'`"
         if host and isinstance(port, str) and not re.search(r":\d+'$", host):
             host = self.values["ENDPOINT"] = f"{host[:-1]}:{without_quotes(port)}'"
         if host and host.startswith("'") and "://" not in host:

@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from s3conn_magic.language.option_names import (
-    book,
-    sections,
-    words_listed,
-)
+from s3conn_magic.language.option_names import Written, folded, option_words, without_quotes
+from s3conn_magic.language.options import find_option
+from s3conn_magic.language.reference import KEYWORDS
 from s3conn_magic.language.session_settings import SETTING_NAMES
-from s3conn_magic.language.source import QUOTED, Span, lines_of, pieces
+from s3conn_magic.language.source import BLANK, KEY_ID, QUOTED, Span, lines_of, pieces
+from s3conn_magic.language.words import book, identifier, literal, pattern_as, sections, words_listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -131,8 +130,12 @@ JOINED = re.compile(r"\\[ \t]*(?:\n|\Z)")
 _PIPED = re.compile(r"\s+(?:[|>]|#\s).*", re.DOTALL)
 # Flags of one dash that are words, as programs in Go and Java have them, and PowerShell.
 _TAKES = re.compile(
-    r"-(?:\w*(?:bucket|prefix|key|profile|region|endpoint|secret|access|token|path|url|uri|role)\w*)", re.IGNORECASE
+    r"-(?:i?name"
+    r"|\w*(?:include|bucket|prefix|key|profile|region|endpoint|secret|access|token|path|url|uri|role)\w*)",
+    re.IGNORECASE,
 )
+# Two commands of one tool: each line is one.
+_TWICE = re.compile(r"\A\W*(\w+)\s.*\n\W*\1\s", re.DOTALL)
 _FLAG = re.compile(r"(?<!\S)(--?[A-Za-z][\w-]*)(?:=(\S+))?")
 
 
@@ -183,6 +186,8 @@ def fitting(text: str) -> Iterator[tuple[Phrase, list[tuple[str, str]], re.Match
     for values in (True, False):
         for phrase in phrases_for(text):
             command = JOINED.sub(" ", _PIPED.sub("", text)) if phrase.whose else text
+            if phrase.cli and phrase.whose and _TWICE.search(command):
+                continue
             flags, plain = flags_of(command, values=values) if phrase.cli else ([], text)
             if (values or (phrase.cli and phrase.whose)) and (match := phrase.match(plain)):
                 yield phrase, flags, match
@@ -206,8 +211,155 @@ def _setting_name(phrase: Phrase, group: Mapping[str, str]) -> str:
     )
 
 
+# A text that a cell gives a name to, and texts that are made of several.
+_CONSTANT = re.compile(
+    r"^[ \t]*(?:(?:export|let|var|const|val|final|String)\s+)*(?P<name>[A-Za-z_]\w*)\s*(?::\s*\w+\s*)?=\s*"
+    r"[rfub]?(?P<value>'[^'\n]*'|\"[^\"\n]*\"|[\w./:-]+)[ \t;]*(?:#.*)?$",
+    re.MULTILINE,
+)
+_JOINED_TEXTS = re.compile(r"(?P<quote>['\"])\s*\+\s*f?(?P=quote)")
+_FILLED = re.compile(
+    r"(?P<quote>['\"])(?P<text>[^'\"]*(?:\{\d*\}|%s)[^'\"]*)(?P=quote)\s*(?:\.format\s*|%\s*)\((?P<values>[^()]*)\)"
+)
+
+
+def with_constants(text: str, cell: str) -> str:
+    """Return a text of a cell with the texts that the cell gives names to where they stand in places and arguments."""
+    constants = {match["name"]: without_quotes(match["value"]) for match in _CONSTANT.finditer(cell)}
+    before, text = text, _FILLED.sub(_filled, text)
+    for name, value in [*constants.items()] * 2:
+        if re.search(r"[\s'\"{}\\]", value) or not value:
+            continue
+        named = rf"\$?\{{{name}\}}|\${name}\b"
+        text = re.sub(rf"(?<=://)([^\s'\"]*?)(?:{named})", rf"\g<1>{value}", text)
+        of_place = "://" in value or {"bucket", "prefix", "path"} & set(option_words(folded(name)))
+        if of_place and not KEY_ID.fullmatch(value):
+            text = re.sub(rf"f?(?P<quote>['\"])(?:{named})(?=[/'\"])", rf"\g<quote>{value}", text)
+            text = re.sub(rf"(?<=[(=,+])(\s*){name}(?=\s*[,)+\n])", rf"\g<1>'{value}'", text)
+            text = re.sub(rf"(?<=\s){name}(\s*\+)", rf"'{value}'\g<1>", text)
+    return text if text == before else _JOINED_TEXTS.sub("", text)
+
+
+def _filled(match: re.Match[str]) -> str:
+    """Return a text with its values, which stand behind it, in their places."""
+    values = [value.strip() for value in match["values"].split(",") if value.strip()]
+    parts = re.split(r"\{\d*\}|%s", match["text"])
+    said = [without_quotes(value) if value[:1] in "'\"" else f"{{{value}}}" for value in values]
+    filled = "".join(part + put for part, put in zip(parts, [*said, *[BLANK] * len(parts)], strict=False))
+    return f"{match['quote']}{filled.removesuffix(BLANK)}{match['quote']}"
+
+
+def named_only(options: Mapping[str, Written], theirs: str, said: str) -> str:
+    """Return what to do if a connection's credentials are told by a name alone."""
+    named = [name for name in options if name in words_listed("connections")]
+    named += ["CREDENTIAL"] * ("CREDENTIAL <other>" in theirs)
+    kept = re.search(r"\b(?:AWS_ROLE|AWS_PROFILE|AWS_ACCESS_KEY_ID|ANONYMOUS) = ", said)
+    connects = re.match(r"CREATE [A-Z ]*S3 CONNECTION(?!.*; CREATE)", said, re.DOTALL)
+    asks = named and connects and not kept
+    return f"{named[0]} names credentials: add its AWS_ROLE, AWS_PROFILE or key pair as an option." if asks else ""
+
+
 def sentence_on(text: str) -> str:
     """Return the note on a statement by its first words alone."""
     upper = [word.upper() for word in re.findall(r"[A-Za-z_]\w*", text)[:2]]
     sentences = book()["none"]
     return str(sentences.get(" ".join(upper)) or sentences.get(upper[0] if upper else "") or "")
+
+
+# Columns and conditions of queries and calls
+
+_ALONE = re.compile(r'(?<![\w"])[A-Za-z_]\w*(?![\w"])')
+# Columns by their numbers, and fields of the one column that a file of JSON is in other systems.
+_COLUMNS = (
+    (re.compile(r"(?:\w+\.)?\$1:\"?([\w.]+)\"?"), r"\1"),
+    (re.compile(r"(?:\w+\.)?\$(\d+)"), r"#\1"),
+    (re.compile(r"(?:\w+\.)?METADATA\$FILENAME", re.IGNORECASE), "filename"),
+)
+
+
+def columns_of(words: str) -> str:
+    """Return the columns of a query over files in our words."""
+    for pattern, said in _COLUMNS:
+        words = pattern.sub(said, words)
+    return words
+
+
+_PICKED = re.compile(
+    rf"\b(?:columns|usecols|with_columns)\s*=\s*\[((?:\s*(?:{QUOTED})\s*,?)+)\]|\.select\(\s*\[?((?:\s*(?:{QUOTED})\s*,?)+)\]?\s*\)"
+)
+_FILTERED = re.compile(rf"\(\s*['\"](\w+)['\"]\s*,\s*['\"](==?|!=|<=?|>=?)['\"]\s*,\s*({QUOTED}|[\d.]+)\s*\)")
+_SAID_WHERE = re.compile(r"\.(?:where|filter)\(\s*\"([^\"]+)\"\s*\)")
+
+
+def picked(text: str) -> str:
+    """Return the columns that a call in a programming language reads."""
+    match = _PICKED.search(text)
+    names = re.findall(QUOTED, match[1] or match[2]) if match else []
+    return ", ".join(as_table(identifier(without_quotes(name))) for name in names) or "*"
+
+
+def where(text: str) -> str:
+    """Return the condition of a call in a programming language, as a clause."""
+    asked = [
+        f"{as_table(name)} {mark.replace('==', '=')} {value if value[0].isdigit() else literal(without_quotes(value))}"
+        for name, mark, value in _FILTERED.findall(text)
+    ]
+    asked += _SAID_WHERE.findall(text)
+    return f" WHERE {' AND '.join(asked)}" if asked else ""
+
+
+def as_table(name: str) -> str:
+    """Return the name of a table, its parts in quotes where they are words of ours."""
+    return _ALONE.sub(
+        lambda match: identifier(match[0]) if match[0].upper() in KEYWORDS or find_option(match[0]) else match[0],
+        name.replace("`", '"'),
+    )
+
+
+def _digits_of(number: str) -> str:
+    """Return a number as digits: `1_000`, `1,000`, `1K`, `1.0`."""
+    return re.sub(r"[_,]|\.0*$", "", number.strip("'")).upper().replace("K", "000").replace("M", "000000")
+
+
+def limit_of(options: Mapping[str, Written], given: str | None) -> str | None:
+    """Return how many rows or objects are asked for, as a clause; None for what is no number."""
+    counts = (options.get(name) for name in ("N", "LIMIT", "NROWS", "N_ROWS", "MAX_KEYS", "MAX_ITEMS"))
+    number = given or next(filter(None, counts), None)
+    if not isinstance(number, str):
+        return ""
+    digits = _digits_of(number)
+    if digits.startswith("-") and digits[1:].isdecimal():
+        return " LIMIT ALL"
+    return f" LIMIT {digits}" if digits.isdecimal() else None
+
+
+_GLOBS = ("MATCHING", "GLOB", "NAME", "INAME", "INCLUDE")
+
+
+def matching(options: Mapping[str, Written], glob: str, text: str) -> str:
+    """Return the glob behind a location, or in a text or an option, as a clause."""
+    if glob or text:
+        return f" MATCHING {literal(glob or without_quotes(text).replace('%', '*'))}"
+    asked = next((options[name] for name in _GLOBS if name in options), 0)
+    if isinstance(asked, str) and asked != "true":
+        deep = "**/" * ("/" not in asked and not {"MATCHING", "GLOB"} & options.keys())
+        return f" MATCHING {literal(deep + without_quotes(asked))}"
+    kept = glob_of(options.get("PATTERN"))
+    return f" MATCHING {literal(kept)}" if kept else ""
+
+
+def glob_of(pattern: Written | None) -> str:
+    """Return a regular expression of keys as a glob, or nothing."""
+    return pattern_as("glob", without_quotes(pattern), "regular") if isinstance(pattern, str) else ""
+
+
+# Time travel in Delta, Trino and Athena.
+_AS_OF = re.compile(
+    r"\b(?:FOR\s+)?(?:SYSTEM_)?(VERSION|TIMESTAMP|TIME)\s+AS\s+OF\s+((?:TIMESTAMP\s+)?'[^']*'|\d+)", re.IGNORECASE
+)
+_OF_TIME = {"TIME": "TIMESTAMP"}
+
+
+def in_time(text: str) -> str:
+    """Return a statement with an earlier state of a table in our words."""
+    return _AS_OF.sub(lambda match: f"AT ({_OF_TIME.get(match[1].upper(), match[1])} => {match[2]})", text)

@@ -7,17 +7,21 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from typing import TYPE_CHECKING
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any
 
-from s3conn_magic.language.option_names import Written, folded, is_telling, option_words, without_quotes, words_listed
-from s3conn_magic.language.options import find_option
+from s3conn_magic.language.option_names import BOOLEANS, Written, folded, is_telling, option_words, without_quotes
+from s3conn_magic.language.phrases import with_constants
 from s3conn_magic.language.reference import KEYWORDS
 from s3conn_magic.language.source import BLANK, KEY_ID, QUOTED
-from s3conn_magic.language.words import identifier, literal, pattern_as
+from s3conn_magic.language.words import literal, pattern_as, words_listed
 from s3conn_magic.locations import location_meant
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+
+    Options = Mapping[str, Written]
+    Slots = Mapping[str, str]
 
 Pair = tuple[str, Written]
 # A server and what is on it, as restic writes them.
@@ -25,7 +29,14 @@ _ON_SERVER = re.compile(
     r"\bs3:(?!//)(?:https?://[\w.-]+|[\w-]+\.[\w.-]+|localhost)(?::\d+)?/(?P<path>[\w.-]+(?:/[^\s'\"]*)?)"
 )
 _PXF = re.compile(r"pxf://([^?'\"\s]+\?)((?:[^'\"&]*&)*?)PROFILE=s3:[^'\"&]*&?", re.IGNORECASE)
-_PLACES_OF_OTHERS = (
+
+
+def _named_apart(match: re.Match[str]) -> str:
+    """Return a name that stands for another's, as one that is none of our words."""
+    return ".".join(name if name.upper() not in KEYWORDS else f"my_{name.lower()}" for name in match.groups() if name)
+
+
+_PLACES_OF_OTHERS: tuple[tuple[re.Pattern[str], Any], ...] = (
     (re.compile(r"=\s*('s3://[^']*'(?:\s*,\s*'s3://[^']*')+)"), r"= (\1)"),
     (re.compile(r"(?<=['\"])/s3/(?=[\w.-]+(?:\.com|:\d+)/)", re.IGNORECASE), "https://"),
     (re.compile(r"\bs3-[a-z]{2}(?:-[a-z]+)+-\d://", re.IGNORECASE), "s3://"),
@@ -34,6 +45,8 @@ _PLACES_OF_OTHERS = (
         r"\1 S3 's3://\3?connection_name=\2'",
     ),
     (re.compile(r"@([\w.]+)\('([^']*)'\)"), r"@\1/\2"),
+    (re.compile(r"'stage://([^']+)'", re.IGNORECASE), r"@\1"),
+    (re.compile(r"(?<=[A-Za-z] )<([A-Za-z]\w*)>(?:\.<([A-Za-z]\w*)>)?(?=[\s();,]|$)"), _named_apart),
     (re.compile(r"\bAT\s+'([^']*://[^']*?)/?'(.*?)\bFILE\s+'/?([^']+)'", re.IGNORECASE | re.DOTALL), r"AT '\1/\3'\2"),
     (re.compile(r"(?<=s3://)s3[.-](?:[\w-]+\.)?amazonaws\.com(?::\d+)?/", re.IGNORECASE), ""),
     (
@@ -52,14 +65,16 @@ PLACE = re.compile(
     re.IGNORECASE,
 )
 _SEVERAL = (
-    r"(?:(?:ACCESS|SECRET|SESSION|ASSUME|ROLE|KEY|BUCKET|DATA|AWS|S3|SECURITY|EXTERNAL|KMS)\s+){1,3}"
-    r"(?=ACCESS|SECRET|KEY|ID|ARN|ROLE|TOKEN|NAME|SESSION|SOURCE)\w+"
+    r"(?:(?:ACCESS|SECRET|SESSION|ASSUME|ROLE|KEY|BUCKET|DATA(?=\s+SOURCE)|AWS|S3|SECURITY"
+    r"|EXTERNAL|KMS|DEFAULT|REGION)[ \t]+){1,3}"
+    r"(?=ACCESS|SECRET|KEY|ID|ARN|ROLE|TOKEN|NAME|SESSION|SOURCE|REGION)\w+"
 )
 _KEY = rf"{_SEVERAL}|\"[\w.-]{{1,80}}\"|'[\w.-]{{1,80}}'|`[\w.-]{{1,80}}`|[A-Za-z_][\w.-]*"
 _LISTED = rf"\(\s*(?:{QUOTED})(?:\s*,\s*(?:{QUOTED}))*\s*\)"
-_VALUE = rf"{_LISTED}|{QUOTED}|\$\$.*?\$\$|secret\s+\w+|(?![\w.-]+:\s)[^\s,;(){{}}\[\]'\"]+(?![\s\w]*[(\[])"
+_VALUE = rf"{_LISTED}|{QUOTED}|\$\$.*?\$\$|secret\s+\w+|(?![\w.-]+:\s|-\s)[^\s,;(){{}}\[\]'\"]++(?![ \t\w]*[(\[])"
 _ASSIGNED = re.compile(
-    rf"(?P<key>{_KEY})\s*(?:=>|:=|==|=|:(?![:/]))\s*(?P<value>{_VALUE})|{QUOTED}", re.DOTALL | re.IGNORECASE
+    rf"(?P<key>{_KEY})\s*(?:\[[^\]\n]*\])?(?:=>|:=|==|=|:(?![:/])|\bvalue\b)\s*(?P<value>{_VALUE})|{QUOTED}",
+    re.DOTALL | re.IGNORECASE,
 )
 _BESIDE = re.compile(rf"(?P<key>\b(?:{_SEVERAL}|[A-Za-z_][\w.]*))\s+(?P<value>{QUOTED})", re.IGNORECASE)
 # What a query asks of a column.
@@ -76,14 +91,13 @@ _PARTED = re.compile(
 _IN_ORDER = re.compile(
     r"'(?P<bucket>[\w.-]+)'\s*,\s*'(?P<key>(?!\w*region')[^']*)'\s*,\s*'(?P<region>[a-z]{2}(?:-[a-z]+)+-\d)'"
 )
-_ALONE = re.compile(r'(?<![\w"])[A-Za-z_]\w*(?![\w"])')
 # A bucket in the URL of its server.
 _WITH_BUCKET = re.compile(r"https?://[^/]+/(?!(?:s3|storage|api|v\d)\b)([\w.-]+)/?(.*)")
 _NAMING = re.compile(
     r"\bAT\s+([A-Za-z_]\w*)\s+FILE\b|\bAWS\s+CONNECTION\s+([A-Za-z_]\w*)|\bCREDENTIALS\s+([A-Za-z_]\w*)\s*\(",
     re.IGNORECASE,
 )
-_ROW = re.compile(rf"(?:{QUOTED})(?:\s*,\s*(?:{QUOTED}))+")
+_ROW = re.compile(rf"(?:{QUOTED})(?:\s*,\s*(?:{QUOTED})(?!\s*[:=]))+")
 _HOST = re.compile(r"(?:https?://)?(?:[\w-]+(?:\.[\w-]+)+|localhost)(?::\d+)?/?")
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{2,62}")
 _BOTH = re.compile(r"['\"](A[KS]IA[A-Z0-9]{8,}):([^'\":\s]+)['\"]")
@@ -97,7 +111,7 @@ _TEMPLATE = re.compile(r"(?<=://)([^\s'\"`]*?)(?:\$\{[^{}\s]+\}|\{\{[^{}]*\}\}|\
 _IDENTIFIED = re.compile(r"IDENTIFIED\s+BY\s+(?P<value>'(?:[^']|'')*')", re.IGNORECASE)
 _MAPPED = re.compile(r"\b(?:MAP|OBJECT|STRUCT|options|properties)\s*(?=[\[({])", re.IGNORECASE)
 _ARRAYS = re.compile(r"ARRAY\s*\[(.*?)\]\s*,\s*ARRAY\s*\[(.*?)\]", re.IGNORECASE | re.DOTALL)
-_WITHIN = re.compile(r"(?<![\w.-])(?P<key>[A-Za-z_][\w.-]*)=(?P<value>[^;&,'\"\s]+)")
+_WITHIN = re.compile(r"(?<![\w.-])(?P<key>[A-Za-z_][\w.-]*)=(?P<value>[^;&,'\"\s)]+)")
 
 
 def place_of(text: str) -> str:
@@ -146,8 +160,9 @@ def _paired(match: re.Match[str]) -> str:
     return f"s3://{match['path']}?s3_access_key_id={match['key']}&s3_secret_access_key={match['secret']}{host}"
 
 
-def in_s3(text: str) -> str:
-    """Return a statement with places in S3 as such that are written as another protocol's."""
+def in_s3(text: str, cell: str = "") -> str:
+    """Return a statement of a cell with places in S3 as such that are written as another protocol's."""
+    text = with_constants(text, cell or text)
     text = _WITH_PAIR.sub(r"s3://\3?s3_access_key_id=\1&s3_secret_access_key=\2", text)
     text = _WITH_PAIR_AND_HOST.sub(_paired, text)
     text = _SERVED.sub(lambda match: f"s3://{match['path']}?s3_endpoint={re.sub(r'[<> ]', '', match['host'])}", text)
@@ -166,7 +181,9 @@ def in_s3(text: str) -> str:
 
 
 # Words before brackets or texts of options, and brackets behind a text.
-_BLOCK = re.compile(r"(?:\b(?:«words»)\b\s*(?:=\s*)?)+(?=[(\[{])|(?<=['\"`)])\s*(?=[(\[{])", re.IGNORECASE)
+_BLOCK = re.compile(
+    r"(?:\b(?:«words»)\b\s*(?:=\s*)?)+(?=[(\[{])|(?:(?<=[^\s(,='\"]['\"`])|(?<=\)))\s*(?=[(\[{])", re.IGNORECASE
+)
 _OF_OPTIONS = re.compile(r"=>?|['\"\w]\s*:\s|['\"]\s*,\s*['\"]|\w\s+['\"]")
 _AS_TEXT = re.compile(rf"{QUOTED}|\b\w+\s*=?\s*(?P<text>{QUOTED})", re.IGNORECASE)
 _LOOSE = re.compile(
@@ -223,7 +240,7 @@ def without_options(text: str, place: str = "") -> str:
 
 def _is_text_of_options(quoted: str) -> bool:
     inner = without_quotes(quoted)
-    return "://" not in inner.partition("=")[0] and any(is_telling(name) for name, _ in pairs_in(inner))
+    return not re.match(r"\w+://", inner) and any(is_telling(name) for name, _ in pairs_in(inner))
 
 
 def _is_loose(match: re.Match[str]) -> bool:
@@ -246,10 +263,19 @@ def closed(text: str, opened: int) -> int:
     return len(text)
 
 
+def is_torn(text: str | None) -> bool:
+    """Return whether a part of a statement closes a bracket that it does not open."""
+    depths = accumulate((mark in "([{") - (mark in ")]}") for mark in re.sub(QUOTED, "", text or ""))
+    return min(depths, default=0) < 0
+
+
 def named_place(pairs: list[Pair]) -> str:
     """Return the place that a bucket and a path are, which are given apart."""
     given: dict[str, str] = {}
+    secret = any("secret" in folded(name).lower() for name, _ in pairs)
     for name, value in pairs:
+        if secret and folded(name) == "KEY":
+            continue
         words = option_words(folded(name))
         plain = without_quotes(value if isinstance(value, str) else (value or [""])[0])
         if "endpoint" in words and (served := _WITH_BUCKET.fullmatch(plain)):
@@ -257,7 +283,7 @@ def named_place(pairs: list[Pair]) -> str:
             given.setdefault("path", served[2])
         if (kind := _part_of(words, folded(name).lower())) and "://" not in plain:
             given.setdefault(kind, plain)
-    if "bucket" not in given or not re.fullmatch(r"[\w.<>-]+", given["bucket"]):
+    if "bucket" not in given or not re.fullmatch(rf"[\w.<>{BLANK}-]+", given["bucket"]):
         return ""
     return literal(f"s3://{given['bucket']}/{given.get('path', '').lstrip('/')}{given.get('from', '')}")
 
@@ -268,7 +294,7 @@ def _part_of(words: Sequence[str], known: str) -> str:
         return "bucket"
     if known == "from":
         return known
-    ends = words[-1] in words_listed("paths") or known.endswith(("path", "prefix", "file"))
+    ends = words[-1] in words_listed("paths") or (known.endswith(("path", "prefix", "file")) and known != "profile")
     return "path" if ends and not set(words) & words_listed("not_paths") else ""
 
 
@@ -290,18 +316,6 @@ def remote_parts(remote: str) -> tuple[str, str]:
 def remote_options(remote: str) -> list[tuple[str, str]]:
     """Return the settings in a remote."""
     return re.findall(rf"(\w+)=({QUOTED}|[^,:]+)", remote)
-
-
-def delimiter_in(options: Mapping[str, Written]) -> str:
-    """Return what stands between fields, or nothing."""
-    return next(
-        (without_quotes(str(value)) for name, value in options.items() if name in words_listed("delimiters")), ""
-    )
-
-
-def digits_of(number: str) -> str:
-    """Return a number as digits: `1_000`, `1,000`, `1K`, `1.0`."""
-    return re.sub(r"[_,]|\.0*$", "", number.strip("'")).upper().replace("K", "000").replace("M", "000000")
 
 
 def pairs_in(text: str) -> Iterator[Pair]:
@@ -379,16 +393,28 @@ _BUCKET_CALLED = re.compile(
     r"\b\w*(?:s3|bucket)\w*\s*\(\s*('[a-z0-9][a-z0-9.-]{2,62}'|\"[a-z0-9][a-z0-9.-]{2,62}\")\s*,?\s*(?:\w+\s*=|\))",
     re.IGNORECASE,
 )
+_OBJECT_CALLED = re.compile(
+    r"\.(?:ls|glob|find|walk|du|open|cat\w*|info|exists|head|isdir|isfile|read_\w+|rm|list_objects|fget_object|get_object)\("
+    r"\s*['\"](?P<bucket>[a-z0-9][a-z0-9.-]{2,62})(?P<path>/[^'\"]*)?['\"]"
+)
+_MOVED = re.compile(
+    rf"(?:download_file(?:obj)?\(\s*|upload_file(?:obj)?\(\s*[^,()]+,\s*)(?P<bucket>{QUOTED}|\w+)\s*,\s*f?(?P<path>{QUOTED}|\w+)"
+)
+_COUNTED = re.compile(r"\.(?:limit|head|show|take|fetch)\(\s*(\d+)\s*[,)]")
+_DELIMITED = re.compile(r"\bDELIMITERS?\s+(?:AS\s+)?(\$\$.\$\$|''.'')", re.IGNORECASE)
 _MAKING = {"of", "create", "new", "parse", "valueof", "from", "get"}
 
 
 def _in_calls(text: str) -> Iterator[Pair]:
     """Yield the options that calls say by their names."""
     yield from ((match[1], literal(match[2])) for match in _PROPERTY.finditer(text))
+    yield from _by_position(text)
     if re.search(r"[,(]\s*NO_?SIGN(?:_?REQUEST)?\s*[,)]", text, re.IGNORECASE):
         yield "ANONYMOUS", "TRUE"
     if match := _BUCKET_CALLED.search(text):
         yield "BUCKET", match[1]
+    elif (match := _OBJECT_CALLED.search(text)) and re.search(r"(?i)s3|fsspec|boto|minio", text):
+        yield from (("BUCKET", literal(match["bucket"])), ("PATH", literal(match["path"] or "")))
     for match in _PAIR_CALLED.finditer(text):
         yield from (("ACCESS_KEY_ID", match["key"]), ("SECRET_ACCESS_KEY", match["secret"]))
     for match in _ONE_CALLED.finditer(text):
@@ -398,6 +424,18 @@ def _in_calls(text: str) -> Iterator[Pair]:
             yield "PROFILE", match["value"]
         elif name and "://" not in match["value"].partition("http")[0]:
             yield _setter(name), match["value"]
+
+
+def _by_position(text: str) -> Iterator[Pair]:
+    """Yield what calls and commands say by the place of an argument."""
+    yield from (("LIMIT", match[1]) for match in _COUNTED.finditer(text))
+    yield from (("DELIMITER", literal(match[1].strip("$'"))) for match in _DELIMITED.finditer(text))
+    if match := re.search(rf"\b(?:Minio|Endpoint)\s*\(\s*({QUOTED})", text):
+        yield "ENDPOINT", match[1]
+    if match := re.search(r"\|\s*e?grep\s+(?:-\w+\s+)*['\"]?\\?([\w./*-]+)(\$?)", text):
+        yield "MATCHING", literal(f"**/*{match[1]}" + "*" * (match[1][0] != "." and not match[2]))
+    if match := _MOVED.search(text):
+        yield from (("BUCKET", match["bucket"]), ("PATH", match["path"]))
 
 
 def _setter(name: str) -> str:
@@ -414,44 +452,45 @@ def _is_nobodys(key: str) -> bool:
     """Whether what stands before a mark is no option: a scheme, or a part of a statement."""
     plain = without_quotes(key)
     return (
-        plain.upper() in words_listed("unnamed") - {"BUCKET"}
+        plain.upper() in words_listed("unnamed") - {"BUCKET", "FORMAT", "TYPE"}
         or re.fullmatch(r"s3[an]?|https?|pxf|jdbc|[a-z]", plain) is not None
     )
 
 
-def as_table(name: str) -> str:
-    """Return the name of a table, its parts in quotes where they are words of ours."""
-    return _ALONE.sub(
-        lambda match: identifier(match[0]) if match[0].upper() in KEYWORDS or find_option(match[0]) else match[0],
-        name.replace("`", '"'),
-    )
+# Files: their format, compression, names and number; what of it has no counterpart is named
 
-
+_WRITTEN = {"PARQUET", "CSV", "TSV", "JSON"}
 FORMATS = {"PARQUET", "CSV", "TSV", "JSON", "ORC", "AVRO"}
 
 
-def kind_of(options: Mapping[str, Written], slots: Mapping[str, str]) -> str:
+_WRITES = re.compile(r"(?<=format\([\"'])\w+|(?<=[._])(?:parquet|csv|json|orc|avro)(?=\s*\()", re.IGNORECASE)
+
+
+def _kind_of(options: Options, slots: Slots) -> str:
     """Return the format of files: by an option, by how the place ends, else by a word of the statement."""
     named = (options.get(name) for name in ("TYPE", "FORMAT", "FILEFORMAT", "FILE_FORMAT", "AS"))
-    word = next((kind for each in named if (kind := without_quotes(str(each)).upper()) in FORMATS), "")
+    parts = [part for each in named for part in re.split(r"[\W_]+", str(each).upper())]
+    word = next((part for part in parts if part in FORMATS), "")
     ending = without_quotes(slots.get("place", "")).rpartition(".")[2].upper()
     said = f"{slots.get('using')} {slots.get('writes')}".replace("nd", "")
     rest = {token.upper() for token in re.findall(r"\w+", slots.get("options", ""))} & FORMATS
     rest |= {token.upper() for token in re.findall(r"[a-zA-Z]+", said)} & FORMATS
     rest |= {without_quotes(slots.get(slot, "")).upper() for slot in ("word", "method")} & FORMATS
-    return word or (ending if ending in FORMATS else next(iter(sorted(rest)), ""))
+    rest |= {kind.upper() for kind in _WRITES.findall(slots.get("words", ""))} & FORMATS
+    kind = word or (ending if ending in FORMATS else next(iter(sorted(rest)), ""))
+    return "TSV" if kind in {"", "CSV"} and _delimiter_in(options) == "\\t" else kind
 
 
-def settings_of(options: Mapping[str, Written], kind: str, *, reads: bool = False) -> str:
+def _settings_of(options: Options, kind: str, *, reads: bool = False) -> str:
     """Return what of a file of text is told beside its format, as CONTENT_TYPE and FILE_FORMAT have it."""
-    mark = delimiter_in(options)
+    mark = _delimiter_in(options)
     said = f" DELIMITER = {literal(mark)}" if kind == "CSV" and len(mark) == 1 and (reads or mark != ",") else ""
     headers = [(name, str(options[name]).strip("'\"").lower()) for name in words_listed("headers") & options.keys()]
     headless = any((value in {"false", "no", "off", "0"}) != name.startswith("WITHOUT") for name, value in headers)
     return said + " HEADER = FALSE" * (kind in {"CSV", "TSV"} and headless)
 
 
-def compression_of(options: Mapping[str, Written], kind: str, switches: str) -> str:
+def _compression_of(options: Options, kind: str, switches: str) -> str:
     """Return how what is written is compressed; the blank where that has no counterpart."""
     switched = re.search(r"\b(GZIP|ZSTD|BZIP2|LZOP)\b(?!')", switches, re.IGNORECASE)
     named = (str(value) for name, value in options.items() if {"compression", "codec"} & set(option_words(name)))
@@ -461,7 +500,17 @@ def compression_of(options: Mapping[str, Written], kind: str, switches: str) -> 
     return word if word in {"GZIP", "ZSTD"} else BLANK
 
 
-def file_pattern(glob: str, pattern: Written | None, *, regular: bool) -> str:
+def together(text: str) -> tuple[str, str]:
+    """Return the folder in which several objects of a text are, and a pattern of their names; or nothing."""
+    places = [*dict.fromkeys(filter(None, (without_quotes(place_of(match.group())) for match in PLACE.finditer(text))))]
+    folders = {place.rpartition("/")[0] for place in places}
+    if len(places) < 2 or len(folders) != 1 or any(place.endswith("/") for place in places):  # noqa: PLR2004
+        return "", ""
+    names = [place.rpartition("/")[2] for place in places]
+    return literal(f"{folders.pop()}/"), literal(f"({'|'.join(map(re.escape, names))})")
+
+
+def _file_pattern(glob: str, pattern: Written | None, *, regular: bool) -> str:
     """Return which objects a job loads: those that a place's glob, or else a pattern, names."""
     if glob and (kept := pattern_as("regular", glob, "glob")):
         return f" FILE_PATTERN = {literal(kept)}"
@@ -471,3 +520,54 @@ def file_pattern(glob: str, pattern: Written | None, *, regular: bool) -> str:
     regular = regular or re.search(r"\.[*+]|\\|\[\.\]|[|^$]", plain) is not None
     kept = plain if regular else pattern_as("regular", plain, "glob")
     return f" FILE_PATTERN = {literal(kept)}" if kept else ""
+
+
+def _delimiter_in(options: Options) -> str:
+    """Return what stands between fields, or nothing."""
+    return next(
+        (without_quotes(str(value)) for name, value in options.items() if name in words_listed("delimiters")), ""
+    )
+
+
+def written_as(options: Options, slots: Slots, *, is_parted: bool) -> tuple[str, list[str]]:
+    """Return the format and compression of what a job writes, and what of it has no counterpart."""
+    lake = re.search(r"\b(?:delta|iceberg|hudi)\b", slots.get("words", ""), re.IGNORECASE)
+    kind = _kind_of(options, slots) or ("PARQUET" if lake else "CSV")
+    settings = _settings_of(options, kind)
+    packed = _compression_of(options, kind, slots.get("options", ""))
+    undone = [lake.group().upper()] if lake else []
+    undone += [kind] * (kind not in _WRITTEN) + ["PARTITION BY"] * is_parted + ["COMPRESSION"] * (packed == BLANK)
+    undone += ["DELIMITER"] * (len(_delimiter_in(options)) > 1 and kind != "TSV")
+    format_ = f"(TYPE = {kind}{settings})" if settings else kind if kind in _WRITTEN else "PARQUET"
+    return f" FILE_FORMAT = {format_}" + f" COMPRESSION = {packed}" * (packed not in {"", BLANK}), undone
+
+
+def read_as(options: Options, slots: Slots, glob: str, *, regular: bool) -> tuple[str, list[str]]:
+    """Return the options of a job that loads files, and what of them has no counterpart.
+
+    Args:
+        options: of the statement.
+        slots: its parts.
+        glob: behind its location.
+        regular: whether its patterns are regular expressions.
+    """
+    kind = _kind_of(options, slots)
+    manifest = re.search(r"\bMANIFEST\b(?!\s*=?\s*(?:FALSE|OFF))", slots.get("options", ""), re.IGNORECASE)
+    undone = ["MANIFEST"] * bool(manifest) + ["DELIMITER"] * (len(_delimiter_in(options)) > 1 and kind != "TSV")
+    undone += [name for name in sorted(words_listed("quotes") & options.keys()) if str(options[name])[1:-1] != '"']
+    settings = _settings_of(options, kind or "CSV", reads=True)
+    content = (
+        f" CONTENT_TYPE = (TYPE = {kind or 'CSV'}{settings})" if settings else f" CONTENT_TYPE = {kind}" * bool(kind)
+    )
+    content += _file_pattern(glob, options.get("PATTERN"), regular=regular)
+    if isinstance(purge := options.get("PURGE"), str):
+        content += f" DELETE_FILES_AFTER_LOAD = {str(BOOLEANS.get(without_quotes(purge).lower(), False)).upper()}"
+    return content, undone
+
+
+def setting_value(value: str) -> str:
+    """Return a value of a setting of ours."""
+    if value.lower() in {"on", "off", "yes", "no"}:
+        return str(BOOLEANS[value.lower()]).upper()
+    plain = value.isdecimal() or value.upper() in {"TRUE", "FALSE", "ALL"} or value.startswith("'")
+    return value if plain else literal(without_quotes(value))

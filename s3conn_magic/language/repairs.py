@@ -14,14 +14,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from s3conn_magic.errors import S3ConnError
 from s3conn_magic.language.grammar import parse_cell
-from s3conn_magic.language.option_names import book
 from s3conn_magic.language.options import OPTIONS, find_option
 from s3conn_magic.language.redaction import redactions
 from s3conn_magic.language.reference import KEYWORDS, STATEMENTS, VOCABULARY
 from s3conn_magic.language.rules import ParseError
 from s3conn_magic.language.session_settings import find_setting
 from s3conn_magic.language.source import SECRET_NAME, Source, Span, harmless, pieces, spaced
-from s3conn_magic.language.words import identifier, listed, literal, nearest
+from s3conn_magic.language.words import book, identifier, listed, literal, nearest
 from s3conn_magic.locations import location_meant
 
 if TYPE_CHECKING:

@@ -8,7 +8,6 @@ from urllib.parse import unquote
 
 from s3conn_magic.language import readings
 from s3conn_magic.language.option_names import (
-    BOOLEANS,
     FIELD,
     PYTHON,
     SURE,
@@ -20,10 +19,24 @@ from s3conn_magic.language.option_names import (
     option_meant,
     rank_of,
     without_quotes,
-    words_listed,
 )
 from s3conn_magic.language.options import OPTIONS
-from s3conn_magic.language.phrases import OPTIONAL, Answer, Phrase, fitting, settings_in
+from s3conn_magic.language.phrases import (
+    OPTIONAL,
+    Answer,
+    Phrase,
+    as_table,
+    columns_of,
+    fitting,
+    glob_of,
+    in_time,
+    limit_of,
+    matching,
+    named_only,
+    picked,
+    settings_in,
+    where,
+)
 from s3conn_magic.language.reference import KEYWORDS
 from s3conn_magic.language.source import (
     BLANK,
@@ -36,7 +49,7 @@ from s3conn_magic.language.source import (
     masked,
     spaced,
 )
-from s3conn_magic.language.words import identifier, literal, pattern_as, plainly
+from s3conn_magic.language.words import identifier, literal, plainly, words_listed
 from s3conn_magic.locations import WILD, below, folder_of, location_meant, normal_location, through
 from s3conn_magic.secrets import Secret
 
@@ -45,10 +58,10 @@ if TYPE_CHECKING:
 
 
 _STAGE = re.compile(r"(?:\"([^\"]+)\"|([^/\"]+))/?(.*)")
-_WRITTEN = {"PARQUET", "CSV", "TSV", "JSON"}
 # A space within is kept only if the slot is filled.
 _SLOT = re.compile(r"\{( ?)(\w+)\}")
 _AS_WRITTEN = {"listed_": "listed"}
+_OF_CALLS = {"picked": picked, "where": where}
 _AS_OPTIONS = (
     ("endpoint", "ENDPOINT"),
     ("access", "AWS_ACCESS_KEY_ID"),
@@ -68,10 +81,6 @@ _BEHIND = re.compile(
 )
 # Clauses of columns in other systems only.
 _COMMENTED = re.compile(rf"\s+COMMENT\s+(?:{QUOTED})", re.IGNORECASE)
-# Time travel in Delta, Trino and Athena.
-_AS_OF = re.compile(
-    r"\b(?:FOR\s+)?(?:SYSTEM_)?(VERSION|TIMESTAMP|TIME)\s+AS\s+OF\s+((?:TIMESTAMP\s+)?'[^']*'|\d+)", re.IGNORECASE
-)
 _OF_ICEBERG = re.compile(r"table_type['\"]?\s*=\s*['\"]iceberg", re.IGNORECASE)
 _PARTED = re.compile(r"PARTITIONED\s+BY\s*\(([^()]*(?:\([^()]*\)[^()]*)*)\)", re.IGNORECASE)
 _PARTS = re.compile(r"partition(?:ed)?_?\s*(?:by|cols|columns)\b", re.IGNORECASE)
@@ -101,7 +110,7 @@ class Rewriting:
         for option, written in (*flags, *self._written()):
             self._given.add(option, written)
         least = (
-            0 if "{options}" in phrase.ours and not self._given.values else SURE if "{connect}" in phrase.ours else 99
+            0 if "options}" in phrase.ours and not self._given.values else SURE if "{connect}" in phrase.ours else 99
         )
         for option, written in readings.pairs_in(text) if phrase.whose else ():
             if is_telling(option) and rank_of(folded(option)) >= least:
@@ -110,8 +119,11 @@ class Rewriting:
             there := self._given.on_server(without_quotes(self._slots.get("place", "")))
         ):
             self._slots["place"] = literal(there)
-        if " S3 {via}" in phrase.ours:
+        self._whole = text
+        if " S3 {via}" in phrase.ours or re.search(r"\{(?:limit|matching)\}", phrase.ours):
             self._given.others = {folded(name): value for name, value in readings.pairs_in(text)} | self._given.others
+        if "AS COPY FROM S3" in phrase.ours and readings.together(text)[0]:
+            self._slots["place"], self._given.others["PATTERN"] = readings.together(text)
         self._is_parted = _PARTS.search(text) is not None
         self._given.finish()
 
@@ -146,7 +158,7 @@ class Rewriting:
             or (self._given.tolerant and self._given.is_unsure())
         ):
             return None
-        said = _AS_OF.sub(r"AT (\1 => \2)", re.sub(r"\s+(?=;)|(?<=\s)\s+", "", said))
+        said = in_time(re.sub(r"\s+(?=;)|(?<=\s)\s+", "", said))
         undone = [name for name in self._given.undone if not self._is_place(name)]
         left = ", ".join(dict.fromkeys(name for name in undone if name != BLANK))
         # A hint's statement ends with its last semicolon.
@@ -156,6 +168,8 @@ class Rewriting:
             note = f"{note} All files below the location are read, not those of the pattern alone.".lstrip()
         bare = re.fullmatch(r"CREATE [A-Z0-9 ]*CONNECTION (?:IF NOT EXISTS )?\S+;", said)
         note = note or (" ".join(why) if bare else "") if phrase.whose else note or phrase.difference or " ".join(why)
+        if phrase.whose and (unnamed := named_only(self._given.others, phrase.theirs, said)):
+            note = f"{note} {unnamed}".lstrip()
         if phrase.difference.startswith("+ "):
             note = f"{phrase.difference[2:]} {note}".rstrip()
         whole = not (self._given.undone or self._given.junk or self._given.completed or BLANK in said)
@@ -191,6 +205,8 @@ class Rewriting:
         if name in OPTIONAL:
             said = any(slot.startswith(name) for slot in self._slots)
             return f" {name.upper().replace('_', ' ')}" if said else ""
+        if name in _OF_CALLS:
+            return _OF_CALLS[name](self._whole)
         if name in {"words", "place"} - self._slots.keys():
             return "*" if name == "words" else ""
         made = getattr(self, f"_{name}", None)
@@ -198,6 +214,7 @@ class Rewriting:
 
     def _named(self, slot: str, otherwise: str = "") -> str:
         plain = without_quotes(self._slots.get(slot, "")) or otherwise
+        plain = plain.rpartition(".")[2] if re.fullmatch(r"\w+(?:\.\w+)+", self._slots.get(slot, "")) else plain
         secret = literal(plain) in self._given.secrets.values()
         plain = plain if harmless(plain) and not secret else otherwise
         return identifier(plain) if self._phrase.whose and plain.upper() in KEYWORDS else plainly(plain)
@@ -226,12 +243,20 @@ class Rewriting:
     @property
     def _table(self) -> str:
         named = without_quotes(str(self._given.others.get("TABLE_NAME", "my_table")))
-        return readings.as_table(self._slots.get("table", named))
+        return as_table(self._slots.get("table", named))
 
     @property
     def _options(self) -> str:
         given = self._given.values
         return "".join(f" {option.name} = {given[option.name]}" for option in OPTIONS if option.name in given)
+
+    @property
+    def _columns_at(self) -> str:
+        return columns_of(self._slots.get("words", "*"))
+
+    @property
+    def _profiled_options(self) -> str:
+        return self._options or " AWS_PROFILE = 'default'"
 
     @property
     def _comment(self) -> str:
@@ -290,6 +315,7 @@ class Rewriting:
 
     @staticmethod
     def _sql(text: str) -> str:
+        text = re.sub(r"(?i)OBJECT_CONSTRUCT\(\s*\*\s*\)", "*", text)
         return re.sub(r"(?i)(?<=['\"])s3[an]://", "s3://", text.strip())
 
     # Places
@@ -359,19 +385,9 @@ class Rewriting:
 
     @property
     def _matching(self) -> str:
-        if "place" in self._slots and self._listed[1]:
-            return f" MATCHING {literal(self._listed[1])}"
-        if "text" in self._slots:
-            return f" MATCHING {literal(without_quotes(self._slots['text']).replace('%', '*'))}"
-        asked = next(
-            (self._given.others[name] for name in ("MATCHING", "GLOB", "NAME") if name in self._given.others), 0
-        )
-        if isinstance(asked, str) and asked != "true":
-            deep = "**/" * ("NAME" in self._given.others and "/" not in asked)
-            return f" MATCHING {literal(deep + without_quotes(asked))}"
-        pattern = self._given.others.get("PATTERN") or self._given.others.get("INCLUDE")
-        kept = pattern_as("glob", without_quotes(pattern), "regular") if isinstance(pattern, str) else ""
-        return f" MATCHING {literal(kept)}" if kept else ""
+        glob = self._listed[1] if "place" in self._slots else ""
+        self._given.undone = [name for name in self._given.undone if name != "INCLUDE"]
+        return matching(self._given.others, glob, self._slots.get("text", ""))
 
     @property
     def _recursive(self) -> str:
@@ -385,13 +401,9 @@ class Rewriting:
 
     @property
     def _limit(self) -> str:
-        counts = (self._given.others.get(name) for name in ("N", "LIMIT", "NROWS", "N_ROWS", "MAX_KEYS"))
-        number = self._slots.get("n") or next(filter(None, counts), None)
-        if not isinstance(number, str):
-            return ""
-        digits = readings.digits_of(number)
-        self._given.junk = self._given.junk or not digits.lstrip("-").isdecimal()
-        return " LIMIT ALL" if digits.startswith("-") else f" LIMIT {digits}" if digits.isdecimal() else ""
+        limit = limit_of(self._given.others, self._slots.get("n"))
+        self._given.junk = self._given.junk or limit is None
+        return limit or ""
 
     # Stages and remotes: a connection and a path
 
@@ -435,7 +447,12 @@ class Rewriting:
     def _at_path(self) -> str:
         name, path = self._known_stage, self._stage_parts[1]
         location = f"s3://{name}@{BLANK}/{path}"
-        return literal(location + below(location))
+        kept = glob_of(self._given.others.get("PATTERN"))
+        return literal(location + (kept if kept and location.endswith("/") else below(location)))
+
+    @property
+    def _column_list(self) -> str:
+        return f" ({self._slots['columns'].strip()})" if "columns" in self._slots else ""
 
     # Tables
 
@@ -462,6 +479,7 @@ class Rewriting:
         if place is None:
             given = f" ({_COMMENTED.sub('', columns).strip()})" if columns else ""
             what = f" AS {self._said(query[1])}" if query else given
+            self._given.undone += ["PARTITIONED BY"] * (query is not None and _PARTED.search(clauses) is not None)
             self._given.junk = self._given.junk or not what
             return f"CREATE{self._slot('or_replace')} {made}{what}"
         self._slots["place"] = place[1]
@@ -534,11 +552,7 @@ class Rewriting:
 
     @property
     def _set_value(self) -> str:
-        value = self._slots["value"]
-        if value.lower() in {"on", "off", "yes", "no"}:
-            return str(BOOLEANS[value.lower()]).upper()
-        plain = value.isdecimal() or value.upper() in {"TRUE", "FALSE", "ALL"} or value.startswith("'")
-        return value if plain else literal(without_quotes(value))
+        return readings.setting_value(self._slots["value"])
 
     @property
     def _load(self) -> str:
@@ -554,33 +568,16 @@ class Rewriting:
 
     @property
     def _format(self) -> str:
-        kind = readings.kind_of(self._given.others, self._slots) or "CSV"
-        if kind not in _WRITTEN:
-            self._given.undone.append(kind)
-        settings = readings.settings_of(self._given.others, kind)
-        packed = readings.compression_of(self._given.others, kind, self._slots.get("options", ""))
-        self._given.undone += ["PARTITION BY"] * self._is_parted + ["COMPRESSION"] * (packed == BLANK)
-        self._given.undone += ["DELIMITER"] * (len(readings.delimiter_in(self._given.others)) > 1)
-        format_ = f"(TYPE = CSV{settings})" if settings else kind if kind in _WRITTEN else "PARQUET"
-        return f" FILE_FORMAT = {format_}" + f" COMPRESSION = {packed}" * (packed not in {"", BLANK})
+        said, undone = readings.written_as(self._given.others, self._slots, is_parted=self._is_parted)
+        self._given.undone += undone
+        return said
 
     @property
     def _job_options(self) -> str:
-        others = self._given.others
-        delimiter = readings.delimiter_in(others)
-        kind = readings.kind_of(self._given.others, self._slots)
-        content = f" CONTENT_TYPE = {kind}" if kind else ""
-        if re.search(r"\bMANIFEST\b(?!\s*=?\s*(?:FALSE|OFF))", self._slots.get("options", ""), re.IGNORECASE):
-            self._given.undone.append("MANIFEST")
-        if settings := readings.settings_of(others, kind or "CSV", reads=True):
-            content = f" CONTENT_TYPE = (TYPE = {kind or 'CSV'}{settings})"
-        if len(delimiter) > 1:
-            self._given.undone.append("DELIMITER")
-        glob = self._listed[1] if "place" in self._slots else ""
-        content += readings.file_pattern(glob, others.get("PATTERN"), regular=self._phrase.whose == "Snowflake's")
-        if isinstance(purge := others.get("PURGE"), str):
-            content += f" DELETE_FILES_AFTER_LOAD = {str(BOOLEANS.get(without_quotes(purge).lower(), False)).upper()}"
-        return content
+        glob, regular = self._listed[1] if "place" in self._slots else "", self._phrase.whose == "Snowflake's"
+        said, undone = readings.read_as(self._given.others, self._slots, glob, regular=regular)
+        self._given.undone += undone
+        return said
 
 
 def phrased(text: str, span: Span, connections: Sequence[str]) -> Answer | None:
@@ -589,8 +586,10 @@ def phrased(text: str, span: Span, connections: Sequence[str]) -> Answer | None:
     if not written or len(written) > MOST:
         return None
     plain = COMMENT.sub(lambda match: match[1] or " ", written).strip().rstrip(";").rstrip()
-    plain = readings.in_s3(plain)
+    plain = readings.in_s3(plain, text)
     for phrase, flags, match in fitting(plain):
+        if phrase.whose == "Python's" and any(map(readings.is_torn, match.groupdict().values())):
+            continue
         pairs = settings_in(phrase, text) if {"value"} & match.groupdict().keys() else []
         taken = Rewriting(phrase, match.groupdict(), [*flags, *pairs], connections, text=plain)
         made = taken.answer(head_of(text, span), span, lines="\n" in written)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Literal, TypeAlias
+import tomllib
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from s3conn_magic.locations import WILD, Location, split_version, visible
 
@@ -237,3 +240,25 @@ def table_parts(text: str) -> list[str]:
     if "." not in text:
         return [text]
     return [part[1:-1].replace('""', '"') if part.startswith('"') else part for part in _PARTS.findall(text)]
+
+
+# Tables of what others write
+
+
+@cache
+def book() -> dict[str, dict[str, Any]]:
+    """Return the tables as written."""
+    text = files(__package__).joinpath("phrases.toml").read_text(encoding="utf-8")
+    return tomllib.loads(text)
+
+
+@cache
+def words_listed(name: str) -> frozenset[str]:
+    """Return the words of a list in the tables."""
+    return frozenset(str(book()["elsewhere"][name]).split())
+
+
+@cache
+def sections() -> dict[str, dict[str, Any]]:
+    """Return the tables of the systems."""
+    return {name: section for name, section in book().items() if "whose" in section}

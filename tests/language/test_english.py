@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import s3conn_magic
-from s3conn_magic.language.option_names import book
+from s3conn_magic.language.words import book
 
 PACKAGE = Path(s3conn_magic.__file__).parent
 BAD = {

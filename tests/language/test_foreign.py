@@ -9,9 +9,9 @@ from offline import offline_session
 
 from s3conn_magic.errors import S3ConnError, StatementSyntaxError
 from s3conn_magic.language.grammar import parse
-from s3conn_magic.language.option_names import book
 from s3conn_magic.language.reference import STATEMENTS
 from s3conn_magic.language.source import Source
+from s3conn_magic.language.words import book
 
 FOREIGN = book()["none"]
 STARTS = {statement.name.split()[0] for statement in STATEMENTS}
@@ -194,3 +194,55 @@ def test_a_variable_of_the_environment_is_written_as_ours(written: str):
     with pytest.raises(S3ConnError) as failed:
         list(offline_session("lake").run(f"CREATE S3 CONNECTION x AWS_PROFILE = {written}"))
     assert "ENV 'TRY'" in failed.value.hint
+
+
+CALLS = {
+    'bucket = "acme-lake"\ndf = spark.read.load(f"s3a://{bucket}/flowers/")': "SELECT * FROM 's3://acme-lake/flowers/**/*';",
+    'path = "s3://acme-lake/*.parquet"\ndf = pl.read_parquet(path)': "SELECT * FROM 's3://acme-lake/*.parquet';",
+    'pd.read_csv("s3://{}/{}".format("acme-lake", "a.csv"))': "SELECT * FROM 's3://acme-lake/a.csv';",
+    "fs = s3fs.S3FileSystem(anon=True)\nfs.ls('acme-lake')": "ANONYMOUS = TRUE; LIST 's3://acme-lake/' USING my_s3;",
+    "c = boto3.client('s3')\nc.get_paginator('list_objects_v2').paginate(Bucket='acme-lake', Prefix='a/')": (
+        "LIST 's3://acme-lake/a/' RECURSIVE;"
+    ),
+    "b = boto3.resource('s3').Bucket('acme-lake')\nb.objects.filter(Prefix='a/')": (
+        "LIST 's3://acme-lake/a/' RECURSIVE;"
+    ),
+    "[b.name for b in boto3.resource('s3').buckets.all()]": "SHOW BUCKETS;",
+    "s3.download_file('acme-lake', 'a/b.csv', 'b.csv')": "EXPLORE 's3://acme-lake/a/';",
+    'pd.read_parquet("s3://acme-lake/a/", columns=["id"], filters=[("year", "=", 2023)])': (
+        "FROM 's3://acme-lake/a/**/*' WHERE year = 2023;"
+    ),
+    "df.to_parquet('s3://acme-lake/a.parquet', storage_options={'key': 'AKIAIOSFODNN7EXAMPLE', 'secret': 'x'})": (
+        "CREATE JOB write_a AS INSERT INTO S3 my_s3 LOCATION = 's3://acme-lake/' FILE_FORMAT = PARQUET SELECT"
+    ),
+    '(df.write\n  .partitionBy("year")\n  .parquet("s3a://acme-lake/out/"))': "PARTITION BY has no counterpart.",
+    'df.write.format("delta").save("s3a://acme-lake/t")': "DELTA has no counterpart.",
+    "SELECT metadata$filename, t.$1 FROM @stage/x.csv t": "SELECT filename, #1 FROM",
+    "COPY INTO t(a, b) FROM (SELECT $1, $2 FROM @stage/d/) PATTERN = '.*[.]csv'": (
+        "INSERT INTO t (a, b) SELECT #1, #2 FROM 's3://lake@…/d/**/*.csv';"
+    ),
+    "LOAD DATA INTO t FROM FILES (uris = ['s3://acme-lake/a/1.csv', 's3://acme-lake/a/2.csv'], format = 'CSV')": (
+        r"FILE_PATTERN = '(1\.csv|2\.csv)' AS COPY FROM S3 lake LOCATION = 's3://acme-lake/a/' INTO t;"
+    ),
+    "copy t from 's3://acme-lake/a' csv quote as '%'": "QUOTE has no counterpart.",
+    "aws s3 ls s3://acme-lake/a/ --recursive | grep .parquet": "RECURSIVE MATCHING '**/*.parquet';",
+    "aws s3api list-objects-v2 --bucket acme-lake --prefix a/ --max-items 10": "RECURSIVE LIMIT 10;",
+    "aws configure\nAWS Access Key ID [None]: AKIAIOSFODNN7EXAMPLE\nAWS Secret Access Key [None]: x": (
+        "AWS_ACCESS_KEY_ID = 'AKIAIOSFODNN7EXAMPLE' AWS_SECRET_ACCESS_KEY = PROMPT"
+    ),
+    "CREATE STAGE s URL = 's3://acme-lake/' STORAGE_INTEGRATION = i": "STORAGE_INTEGRATION names credentials",
+    "CREATE S3 CONNECTION x CREDENTIALS = 'aws_iam_role=arn:aws:iam::123456789012:role/r'": (
+        "AWS_ROLE = 'arn:aws:iam::123456789012:role/r';"
+    ),
+    "CREATE S3 CONNECTION x PORT = 9000": "PORT is left out",
+    "CREATE S3 CONNECTION x ROOTDIRECTORY = '/a'": "a location begins with its bucket",
+    "CREATE S3 CONNECTION x url = 'http://localhost:9000/acme-lake/a'": "ENDPOINT = 'http://localhost:9000';",
+}
+
+
+@pytest.mark.parametrize("written", CALLS)
+def test_what_a_text_says_apart_is_put_together(written: str):
+    """Names of texts, columns, conditions, patterns and credentials are carried from wherever they stand, or named."""
+    with pytest.raises(S3ConnError) as failed:
+        list(offline_session("lake").run(written))
+    assert CALLS[written] in failed.value.hint
