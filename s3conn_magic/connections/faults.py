@@ -524,7 +524,9 @@ def unreachable(error: BaseException) -> errors.EndpointError:
             f"the answer is not valid HTTP ({type(error).__name__})",
             hint="Is ENDPOINT an S3 server, is the port that of its API, and is http:// or https:// right?",
         )
-    what = "in time" if "imeout" in type(error).__name__ else f"({type(error).__name__})"
+    # What something other than urllib3 raises, such as a recorder, comes wrapped.
+    cause = error.kwargs.get("error", error) if type(error) is boto.HTTPClientError else error
+    what = "in time" if "imeout" in type(error).__name__ else f"({type(cause).__name__})"
     return errors.EndpointError(
         f"the server cannot be reached {what}", hint="Check ENDPOINT or REGION, the network and the proxy."
     )
@@ -549,9 +551,9 @@ def _no_request(error: BaseException) -> errors.EndpointError:
 
 
 def _not_stubbed(error: Any) -> errors.EndpointError:
-    operation = error.kwargs.get("operation_name", "this request")
+    operation = str(error.kwargs.get("operation_name", ""))
     return errors.EndpointError(
-        f"the Stubber on the connection's client has no answer for {operation}",
+        f"the Stubber on the connection's client has no answer for {operation if operation.isalpha() else 'a request'}",
         hint="Add its answers in the order of the requests, with the parameters that are sent.",
     )
 

@@ -17,6 +17,7 @@ from s3conn_magic.connections.clients import first_page, said_by_s3
 from s3conn_magic.connections.connection import Connection, Findings
 from s3conn_magic.connections.faults import translate, translated
 from s3conn_magic.connections.refusals import is_refused_plain, other_protocol
+from s3conn_magic.connections.signing import sends_otherwise
 from s3conn_magic.connections.writes import is_lacking, is_unmet
 from s3conn_magic.errors import (
     AccessDeniedError,
@@ -78,7 +79,7 @@ def explained(failure: S3ConnError, connections: Iterable[Connection]) -> S3Conn
 def _protocol_error(connection: Connection, altered: str = "") -> EndpointError | None:
     """Return the error for a server that answers HTTP instead of TLS or TLS instead of HTTP; None if it does not."""
     url = urlsplit(connection.configuration.endpoint.value or "")
-    if not url.hostname or connection.configuration.proxy.value:
+    if not url.hostname or connection.configuration.proxy.value or _is_replaced(connection):
         return None
     secure = url.scheme == "http"
     port = url.port or (80 if secure else 443)
@@ -89,6 +90,14 @@ def _protocol_error(connection: Connection, altered: str = "") -> EndpointError 
         return None
     right = f"{'https' if secure else 'http'}://{url.netloc}"
     return other_protocol(right, secure=secure, altered=altered) if answers else None
+
+
+def _is_replaced(connection: Connection) -> bool:
+    """Return whether something in this process sends in botocore's place, which no socket of ours may bypass."""
+    try:
+        return sends_otherwise(connection.internal_client(), "ListBuckets")
+    except S3ConnError:
+        return False
 
 
 def _answers_tls(bare: socket.socket, host: str) -> bool:

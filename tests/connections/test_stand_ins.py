@@ -276,6 +276,15 @@ def test_a_stubber_on_a_connection_s_client_answers_for_all_of_its_clients(alone
         assert "no answer for HeadObject" in alone.fails("PREVIEW 's3://lake/y.csv'", EndpointError).message
 
 
+def test_what_a_cassette_lacks_is_asked_of_nobody_else(leaving, tmp_path):
+    """What vcrpy raises is named, and the server that it stands for is not tried for another protocol."""
+    lake = create("lake", keys=PAIR, REGION="us-east-1", ENDPOINT="http://127.0.0.1:1")
+    with vcr.VCR(record_mode="none").use_cassette(str(tmp_path / "none.yaml")):
+        failure = Statements().fails(lake, EndpointError)
+    assert "CannotOverwriteExistingCassetteException" in failure.message
+    assert leaving == []
+
+
 class _Body:
     def __init__(self, body):
         self._body = body
