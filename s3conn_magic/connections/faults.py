@@ -525,7 +525,7 @@ def unreachable(error: BaseException) -> errors.EndpointError:
             hint="Is ENDPOINT an S3 server, is the port that of its API, and is http:// or https:// right?",
         )
     # What something other than urllib3 raises, such as a recorder, comes wrapped.
-    cause = error.kwargs.get("error", error) if type(error) is boto.HTTPClientError else error
+    cause = getattr(error, "kwargs", {}).get("error", error) if type(error) is boto.HTTPClientError else error
     what = "in time" if "imeout" in type(error).__name__ else f"({type(cause).__name__})"
     return errors.EndpointError(
         f"the server cannot be reached {what}", hint="Check ENDPOINT or REGION, the network and the proxy."
