@@ -28,7 +28,7 @@ from s3conn_magic.connections.writes import (
     asked_at_the_end,
     asked_of,
     check_answer,
-    undone,
+    undo_write,
 )
 from s3conn_magic.errors import CredentialsError, EndpointError, ReadOnlyConnectionError
 from s3conn_magic.language.options import is_of_aws
@@ -434,7 +434,7 @@ def _undoing(name: Callable[[], str]) -> type:
                 return super()._make_api_call(operation_name, api_params)  # type: ignore[misc] # of botocore's class
             except NotEncrypted as failure:
                 refused = failure
-            raise undone(self, name(), operation_name, api_params, refused)
+            raise undo_write(self, name(), operation_name, api_params, refused)
 
     return Undoing
 

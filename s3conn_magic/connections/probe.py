@@ -258,7 +258,7 @@ def _regions(connection: Connection, filters: tuple[Location, ...]) -> tuple[str
 _MOST = 250
 
 
-class Below(NamedTuple):
+class FolderNames(NamedTuple):
     """Names directly below a folder, those of folders with their `/`, and whether these are all."""
 
     names: tuple[str, ...]
@@ -275,7 +275,7 @@ def buckets(connection: Connection) -> tuple[str, ...]:
     return tuple(Location(bucket.name).uri for bucket in page)
 
 
-def below(connection: Connection, folder: Location, beginning: str) -> Below:
+def below(connection: Connection, folder: Location, beginning: str) -> FolderNames:
     """Return one page of names directly below a folder with this beginning; finding the region may take a request.
 
     Raises:
@@ -288,7 +288,7 @@ def below(connection: Connection, folder: Location, beginning: str) -> Below:
         each["Key"] for each in answer.get("Contents", [])
     ]
     names = sorted(key[len(folder.key) :] for key in keys if key != folder.key)
-    return Below(tuple(names), not answer.get("IsTruncated"))
+    return FolderNames(tuple(names), not answer.get("IsTruncated"))
 
 
 def profiles() -> tuple[str, ...]:

@@ -317,7 +317,9 @@ def check_answer(asked: Encryption, answered: Any, parsed: Mapping[str, Any], op
         raise NotEncrypted(asked, said, parsed)
 
 
-def undone(client: Any, name: str, operation: str, params: Mapping[str, Any], failure: NotEncrypted) -> EncryptionError:
+def undo_write(
+    client: Any, name: str, operation: str, params: Mapping[str, Any], failure: NotEncrypted
+) -> EncryptionError:
     """Undo a write, and return the error with what was requested, what the answer was, and what is there now."""
     where = Location(str(params.get("Bucket", "")), str(params.get("Key", "")))
     asked, said = failure.asked, failure.said

@@ -14,22 +14,22 @@ from s3conn_magic.datasets.portrait import (
     Dataset,
     Part,
     before_wild,
-    either,
     endings_pattern,
     family_of,
     is_opaque,
     is_read,
     measure,
     names_pattern,
-    other,
+    other_objects,
     partitions_of,
+    pattern_of_any,
     reason,
     rows_of,
     shown_format,
     store_of,
     summed,
 )
-from s3conn_magic.datasets.sampling import Sampler, akin, differences, equal, lake_columns, spread
+from s3conn_magic.datasets.sampling import Sampler, are_related, differences, equal, lake_columns, spread
 from s3conn_magic.lakes import OWN_FOLDER
 from s3conn_magic.language.words import literal
 from s3conn_magic.objects.formats import by_name
@@ -93,7 +93,7 @@ class Finder:
         made.sort(key=lambda each: -each.bytes)
         kept = {id(part) for part in ours}
         rest = [*private, *(part.leaf for part in parts if id(part) not in kept)]
-        return [*made, other(rest)] if rest else made
+        return [*made, other_objects(rest)] if rest else made
 
     # Lake tables
 
@@ -443,7 +443,7 @@ class Finder:
         pattern = escaped(self._layout.base)
         for at, name in enumerate(part.folders):
             if at in in_full and at in part.named:
-                pattern += either(part.named[at]) + "/"
+                pattern += pattern_of_any(part.named[at]) + "/"
             elif name == DEEP:
                 pattern += "**/"
             else:
@@ -517,7 +517,7 @@ def _one(
     if first.columns is None and other.columns is None:
         same_names = len({part.stems for part in group}) == 1 or place is None
         return first.format == other.format and not first.note and (same_names or first.format != "text")
-    return akin(first, other) if ordered else equal(first, other)
+    return are_related(first, other) if ordered else equal(first, other)
 
 
 def _clustered(seen: Sequence[tuple[Part, Sample]], place: int | None) -> list[Part]:

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from s3conn_magic.lakes import LOG, NOTES, TIMELINE, among
+from s3conn_magic.lakes import LOG, NOTES, TIMELINE, tables_among
 from s3conn_magic.listing.table import texts_at
 from s3conn_magic.objects.formats import COMPRESSIONS
 
@@ -236,7 +236,7 @@ class Layout:
             at = np.flatnonzero(rows.folder_codes == code)
             kept = self.notes.setdefault(folder, [])
             examples = [rows.example(row) for row in at.tolist()]
-            for key, root in among(self.bucket, (example.key for example in examples)).items():
+            for key, root in tables_among(self.bucket, (example.key for example in examples)).items():
                 self.roots.setdefault(key, root)
             kept += examples
             if len(kept) > _MOST_NOTES:

@@ -221,7 +221,7 @@ def rows_of(leaf: Leaf, samples: Sequence[Sample]) -> tuple[int | None, str]:
     return rounded(round(leaf.bytes * sum(rate * size for rate, size in rates) / size)), "estimated"
 
 
-def either(names: Iterable[str]) -> str:
+def pattern_of_any(names: Iterable[str]) -> str:
     """Return a pattern that matches each of some names."""
     every = sorted(escaped(name) for name in names)
     return every[0] if len(every) == 1 else "{" + ",".join(every) + "}"
@@ -344,7 +344,7 @@ def partitions_of(part: Part) -> Iterator[PartitionRange]:
     yield from _dates_in_names(part)
 
 
-def other(leaves: Sequence[Leaf]) -> Dataset:
+def other_objects(leaves: Sequence[Leaf]) -> Dataset:
     """Return one row for the objects in no dataset."""
     total = summed(leaves)
     kinds: dict[str, int] = {}

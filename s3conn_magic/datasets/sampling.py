@@ -22,7 +22,7 @@ from s3conn_magic.objects.requests import awaited
 from s3conn_magic.objects.unpacking import unpack
 from s3conn_magic.preview.preview import decode
 from s3conn_magic.preview.text_tables import read_table
-from s3conn_magic.query.sql import beside
+from s3conn_magic.query.sql import scratch_database
 from s3conn_magic.runtime.background import LightFuture
 
 if TYPE_CHECKING:
@@ -277,7 +277,7 @@ def columns_of_table(table: pa.Table, *, guessed: bool = False) -> tuple[tuple[s
     """Return the names and DuckDB types; with `guessed`, columns without a value have an unknown type."""
     names = table.column_names
     places = [f"c{at}" for at in range(len(names))]
-    database = beside()
+    database = scratch_database()
     database.register("sampled", table.slice(0, 0).rename_columns(places))
     try:
         types = [row[1] for row in database.execute("DESCRIBE FROM sampled").fetchall()]
@@ -315,7 +315,7 @@ def equal(first: Sample, second: Sample) -> bool:
     return not differences(first, second)
 
 
-def akin(first: Sample, second: Sample) -> bool:
+def are_related(first: Sample, second: Sample) -> bool:
     """Whether one may have developed into the other: they share half of the columns of the smaller one."""
     if first.columns is None or second.columns is None:
         return first.columns is second.columns

@@ -40,7 +40,7 @@ PAGES_AT_MOST = 8
 _WILDCARDS = frozenset("*?[{")
 
 
-def sought(text: str) -> str:
+def search_glob(text: str) -> str:
     """Return the glob for a search below a folder: anything but a pattern matches as a substring, ignoring case."""
     if _WILDCARDS & set(text):
         return text if "/" in text else f"**/{text}"
@@ -396,7 +396,7 @@ class Navigator:
         if "://" in text or not text or here is None or not here.bucket or not hasattr(self._children, "everything"):
             return self.go(text)
         try:
-            Glob.compile(glob := sought(text))
+            Glob.compile(glob := search_glob(text))
         except ValueError as error:
             return self.say(f"This is not a pattern: {error}")
         return self._search(here, text, glob)

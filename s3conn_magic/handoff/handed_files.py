@@ -504,7 +504,7 @@ class HandedFileSystem(ConnectionFileSystem):
             if path.location.key:
                 groups.setdefault((path.connection, path.location.bucket), {})[path.location.key] = etag
         for (named, bucket), seen in groups.items():
-            for key, code in deleting.left(self._named(named), bucket, seen):
+            for key, code in deleting.delete_unchanged(self._named(named), bucket, seen):
                 yield Location(bucket, key).uri, code
 
     # Buckets

@@ -186,7 +186,7 @@ class _Copying:
 
     def _take_all(self, loader: Loader, todo: Sequence[Candidate], replaced: AbstractSet[str]) -> None:
         loader.learn(todo)
-        together = Together(loader, todo, replaced)
+        together = BatchLoader(loader, todo, replaced)
         for at, candidate in enumerate(todo):
             loader.prefetch(todo[at : at + AHEAD])
             if (loaded := together.take(candidate)) is not None:
@@ -302,7 +302,7 @@ class _Taken(NamedTuple):
     said: str
 
 
-class Together:
+class BatchLoader:
     """Loads small objects of one format by one query and commits them with the ledger in one transaction.
 
     All rows of an object are loaded or none. If a batch does not fit, nothing of it is loaded and each half is tried;

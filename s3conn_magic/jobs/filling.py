@@ -68,7 +68,7 @@ def window_of(job: Job, done: datetime | None, now: datetime) -> Window:
     return Window(done or first, min(now, end) if isinstance(end, datetime) else now, first)
 
 
-def written(marks: Mapping[str, datetime]) -> str:
+def watermarks_text(marks: Mapping[str, datetime]) -> str:
     """Return the text that stores the commits up to which tables were read."""
     return json.dumps({address: at.isoformat() for address, at in marks.items()})
 
@@ -112,7 +112,7 @@ def times(
             engine.database.execute(f"DROP MACRO IF EXISTS {name.partition('(')[0]}")
 
 
-class Until:
+class WatermarkStore:
     """Stores up to which time and commits a job has read, in the transaction of its rows.
 
     Args:
@@ -156,13 +156,13 @@ class Until:
         """
         if transaction is None:
             self._forget()
-            values = [*self._of, window.end.astimezone(UTC).replace(tzinfo=None), written(marks.after)]
+            values = [*self._of, window.end.astimezone(UTC).replace(tzinfo=None), watermarks_text(marks.after)]
             self._engine.database.execute(f"INSERT INTO {self._name} VALUES (?, ?, ?, ?)", values)  # noqa: S608
             return
         text, _ = self._stored_text(transaction)
         if text and datetime.fromisoformat(text) != window.start:
             raise QueryError("another process has run the job meanwhile", hint="Nothing was changed; run it again.")
-        noted = {self._property: window.end.isoformat(), self._marks: written(marks.after)}
+        noted = {self._property: window.end.isoformat(), self._marks: watermarks_text(marks.after)}
         transaction.set_properties(noted)
 
     def _forget(self) -> None:
@@ -231,7 +231,7 @@ class _Filling:
         self._outcome.rows = self._engine.tables.rows(made) or 0
 
     def _changed(self) -> None:
-        plan, until, noted = self._plan, Until(self._engine, self._run.job), None
+        plan, until, noted = self._plan, WatermarkStore(self._engine, self._run.job), None
         done, before = until.get() if has_window(plan.text) else (None, {})
         window = window_of(self._run.job, done, datetime.now(UTC)) if has_window(plan.text) else None
         if window is not None and window.empty:

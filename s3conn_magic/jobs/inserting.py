@@ -23,7 +23,7 @@ from s3conn_magic.errors import (
     S3ConnError,
 )
 from s3conn_magic.jobs import writing
-from s3conn_magic.jobs.filling import NOTHING_LEFT, Window, has_window, marks_of, times, window_of, written
+from s3conn_magic.jobs.filling import NOTHING_LEFT, Window, has_window, marks_of, times, watermarks_text, window_of
 from s3conn_magic.language.job_values import Content
 from s3conn_magic.listing import Listing
 from s3conn_magic.listing.request import Progress
@@ -456,7 +456,7 @@ class _Inserting:
         engine, query, local = self._engine, self._query, self._run.local
         engine.run(query, "", lambda: columns.append(engine.columns(query, local=local)))
         if marks.pinned:
-            self._read, self._metadata[_READ] = marks.after, written(marks.after)
+            self._read, self._metadata[_READ] = marks.after, watermarks_text(marks.after)
         select = writing.select(*columns[0], self._format.content.type)
         options = self._format.sql(as_lines=select.as_lines)
         before, after = f"COPY ({select.opening}", f"{select.closing}\n) TO '{files.path}' {options}"

@@ -15,7 +15,7 @@ from s3conn_magic.language.rules import name_text
 from s3conn_magic.language.words import counted
 from s3conn_magic.locations import Location, size_text, visible
 from s3conn_magic.objects.formats import detect
-from s3conn_magic.objects.listed import escaped, private
+from s3conn_magic.objects.listed import escaped, private_keys
 from s3conn_magic.objects.scope import UNPACKED
 from s3conn_magic.query.text_rows import text_rows_of
 from s3conn_magic.runtime.patterns import RegularExpression, strings
@@ -253,7 +253,7 @@ class Selection:
 
     Attributes:
         objects: those it loads, in key order.
-        left_out: those whose names are `private` and not named by a pattern.
+        left_out: those whose names are private (`private_keys`) and not named by a pattern.
     """
 
     objects: list[Candidate]
@@ -329,7 +329,7 @@ def _listed(job: Job, where: Location, names: _Names, tables: TablesAround) -> I
 
 def _shown(listed: Sequence[Candidate], names: _Names) -> Selection:
     keys = [candidate.location.key for candidate in listed]
-    hidden = private(keys, names.start, lambda texts: names.mask(strings(texts)).to_pylist(), names.pattern or "")
+    hidden = private_keys(keys, names.start, lambda texts: names.mask(strings(texts)).to_pylist(), names.pattern or "")
     sides = [[each for each, out in zip(listed, hidden, strict=True) if out == wanted] for wanted in (False, True)]
     return Selection.of(*sides)
 

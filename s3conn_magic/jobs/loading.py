@@ -24,7 +24,7 @@ from s3conn_magic.query.plain_rows import NOT_PLAIN, plain_rows
 from s3conn_magic.query.sql import first_rows, identifier, literal, transaction
 from s3conn_magic.query.text_rows import SAMPLE, CsvRows, with_room
 from s3conn_magic.query.text_types import NULL, is_nested
-from s3conn_magic.runtime.patterns import wild
+from s3conn_magic.runtime.patterns import matches_wildcards
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -518,4 +518,4 @@ def _refused(failure: str, misfit: Misfit | None) -> QueryError:
 
 
 def _matches(name: str, patterns: tuple[str, ...]) -> bool:
-    return any(wild(name, pattern, many="*") for pattern in patterns)
+    return any(matches_wildcards(name, pattern, many="*") for pattern in patterns)

@@ -294,10 +294,10 @@ class Jobs:
             else:
                 engine.alone(lambda: Ledger(engine.database, job).clear())
         elif job.plan.table:
-            from s3conn_magic.jobs.filling import Until
+            from s3conn_magic.jobs.filling import WatermarkStore
 
             engine = self._engine_of()
-            engine.alone(lambda: Until(engine, job).clear())
+            engine.alone(lambda: WatermarkStore(engine, job).clear())
             if view and job.plan.table.casefold() in {table.name.casefold() for table in engine.tables}:
                 engine.tables.drop(job.plan.table)
                 self._connections.release(Usage("table", job.plan.table))

@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from s3conn_magic.errors import JobFailedError, QueryError
 from s3conn_magic.locations import visible
 from s3conn_magic.query.failures import MARK
-from s3conn_magic.query.sql import JSON_STRING, SIGNED, beside, identifier, literal, numbers_as_written, plain
+from s3conn_magic.query.sql import (
+    JSON_STRING,
+    SIGNED,
+    identifier,
+    literal,
+    numbers_as_written,
+    plain_numbers,
+    scratch_database,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -172,7 +180,7 @@ def _text(kind: DuckDBPyType, column: str) -> tuple[str, str]:
 def _json(kind: DuckDBPyType, column: str) -> tuple[str, str]:
     """Return the same for JSON."""
     if str(kind) == "JSON":
-        form = plain(f"json({numbers_as_written(f'{column}::VARCHAR')})")
+        form = plain_numbers(f"json({numbers_as_written(f'{column}::VARCHAR')})")
         return form, f"({form}::VARCHAR <> 'null' AND NOT contains({column}::VARCHAR, {literal(SIGNED)}))"
     if kind.id == "float":  # its own digits, not those of the double it would become
         return f"CAST({column}::VARCHAR AS DOUBLE)", ""
@@ -201,7 +209,7 @@ def texts_of(table: pa.Table, form: str = "CAST({} AS VARCHAR)") -> Iterator[tup
     if not table.num_columns:
         return
     names = [f"c{at}" for at in range(table.num_columns)]
-    with beside() as database:
+    with scratch_database() as database:
         database.register("answer", table.rename_columns(names))
         database.execute(f"SELECT {', '.join(map(form.format, names))} FROM answer")  # noqa: S608 - names of our own
         while part := database.fetchmany(_ROWS):

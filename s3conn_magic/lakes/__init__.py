@@ -82,7 +82,7 @@ class LakeRoot:
         return all(key.startswith(self.location.key + OWN_FOLDER[self.format]) for key in keys)
 
 
-def among(bucket: str, keys: Iterable[str]) -> dict[str, LakeRoot]:
+def tables_among(bucket: str, keys: Iterable[str]) -> dict[str, LakeRoot]:
     """Return the tables to whose metadata some keys belong, by the key of their folder."""
     formats: dict[str, set[str]] = {}
     for key in keys:
@@ -99,11 +99,11 @@ def among(bucket: str, keys: Iterable[str]) -> dict[str, LakeRoot]:
 
 
 def among_column(bucket: str, keys: pa.ChunkedArray) -> dict[str, LakeRoot]:
-    """Return the same as `among`, for a column of a listing."""
+    """Return the same as `tables_among`, for a column of a listing."""
     import pyarrow.compute as pc
 
     marks = pc.match_substring_regex(keys, rf"(?s)\A(?:{_ANY_MARK})\z")
-    return among(bucket, keys.filter(marks).to_pylist())
+    return tables_among(bucket, keys.filter(marks).to_pylist())
 
 
 def with_marks(glob: Glob) -> Glob:
@@ -131,7 +131,9 @@ def at(
     return next(iter(_roots_of(connection, location.bucket, [folder], asked, seen)), None)
 
 
-def around(connection: Connection, bucket: str, keys: Iterable[str], asked: _Asked = _ignore_count) -> list[LakeRoot]:
+def tables_around(
+    connection: Connection, bucket: str, keys: Iterable[str], asked: _Asked = _ignore_count
+) -> list[LakeRoot]:
     """Return the tables that contain some objects or folders, given by exact keys; the innermost first.
 
     Looks into all folders above the keys.
@@ -169,10 +171,10 @@ def _roots_of(
     more = [
         PageQuery(f"{begin}v")
         for (own, begin), page, known in zip(begins, first, keys, strict=True)
-        if own == NOTES and page is not None and page.next_token is not None and not among("", known)
+        if own == NOTES and page is not None and page.next_token is not None and not tables_among("", known)
     ]
     keys += [_keys(page) for page in pages(more)]
-    roots = among(bucket, (key for some in keys for key in some))
+    roots = tables_among(bucket, (key for some in keys for key in some))
     return [roots[folder] for folder in folders if folder in roots]
 
 
@@ -211,7 +213,7 @@ def named(roots: Iterable[LakeRoot]) -> str:
     return listed([*shown, f"{counted(len(ordered) - _SHOWN, 'other')}"] if len(ordered) > _SHOWN else shown, "and")
 
 
-def within(roots: Iterable[LakeRoot], keys: Iterable[str]) -> list[LakeRoot]:
+def tables_within(roots: Iterable[LakeRoot], keys: Iterable[str]) -> list[LakeRoot]:
     """Return the tables in whose folders the keys are."""
     folders = {root.location.key: root for root in roots}
     if not folders:
@@ -261,7 +263,7 @@ SCHEME = re.compile(r"([a-z0-9]+)://([^/]*)/?(.*)", re.DOTALL)
 OF_S3 = {"s3", "s3a", "s3n"}
 
 
-class Reach(NamedTuple):
+class TableAccess(NamedTuple):
     """Access to the objects of a table.
 
     Attributes:
@@ -332,7 +334,7 @@ _NUMBER = re.compile(r"v?([0-9]+)\D.*", re.DOTALL)
 _HINT, _OUR_METADATA = "version-hint.text", re.compile(r"[0-9]{5,}-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
-def newest_metadata(reach: Reach) -> str:
+def newest_metadata(reach: TableAccess) -> str:
     """Return the name of the newest metadata file of an Iceberg table, relative to its root.
 
     Raises:
@@ -358,7 +360,7 @@ def newest_metadata(reach: Reach) -> str:
     return f"{NOTES}{latest[0]}"
 
 
-def _check_one_table(reach: Reach, names: Sequence[str], latest: Sequence[str]) -> None:
+def _check_one_table(reach: TableAccess, names: Sequence[str], latest: Sequence[str]) -> None:
     """Refuse a folder with the metadata of several tables, or with several newest states."""
     where = f"{reach.root.location.uri}{NOTES}"
     contents = reach.content([f"{NOTES}{name}" for name in names])
@@ -387,7 +389,7 @@ def metadata_of(data: bytes, name: str) -> dict[str, Any]:
     return content
 
 
-def iceberg_version(reach: Reach, name: str = "") -> str:
+def iceberg_version(reach: TableAccess, name: str = "") -> str:
     """Return the newest state of an Iceberg table, without PyIceberg."""
     name = name or newest_metadata(reach)
     content = metadata_of(reach.content([name])[0], name)
@@ -415,7 +417,7 @@ class TablesAround:
 
     def look_around(self, location: Location) -> None:
         """Refuse a location in a table."""
-        self._refuse(around(self._connection, location.bucket, [location.key]), location)
+        self._refuse(tables_around(self._connection, location.bucket, [location.key]), location)
 
     def see(self, keys: pa.ChunkedArray) -> None:
         """Note the tables whose metadata is among the keys of a listing."""
@@ -423,7 +425,7 @@ class TablesAround:
 
     def check(self, keys: Iterable[str]) -> None:
         """Refuse objects that are files of a table."""
-        self._refuse(within(self._below.values(), keys), self._location)
+        self._refuse(tables_within(self._below.values(), keys), self._location)
 
     def _refuse(self, roots: Sequence[LakeRoot], location: Location) -> None:
         if roots:

@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 
     from pyiceberg.partitioning import PartitionSpec
 
-    from s3conn_magic.lakes import Reach
+    from s3conn_magic.lakes import TableAccess
 
 HINT = f"{NOTES}version-hint.text"
 BUCKET, BESIDE = "bucket", "beside"
@@ -73,7 +73,7 @@ class ConnectionIO(FileIO):
         written: addresses of the objects written, so that they can be deleted again.
     """
 
-    def __init__(self, reach: Reach, path_of: Callable[[str], str] | None = None) -> None:
+    def __init__(self, reach: TableAccess, path_of: Callable[[str], str] | None = None) -> None:
         super().__init__()
         self._reach = reach
         self._path_of = path_of or reach.resolved
@@ -219,7 +219,7 @@ class _Pointer(Protocol):
 class BucketPointer:
     """A pointer in an object of the bucket."""
 
-    def __init__(self, reach: Reach) -> None:
+    def __init__(self, reach: TableAccess) -> None:
         self._reach = reach
         self._place = Location(reach.root.location.bucket, f"{reach.root.location.key}{HINT}")
         self._parameters = {"Bucket": self._place.bucket, "Key": self._place.key}
@@ -345,7 +345,7 @@ def _unknown(root: str, reason: str) -> UnknownOutcomeError:
 class PointerCatalog(NoopCatalog):
     """A catalog of one table, whose newest metadata file is named by a pointer."""
 
-    def __init__(self, pointer: _Pointer, reach: Reach, files: ConnectionIO) -> None:
+    def __init__(self, pointer: _Pointer, reach: TableAccess, files: ConnectionIO) -> None:
         super().__init__("s3conn")
         self._pointer, self._io = pointer, files
         self._root = reach.root.location.uri.rstrip("/")
@@ -473,7 +473,7 @@ class NamedCatalog:
         QueryError: the catalog cannot be opened.
     """
 
-    def __init__(self, setting: str, table: str, reach: Reach, files: ConnectionIO) -> None:
+    def __init__(self, setting: str, table: str, reach: TableAccess, files: ConnectionIO) -> None:
         kind, _, address = setting.partition(":")
         *within, name = table_parts(table)
         called = within[0] if len(within) > 1 else "default"
@@ -558,7 +558,7 @@ def _glue(name: str, client: Any, properties: Mapping[str, Any]) -> Any:
 AnyCatalog = PointerCatalog | NamedCatalog
 
 
-def opened(setting: str, table: str, reach: Reach, files: ConnectionIO, beside: str = "") -> AnyCatalog:
+def opened(setting: str, table: str, reach: TableAccess, files: ConnectionIO, beside: str = "") -> AnyCatalog:
     """Return the catalog of a table.
 
     Args:

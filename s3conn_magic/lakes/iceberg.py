@@ -18,7 +18,7 @@ from s3conn_magic.locations import visible
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from s3conn_magic.lakes import Reach
+    from s3conn_magic.lakes import TableAccess
     from s3conn_magic.lakes.catalogs import ConnectionIO
 
 _EXACT_BOUNDS = (*ORDERED, pa.types.is_timestamp)
@@ -43,7 +43,7 @@ def new_commit(transaction: Any) -> datetime:
     return now
 
 
-def iceberg(reach: Reach, moment: Moment, name: str = "") -> Snapshot:
+def iceberg(reach: TableAccess, moment: Moment, name: str = "") -> Snapshot:
     """Return a state of an Iceberg table.
 
     Args:
@@ -172,7 +172,7 @@ def _location(metadata: Any) -> str:
     return str(metadata.location).rstrip("/").removeprefix("./")
 
 
-def _file_io(reach: Reach, metadata: Any) -> ConnectionIO:
+def _file_io(reach: TableAccess, metadata: Any) -> ConnectionIO:
     """Return PyIceberg's view of the filesystem; files below the table's own location are read below its folder."""
     from s3conn_magic.lakes.catalogs import ConnectionIO
 
@@ -185,7 +185,7 @@ def _file_io(reach: Reach, metadata: Any) -> ConnectionIO:
     return ConnectionIO(reach, below_root if _is_moved(reach, metadata) else None)
 
 
-def _is_moved(reach: Reach, metadata: Any) -> bool:
+def _is_moved(reach: TableAccess, metadata: Any) -> bool:
     """Whether the table was copied: its files are below its folder, and not at the addresses in its metadata."""
     root, own = reach.root.location, _location(metadata)
     match = SCHEME.fullmatch(own)

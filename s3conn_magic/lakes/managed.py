@@ -18,14 +18,23 @@ import pyarrow as pa
 from s3conn_magic.errors import QueryError, S3ConnError, pip_install
 from s3conn_magic.lakes import CAME, NEWEST, NOTES
 from s3conn_magic.lakes.opening import open_snapshot
-from s3conn_magic.lakes.shapes import append, columns_of, keys_of, later, shape_of, shaped, wanted_by, whole
+from s3conn_magic.lakes.shapes import (
+    append,
+    columns_of,
+    deferred_properties,
+    keys_of,
+    shape_of,
+    shaped,
+    wanted_by,
+    whole,
+)
 from s3conn_magic.locations import visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
-    from s3conn_magic.lakes import Moment, Reach
+    from s3conn_magic.lakes import Moment, TableAccess
     from s3conn_magic.lakes.catalogs import AnyCatalog, ConnectionIO
     from s3conn_magic.lakes.shapes import Rows, TableShape
     from s3conn_magic.lakes.snapshots import Snapshot
@@ -110,7 +119,7 @@ class ManagedTable:
         wanted: the columns by which it is to be partitioned once it has them, as last read.
     """
 
-    reach: Reach
+    reach: TableAccess
     name: str
     catalog: str
     beside: str = ""
@@ -219,7 +228,7 @@ class ManagedTable:
         try:
             with self._raising_query_errors("made"):
                 schema, spec = shaped(wanted)
-                properties = {**_PROPERTIES, **wanted.properties, **later(wanted)}
+                properties = {**_PROPERTIES, **wanted.properties, **deferred_properties(wanted)}
                 table = catalog.staged(schema, spec, properties, replacing=replace)
                 if rows is None:
                     catalog.publish(table)

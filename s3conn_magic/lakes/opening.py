@@ -25,7 +25,7 @@ from s3conn_magic.lakes.snapshots import (
     LakeFile,
     Snapshot,
     all_of,
-    bounds,
+    bound_conditions,
     library,
     parquet_rows,
     physical_name,
@@ -38,10 +38,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from s3conn_magic.lakes import Moment, Reach
+    from s3conn_magic.lakes import Moment, TableAccess
 
 
-def open_snapshot(reach: Reach, moment: Moment = NEWEST, metadata: str = "") -> Snapshot:
+def open_snapshot(reach: TableAccess, moment: Moment = NEWEST, metadata: str = "") -> Snapshot:
     """Return a state of a table.
 
     Args:
@@ -67,7 +67,7 @@ def open_snapshot(reach: Reach, moment: Moment = NEWEST, metadata: str = "") -> 
     return snapshot
 
 
-def newest_version(reach: Reach) -> str:
+def newest_version(reach: TableAccess) -> str:
     """Return the version of a table, without the package that reads it.
 
     Raises:
@@ -83,7 +83,9 @@ _MOST_BYTES = 1_000_000_000
 
 
 @contextmanager
-def _mirror(reach: Reach, names: Sequence[str], sizes: Mapping[str, int], empty: Sequence[str] = ()) -> Iterator[Path]:
+def _mirror(
+    reach: TableAccess, names: Sequence[str], sizes: Mapping[str, int], empty: Sequence[str] = ()
+) -> Iterator[Path]:
     """Yield a local folder with some of a table's objects, and empty files in place of others.
 
     Raises:
@@ -130,7 +132,7 @@ class _Log:
         QueryError: there is no log.
     """
 
-    def __init__(self, reach: Reach) -> None:
+    def __init__(self, reach: TableAccess) -> None:
         self._reach = reach
         self.rows = {row["key"]: row for row in reach.below(LOG)}
         self.commits: dict[int, str] = {}
@@ -204,12 +206,12 @@ class _Log:
         return names + [self.commits[each] for each in range(base + 1, version + 1)]
 
 
-def _delta_version(reach: Reach) -> str:
+def _delta_version(reach: TableAccess) -> str:
     """Return the newest version of a Delta table, without the deltalake package."""
     return f"version {_Log(reach).newest}"
 
 
-def delta(reach: Reach, moment: Moment = NEWEST) -> Snapshot:
+def delta(reach: TableAccess, moment: Moment = NEWEST) -> Snapshot:
     """Return a version of a Delta table."""
     log = _Log(reach)
     library("deltalake", reach, lambda: f"version {log.newest}")
@@ -272,7 +274,9 @@ class _Columns(NamedTuple):
     mapped: Mapping[str, str]
 
 
-def _delta_file(reach: Reach, row: Mapping[str, Any], columns: _Columns, deleted: Mapping[str, pa.Array]) -> LakeFile:
+def _delta_file(
+    reach: TableAccess, row: Mapping[str, Any], columns: _Columns, deleted: Mapping[str, pa.Array]
+) -> LakeFile:
     schema, partitions, mapped = columns
     written = str(row["path"])
     absolute = re.match(r"[a-z0-9]+:", written)
@@ -285,7 +289,7 @@ def _delta_file(reach: Reach, row: Mapping[str, Any], columns: _Columns, deleted
     ]
     for field in schema:
         least, most, nulls = (_stat(row.get(kind), mapped[field.name]) for kind in ("min", "max", "null_count"))
-        holds += bounds(field, least, most, nulls)
+        holds += bound_conditions(field, least, most, nulls)
     return LakeFile(path, row["size_bytes"].as_py() or 0, all_of(holds), (constants, deleted.get(key)))
 
 
@@ -299,7 +303,7 @@ def _stat(values: Any, name: str) -> Any:
     return (values.as_py() or {}).get(name) if values is not None else None
 
 
-def _deleted(reach: Reach, names: Sequence[str], sizes: Mapping[str, int]) -> dict[str, pa.Array]:
+def _deleted(reach: TableAccess, names: Sequence[str], sizes: Mapping[str, int]) -> dict[str, pa.Array]:
     """Return which rows of files are left, by the file's key relative to the root."""
     from deltalake import DeltaTable
 
@@ -319,7 +323,7 @@ _INSTANT = re.compile(r"(?:timeline/)?([0-9]{14,17})(?:_([0-9]{14,17}))?\.(?:com
 _NOT_READ = re.compile(r"(?:metadata/)?(?:\.temp|\.aux|archived|\.heartbeat|\.bucket_index)/.*", re.DOTALL)
 
 
-def _hudi_version(reach: Reach) -> str:
+def _hudi_version(reach: TableAccess) -> str:
     """Return the newest commit of a Hudi table, without the hudi package."""
     instants = _instants([row["key"] for row in reach.below(TIMELINE)])
     return f"commit {instants[-1]}" if instants else "no commit"
@@ -330,7 +334,7 @@ def _instants(names: Sequence[str]) -> list[str]:
     return sorted({match[1] for name in names if (match := _INSTANT.fullmatch(name))})
 
 
-def hudi(reach: Reach, moment: Moment = NEWEST) -> Snapshot:
+def hudi(reach: TableAccess, moment: Moment = NEWEST) -> Snapshot:
     """Return a commit of a Hudi table whose rows are all in base files."""
     rows = {row["key"]: row["size"] for row in reach.below("")}
     own = [name for name in rows if name.startswith(TIMELINE)]

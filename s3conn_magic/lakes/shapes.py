@@ -79,7 +79,7 @@ def _with_ids(schema: pa.Schema) -> Any:
     return assign_fresh_schema_ids(_pyarrow_to_schema_without_ids(schema, format_version=2))
 
 
-def later(wanted: TableShape) -> dict[str, str]:
+def deferred_properties(wanted: TableShape) -> dict[str, str]:
     """Return the properties that a table without columns needs when its first rows come."""
     if wanted.schema.names:
         return {}
@@ -116,7 +116,7 @@ def append(transaction: Any, rows: Rows) -> None:
     """Append rows in a transaction, adding columns that the table lacks and widening types as Iceberg allows."""
     # An error must not leave the reader open, as it blocks its database connection.
     with rows if isinstance(rows, pa.RecordBatchReader) else nullcontext():
-        fit(transaction, rows.schema)
+        add_columns(transaction, rows.schema)
         transaction.append(whole(transaction, rows))
 
 
@@ -171,7 +171,7 @@ def whole(transaction: Any, rows: Rows) -> Rows:
     return table.cast(pa.schema(fields))
 
 
-def fit(transaction: Any, schema: pa.Schema) -> None:
+def add_columns(transaction: Any, schema: pa.Schema) -> None:
     """Add the columns of a schema to the table of a transaction."""
     metadata = transaction.table_metadata
     if metadata.schema().fields:

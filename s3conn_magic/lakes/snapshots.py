@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
-    from s3conn_magic.lakes import LakeRoot, Reach
+    from s3conn_magic.lakes import LakeRoot, TableAccess
 
 _AT_ONCE, _MOST_HELD = 4, 64 * 1024 * 1024
 """Files read side by side, and the size in bytes above which a file's batches are not held."""
@@ -75,7 +75,7 @@ class Snapshot:
         return f"{self.root.format}, {self.version}"
 
 
-def library(name: str, reach: Reach, version: Callable[[], str]) -> Any:
+def library(name: str, reach: TableAccess, version: Callable[[], str]) -> Any:
     """Return a package that reads tables.
 
     Raises:
@@ -204,7 +204,11 @@ def _address(root: LakeRoot) -> str:
 
 
 def parquet_rows(
-    reach: Reach, file: LakeFile, fields: Sequence[pa.Field], names: Mapping[str, str], keep: pa.Array | None = None
+    reach: TableAccess,
+    file: LakeFile,
+    fields: Sequence[pa.Field],
+    names: Mapping[str, str],
+    keep: pa.Array | None = None,
 ) -> Iterator[pa.RecordBatch]:
     """Yield some columns of the rows of a Parquet file; columns that it lacks are NULL.
 
@@ -284,7 +288,7 @@ def all_of(conditions: Sequence[Any]) -> Any:
     return condition_of_all
 
 
-def bounds(field: pa.Field, least: Any, most: Any, nulls: int | None) -> list[Any]:
+def bound_conditions(field: pa.Field, least: Any, most: Any, nulls: int | None) -> list[Any]:
     """Return the conditions in a column's bounds; none if the bounds may be rounded or there are NULLs."""
     if nulls != 0 or least is None or most is None or not any(is_such(field.type) for is_such in ORDERED):
         return []

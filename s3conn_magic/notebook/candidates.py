@@ -138,7 +138,7 @@ class _Answer:
         self.come.set()
 
 
-class Soon:
+class BriefLookups:
     """Runs look-ups in daemon threads, and waits only briefly for each answer.
 
     Args:
@@ -233,9 +233,9 @@ class KernelSurroundings:
     def __init__(self, shell: InteractiveShell, session: Callable[[], Session | None]) -> None:
         self._shell = shell
         self._session = session
-        self._soon = Soon()
+        self._soon = BriefLookups()
         # Folders answer at once, except on a dead network drive; and newly saved files must show up.
-        self._folders = Soon(keep=_FOLDER_SECONDS, keep_failure=_FOLDER_SECONDS)
+        self._folders = BriefLookups(keep=_FOLDER_SECONDS, keep_failure=_FOLDER_SECONDS)
         self._kinds: dict[str, Callable[[], Iterable[str]]] = {
             "variable": self._variables,
             "environment variable": lambda: sorted(os.environ),

@@ -308,7 +308,7 @@ def all_below(connection: Connection, folder: Location) -> list[str]:
     return [key for keys in seen.keys.values() for key in keys]
 
 
-def left(connection: Connection, bucket: str, seen: Mapping[str, str | None]) -> Iterator[tuple[str, str]]:
+def delete_unchanged(connection: Connection, bucket: str, seen: Mapping[str, str | None]) -> Iterator[tuple[str, str]]:
     """Delete objects, those with an ETag only if they still have it; yield those that stay, with the reason.
 
     Raises:

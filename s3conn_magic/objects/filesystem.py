@@ -20,14 +20,14 @@ from s3conn_magic.errors import (
     QueryError,
     S3ConnError,
 )
-from s3conn_magic.lakes import Reach, around, at, refusal, within
+from s3conn_magic.lakes import TableAccess, at, refusal, tables_around, tables_within
 from s3conn_magic.listing import fetch_page
 from s3conn_magic.locations import visible
 from s3conn_magic.objects.files import FileOfFilesystem, ReadableFile, bounds, cat_ranges
 from s3conn_magic.objects.formats import may_be_of_table
 from s3conn_magic.objects.listed import (
-    Ahead,
     ListedEntry,
+    ListingPrefetch,
     Path,
     about,
     beginnings,
@@ -404,7 +404,7 @@ class ConnectionFileSystem(AbstractFileSystem):  # type: ignore[misc]
         """Return the objects that match a pattern of MATCHING; a path without wildcards matches itself.
 
         Without a match, an object whose key is the pattern itself matches; `[*]` always stands for `*`. In a query,
-        wildcards do not match `private` names.
+        wildcards do not match private names.
         """
         del maxdepth
         where = self._path(path)
@@ -424,7 +424,7 @@ class ConnectionFileSystem(AbstractFileSystem):  # type: ignore[misc]
         infos = {scheme + where.named(entry.key): self._info_of(where, entry) for entry in entries}
         return infos if options.get("detail") else list(infos)
 
-    def lake(self, path: str) -> Reach | None:
+    def lake(self, path: str) -> TableAccess | None:
         """Return how to reach the lake table in a folder, or None.
 
         Raises:
@@ -436,8 +436,8 @@ class ConnectionFileSystem(AbstractFileSystem):  # type: ignore[misc]
             connection = self.through(where, scope)
             with scope.noting():
                 if root := at(connection, inside, scope.asked):
-                    return Reach(connection, self, root, scope.asked)
-                if roots := around(connection, inside.bucket, [inside.key], scope.asked):
+                    return TableAccess(connection, self, root, scope.asked)
+                if roots := tables_around(connection, inside.bucket, [inside.key], scope.asked):
                     raise refusal(roots, where.location, lambda key: f"s3://{where.named(key)}")
         return None
 
@@ -448,8 +448,8 @@ class ConnectionFileSystem(AbstractFileSystem):  # type: ignore[misc]
         keys, begin = [entry.key for entry in entries], beginnings(path.location.key)
         if may_be_of_table(path.location.key) and any(map(may_be_of_table, keys)):
             with scope.noting():
-                around_them = around(self.through(path, scope), path.location.bucket, begin)
-            roots = [*roots, *within(around_them, keys)]
+                around_them = tables_around(self.through(path, scope), path.location.bucket, begin)
+            roots = [*roots, *tables_within(around_them, keys)]
         if roots := [root for root in roots if not root.owns(begin)]:
             with scope.noting():
                 raise refusal(roots, path.location, lambda key: f"s3://{path.named(key)}")
@@ -468,7 +468,7 @@ class ConnectionFileSystem(AbstractFileSystem):  # type: ignore[misc]
             listed.append(
                 self._pin(PinnedObject(connection, where, entry.size, entry.etag, entry.last_modified), scope)
             )
-        ahead = Ahead(listed)
+        ahead = ListingPrefetch(listed)
         for number, (entry, ranged) in enumerate(zip(entries, listed, strict=True)):
             ranged.listed = (ahead, number)
             if self._scope is not None:

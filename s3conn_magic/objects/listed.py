@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 from urllib.parse import unquote
 
 from s3conn_magic.errors import EndpointError, PathError, S3ConnError
-from s3conn_magic.lakes import among, with_marks, within
+from s3conn_magic.lakes import tables_among, tables_within, with_marks
 from s3conn_magic.locations import Location, split_version, visible
 from s3conn_magic.objects.formats import is_parquet
 from s3conn_magic.objects.scope import BLOCKS
@@ -203,7 +203,7 @@ def said_of_private(locations: Sequence[Location], way_out: str) -> str:
     return f"{len(locations):,} {whose} {example}; {way_out}."
 
 
-def private(
+def private_keys(
     keys: Sequence[str], start: int, wants: Callable[[Sequence[str]], Sequence[bool]] | None = None, pattern: str = ""
 ) -> list[bool]:
     """Return which keys are private and matched by a pattern only by its wildcards.
@@ -289,7 +289,7 @@ def matched(
         connection: the connection.
         path: its key is the pattern.
         scope: gets a note on what is left out.
-        all_names: whether wildcards also match `private` names.
+        all_names: whether wildcards also match private names (`private_keys`).
 
     Raises:
         ValueError: it is not a valid pattern.
@@ -300,17 +300,17 @@ def matched(
     folder, pattern = _split(path.location.key)
     glob, recursive = Glob.compile(pattern), "/" in pattern or "**" in pattern
     entries = below(connection, path.at(folder), scope, recursive=recursive, matching=with_marks(glob))
-    roots = among(path.location.bucket, (entry.key for entry in entries))
+    roots = tables_among(path.location.bucket, (entry.key for entry in entries))
     wanted = glob.wants([entry.key[len(folder) :] for entry in entries])
     objects = [entry for entry, is_wanted in zip(entries, wanted, strict=True) if is_wanted and not entry.is_folder]
     if all_names:
         return objects, []
-    hidden = private([entry.key for entry in objects], len(folder), glob.wants, pattern)
+    hidden = private_keys([entry.key for entry in objects], len(folder), glob.wants, pattern)
     left_out = [path.at(entry.key).location for entry, out in zip(objects, hidden, strict=True) if out]
     if note := said_of_private(left_out, "a pattern that has the character instead, such as _*, matches them"):
         scope.note(note)
     shown = [entry for entry, out in zip(objects, hidden, strict=True) if not out]
-    return shown, within(roots.values(), (entry.key for entry in shown))
+    return shown, tables_within(roots.values(), (entry.key for entry in shown))
 
 
 def beginnings(key: str) -> list[str]:
@@ -362,7 +362,7 @@ class Followed(Protocol):
         """Request ranges without waiting."""
 
 
-class Ahead:
+class ListingPrefetch:
     """Prefetches objects of a listing while they are opened in order.
 
     If most are skipped, for example by a filter on partitions, nothing is prefetched.

@@ -17,13 +17,13 @@ from s3conn_magic.objects.formats import HEAD, detect
 from s3conn_magic.preview import COLUMNS_AT_MOST
 from s3conn_magic.query.line_rows import Skipped, batches
 from s3conn_magic.query.sql import (
-    beside,
     identifier,
     literal,
     number_text,
     numbers_as_written,
-    plain,
+    plain_numbers,
     pointers,
+    scratch_database,
     unsigned,
 )
 from s3conn_magic.query.text_rows import CsvRows, JsonRows
@@ -201,7 +201,7 @@ _RECORDS = "records"
 
 def _with_types(rows: TextRows, texts: pa.Table, most: int) -> tuple[pa.Table, dict[str, str]]:
     """Return the first records, each column in the type that fits all of them, and the types in SQL."""
-    database = beside()
+    database = scratch_database()
     database.register(_RECORDS, texts)
     known: Any = rows.learn(database, whole=True)
     types = {name: "VARCHAR" if kind == NULL else kind for name, kind in rows.types(known).items()}
@@ -225,7 +225,7 @@ def _json_columns(known: JsonTypes, types: Mapping[str, str]) -> Iterator[str]:
         if kind == "JSON":
             converted = f"nullif({unsigned(f'{value}::VARCHAR')}, 'null')"
         elif isinstance(shape, (dict, list)):
-            converted = f"json_transform({plain(value)}, {literal(json.dumps(transformed(shape)))})::{kind}"
+            converted = f"json_transform({plain_numbers(value)}, {literal(json.dumps(transformed(shape)))})::{kind}"
         else:
             converted = cast(number_text(f"({value} ->> '$')"), kind).value
         yield f"{converted} AS {identifier(name)}"
@@ -233,7 +233,7 @@ def _json_columns(known: JsonTypes, types: Mapping[str, str]) -> Iterator[str]:
 
 def _valid_count(texts: pa.Table) -> int:
     """Return the number of records before the first that is not JSON to SELECT and COPY."""
-    database = beside()
+    database = scratch_database()
     database.register(_RECORDS, texts)
     numbered = f"SELECT row_number() OVER () - 1 AS number, * FROM {_RECORDS}"  # noqa: S608 - a name of our own
     query = f"SELECT min(number) FROM ({numbered}) WHERE NOT json_valid({DOCUMENT})"  # noqa: S608 - as above

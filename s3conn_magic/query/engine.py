@@ -402,7 +402,7 @@ class QueryEngine:
         judgement.check(tree, definitions.functions)
         used = list(definitions.behind(database, tree))
         for name, other in used:
-            with failures.within(name):
+            with failures.naming_definition(name):
                 judgement.check(other, definitions.functions)
         return tree, used
 
@@ -480,7 +480,7 @@ class QueryEngine:
         if not local:
             judgement.check_reach(query, known, parameters)
             for name, tree in used:
-                with failures.within(name):
+                with failures.naming_definition(name):
                     judgement.check_reach(tree, known, parameters)
         if reads:
             judgement.note_samples(query, self.filesystem.scope)
@@ -505,10 +505,10 @@ class QueryEngine:
             return work()
         except Exception as error:  # noqa: BLE001 - this is the boundary to DuckDB
             placed = self._placed(error, sql, turn.scope)
-            moved = failures.moved(placed, len(before.encode()))
+            moved = failures.moved_error(placed, len(before.encode()))
             failure = failures.translate(moved, sql, turn.scope, self._opened_database().connection)
         if (name := failures.unknown_table(failure)) and name.startswith("s3://"):
-            failure = failures.untold(name, sql, failure)
+            failure = failures.unknown_format(name, sql, failure)
         elif name:
             failure.hint = self._advice(name)
         elif failure.subject and isinstance(failure, QueryError) and failure.offset is None:
@@ -581,7 +581,7 @@ class QueryEngine:
             with self._registered(sql, local=True) as (text, parameters):
                 self.database.execute(f"EXPLAIN {text}", dict(parameters) or None).fetchall()
         except duckdb.Error as again:
-            placed = failures.moved(again, len("EXPLAIN "))
+            placed = failures.moved_error(again, len("EXPLAIN "))
             message, first = (failures.details_of(each)["exception_message"] for each in (placed, error))
             return placed if message == first else error
         except Exception:  # noqa: BLE001 - the first error counts

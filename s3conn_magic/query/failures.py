@@ -110,7 +110,7 @@ def details_of(error: BaseException) -> dict[str, Any]:
     return {"exception_message": _TEXT_FORM.sub("", str(error).partition("\n\nLINE ")[0])}
 
 
-def moved(error: Exception, by: int) -> Exception:
+def moved_error(error: Exception, by: int) -> Exception:
     """Return an error about a text as one about the part after its first bytes."""
     import duckdb
 
@@ -242,7 +242,7 @@ def interrupted() -> StatementInterrupted:
 
 
 @contextmanager
-def within(name: str) -> Iterator[None]:
+def naming_definition(name: str) -> Iterator[None]:
     """Add the name of a definition to errors in a block, instead of a place."""
     try:
         yield
@@ -254,7 +254,7 @@ def within(name: str) -> Iterator[None]:
     raise failure
 
 
-def untold(name: str, sql: str, failure: S3ConnError) -> QueryError:
+def unknown_format(name: str, sql: str, failure: S3ConnError) -> QueryError:
     """Return the error for a path of unknown format."""
     error = QueryError(f"the name of {name} does not show its format", hint=how_to_read(name))
     at = place_of(sql, name)

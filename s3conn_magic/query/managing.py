@@ -20,7 +20,7 @@ from s3conn_magic.lakes.managed import (
     rows_of,
     tasks_of,
 )
-from s3conn_magic.lakes.shapes import TableShape, append, fit
+from s3conn_magic.lakes.shapes import TableShape, add_columns, append
 from s3conn_magic.language.dialect import system_columns_of
 from s3conn_magic.language.help import table_name
 from s3conn_magic.language.plans import Insertion
@@ -305,7 +305,7 @@ class ManagedTables:
     def _upsert(self, transaction: Any, files: Any, keys: Sequence[str]) -> None:
         """Replace rows by the staged ones with the same primary key."""
         staged = self._database.sql(f"FROM temp.{STAGED}")
-        fit(transaction, staged.limit(0).to_arrow_table().schema)
+        add_columns(transaction, staged.limit(0).to_arrow_table().schema)
         names = [field.name for field in transaction.table_metadata.schema().fields]
         self._rewrite(transaction, files, Merge.by_key(keys).sql(names, staged.columns), names)
 
@@ -384,7 +384,7 @@ class ManagedTables:
             def change(transaction: Any, files: Any) -> int:
                 if new:
                     rows = kept_rows(database, f"(SELECT {', '.join(map(identifier, new))} FROM temp.{STAGED})")  # noqa: S608
-                    fit(transaction, database.sql(rows).limit(0).to_arrow_table().schema)
+                    add_columns(transaction, database.sql(rows).limit(0).to_arrow_table().schema)
                 if CAME in self._arrival_columns:
                     self._stamp(transaction)
                 count = self._rewrite(transaction, files, sql, names)
@@ -578,7 +578,9 @@ class ManagedTables:
         kind, database = _TYPES[name], self._database
         if table.catalog:
             empty = database.sql(f"SELECT NULL::{kind} AS {identifier(name)}").limit(0).to_arrow_table()
-            (managed := self._tables.managed(table)).commit(lambda transaction, _: fit(transaction, empty.schema))
+            (managed := self._tables.managed(table)).commit(
+                lambda transaction, _: add_columns(transaction, empty.schema)
+            )
             self._tables.see_managed(table, managed.committed)
             return
         database.execute(f"ALTER TABLE {qualified(table.name)} ADD COLUMN {identifier(name)} {kind}")

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from s3conn_magic.objects.formats import Detected
     from s3conn_magic.objects.scope import QueryScope
     from s3conn_magic.query.names import Mentioned, QueryTree
-    from s3conn_magic.query.sql import Travel
+    from s3conn_magic.query.sql import TableOfAnotherTime
     from s3conn_magic.query.tables import Tables
     from s3conn_magic.query.text_rows import TextRows
 
@@ -58,7 +58,7 @@ _HINT = f"the first {SAMPLE:,} records are of that type"
 
 
 def paths_of(
-    uses: Mentioned, tables: Tables, travels: Iterable[Travel] = (), read: Callable[[str], Pasted] = pasted
+    uses: Mentioned, tables: Tables, travels: Iterable[TableOfAnotherTime] = (), read: Callable[[str], Pasted] = pasted
 ) -> dict[str, Mention]:
     """Return the paths in a query, including those of its tables over text files, by name.
 

@@ -298,7 +298,7 @@ class _PlainCsv(PlainRows):
 
     def _column(self, name: str, texts: pa.Array) -> pa.Array:
         kind = self._kinds[name]
-        values = proven(texts.view(pa.string()), kind)
+        values = proven_values(texts.view(pa.string()), kind)
         if values is None:
             query = f"SELECT {strict('text', kind, name, self.formats)} AS value FROM piece"  # noqa: S608 - see `sql`
             piece = pa.table({"text": texts.cast(pa.string())})
@@ -454,9 +454,9 @@ class _PlainJson(PlainRows):
             return None
         if kind == "DOUBLE" and not is_string and _are_strange(bare):
             return None
-        if (values := proven(bare, kind)) is None and not is_string:
+        if (values := proven_values(bare, kind)) is None and not is_string:
             null = pc.equal(bare, "null")
-            values = proven(pc.if_else(null, pa.scalar(None, pa.string()), bare), kind)
+            values = proven_values(pc.if_else(null, pa.scalar(None, pa.string()), bare), kind)
         return values
 
 
@@ -521,7 +521,7 @@ def _buffers(texts: pa.Array) -> tuple[Any, Any]:
     return offsets - first if first else offsets, bytes_
 
 
-def proven(texts: pa.Array, kind: str) -> pa.Array | None:
+def proven_values(texts: pa.Array, kind: str) -> pa.Array | None:
     """Return texts as values if all are proven to be exactly these, else None."""
     if kind == "VARCHAR":
         return texts

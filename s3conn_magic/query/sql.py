@@ -154,7 +154,7 @@ def _clause(own: Sequence[SqlWord]) -> tuple[int, int]:
     return at, next(place for place in range(at, len(own)) if own[place].text == ">")
 
 
-class Travel(NamedTuple):
+class TableOfAnotherTime(NamedTuple):
     """A table as of another time: as written, its substitute name, and the time."""
 
     written: TimeTravel
@@ -162,7 +162,9 @@ class Travel(NamedTuple):
     moment: Moment
 
 
-def travelling(database: duckdb.DuckDBPyConnection, tree: QueryTree, parameters: Mapping[str, Any]) -> list[Travel]:
+def travelling(
+    database: duckdb.DuckDBPyConnection, tree: QueryTree, parameters: Mapping[str, Any]
+) -> list[TableOfAnotherTime]:
     """Evaluate the `AT` clauses of a query.
 
     Raises:
@@ -178,7 +180,7 @@ def travelling(database: duckdb.DuckDBPyConnection, tree: QueryTree, parameters:
             hint = "Write AT (VERSION => 3), or AT (TIMESTAMP => TIMESTAMP '2026-11-30 12:00:00')."
             raise QueryError("AT takes a VERSION, which is a number or a text, or a TIMESTAMP", hint=hint)
         moment = Moment(time=_EPOCH + timedelta(microseconds=int(answer))) if part.is_time else Moment(answer)
-        travels.append(Travel(part, f"at {at}", moment))
+        travels.append(TableOfAnotherTime(part, f"at {at}", moment))
     return travels
 
 
@@ -218,7 +220,7 @@ def of_the_session(tree: QueryTree) -> list[_Named]:
 
 
 def with_other_names(
-    tree: QueryTree, travels: Iterable[Travel], parameters: Mapping[str, Any]
+    tree: QueryTree, travels: Iterable[TableOfAnotherTime], parameters: Mapping[str, Any]
 ) -> tuple[str, Mapping[str, Any]]:
     """Return a query with substitute names, of the same length, for those tables, and its parameters."""
     text, left = bytearray(tree.sql.encode()), Counter(tree.parameters())
@@ -234,7 +236,7 @@ def with_other_names(
 # Values outside the session's database
 
 
-def beside() -> duckdb.DuckDBPyConnection:
+def scratch_database() -> duckdb.DuckDBPyConnection:
     """Return a connection to an empty DuckDB without access to files or the network, for values in memory."""
     return _empty(os.getpid()).cursor()
 
@@ -256,7 +258,7 @@ def answered(query: str, **tables: pa.Table) -> pa.Table:
     """
     import duckdb
 
-    database = beside()
+    database = scratch_database()
     try:
         for name, table in tables.items():
             database.register(name, table)
@@ -347,7 +349,7 @@ def is_string(value: str) -> str:
     return f"(starts_with({text}, {literal(chr(34))}) AND NOT starts_with({text}, {literal(chr(34) + SIGNED)}))"
 
 
-def plain(value: str) -> str:
+def plain_numbers(value: str) -> str:
     """Return SQL of a JSON value with plain numbers."""
     return f"{unsigned(f'{value}::VARCHAR')}::JSON"
 
@@ -385,13 +387,13 @@ _WHOLE_DIGITS = {"tinyint": 3, "smallint": 5, "integer": 10, "bigint": 20, "huge
 _TIMES = ("date", "timestamp_s", "timestamp_ms", "timestamp", "timestamp with time zone", "timestamp_ns")
 
 
-def holds(wide: Any, kind: Any) -> bool:
+def holds_all_of(wide: Any, kind: Any) -> bool:
     """Return whether a type holds each value of another unchanged, at any depth, or fails out of range."""
     if wide == kind or kind.id == "null" or wide.id == "varchar":
         return True
     if kind.id in ("list", "array", "struct", "map") and wide.id == kind.id:
         parts, own = ({name.casefold(): part for name, part in each.children} for each in (wide, kind))
-        return all(part == parts.get(name) or holds(parts[name], part) for name, part in own.items())
+        return all(part == parts.get(name) or holds_all_of(parts[name], part) for name, part in own.items())
     if wide.id in _TIMES and kind.id in _TIMES:
         return _TIMES.index(wide.id) >= _TIMES.index(kind.id)
     digits = _digits_of(kind)
@@ -433,7 +435,7 @@ def check_widened(
             changed = f"{column} IS DISTINCT FROM TRY_CAST(TRY_CAST({column} AS {wide}) AS {kind})"
             changed = f"{column} IS NOT NULL" if _counts_truth(wide, kind) else changed
             query = f"SELECT 1 FROM {source} WHERE {changed} LIMIT 1"  # noqa: S608 - quoted names
-            if not holds(wide, kind) and database.execute(query).fetchall():
+            if not holds_all_of(wide, kind) and database.execute(query).fetchall():
                 said = (
                     f"the column {visible(name)} is {kind} in some files, and has values there that {wide} would change"
                 )

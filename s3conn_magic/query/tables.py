@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from urllib.parse import quote
 
 from s3conn_magic.errors import QueryError, S3ConnError
-from s3conn_magic.lakes import LakeRoot, Reach, among, refusal, within
+from s3conn_magic.lakes import LakeRoot, TableAccess, refusal, tables_among, tables_within
 from s3conn_magic.lakes.managed import ManagedTable
 from s3conn_magic.language.help import table_name
 from s3conn_magic.language.rules import name_text
@@ -20,7 +20,7 @@ from s3conn_magic.language.words import table_parts, table_text
 from s3conn_magic.locations import Location, visible
 from s3conn_magic.objects.deleting import delete
 from s3conn_magic.objects.formats import ending_of, is_told
-from s3conn_magic.objects.listed import Path, escaped, private
+from s3conn_magic.objects.listed import Path, escaped, private_keys
 from s3conn_magic.query.sql import PLACED, behind, identifier, literal, placed, qualified, transaction
 
 if TYPE_CHECKING:
@@ -355,7 +355,7 @@ class Tables:
                     message = f"{visible(Location(bucket, key).uri)} was not deleted ({code})"
                     raise S3ConnError(message, hint="The identity needs s3:DeleteObject there: run it again then.")
 
-        reach = Reach(connection, filesystem, LakeRoot("Iceberg", table.location), scope.asked, remove)
+        reach = TableAccess(connection, filesystem, LakeRoot("Iceberg", table.location), scope.asked, remove)
         return ManagedTable(reach, table.name, table.catalog, f"{self._engine.path}.catalog")
 
     def see_managed(self, table: Table, schema: pa.Schema | None = None) -> Table:
@@ -516,13 +516,13 @@ class Tables:
         if self._engine.filesystem.lake(folder) is not None:
             return f"s3://{folder}", ""
         names = self._engine.filesystem.find(folder)
-        roots = among(path.location.bucket, (Path.parse(name).location.key for name in names))
-        names = [name for name, out in zip(names, private(names, len(folder)), strict=True) if not out]
+        roots = tables_among(path.location.bucket, (Path.parse(name).location.key for name in names))
+        names = [name for name, out in zip(names, private_keys(names, len(folder)), strict=True) if not out]
         if not names and key and not key.endswith("/"):
             return where, ""
         if not names:
             raise QueryError(f"there are no files at {visible(path.location.uri)}", hint="LIST shows what exists.")
-        if holding := within(roots.values(), (Path.parse(name).location.key for name in names)):
+        if holding := tables_within(roots.values(), (Path.parse(name).location.key for name in names)):
             raise refusal(holding, path.location, lambda key: f"s3://{path.named(key)}")
         endings = Counter(ending_of(name) for name in names if is_told(name))
         ((ending, count),) = endings.most_common(1) or [("", len(names))]

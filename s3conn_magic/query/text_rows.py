@@ -22,7 +22,7 @@ from s3conn_magic.query.sql import (
     names_twice,
     number_text,
     numbers_as_written,
-    plain,
+    plain_numbers,
     pointers,
     without_spaces,
 )
@@ -52,7 +52,7 @@ from s3conn_magic.query.text_types import (
     strict,
     transformed,
     type_of,
-    usual,
+    usual_spelling,
 )
 
 if TYPE_CHECKING:
@@ -371,9 +371,10 @@ def _exact(column: _Column, kind: str) -> str:
 
 def _value(column: _Column, kind: str, hint: str) -> str:
     if kind == "JSON":
-        return f"CASE WHEN {column.there} THEN {plain(column.value)} END"
+        return f"CASE WHEN {column.there} THEN {plain_numbers(column.value)} END"
     if kind == "VARCHAR" and column.shape != "VARCHAR":
-        text = f"CASE WHEN {column.is_string} THEN ({column.value} ->> '$') ELSE {plain(column.value)}::VARCHAR END"
+        written = f"{plain_numbers(column.value)}::VARCHAR"
+        text = f"CASE WHEN {column.is_string} THEN ({column.value} ->> '$') ELSE {written} END"
         return f"CASE WHEN {column.there} THEN {text} END"
     if kind == NULL:
         value = "NULL"
@@ -392,9 +393,8 @@ def _value(column: _Column, kind: str, hint: str) -> str:
     if kind in USUAL and not column.is_nested:
         formats = column.formats if column.shape == "VARCHAR" else ISO
         is_one = column.is_string if column.shape == "VARCHAR" else f"NOT {column.is_string}"
-        exact = (
-            f"WHEN {is_one} AND {usual(column.text, kind, column.at('cast'), formats)} THEN {column.at('cast')} {exact}"
-        )
+        usual = usual_spelling(column.text, kind, column.at("cast"), formats)
+        exact = f"WHEN {is_one} AND {usual} THEN {column.at('cast')} {exact}"
     return f"CASE WHEN NOT {column.there} THEN NULL {exact} ELSE {failure} END"
 
 

@@ -23,7 +23,7 @@ from s3conn_magic.query.sql import (
     literal,
     number_text,
     numbers_as_written,
-    plain,
+    plain_numbers,
     pointers,
     unsigned,
 )
@@ -101,7 +101,7 @@ def cast(text: str, kind: str, formats: Formats = ISO) -> Cast:
     return _temporal(text, kind, formats) or _other(text, kind)
 
 
-def usual(text: str, kind: str, value: str, formats: Formats = ISO) -> str:
+def usual_spelling(text: str, kind: str, value: str, formats: Formats = ISO) -> str:
     """Return SQL that tests for the usual spelling, whose cast is exact; it costs less than `cast`.
 
     Args:
@@ -196,14 +196,14 @@ def _part(value: str, kind: DuckDBPyType, depth: int) -> Cast:
     if kind.id in ("list", "array", "map", "struct"):
         parts = {"map": _map_part, "struct": _struct_part}.get(kind.id, _list_part)(value, kind, depth)
     elif str(kind) == "JSON":
-        parts = Cast(plain(value), "true")
+        parts = Cast(plain_numbers(value), "true")
     elif kind.id == "varchar":
         parts = Cast(
             f"CASE WHEN {is_string(value)} THEN {value} ->> '$' ELSE {unsigned(f'{value}::VARCHAR')} END", "true"
         )
     elif is_nested(str(kind)):  # UNION
-        made = f"TRY_CAST({plain(value)} AS {kind})"
-        parts = Cast(made, f"to_json({made})::VARCHAR = {plain(value)}::VARCHAR")
+        made = f"TRY_CAST({plain_numbers(value)} AS {kind})"
+        parts = Cast(made, f"to_json({made})::VARCHAR = {plain_numbers(value)}::VARCHAR")
     else:
         parts = cast(number_text(f"({value} ->> '$')"), str(kind))
     exists = is_there(value)
@@ -257,7 +257,7 @@ def strict(text: str, kind: str, name: str, formats: Formats = ISO, hint: str = 
     said = literal(f"{MARK}the column {name} is {kind}, and a record has ")
     failure = f"error({said} || {kind_of(text)} || {literal(f'; {hint}' if hint else '')})::{kind}"
     value = value or f"TRY_CAST({text} AS {kind})"
-    exact = f"WHEN {usual(text, kind, value, formats)} THEN {value} WHEN {made.exact} THEN {made.value}"
+    exact = f"WHEN {usual_spelling(text, kind, value, formats)} THEN {value} WHEN {made.exact} THEN {made.value}"
     return f"CASE WHEN {text} IS NULL THEN NULL {exact} ELSE {failure} END"
 
 

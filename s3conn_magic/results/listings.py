@@ -29,7 +29,7 @@ from s3conn_magic.errors import (
 )
 from s3conn_magic.inventory import open_manifest
 from s3conn_magic.inventory.reading import Inventory
-from s3conn_magic.lakes import OWN_FOLDER, Reach, among_column, around, at
+from s3conn_magic.lakes import OWN_FOLDER, TableAccess, among_column, at, tables_around
 from s3conn_magic.lakes.opening import newest_version
 from s3conn_magic.language.plans import Analyze
 from s3conn_magic.language.reference import columns_of
@@ -569,7 +569,7 @@ def table_notes(connection: Connection, location: Location | None, frame: S3Fram
         return []
     with suppress(S3ConnError):
         if frame is None:
-            roots = around(connection, location.bucket, [location.key])[:1]
+            roots = tables_around(connection, location.bucket, [location.key])[:1]
         else:
             is_table = frame["key"].isin([location.key + folder for folder in OWN_FOLDER.values()]).any()
             here = at(connection, location) if is_table else None
@@ -586,6 +586,6 @@ def badge(connection: Connection, root: LakeRoot) -> str:
     filesystem = ConnectionFileSystem(lambda _: connection)
     try:
         with filesystem.query():
-            return f"{root.format}, {newest_version(Reach(connection, filesystem, root))}"
+            return f"{root.format}, {newest_version(TableAccess(connection, filesystem, root))}"
     except S3ConnError:
         return root.format

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from s3conn_magic.errors import EndpointError, ObjectNotFoundError, ThrottledError
-from s3conn_magic.lakes import around
+from s3conn_magic.lakes import tables_around
 from s3conn_magic.lakes.opening import open_snapshot
 from s3conn_magic.lakes.snapshots import LakeRows
 from s3conn_magic.language.words import counted
@@ -84,7 +84,7 @@ def _version_preview(connection: Connection, location: Location, rows: int, vers
 def _enclosing_table(connection: Connection, location: Location) -> LakeRoot | None:
     """Return the table that an object belongs to, or None, also if the server fails: it is only for a note."""
     try:
-        return next(iter(around(connection, location.bucket, [location.key])), None)
+        return next(iter(tables_around(connection, location.bucket, [location.key])), None)
     except (EndpointError, ThrottledError):
         return None
 

@@ -57,7 +57,7 @@ _SHOWN = re.compile(r"[^\w\s]{1,3}|\\?\{\d+(?:,\d*)?\}|\\[A-Za-z0-9]|\(\?[^\w\s]
 EXPRESSION_EXAMPLE = r"'.*\.csv' is what ends in .csv"
 
 
-def wild(text: str, pattern: str, *, many: str, single: str = "") -> bool:
+def matches_wildcards(text: str, pattern: str, *, many: str, single: str = "") -> bool:
     """Whether a text as a whole matches a pattern, ignoring case.
 
     Args:
@@ -91,7 +91,7 @@ def wild(text: str, pattern: str, *, many: str, single: str = "") -> bool:
 
 def like(pattern: str | None, text: str) -> bool:
     """Whether a text matches a LIKE pattern: `%` for any characters, `_` for one; None matches everything."""
-    return pattern is None or wild(text, pattern, many="%", single="_")
+    return pattern is None or matches_wildcards(text, pattern, many="%", single="_")
 
 
 @dataclass(frozen=True, slots=True)

@@ -157,7 +157,7 @@ def countries() -> bytes:
     return _csv(("code", "name"), _COUNTRIES.items())
 
 
-def yearly(year: int) -> bytes:
+def yearly_orders(year: int) -> bytes:
     """Return a CSV of month, orders: twelve rows that grow with the year and the season."""
     return _csv(
         ("month", "orders"), [(f"{year}-{month:02}", (year - 2020) * 100 + month * 7) for month in range(1, 13)]
@@ -309,7 +309,7 @@ def _clicks() -> Iterator[Put]:
 
 def _cold() -> Iterator[Put]:
     for year, kind in ((2023, "GLACIER"), (2024, "STANDARD_IA"), (2025, "STANDARD")):
-        body = yearly(year)
+        body = yearly_orders(year)
         yield Put(LAKE, f"cold/totals-{year}.csv", body, START.replace(year=year + 1), "text/csv", kind)
 
 

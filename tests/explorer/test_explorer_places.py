@@ -12,7 +12,7 @@ from test_explorer_pages import LAKE, Store, chosen, made, state  # noqa: F401 -
 from s3conn_magic.errors import BindError
 from s3conn_magic.explorer import Children, navigator
 from s3conn_magic.explorer.details import CodeSubject, cells
-from s3conn_magic.explorer.navigator import sought
+from s3conn_magic.explorer.navigator import search_glob
 from s3conn_magic.locations import Location
 from s3conn_magic.runtime.patterns import Glob
 
@@ -205,7 +205,7 @@ def test_a_search_ends_when_it_has_found_too_much(made, monkeypatch):  # noqa: F
 )
 def test_what_is_sought(text, glob):
     """Text becomes a glob that contains it in any case of ASCII; what has wildcards is one."""
-    assert sought(text) == glob
+    assert search_glob(text) == glob
 
 
 def test_a_cancelled_listing_leaves_its_slot_at_once():

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from s3conn_magic.runtime.patterns import RegularExpression, like, strings, wild
+from s3conn_magic.runtime.patterns import RegularExpression, like, matches_wildcards, strings
 
 LETTERS = "aAb%_\n-/éÉßſ😀"
 EVIL = [
@@ -63,13 +63,13 @@ def test_wildcards_do_not_multiply():
     """Thousands of wildcards over a long name end at once."""
     assert not like("%a" * 30_000 + "%b", "a" * 1_000)
     assert not like("%-%-%-%-%-%-%-%.csv", "-" * 20_000)
-    assert not wild("-" * 20_000, "*-" * 9 + "*.csv", many="*")
+    assert not matches_wildcards("-" * 20_000, "*-" * 9 + "*.csv", many="*")
 
 
 def test_only_the_wildcards_that_were_named_are_some():
     """Where `*` alone is a wildcard, `?`, `[` and `%` are letters."""
-    assert wild("a?[x", "A?[*", many="*")
-    assert not wild("abx", "a?*", many="*")
+    assert matches_wildcards("a?[x", "A?[*", many="*")
+    assert not matches_wildcards("abx", "a?*", many="*")
 
 
 @pytest.mark.parametrize(("expression", "piece"), EVIL, ids=lambda one: one[:30])

@@ -23,7 +23,7 @@ import pyarrow as pa  # noqa: F401
 from statements import Statements
 
 from s3conn_magic.jobs import copying
-from s3conn_magic.jobs.filling import Until
+from s3conn_magic.jobs.filling import WatermarkStore
 from s3conn_magic.jobs.target_table import Ledger
 from s3conn_magic.objects import uploads
 
@@ -50,7 +50,7 @@ def _dying_at(kind: str, at: int) -> None:
         for name in ("note", "note_all"):
             setattr(Ledger, name, _noting(getattr(Ledger, name), numbers, at))
     if kind == "until":
-        Until.note = _noting(Until.note, numbers, at)
+        WatermarkStore.note = _noting(WatermarkStore.note, numbers, at)
 
 
 def _noting(note: Any, numbers: Any, at: int) -> Any:

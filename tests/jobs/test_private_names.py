@@ -9,7 +9,7 @@ import pytest
 from lakes import rows_of
 
 from s3conn_magic.errors import JobFailedError, ObjectNotFoundError
-from s3conn_magic.objects.listed import private
+from s3conn_magic.objects.listed import private_keys
 from s3conn_magic.runtime.patterns import Glob, RegularExpression, strings
 
 if TYPE_CHECKING:
@@ -43,13 +43,13 @@ def test_a_private_name_is_told_by_the_beginning_of_a_segment(key: str):
     """Of the key below the location, also where the location itself is written with one; `_name=value/` is data."""
     below = key.removesuffix(" *")
     for location in ("", "in/", "_in/", ".in/x/"):
-        assert private([location + below], len(location)) == [key.endswith(" *")]
+        assert private_keys([location + below], len(location)) == [key.endswith(" *")]
 
 
 def test_what_the_location_begins_is_no_beginning():
     """A location that ends within a name has written its first character."""
-    assert private(["in/x_a", "in/x/_a", "in/_a", "in/__a"], len("in/x")) == [False, True, False, False]
-    assert private(["in/_a", "in/__a", "in/_/_a"], len("in/_")) == [False, False, True]
+    assert private_keys(["in/x_a", "in/x/_a", "in/_a", "in/__a"], len("in/x")) == [False, True, False, False]
+    assert private_keys(["in/_a", "in/__a", "in/_/_a"], len("in/_")) == [False, False, True]
 
 
 # A pattern → what it takes of the keys that it matches; the others are private.
@@ -108,7 +108,7 @@ def test_an_expression_takes_the_private_names_that_it_names(pattern: str):
 
 def _taken(wants, pattern):
     matching = [name for name, wanted in zip(_BELOW, wants(_BELOW), strict=True) if wanted]
-    hidden = private([f"in/{name}" for name in matching], 3, wants, pattern)
+    hidden = private_keys([f"in/{name}" for name in matching], 3, wants, pattern)
     return [name for name, out in zip(matching, hidden, strict=True) if not out]
 
 

@@ -21,7 +21,7 @@ from statements import Statements, create
 
 from s3conn_magic.errors import QueryError, S3ConnError
 from s3conn_magic.explorer.connections import ConnectionChildren
-from s3conn_magic.lakes import among
+from s3conn_magic.lakes import tables_among
 from s3conn_magic.locations import Location
 
 if TYPE_CHECKING:
@@ -441,4 +441,4 @@ def test_a_table_in_the_folder_of_another_is_its_own(lake, tmp_path):
 )
 def test_keys_tell_tables(key, root):
     """A key is a mark of the table whose folder it is in, or of none."""
-    assert list(among(BUCKET, [key])) == ([] if root is None else [root])
+    assert list(tables_among(BUCKET, [key])) == ([] if root is None else [root])

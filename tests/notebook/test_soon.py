@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 from statements import Statements
 
-from s3conn_magic.notebook.candidates import KernelSurroundings, Soon
+from s3conn_magic.notebook.candidates import BriefLookups, KernelSurroundings
 
 LONG = 60.0
 
@@ -39,7 +39,7 @@ def _until(condition):
 
 def test_an_answer_that_comes_in_time_is_given_and_kept():
     """The second asking begins no work."""
-    soon, work = Soon(wait=LONG), Work()
+    soon, work = BriefLookups(wait=LONG), Work()
     work.go.set()
     assert [soon.ask("key", work), soon.ask("key", work), soon.kept("key")] == ["answer"] * 3
     assert work.begun == 1
@@ -47,7 +47,7 @@ def test_an_answer_that_comes_in_time_is_given_and_kept():
 
 def test_an_answer_that_comes_late_is_kept_for_the_next_asking():
     """Meanwhile there is none, and no second work on the same key."""
-    soon, work = Soon(wait=0.01), Work()
+    soon, work = BriefLookups(wait=0.01), Work()
     assert [soon.ask("key", work), soon.ask("key", work), soon.kept("key")] == [None] * 3
     work.go.set()
     _until(lambda: soon.kept("key") == "answer")
@@ -56,7 +56,7 @@ def test_an_answer_that_comes_late_is_kept_for_the_next_asking():
 
 def test_what_is_under_way_is_not_waited_for_twice():
     """The wait counts from the beginning of the work, so that a server that is silent costs one wait."""
-    soon, work = Soon(wait=0.01), Work()
+    soon, work = BriefLookups(wait=0.01), Work()
     soon.ask("key", work)
     soon._wait = 0.0
     assert soon.ask("key", work) is None
@@ -65,7 +65,7 @@ def test_what_is_under_way_is_not_waited_for_twice():
 
 def test_an_answer_is_good_for_its_time_only():
     """Then the work is done again."""
-    soon, work = Soon(wait=LONG, keep=0.0), Work()
+    soon, work = BriefLookups(wait=LONG, keep=0.0), Work()
     work.go.set()
     soon.ask("key", work)
     assert soon.ask("key", work) == "answer"
@@ -74,18 +74,18 @@ def test_an_answer_is_good_for_its_time_only():
 
 def test_work_that_fails_gives_nothing_and_is_left_alone_for_a_while():
     """Whatever it raises, also what ends a process."""
-    soon, work = Soon(wait=LONG), Work()
+    soon, work = BriefLookups(wait=LONG), Work()
     assert soon.ask("key", _fails) is None
     assert soon.ask("key", work) is None
     assert work.begun == 0
-    again = Soon(wait=LONG, keep_failure=0.0)
+    again = BriefLookups(wait=LONG, keep_failure=0.0)
     work.go.set()
     assert [again.ask("key", _fails), again.ask("key", work)] == [None, "answer"]
 
 
 def test_work_under_way_is_bounded():
     """A server that is silent does not gather threads."""
-    soon, work = Soon(wait=0.0), Work()
+    soon, work = BriefLookups(wait=0.0), Work()
     for number in range(30):
         soon.ask(number, work)
     _until(lambda: work.begun == 8)
@@ -98,7 +98,7 @@ def test_work_under_way_is_bounded():
 
 def test_answers_that_are_kept_are_bounded():
     """The oldest go first."""
-    soon, work = Soon(wait=LONG), Work()
+    soon, work = BriefLookups(wait=LONG), Work()
     work.go.set()
     for number in range(600):
         soon.ask(number, work)
@@ -122,8 +122,8 @@ def test_columns_are_those_of_tables_frames_and_of_what_was_shown(sandbox):
 
     names = {"frame": pd.DataFrame({"a": [1]}), "arrow": pa.table({"b": [1]}), "odd": Odd(), "text": "x"}
     around = KernelSurroundings(SimpleNamespace(user_ns=names, user_ns_hidden={}), lambda: run.session)
-    around._folders = Soon(wait=LONG, keep=0.0)
-    around._soon = Soon(wait=LONG)
+    around._folders = BriefLookups(wait=LONG, keep=0.0)
+    around._soon = BriefLookups(wait=LONG)
     assert sorted(around.names("frame")) == ["arrow", "frame"]
     place = "s3://acme-lake/sales/orders.csv"
     columns = {

@@ -27,7 +27,7 @@ from s3conn_magic.query.text_types import (
     merged,
     shape_of,
     strict,
-    usual,
+    usual_spelling,
 )
 
 if TYPE_CHECKING:
@@ -178,7 +178,7 @@ def test_a_usual_spelling_of_a_double_is_exact(database):
     parts = ["", "-", "+", "0", "00", "1", ".", "_", "e-3", "E5", "e-400", "e400", "400", "0x1", "inf", "nan", " ", "/"]
     texts = sorted({"".join(some) for some in product(parts, repeat=3)})
     made = "SELECT s, TRY_CAST(s AS DOUBLE) AS v FROM (SELECT unnest(?::VARCHAR[]) AS s)"
-    taken = database.execute(f"FROM ({made}) WHERE {usual('s', 'DOUBLE', 'v')}", [texts]).fetchall()
+    taken = database.execute(f"FROM ({made}) WHERE {usual_spelling('s', 'DOUBLE', 'v')}", [texts]).fetchall()
     assert {"0", "0.0", "1.00", "-1", ".1", "1e-3"} <= {text for text, _ in taken}
     for text, value in taken:
         assert float(Decimal(text.strip())) == value
