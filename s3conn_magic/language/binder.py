@@ -114,7 +114,6 @@ class TableBinder:
         return plans.CreateTable(
             place=self._binding.beginning(statement),
             name=statement.name.text,
-            replace=old is not None,
             or_replace=statement.or_replace,
             # `()` is how Upsolver writes a table that takes its columns from its first rows.
             columns=columns.value.reveal() if columns and columns.value.reveal().strip("() \t\n") else None,
@@ -308,7 +307,6 @@ class _Binder:
             place=place,
             name=name.text,
             options=stored,
-            replace=bool(old),
             validate=validate,
             or_replace=statement.or_replace,
             where=self._binding.places_of(statement.settings),

@@ -73,14 +73,13 @@ class NoChange(Plan):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Create(Plan):
-    """Create a connection, or replace it; `or_replace` also covers one created after binding.
+    """Create a connection, or with `or_replace` replace one.
 
     `where` has the place of each option, and of each display filter by its URI.
     """
 
     name: str
     options: BoundOptions
-    replace: bool
     validate: bool
     or_replace: bool = False
     where: Mapping[str, Where] = field(default_factory=dict, compare=False, repr=False)
@@ -267,7 +266,7 @@ class Summarize(DescribeRows):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreateTable(Plan):
-    """Create a table, or replace it; `or_replace` also covers one created after binding.
+    """Create a table, or with `or_replace` replace one.
 
     `text` is a query or None; `location` the files, read through the connection `connection`, or None. `storage` is the
     connection and folder for the table's own files, or None, with its `options`, `partitions` as written and `keys`.
@@ -275,7 +274,6 @@ class CreateTable(Plan):
     """
 
     name: str
-    replace: bool
     columns: str | None = None
     text: str | None = field(default=None, repr=False)
     in_file: bool = False

@@ -55,7 +55,7 @@ def test_a_cell_with_an_error_at_its_end_changes_nothing():
 def test_a_dropped_name_can_be_made_again_in_the_same_cell():
     """DROP frees the name."""
     dropped, made = plans_of("DROP CONNECTION lake; CREATE S3 CONNECTION LAKE", having("lake"))
-    assert (dropped.name, made.name, made.replace) == ("lake", "LAKE", False)
+    assert (dropped.name, made.name, made.or_replace) == ("lake", "LAKE", False)
 
 
 def test_a_renamed_connection_is_found_by_its_new_name_only():
@@ -143,15 +143,9 @@ def test_or_replace_drops_the_old_options_and_keeps_the_dependents():
     """The new options are all there are; what depends on the connection still does."""
     catalog = used("lake", TABLE)
     (made,) = plans_of("CREATE OR REPLACE S3 CONNECTION LAKE COMMENT = 'x'", catalog)
-    assert (made.replace, set(made.options)) == (True, {"COMMENT"})
+    assert (made.or_replace, set(made.options)) == (True, {"COMMENT"})
     with pytest.raises(ConnectionInUseError):
         plans_of("CREATE OR REPLACE S3 CONNECTION lake; DROP CONNECTION lake", catalog)
-
-
-def test_or_replace_of_nothing_is_a_create():
-    """It is not said to have replaced something."""
-    (plan,) = plans_of("CREATE OR REPLACE S3 CONNECTION lake")
-    assert plan.replace is False
 
 
 @pytest.mark.parametrize(
