@@ -501,7 +501,7 @@ class TargetTable:
             return current
         if _family(current) is None or _family(current) != _family(kind):
             raise QueryError(f"the column {name} is {kind} in the object, and {current} in the table", hint=_AS_TEXT)
-        if _clash(*self._database.sql(f"SELECT NULL::{current}, NULL::{kind}").types):
+        if _clash(*self._database.sql(f"SELECT NULL::{current}, NULL::{kind}").types, new=self._new(name)):
             raise QueryError(
                 f"the column {name} is {kind} in the object, and {current} in the table, and neither fits the other",
                 hint=_AS_TEXT,
@@ -558,21 +558,24 @@ def _has_fields(there: DuckDBPyType, kind: DuckDBPyType) -> bool:
 
 
 _FLOATING = {"float", "double"}
+_NOT_TEXT = {"list", "array", "struct", "map", "union", "blob", "bit"}
 
 
-def _clash(first: DuckDBPyType, second: DuckDBPyType) -> bool:
+def _clash(first: DuckDBPyType, second: DuckDBPyType, *, new: bool) -> bool:
     """Return whether two types must not be merged, at any depth.
 
-    That is if one is decimal and the other a binary float, or if only the second is text: it would make the table's
-    values text.
+    That is if one is decimal and the other a binary float, or if only the second is text: it would make the values of a
+    column text that is not `new`.
     """
     ids = {first.id, second.id}
-    if ("decimal" in ids and ids & _FLOATING) or (second.id == "varchar" and first.id not in {"varchar", "null"}):
+    if "decimal" in ids and ids & _FLOATING:
         return True
+    if second.id == "varchar" and first.id not in {"varchar", "null"}:
+        return not new or first.id in _NOT_TEXT
     if len(ids) > 1 or first.id not in {"list", "array", "struct", "map"}:
         return False
     others: dict[str, Any] = {name.casefold(): part for name, part in second.children if not isinstance(part, int)}
     parts: list[tuple[str, Any]] = [
         (name.casefold(), part) for name, part in first.children if not isinstance(part, int)
     ]
-    return any(_clash(part, others[name]) for name, part in parts if name in others)
+    return any(_clash(part, others[name], new=new) for name, part in parts if name in others)

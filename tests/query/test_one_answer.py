@@ -384,6 +384,22 @@ TOGETHER: dict[str, tuple[dict[str, bytes], list[str], list[tuple[Any, ...]]]] =
         )
     },
     **{
+        f"{kind} {shape} of {case}": ({f"{at}.{kind}": _file(kind, x=[each]) for at, each in enumerate(both)}, [], [])
+        for kind in ("orc", "parquet", "json")
+        for shape, made in {
+            "field": lambda value: {"a": value},
+            "list": lambda value: [value],
+            "fields in a list": lambda value: [{"a": value}],
+            "deep": lambda value: {"d": {"e": [{"a": [value]}]}},
+        }.items()
+        for case, *both in (
+            ("numbers, then text", made(7), made("007")),
+            ("text, then fractions", made("x"), made(1.5)),
+            ("dates, then text", made(date(2024, 1, 2)), made("x")),
+        )
+        if kind != "json" or "dates" not in case
+    },
+    **{
         f"{kind} fields": ({f"a.{kind}": _file(kind, x=[{"a": 1}]), f"b.{kind}": _file(kind, x=[{"b": "5"}])}, [], [])
         for kind in ("orc", "parquet", "json")
     },
