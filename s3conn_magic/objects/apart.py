@@ -160,6 +160,10 @@ def record_batches(kind: str, file: Any, compression: str | None = None, *, rows
 _WRONG = (OSError, ValueError, TypeError, LookupError, ArithmeticError, EOFError, MemoryError, NotImplementedError)
 
 
+# PyArrow has no arrays of these types, and raises a KeyError with the number of one.
+_INTERVALS = ((pa.lib.Type_INTERVAL_MONTHS,), (pa.lib.Type_INTERVAL_DAY_TIME,))
+
+
 @contextmanager
 def _as_query_errors(kind: str) -> Iterator[None]:
     try:
@@ -173,7 +177,9 @@ def _as_query_errors(kind: str) -> Iterator[None]:
         raise damaged(f"its {_NAMES[kind]} cannot be read ({message})") from None
     except _WRONG as error:
         message = visible(" ".join(str(error).split())[:200])
-        if isinstance(error, NotImplementedError):
+        is_interval = isinstance(error, KeyError) and error.args in _INTERVALS
+        message = "a column of intervals of months, or of days and milliseconds" if is_interval else message
+        if is_interval or isinstance(error, NotImplementedError):
             raise QueryError(f"the object has something that cannot be read ({message})", hint=_NOT_READ) from None
         raise damaged(f"its {_NAMES[kind]} cannot be read ({message})") from None
 

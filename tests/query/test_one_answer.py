@@ -22,6 +22,7 @@ import pytest
 from lakes import moto_lake, rows_of  # noqa: F401 - pytest finds the fixture here
 from packing import by_arrow
 from pyarrow import orc
+from pyarrow.cffi import ffi
 from served import previewed
 
 from s3conn_magic.errors import QueryError
@@ -342,6 +343,19 @@ def _arrow(*tables: pa.Table) -> bytes:
     return sink.getvalue()
 
 
+def _months() -> bytes:
+    """Intervals of months: PyArrow makes none, but takes the type by Arrow's C interface; they are stored as int32."""
+    given, kind, name = ffi.new("struct ArrowSchema*"), ffi.new("char[]", b"tiM"), ffi.new("char[]", b"x")
+    given.format, given.name, given.flags = kind, name, 2
+    given.release = release = ffi.callback("void(struct ArrowSchema*)", lambda its: setattr(its, "release", ffi.NULL))
+    months, numbers = (
+        pa.schema([pa.Field._import_from_c(int(ffi.cast("uintptr_t", given)))]),
+        pa.table({"x": pa.array([14, -2], pa.int32())}),
+    )
+    assert release
+    return months.serialize().to_pybytes() + _arrow(numbers)[numbers.schema.serialize().size :]
+
+
 COLLECTION = b'{"type":"FeatureCollection","name":"n","features":[{"type":"Feature","properties":{"a":1}}]}'
 # Objects that differ from each other → the columns and rows that they have together.
 TOGETHER: dict[str, tuple[dict[str, bytes], list[str], list[tuple[Any, ...]]]] = {
@@ -518,6 +532,7 @@ REFUSED: dict[str, tuple[dict[str, bytes], str]] = {
         {"a.arrow": _arrow(pa.table({"x": pa.array([(1, 2, 3)], pa.month_day_nano_interval())}))},
         "finer than a microsecond",
     ),
+    "intervals of months": ({"a.arrow": _months()}, "a column of intervals of months"),
     "no fields": ({"a.arrow": _arrow(pa.table({}))}, "no columns"),
     **{
         f"a field more {case}{ending}": (
