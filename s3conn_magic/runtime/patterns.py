@@ -136,11 +136,12 @@ class RegularExpression:
         return matching(texts, rf"(?s)\A(?:{self.text})\z", _HIDDEN_SIZE if counted else len(self.text))
 
 
-def matching(texts: pa.Array, expression: str, size: int) -> pa.Array:
+def matching(texts: pa.Array | pa.ChunkedArray, expression: str, size: int) -> pa.Array:
     """Return a boolean array of which texts contain a match; `size` is the expression's, in characters."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
+    texts = texts.combine_chunks() if isinstance(texts, pa.ChunkedArray) else texts
     rows = max(1, _WORK_PER_CALL * len(texts) // max(1, texts.nbytes * max(1, size)))
     if rows >= len(texts):
         return pc.match_substring_regex(texts, expression)

@@ -588,6 +588,13 @@ def test_the_newest_report_is_the_newest_that_has_its_manifest(reading):
     assert f"below s3://acme-empty/daily/ is s3://acme-empty/{FOLDER}/manifest.json." in run.notes[-1]
 
 
+def test_a_pattern_filters_batches_of_any_size(reading, monkeypatch):
+    """A batch that takes the regular expressions of a pattern more than one call is filtered as a small one."""
+    monkeypatch.setattr("s3conn_magic.runtime.patterns._WORK_PER_CALL", 1000)
+    report = Report([numbered(300)], "Parquet")
+    assert len(listed(reading(report), report, "MATCHING '*7'")) == 30
+
+
 def test_files_that_are_nowhere_are_those_that_the_manifest_names(reading):
     """The error is that of the place that the manifest says, and says where else was looked."""
     report = Report([numbered(2)], kept_in="acme-gone")
