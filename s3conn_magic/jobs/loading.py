@@ -343,7 +343,8 @@ class Loader:
                     self.scope.wide, self.scope.failure = True, None
                     rows = with_room(rows)
                     continue
-                if MARK not in str(error) or self.scope.failure or self.scope.stopped:
+                unlearnt = whole and known is None
+                if unlearnt or MARK not in str(error) or self.scope.failure or self.scope.stopped:
                     raise
                 failure = str(details_of(error)["exception_message"])
             if not whole:
