@@ -274,6 +274,7 @@ def test_a_stubber_on_a_connection_s_client_answers_for_all_of_its_clients(alone
         stubber.add_response("get_object", told | {"Body": StreamingBody(io.BytesIO(b"a,b\n1,2\n"), 8)})
         assert "1" in str(alone("PREVIEW 's3://lake/x.csv'"))
         assert "no answer for HeadObject" in alone.fails("PREVIEW 's3://lake/y.csv'", EndpointError).message
+        assert "no answer for ListObjectsV2" in alone.fails("LIST 's3://lake/'", EndpointError).message
 
 
 def test_what_a_cassette_lacks_is_asked_of_nobody_else(leaving, tmp_path):
