@@ -551,9 +551,10 @@ def _no_request(error: BaseException) -> errors.EndpointError:
 
 
 def _not_stubbed(error: Any) -> errors.EndpointError:
-    operation = str(error.kwargs.get("operation_name", ""))
+    named = str(error.kwargs.get("operation_name", ""))
+    operation = named if named.isidentifier() else "a request"
     return errors.EndpointError(
-        f"the Stubber on the connection's client has no answer for {operation if operation.isidentifier() else 'a request'}",
+        f"the Stubber on the connection's client has no answer for {operation}",
         hint="Add its answers in the order of the requests, with the parameters that are sent.",
     )
 
