@@ -66,6 +66,8 @@ GROUND, LISTING, SANDBOX, COMPOSITION = (
 OF_TABLES = {"query/managing.py", "query/merging.py", "jobs/filling.py", "language/result_columns.py"}
 # Longer than 400 lines, each one idea that reads worse in two.
 LONG = {
+    "language/words.py",  # names that are near, patterns, and what a wrong word may mean
+    "session/inputs.py",  # what comes from outside of cells, and what was meant by what is not there
     "objects/apart.py",  # what a process apart reads, and rows of it that DuckDB takes as they are
     "transport/exchange.py",  # how many requests are under way, how fast, and how often each is sent
     "runtime/background.py",  # threads and coroutines, and waits for them that an interrupt ends

@@ -22,6 +22,7 @@ from s3conn_magic.jobs.loading import AHEAD, FATAL, SMALL, Loader, fitting
 from s3conn_magic.jobs.target_table import SYSTEM, Landing, Ledger, TargetTable, moment_literal, system_values
 from s3conn_magic.language.rules import name_text
 from s3conn_magic.language.words import counted, pattern_meant, pattern_note, sentence
+from s3conn_magic.language.words import listed as listed_names
 from s3conn_magic.listing.request import Progress
 from s3conn_magic.locations import visible
 from s3conn_magic.objects.deleting import ExactDeletion
@@ -77,6 +78,14 @@ def run_copy(run: Run, engine: QueryEngine, outcome: Outcome) -> None:
     _Copying(run, engine, outcome).run()
 
 
+def _whole_key(pattern: str) -> str:
+    """Return a hint for a FILE_PATTERN of another kind, or of a part of keys; empty for any other."""
+    if (hint := pattern_meant("FILE_PATTERN =", "regular", pattern)) or not pattern or ".*" in pattern:
+        return hint
+    whole = literal(f".*{pattern.removeprefix('^').removesuffix('$')}.*")
+    return f"FILE_PATTERN matches the whole key below the location: write FILE_PATTERN = {visible(whole)}."
+
+
 class _Copying:
     def __init__(self, run: Run, engine: QueryEngine, outcome: Outcome) -> None:
         self._run, self._engine, self._outcome = run, engine, outcome
@@ -96,11 +105,13 @@ class _Copying:
         if note := said_of_private([candidate.location for candidate in selection.left_out], _TAKEN):
             self._outcome.notes.append(note)
         skips = job.option("SKIP_ALL_VALIDATIONS") or {"ALL", "EMPTY_PATH"} & {*job.option("SKIP_VALIDATIONS", ())}
+        exact = "" if listed else pattern_note(job.location, "LOCATION = {place} FILE_PATTERN = {expression}.")
+        if exact and skips:
+            self._outcome.notes.append(exact)
         if not listed and self._run.number == 1 and not skips:
             where = visible(job.location.uri)
             hint = "SKIP_VALIDATIONS = ('EMPTY_PATH') makes the job anyway; RUN JOB loads what comes later."
-            hint = pattern_note(job.location, "LOCATION = {place} FILE_PATTERN = {expression}.") or hint
-            hint = pattern_meant("FILE_PATTERN =", "regular", job.option("FILE_PATTERN") or "") or hint
+            hint = _whole_key(job.option("FILE_PATTERN") or "") or exact or hint
             raise JobFailedError(f"there is nothing to load at {where}", hint=hint, notes=tuple(self._outcome.notes))
         self._forget_gone({candidate.location.uri for candidate in listed})
         with self._engine.watched(self._report):
@@ -152,6 +163,9 @@ class _Copying:
             self._retire(ledger, table, self._gone)
         self._note_deletion()
         self._note_formats()
+        if loader.of_no_column and self._outcome.objects:
+            names = listed_names(map(visible, sorted(loader.of_no_column)), "and")
+            self._outcome.notes.append(f"EXCLUDE_COLUMNS: no object has a column {names}.")
 
     def _system(self, table: TargetTable, *, declared: bool) -> tuple[str, ...]:
         """Return the system columns that get values: all of a new table, else those it has."""

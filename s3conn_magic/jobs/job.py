@@ -189,6 +189,8 @@ def outcome_text(job: Job, outcome: Outcome, *, created: bool = False) -> str:
     if outcome.failed:
         lines.append(f"{counted(outcome.failed, 'object')} failed, the first: {outcome.first_error}")
         lines.append(f"SHOW JOB {job.name} ERRORS; lists them. RUN JOB {job.name}; tries them again.")
+    if created and (interval := job.plan.written.get("RUN_INTERVAL")):
+        lines.append(f"RUN JOBS runs it again once {interval.lower()} have passed; nothing runs by itself.")
     return "\n".join([*lines, *outcome.notes])
 
 

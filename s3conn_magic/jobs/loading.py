@@ -71,6 +71,7 @@ class Loader:
         taken: how that object was read without explicit settings, as `Detected.said`.
         known: what is known of text values, by format, from all inspected objects.
         learnt: their locations.
+        of_no_column: names in EXCLUDE_COLUMNS that no object had so far.
     """
 
     job: Job
@@ -86,6 +87,7 @@ class Loader:
     taken: str = ""
     known: dict[type, Any] = field(default_factory=dict)
     learnt: set[Location] = field(default_factory=set)
+    of_no_column: set[str] = field(default_factory=set)
     _asked: frozenset[Location] = frozenset()
     _sources: dict[Location, ObjectSource] = field(default_factory=dict)
     _coming: Iterator[Mapping[Location, bytes | S3ConnError]] | None = None
@@ -94,6 +96,7 @@ class Loader:
     _older: AbstractSet[str] = frozenset()
 
     def __post_init__(self) -> None:
+        self.of_no_column = {name for name in self.job.option("EXCLUDE_COLUMNS", ()) if "*" not in name}
         self._older = {name.casefold() for name in TargetTable(self.database, self.table).columns()}
 
     def target(self) -> TargetTable:
@@ -483,11 +486,9 @@ class Loader:
         if not transformed and not self.job.option("EXCLUDE_COLUMNS"):
             return f"SELECT * FROM {rows}"  # noqa: S608 - as below
         excluded, replaced = self.job.option("EXCLUDE_COLUMNS", ()), {name.casefold() for name in transformed}
-        kept = [
-            identifier(name)
-            for name in self._described(f"SELECT * FROM {rows}")  # noqa: S608 - as below
-            if name.casefold() not in replaced and not _matches(name, excluded)
-        ]
+        names = self._described(f"SELECT * FROM {rows}")  # noqa: S608 - as below
+        self.of_no_column -= {each for each in excluded if any(_matches(name, (each,)) for name in names)}
+        kept = [identifier(name) for name in names if name.casefold() not in replaced and not _matches(name, excluded)]
         columns = [*kept, *(f"({expression}) AS {identifier(name)}" for name, expression in transformed.items())]
         if not columns:
             raise QueryError("no column is left to load", hint="EXCLUDE_COLUMNS removes all of them.")

@@ -394,11 +394,28 @@ def answer(
         first = shaped if shaped and shaped.ours and _amiss(shaped, text) < amiss else first
     if first and "S3 CONNECTION" in first.ours and _is_abroad(text[slice(*first.span)]):
         return Answer(first.whose, first.head, first.span, "", "Connections lead to Amazon S3 and compatible servers.")
+    first = _with_connection(first, text, connections, parses)
     first = first or said or next(iter(answers), None) or _by_first_words(text, span)
     if first and not first.ours and (first.whose == "Python's" or "Delete this " in first.note):
         later = (made for unit in pieces(text) if (made := phrased(text, unit, connections)) and made.ours)
         return next(later, first)
     return first
+
+
+def _with_connection(
+    made: Answer | None, text: str, connections: Sequence[str], parses: Callable[[str], bool]
+) -> Answer | None:
+    """Return a translation with the connection that the statement names by USING at its end."""
+    written = made and re.search(r"\bUSING\s*\(?(\w+)\)?\s*\Z", text[slice(*made.span)], re.IGNORECASE)
+    if (
+        not made
+        or not written
+        or written[1] not in connections
+        or re.search(rf"(?:USING |//){written[1]}\b", made.ours)
+    ):
+        return made
+    ours = f"{made.ours.rstrip('; ')} USING {written[1]};"
+    return replace(made, ours=ours) if made.ours and parses(ours) else made
 
 
 # Options without which the wrong server, or none, is reached.

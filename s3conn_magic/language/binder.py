@@ -73,11 +73,11 @@ class TableBinder:
         self._known = known
 
     def aside(self, known: dict[str, Known]) -> TableBinder:
-        """Return a copy with its own state, for a copy of the connections."""
+        """Return a copy with its own state."""
         return TableBinder(self._binding, self.names.values(), self._reader, known, self._storage)
 
     def forget(self, usages: Iterable[plans.Usage]) -> None:
-        """Forget the tables that were dropped with a connection."""
+        """Forget dropped tables."""
         for usage in usages:
             self.names.pop(usage.name.casefold(), None)
 
@@ -309,7 +309,7 @@ class _Binder:
             options=stored,
             validate=validate,
             or_replace=statement.or_replace,
-            where=self._binding.places_of(statement.settings),
+            where=partial(self._binding.places_of, statement.settings),
         )
 
     @_bind.register
@@ -326,17 +326,18 @@ class _Binder:
             return plans.NoChange(place=place, message=f"{plans.UNCHANGED}: no connection {statement.name.text}.")
         old = self._existing(statement.name)
         if old is TO_BE_STARTED:
-            raise self._binding.error(
-                f"{old.name} has no options before START SANDBOX has run", statement.name.span, hint=_NEXT_CELL
-            )
+            message = f"{old.name} has no options before START SANDBOX has run"
+            raise self._binding.error(message, statement.name.span, hint="Alter it in the next cell.")
         if statement.rename_to:
             return self._rename(old, statement.rename_to, place)
         stored, validate = split(settings)
+        if removed and not stored and not any(name in old.options for name in removed):
+            return plans.NoChange(place=place, message=f"{plans.UNCHANGED}: {old.name} has none of that to change.")
         options = {name: value for name, value in {**old.options, **stored}.items() if name not in removed}
         self._check(options, statement.settings, statement.unset[0] if statement.unset else statement.name)
         self._known[old.name.casefold()] = old._replace(options=options)
         changed = (*stored, *removed)
-        where = self._binding.places_of(statement.settings, statement.unset)
+        where = partial(self._binding.places_of, statement.settings, statement.unset)
         return plans.Alter(place=place, name=old.name, options=options, changed=changed, validate=validate, where=where)
 
     def _rename(self, old: Known, new: statements.Name, place: plans.Where) -> plans.Plan:
@@ -355,8 +356,9 @@ class _Binder:
     def _check(
         self, options: BoundOptions, settings: tuple[statements.OptionSetting, ...], otherwise: statements.Name
     ) -> None:
-        where = {option.name: setting.span for setting in settings if (option := find_option(setting.name.text))}
-        self._binding.check(options, where, otherwise.span)
+        if options:
+            where = {option.name: setting.span for setting in settings if (option := find_option(setting.name.text))}
+            self._binding.check(options, where, otherwise.span)
 
     @_bind.register
     def _drop(self, statement: statements.DropConnection) -> plans.Plan:
@@ -380,12 +382,13 @@ class _Binder:
         self._default = known.name.casefold()
         return self._binding.with_name(statement, known.name)
 
-    def _existing(self, name: statements.Name) -> Known:
+    def _existing(self, name: statements.Name, *others: str) -> Known:
         if name.folded == DEFAULT_S3 and not self._known:
             self._by_default(name)
         if known := self._known.get(name.folded):
             return known
-        raise not_found(name.text, [known.name for known in self._known.values()]).at(self._binding.place(name.span))
+        names = [*(known.name for known in self._known.values()), *others]
+        raise not_found(name.text, names).at(self._binding.place(name.span))
 
     # Introspection
 
@@ -393,7 +396,8 @@ class _Binder:
     def _describe(self, statement: statements.DescribeConnection) -> plans.Plan:
         if statement.name.folded not in self._known and (rows := self._tables.rows_of(statement)):
             return rows
-        return self._about_connection(statement)
+        known = self._existing(statement.name, *self._tables.names.values())
+        return self._binding.with_name(statement, known.name)
 
     @_bind.register
     def _about_connection(self, statement: statements.AboutConnection) -> plans.Plan:
@@ -420,7 +424,7 @@ class _Binder:
         matching, matching_place = self._binding.matching(statement.matching)
         location = self._binding.location(statement.location)
         return plans.ListObjects(
-            place=self._binding.beginning(statement),
+            place=self._binding.at_location(statement),
             name=self._reader(statement.using, statement, location),
             location=location,
             recursive=statement.recursive,
@@ -446,7 +450,7 @@ class _Binder:
     def _explore(self, statement: statements.Explore) -> plans.Plan:
         location = self._binding.location(statement.location)
         return plans.Explore(
-            place=self._binding.beginning(statement),
+            place=self._binding.at_location(statement),
             name=self._reader(statement.using, statement, location),
             location=location,
             aside=statement.aside,
@@ -456,7 +460,7 @@ class _Binder:
     def _preview(self, statement: statements.Preview) -> plans.Plan:
         location, version, _ = self._binding.version_of(statement.location, "PREVIEW takes one object")
         return plans.Preview(
-            place=self._binding.beginning(statement),
+            place=self._binding.at_location(statement),
             name=self._reader(statement.using, statement, location),
             location=location,
             limit=_PREVIEW_ROWS if statement.limit is None else statement.limit,
@@ -466,7 +470,7 @@ class _Binder:
     @_bind.register
     def _analyze(self, statement: statements.Analyze) -> plans.Plan:
         location, inventory = map(self._binding.location, (statement.location, statement.inventory))
-        place, by, depth = self._binding.beginning(statement), statement.by, depth_of(self._binding, statement)
+        place, by, depth = self._binding.at_location(statement), statement.by, depth_of(self._binding, statement)
         name = self._reader(statement.using, statement, inventory or location)
         if inventory is not None and by in BY_QUERY:
             message, hint = f"BY {by} cannot be combined with FROM INVENTORY", "Use only one of them."
@@ -482,7 +486,7 @@ class _Binder:
     def _discover(self, statement: statements.Discover) -> plans.Plan:
         location, inventory = map(self._binding.location, (statement.location, statement.inventory))
         return plans.Discover(
-            place=self._binding.beginning(statement),
+            place=self._binding.at_location(statement),
             name=self._reader(statement.using, statement, inventory or location),
             location=location,
             inventory=inventory,
@@ -583,7 +587,6 @@ class _Binder:
         return self._binding.as_written(statement)
 
     def _check_not_users(self, statement: statements.Statement, message: str) -> None:
-        """Refuse to change a connection that START SANDBOX did not create."""
         if (known := self._known.get(SANDBOX)) and not is_sandbox(known):
             hint = f"ALTER S3 CONNECTION {SANDBOX} RENAME TO …; renames yours."
             raise ConnectionExistsError(message, hint=hint, place=self._binding.beginning(statement)())
@@ -593,6 +596,3 @@ def _using(names: Sequence[str], _: Location) -> str:
     from s3conn_magic.language.rules import name_text
 
     return f"Add {', or '.join(f'USING {name_text(name)}' for name in names)}."
-
-
-_NEXT_CELL = "Alter it in the next cell."

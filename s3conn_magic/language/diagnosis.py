@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 _STARTS = tuple(dict.fromkeys(reference.name.split()[0] for reference in STATEMENTS))
 # Other languages' names of statements.
-_SYNONYMS = {"LS": "LIST", "DIR": "LIST", "DESC": "DESCRIBE"}
+_SYNONYMS = {"LS": "LIST", "DIR": "LIST", "DESC": "DESCRIBE", "UNPAUSE": "RESUME", "CAT": "PREVIEW"}
 _SYNONYMS |= {"COPY": "CREATE JOB name AS COPY FROM S3 …", "INSERT": "CREATE JOB name AS INSERT INTO S3 …"}
 _VALUE_WORDS = ("TRUE", "FALSE", "ENV", "PROMPT", "KEYRING")
 _OF_QUERIES = ("SELECT", "WITH", "FROM")
@@ -461,6 +461,11 @@ def _of_violation(texts: Sequence[str]) -> str:
     return ""
 
 
+def _into(stop: _Stop) -> str:
+    goes_on = stop.expected == "INTO" and stop.token is None
+    return "Say which table the job loads, as in INTO orders." if goes_on else ""
+
+
 def _mark(stop: _Stop) -> str:
     """Return the hint for a wrong, surplus or trailing mark, if the text parses without it."""
     if not stop.token:
@@ -501,6 +506,7 @@ _ADVICE = (
     _list,
     _name,
     _misspelt,
+    _into,
     _mark,
     _syntax,
 )
@@ -519,8 +525,8 @@ def cure(takes: Option | Setting, raw: object) -> str:
     near = nearest(raw, choices) if isinstance(raw, str) and (choices := _CHOICE.findall(takes.takes)) else None
     if near:
         return f"Did you mean '{near}'?"
-    if takes.name == "AWS_ROLE" and isinstance(raw, str) and re.fullmatch(r"[\w+=,.@-]{1,64}", raw) and harmless(raw):
-        return f"Write 'arn:aws:iam::{BLANK}:role/{raw}' instead, with the account's number."
+    if takes.name == "AWS_ROLE" and isinstance(raw, str) and (meant := _role_meant(raw)):
+        return meant
     for value in _values_meant(takes, raw):
         try:
             takes.read(value)
@@ -531,8 +537,18 @@ def cure(takes: Option | Setting, raw: object) -> str:
     return "Leave it out: the region of each bucket is looked up." if takes.name == "REGION" else ""
 
 
+# The ARN of a session of a role, or of a role with one colon too few.
+_ROLE_OF = re.compile(r"(arn:aws[a-z-]*):(?:sts::?|iam::?)(\d{12}):(?:assumed-role|role)/([\w+=,.@-]+)(?:/\S*)?")
 _CHOICE = re.compile(r"'([^']+)'")
 _REFERENCE = re.compile(r"\$\{?([A-Za-z_]\w*)\}?|\{\{?\s*([A-Za-z_]\w*)\s*\}?\}")
+
+
+def _role_meant(raw: str) -> str:
+    """Return the hint for the ARN of a session of a role, for one with a colon too few, or for a role's name."""
+    if role := _ROLE_OF.fullmatch(raw):
+        return f"Write '{role[1]}:iam::{role[2]}:role/{role[3]}' instead."
+    named = re.fullmatch(r"[\w+=,.@-]{1,64}", raw) and harmless(raw)
+    return f"Write 'arn:aws:iam::{BLANK}:role/{raw}' instead, with the account's number." if named else ""
 
 
 def _quoted_variable(raw: object) -> str:
@@ -556,6 +572,8 @@ def _values_meant(takes: Option | Setting, raw: object) -> Iterator[object]:
     if digits.lstrip("-").isdecimal():
         yield int(digits)
         yield min(max(int(digits), min(bounds, default=1)), max(bounds, default=1))
+    if not isinstance(raw, bool):
+        yield text
     if not isinstance(raw, str) or not text:
         return
     if takes.name == "PATH_DISPLAY_FILTERS":

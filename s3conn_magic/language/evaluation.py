@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from s3conn_magic.errors import BindError
 from s3conn_magic.language import statements
 from s3conn_magic.language.options import (
+    OF_REGION,
     OPTION_NAMES,
     BoundOptions,
     BoundValue,
@@ -19,7 +20,8 @@ from s3conn_magic.language.options import (
     check_server,
     find_option,
     is_environment_name,
-    nearly_region,
+    opposite,
+    wrong_region,
 )
 from s3conn_magic.language.plans import AsWritten
 from s3conn_magic.language.session_settings import LOCAL_FILES, REACH, SETTING_NAMES, find_setting
@@ -112,6 +114,10 @@ class Binding:
         """Return a function for the place of a statement's first word."""
         return partial(self._first_word, statement.span)
 
+    def at_location(self, statement: Any) -> Where:
+        """Return a function for the place of a statement's location, or of its first word if it has none."""
+        return self.where(statement.location.span) if statement.location else self.beginning(statement)
+
     def as_written(self, statement: statements.Statement) -> AsWritten:
         """Return the plan of a statement that needs nothing more."""
         return AsWritten(place=self.beginning(statement), statement=statement)
@@ -144,19 +150,25 @@ class Binding:
         Raises:
             BindError: an option is unknown or set twice, or a value has the wrong type or form.
         """
-        given: dict[str, statements.OptionSetting] = {}
-        settings = [*settings]
-        unknown = [setting for setting in settings if find_option(setting.name.text) is None]
+        given: dict[str, tuple[Option, statements.OptionSetting]] = {}
+        unknown: list[statements.OptionSetting] = []
+        again: list[tuple[Option, statements.OptionSetting]] = []
+        for setting in settings:
+            option = find_option(setting.name.text)
+            if option is None:
+                unknown.append(setting)
+            elif option.name in given:
+                again.append((option, setting))
+            else:
+                given[option.name] = option, setting
         if unknown:
             raise self._unknown(unknown)
-        for setting in settings:
-            option = self.option(setting.name)
-            if option.name in given:
-                raise self._given_twice(option, given[option.name].name, setting.name)
-            given[option.name] = setting
-        return {
-            name: self._read(self.option(setting.name), setting.value, used=used) for name, setting in given.items()
-        }
+        for option, setting in again:
+            error = self._given_twice(option, given[option.name][1].name, setting.name)
+            if given[option.name][1].value == setting.value:
+                error.hint, error.place = "Delete it.", self._source.place(setting.span)
+            raise error
+        return {name: self._read(option, setting.value, used=used) for name, (option, setting) in given.items()}
 
     def places_of(
         self, settings: Iterable[statements.OptionSetting], unset: Iterable[statements.Name] = ()
@@ -205,6 +217,9 @@ class Binding:
         from s3conn_magic.language.option_names import option_meant, synonym
 
         first = unknown[0]
+        if (other := opposite(first.name.text)) and isinstance(first.value, statements.BooleanLiteral):
+            hint = f"Write {other} = {str(not first.value.value).upper()} instead."
+            return self.error(f"unknown option {self._shown(first.name)}".rstrip(), first.span, hint=hint)
         meant, near = option_meant(first.name.text), nearest(first.name.text, OPTION_NAMES)
         option = meant or find_option(near or "")
         if option and len(unknown) == 1 and self._takes(option, first.value):
@@ -217,7 +232,6 @@ class Binding:
         return self._no_option(first.name, self.said_here(first.name.span))
 
     def _takes(self, option: Option, value: statements.Value) -> bool:
-        """Return whether an option takes a value written like this."""
         if not isinstance(value, _WRITTEN):
             return not isinstance(value, statements.ListLiteral) or option.takes_list
         try:
@@ -307,7 +321,6 @@ class Binding:
         )
 
     def _with_key_pair(self, option: Option, raw: object, span: Span) -> str:
-        """Return the statement that was meant, if the endpoint's URL contains a key pair."""
         return self.said_here(span) if option.name == "ENDPOINT" and "@" in str(raw) else ""
 
     @staticmethod
@@ -317,7 +330,6 @@ class Binding:
         return cure(takes, raw)
 
     def _raw(self, value: statements.Scalar) -> tuple[Any, str]:
-        """Return the plain value and its source."""
         if isinstance(value, statements.StringLiteral):
             return value.value.reveal(), "statement"
         if isinstance(value, statements.BooleanLiteral | statements.IntegerLiteral):
@@ -463,8 +475,10 @@ class Binding:
             where: spans of those in this statement.
             otherwise: the place to report for the others.
         """
-        self._check_pair(options, where)
-        self._check_region(options, where)
+        if span := where.get("AWS_SECRET_ACCESS_KEY"):
+            self._check_pair(options, span)
+        if not where.keys().isdisjoint(OF_REGION):
+            self._check_region(options, where)
         given = {name for name, bound in options.items() if bound.value is not False}
         for name in options:
             if name not in given:
@@ -476,35 +490,32 @@ class Binding:
             if option and (clash := [other for other in option.excludes if other in given]):
                 raise self._conflict(name, clash[0], where, otherwise)
 
-    def _check_pair(self, options: BoundOptions, where: Mapping[str, Span]) -> None:
-        """Refuse a key pair whose parts are swapped."""
+    def _check_pair(self, options: BoundOptions, span: Span) -> None:
         pair = [options.get(name) for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")]
         key, secret = (
             str(bound.value.reveal() if isinstance(bound.value, Secret) else bound.value) if bound else ""
             for bound in pair
         )
-        span = where.get("AWS_SECRET_ACCESS_KEY")
-        if span and _KEY_ID.fullmatch(secret) and not _KEY_ID.fullmatch(key):
-            raise self.error("the access key id and the secret access key are swapped", span, hint=self.said_here(span))
+        names = [bound.source.upper() if bound else "" for bound in pair]
+        named = "SECRET" in names[0] and "SECRET" not in names[1] and "KEY" in names[1]
+        if named or (_KEY_ID.fullmatch(secret) and not _KEY_ID.fullmatch(key)):
+            hint = self.said_here(span, whole=True) or "Give each of them the other's value."
+            raise self.error("the access key id and the secret access key are swapped", span, hint=hint)
 
     def _check_region(self, options: BoundOptions, where: Mapping[str, Span]) -> None:
-        """Refuse what is nearly a region of AWS: one without its number, or a zone. Other servers have other names."""
-        region, span = str(options["REGION"].value) if "REGION" in options else "", where.get("REGION")
-        if span is None or "ENDPOINT" in options:
-            return
-        if wrong := nearly_region(region):
-            raise self.error(wrong[0], span, hint=f"Write REGION = '{wrong[1]}' instead.")
+        if wrong := wrong_region(options):
+            span = next(where[name] for name in OF_REGION if name in where)
+            hint = f"Write REGION = '{wrong[1]}' instead." if "REGION" in where else "Both are of one region."
+            raise self.error(wrong[0], span, hint=hint)
 
     def _incomplete(self, name: str, missing: list[str], span: Span, *, add: bool) -> BindError:
-        prompted = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
-        examples = {other: option.example for other in missing if (option := find_option(other))}
-        examples |= {other: f"PROMPT '{other}'" for other in missing if other in prompted}
-        example = " ".join(f"{other} = {text}" for other, text in examples.items())
+        example = " ".join(f"{other} = PROMPT '{other}'" for other in missing)
         hint = f"Add {example}." if add else f"UNSET {name}, too."
+        if add and missing == ["AWS_ROLE"]:
+            hint = f"Give the role that asks for it, AWS_ROLE = 'arn:…', or leave {name} out."
         return self.error(f"{name} needs {listed(missing, 'and')} too", span, hint=hint)
 
     def _conflict(self, name: str, other: str, where: Mapping[str, Span], otherwise: Span) -> BindError:
-        """Return the error of two options, at the later one of this statement."""
         first, second = sorted((name, other), key=lambda option: where.get(option, (-1,)))
         hint = "Use only one of them." if first in where else f"The connection has {first}: UNSET it first."
         return self.error(f"{second} cannot be combined with {first}", where.get(second, otherwise), hint=hint)
@@ -520,7 +531,6 @@ def _environment(text: str) -> str:
 
 
 def _unset(setting: statements.OptionSetting) -> bool:
-    """Return whether an option of another system refers to something that does not exist here."""
     from s3conn_magic.language.option_names import synonym
 
     entry, value = synonym(setting.name.text), setting.value

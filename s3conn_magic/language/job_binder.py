@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial, singledispatchmethod
 from typing import TYPE_CHECKING, Any
 
@@ -254,7 +255,8 @@ class JobBinder:
             span = where.get("PREFIX", statement.connection.span)
             hint = "Add LOCATION = 's3://bucket/folder/' behind the connection's name."
             raise self._binding.error("a job needs a LOCATION, or a BUCKET", span, hint=hint)
-        span = where["LOCATION" if text is not None else "BUCKET"]
+        at = next(each for each in statement.settings if each.name.text.upper() in {"LOCATION", "BUCKET"})
+        span = at.value.span if at.value else at.span
         if text is not None:
             return self._binding.place_in(text, span)
         return Location(bucket, (prefix or "").removeprefix("/"))
@@ -351,8 +353,9 @@ class StorageBinder(JobBinder):
         self._check(options, where, "TABLE")
         note = _without_effect(options, "TABLE")
         if "STORAGE_LOCATION" in options:
-            options["STORAGE_LOCATION"] = self._binding.place_in(options["STORAGE_LOCATION"], where["STORAGE_LOCATION"])
-            name = Name(options["STORAGE_CONNECTION"], where["STORAGE_CONNECTION"])
+            given = {each.name.text.upper(): each.value.span for each in settings if each.value}
+            options["STORAGE_LOCATION"] = self._binding.place_in(options["STORAGE_LOCATION"], given["STORAGE_LOCATION"])
+            name = Name(options["STORAGE_CONNECTION"], given["STORAGE_CONNECTION"])
             options["STORAGE_CONNECTION"] = self._existing(name).name
         return options, note
 
@@ -521,9 +524,11 @@ def side_of(binding: Binding, side: statements.ComparedSide, reader: Callable[[L
     location, as_of, moment = binding.place_of(side.location), side.as_of, None
     if as_of is not None:
         moment = moment_of(as_of.value.reveal())
-        if moment is None or side.report:
+        if moment is None or side.report or moment > datetime.now(UTC):
             hint = "For example AS OF '2026-01-31 12:00', in UTC; a report has its own time."
-            raise binding.error("AS OF takes a time, and is not for an inventory report", as_of.span, hint=hint)
+            raise binding.error(
+                "AS OF takes a time that has passed, and is not for an inventory report", as_of.span, hint=hint
+            )
     return plans.Compared(reader(location), location, side.report, moment)
 
 

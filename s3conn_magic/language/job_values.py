@@ -110,6 +110,7 @@ def _part(piece: re.Match[str]) -> tuple[str, bool]:
 
 BUCKET_FORM = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]")
 _CONTROLS = {r"\t": "\t", r"\n": "\n"}
+_MARKS = {"tab": "\t", "comma": ",", "semicolon": ";", "pipe": "|", "space": " ", "colon": ":"}
 _UNICODE = re.compile(r"\\u([0-9A-Fa-f]{4})")
 
 Moment = Literal["NOW", "BEGINNING"] | datetime
@@ -263,8 +264,9 @@ def transformations(value: Any) -> tuple[tuple[str, str], ...]:
 
 
 def delimiter(value: Any) -> str:
-    r"""Return a delimiter of one or a few characters; `\t` and `\u0001` are escapes."""
-    characters = _UNICODE.sub(lambda match: chr(int(match[1], 16)), _CONTROLS.get(text(value), str(value)))
+    r"""Return a delimiter of one or a few characters; `\t` and `\u0001` are escapes, and `tab` and others are names."""
+    named = _MARKS.get(text(value).lower(), _CONTROLS.get(value, value))
+    characters = _UNICODE.sub(lambda match: chr(int(match[1], 16)), named)
     if 1 <= len(characters) <= 4:  # noqa: PLR2004 - what the readers take
         return characters
     raise ValueError("it has one to four characters")

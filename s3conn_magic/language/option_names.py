@@ -294,7 +294,6 @@ PYTHON = re.compile(r"[A-Za-z_]\w*(?:\.\w+)*")
 _VARIABLE = re.compile(
     r"(?:[a-z0-9]{1,8}_){0,3}(?:secret|key|id|token|password|pwd)(?:_(?:id|key|access|token|value))*", re.IGNORECASE
 )
-# An access key id of AWS and most servers: longer texts with small letters may be the secret.
 _PLAIN_ID = re.compile(r"[A-Z0-9]{8,128}|[\w.-]{1,12}")
 # A placeholder of a value, except in Python, where it is a name.
 _STANDS_FOR = re.compile(r"(?:your|the|x{3,}|insert|enter|replace|some)_", re.IGNORECASE)
@@ -313,11 +312,11 @@ def is_local(host: str) -> bool:
     return _LOCAL.match(host) is not None
 
 
-# A server in a place without an option's name.
 _HOSTED = re.compile(r"(?:https?://)?(?:[a-z][\w-]*(?:\.[\w-]+)+|localhost)(?::\d+)?/?")
 _SHORT = 4
 _PAIR = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 _SCHEMES = {"http://", "https://"}
+_NAMED_OPTIONS = {"ENDPOINT", "AWS_ACCESS_KEY_ID"}
 _NAMED = re.compile(r"[A-Za-z][A-Za-z_.-]{1,40}")
 
 
@@ -473,9 +472,10 @@ class Given:
         if option.name == "ENDPOINT" and not (bare := self._without_keys(bare)):
             return ""
         if option.name == "ADDRESSING_STYLE":
-            bare = {"vhost": "virtual"}.get(bare.lower(), bare.lower())
-        named = written == bare and _VARIABLE.fullmatch(bare) and (self.python or not _STANDS_FOR.match(bare))
-        if named and (option.secret or option.name == "AWS_ACCESS_KEY_ID"):
+            bare = "path" if "path" in bare.lower() else re.sub("vhost|virtual.*", "virtual", bare.lower())
+        of_server = option.name == "ENDPOINT" and bare.isidentifier() and not is_local(bare)
+        named = written == bare and (of_server or _VARIABLE.fullmatch(bare))
+        if (self.python or not _STANDS_FOR.match(bare)) and named and (option.name in _NAMED_OPTIONS or option.secret):
             return f"${bare}"
         if option.secret or (option.name == "AWS_ACCESS_KEY_ID" and not _PLAIN_ID.fullmatch(bare)):
             prompt = f"PROMPT '{option.name}'"
@@ -484,8 +484,8 @@ class Given:
         try:
             option.read(bare if option.name != "ENDPOINT" or "://" in bare else f"https://{bare}")
         except ValueError:
-            is_template = bare.startswith("s3://") and BLANK in bare
-            return f"${bare}" if written == bare and bare.isidentifier() else literal(bare if is_template else BLANK)
+            named = written == bare and bare.isidentifier()
+            return f"${bare}" if named else literal(bare if bare.startswith("s3://") and BLANK in bare else BLANK)
         return literal(bare)
 
     def _displayed(self, bare: str) -> str:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from urllib.parse import urlsplit
 
 from s3conn_magic.language.session_settings import boolean, text
-from s3conn_magic.language.words import literal
+from s3conn_magic.language.words import literal, related
 from s3conn_magic.locations import AMAZON, Location, NotALocationError, Pasted, pasted, visible
 from s3conn_magic.secrets import MASK, Secret
 
@@ -77,6 +77,7 @@ _ENVIRONMENT_NAME = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 _REGION = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 _CUSTOMER_KEY_BYTES = 32
 _BASE_PATH = re.compile(r"s3|[\w.~-]+(?:/[\w.~-]+){1,8}", re.ASCII | re.IGNORECASE)
+_WEB_HOST = re.compile(r"\bconsole\.aws\.amazon|s3-website[.-]")
 _BUCKET_HOST = re.compile(r"(?!bucket\.vpce)[\w.-]+\.(?=s3[.-](?:[\w-]+\.)*amazonaws\.com)")
 _ENDPOINT_FORM = "it looks like 'https://host:port'"
 
@@ -197,6 +198,8 @@ def _endpoint(value: Any) -> str:
         raise ValueError(_ENDPOINT_FORM)
     if any(character.isspace() or not character.isprintable() for character in value):
         raise ValueError("it has no white space")
+    if _WEB_HOST.search(parts.hostname):
+        raise ValueError("this is the host of a web page, not of an S3 server")
     if _BUCKET_HOST.match(parts.hostname):
         raise ValueError("a bucket's name is in the host; the bucket belongs in the s3:// location")
     base = parts.path.strip("/")
@@ -211,16 +214,51 @@ _NO_NUMBER = re.compile(
 _ZONE = re.compile(rf"{_NO_NUMBER.pattern}-\d[a-f]")
 
 
-def nearly_region(region: str) -> tuple[str, str] | None:
+def _nearly_region(region: str) -> tuple[str, str] | None:
     """Return what is wrong with a region that is nearly one of AWS, and which is meant; None for any other."""
     plain = region.lower()
     if _ZONE.fullmatch(plain):
         return "this is an availability zone, not a region", plain[:-1]
     if _NO_NUMBER.fullmatch(plain):
         return "an AWS region ends in a number", f"{plain}-1"
+    spaced = re.sub(r"(?<=[a-z])[ _-]*(?=\d+\Z)", "-", re.sub("[ _]", "-", plain))
+    if spaced != plain and _ZONE.fullmatch(f"{spaced}a"):
+        return "an AWS region has hyphens", spaced
     if plain != region and _ZONE.fullmatch(f"{plain}a"):
         return "an AWS region is in lower case", plain
     return None
+
+
+_OF_AWS = re.compile(
+    r"https?://(?:[\w.-]*\.)?s3(?:-fips)?[.-](?:dualstack\.)?([a-z]{2}-[a-z-]+-\d)\..*amazonaws\.com|arn:aws[\w-]*:kms:([\w-]+):.*"
+)
+
+
+def _region_of(text: str) -> str:
+    """Return the region in the URL of AWS's S3 or in the ARN of a KMS key; empty without one."""
+    match = _OF_AWS.match(text)
+    return (match[1] or match[2]) if match else ""
+
+
+OF_REGION = ("REGION", "ENDPOINT", "ENCRYPTION_KMS_KEY")
+"""Options that are of a region."""
+
+
+def wrong_region(options: BoundOptions) -> tuple[str, str] | None:
+    """Return what is wrong with REGION, and which is meant: it is nearly one of AWS, or not that of another option."""
+    if not (region := str(options["REGION"].value) if "REGION" in options else ""):
+        return None
+    if "ENDPOINT" not in options and (wrong := _nearly_region(region)):
+        return wrong
+    others = {name: _region_of(str(options[name].value)) for name in OF_REGION[1:] if name in options}
+    return next(
+        (
+            (f"REGION is {region}, and {name} is of {other}", other)
+            for name, other in others.items()
+            if other not in {"", region}
+        ),
+        None,
+    )
 
 
 _UPSOLVER = "Upsolver"
@@ -412,6 +450,17 @@ OPTION_NAMES: tuple[str, ...] = tuple(_BY_NAME)
 def find_option(name: str) -> Option | None:
     """Return the option of that name or alias, in any case, or None."""
     return _BY_NAME.get(name.upper())
+
+
+_NEGATED = re.compile(r"(?:SKIP|NO|DISABLE|WITHOUT|DONT)_", re.IGNORECASE)
+
+
+def opposite(name: str) -> str:
+    """Return the option of which a name such as SKIP_VALIDATION says the opposite; empty for any other."""
+    switches = [option.name for option in OPTIONS if option.takes == "TRUE or FALSE"]
+    rest = _NEGATED.sub("", name).upper()
+    alike = next((switch for switch in switches if switch[:6] == rest[:6]), None) or related(rest, switches)
+    return alike if alike and rest != name.upper() else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,14 +75,14 @@ class NoChange(Plan):
 class Create(Plan):
     """Create a connection, or with `or_replace` replace one.
 
-    `where` has the place of each option, and of each display filter by its URI.
+    `where` returns the place of each option, and of each display filter by its URI.
     """
 
     name: str
     options: BoundOptions
     validate: bool
     or_replace: bool = False
-    where: Mapping[str, Where] = field(default_factory=dict, compare=False, repr=False)
+    where: Callable[[], Mapping[str, Where]] = field(default=dict, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +93,7 @@ class Alter(Plan):
     options: BoundOptions
     changed: tuple[str, ...]
     validate: bool
-    where: Mapping[str, Where] = field(default_factory=dict, compare=False, repr=False)
+    where: Callable[[], Mapping[str, Where]] = field(default=dict, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

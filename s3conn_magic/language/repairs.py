@@ -14,17 +14,28 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from s3conn_magic.errors import S3ConnError
 from s3conn_magic.language.grammar import parse_cell
-from s3conn_magic.language.options import OPTIONS, find_option
+from s3conn_magic.language.option_names import option_meant
+from s3conn_magic.language.options import OPTION_NAMES, OPTIONS, find_option, opposite
 from s3conn_magic.language.redaction import redactions
 from s3conn_magic.language.reference import KEYWORDS, STATEMENTS, VOCABULARY
 from s3conn_magic.language.rules import ParseError
-from s3conn_magic.language.session_settings import find_setting
-from s3conn_magic.language.source import SECRET_NAME, Source, Span, harmless, pieces, spaced
-from s3conn_magic.language.words import book, identifier, listed, literal, nearest
-from s3conn_magic.locations import location_meant
+from s3conn_magic.language.session_settings import SETTING_NAMES, find_setting
+from s3conn_magic.language.source import BEFORE_NAME, BLANK, SECRET_NAME, Source, Span, harmless, pieces, spaced
+from s3conn_magic.language.words import (
+    Edit,
+    Wrong,
+    as_other,
+    book,
+    identifier,
+    joined,
+    listed,
+    literal,
+    nearest,
+    query_edits,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from s3conn_magic.language.statements import Statement
 
@@ -41,25 +52,20 @@ _MOST_WORDS = 60
 _MOST_WAYS = 4
 _FAR = 6  # a word that is in the wrong place moves by so many words at most, or to the end
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_AMOUNT = re.compile(r"(\d+)\s*([A-Za-z]+)")
 _EXPECTED_WORD = re.compile(r"`([^`]+)`|\b([A-Z][A-Z0-9_]+(?: [A-Z][A-Z0-9_]+)*)\b")
-_CHOICES = re.compile(r"\btakes ([^:]+)")
 _STARTS = frozenset(statement.name.split()[0] for statement in STATEMENTS)
-_OF_VALUE = ("a value", "text in single quotes", "an s3:// location", "the path of a file", "the id of a version")
 _OPAQUE = frozenset({"SELECT", "EXPECT", "VALUES", "WHERE"})
-_OF_SQL = ("SELECT", "FROM", "WHERE", "GROUP BY", "ORDER BY", "HAVING", "LIMIT", "VALUES", "DISTINCT")
 _KEPT = frozenset({"INTO", "AS", "WHERE", "LIKE", ";"}) | _OPAQUE | _STARTS
-_SECONDS = {"S": 1, "M": 60, "H": 3600, "D": 86400}
-_UNITS = {"M": "MINUTES", "H": "HOURS", "D": "DAYS"}
-_DATES = {"%Y": "yyyy", "%m": "MM", "%d": "dd", "%H": "HH", "%M": "mm", "%S": "ss", "YYYY": "yyyy", "DD": "dd"}
 _DROPPED, _MOVED, _CHANGED, _ADDED = 3.0, 2.0, 1.0, 1.35
 # Hints that say how something is written, and not what to write.
 _GENERAL = re.compile(
     r"\Z|The syntax is|HELP|Text is|A (?:name|list|location|statement) (?:is|has|begins)|An option is|Separate"
-    r"|It is read|Write [A-Z ]+CONNECTION|There (?:is|are) |[A-Z3 _]+ takes |Keep one|(?:DESCRIBE|SHOW) "
-    r"|\w+ is (?:a keyword|an option)|Add ['\"] at"
+    r"|It is read|Or the quote|Build the text|Write [A-Z3 ]+CONNECTION|There (?:is|are) |[A-Z3 _]+ takes |Keep one"
+    r"|\$name is|FROM duckdb_f|(?:DESCRIBE|SHOW) |\w+ is (?:a keyword|an option)|Add ['\"] at"
 )
-_PATH = re.compile(r"(?=.*[/*])[a-z0-9.*/:_-]+|[\d_,.:T-]+|\w+%|[a-z_]+\.[a-z]{2,5}")
+_PATH = re.compile(r"(?=.*[/*])[a-z0-9.*/:_-]+|[\d_,.:T-]+|\w+%|[a-z_]+\.[a-z]{2,5}|\{+[a-z_]+\}+")
+_NOT = {"NO", "NOT", "WITHOUT", "SKIP", "DISABLE"}
+_LEADS = BEFORE_NAME | {"$"}  # to a name that is no secret's
 _NO_SECRETS = VOCABULARY - {name for option in OPTIONS if option.secret for name in (option.name, *option.aliases)}
 _CONNECTS = re.compile(r"CREATE\b.{0,12}\bS3\b", re.IGNORECASE)
 _OURS = re.compile(r"\bHere: ([^;]*);")
@@ -119,33 +125,72 @@ def repair(error: S3ConnError, source: Source, bind: Callable[[list[Statement], 
             return tried.offset(refused.place), refused.message
         return None
 
+    error.hint = _called(source.text) or error.hint
     # What is tried is bound, and nobody is to be asked for a secret then.
     if error.place is None or error.place.file or _ASKED.search(f"{source.text} {error.hint}"):
         return
     at = source.offset(error.place)
-    meant = re.fullmatch(r"Did you mean (.+)\?", error.hint)
     ours = fixed[1] if (fixed := _OURS.search(error.hint)) else ""
     glued = error.hint == "Delete it." and at > 0 and not source.text[at - 1].isspace()
-    tokens = (source.token_at(at), source.token_before(at))
-    seeds = [source.with_word(token, meant[1]) for token in tokens if token and meant]
+    seeds = _followed(error.hint, source, at)
     seed = next(iter(seeds), "")
-    most = _MOST_COST
+    most, changed = _MOST_COST, ours
     if seeds or ours:
         if any(stops(text) is None for text in seeds or [ours]):
             if seeds or not _VAGUE.match(error.hint):
                 return
-            most = _SURE_COST
+            most, changed = _SURE_COST, ""
     elif _VAGUE.match(error.hint) or _EXAMPLE.match(error.hint):
         most = _SURE_COST
     elif not glued and not _GENERAL.match(error.hint):
         return
-    made = _doubled(error, source, stops) or _repaired(source, at, stops, seed, most)
+    made = _doubled(error, source, stops) or _repaired(source, at, stops, (seed, changed), most)
     error.hint = made if made and made != f"Here: {ours};" else error.hint
 
 
+_CALL = re.compile(r"\b(PROMPT|ENV|KEYRING)\s*\(\s*('[^']*')(?:\s*,\s*('[^']*'))?\s*\)", re.IGNORECASE)
+_ONE = re.compile(r"\b(KEYRING)\s+'([^'/]+)/([^'/]+)'(?!\s*')", re.IGNORECASE)
+
+
+def _called(text: str) -> str:
+    """Return a statement whose sources of secrets are written like calls, or as one text, in our syntax."""
+    said = _CALL.sub(lambda match: " ".join(filter(None, match.groups())), text)
+    said = _ONE.sub(r"\1 '\2' '\3'", said).strip().rstrip(";")
+    if said == text.strip().rstrip(";") or not harmless(said) or not _shows_nothing(said):
+        return ""
+    try:
+        parse_cell(Source(said).code)
+    except (ParseError, S3ConnError):
+        return ""
+    return f"Here: {said};"
+
+
+def _followed(hint: str, source: Source, at: int) -> list[str]:
+    """Return a text as a hint says to change it at a place."""
+    meant, written = re.fullmatch(r"Did you mean (.+)\?", hint), re.match(r"Write (\S+|\w+ = \S+) instead", hint)
+    here, before = source.token_at(at), source.token_before(at)
+    if meant:
+        return [source.with_word(token, meant[1]) for token in (here, before) if token]
+    if not written or not here or here.span.start != at:
+        return []
+    end = here.span.end
+    if " = " in written[1]:
+        mark = source.token_at(end)
+        value = source.token_at(mark.span.end) if mark else None
+        end = value.span.end if value else end
+    return [f"{source.text[:at]}{written[1]}{source.text[end:]}"]
+
+
 def _doubled(error: S3ConnError, source: Source, stops: Stops) -> str:
-    """Return a statement whose text has an apostrophe in it, which is written twice."""
-    if "does not end" in error.message and harmless(source.text):
+    """Return a statement whose text ends before the next clause, or has an apostrophe in it."""
+    if "does not end" in error.message and error.place and harmless(source.text):
+        opened = source.offset(error.place)
+        clauses = re.finditer(r"\s+(?=([A-Z_0-9]+)\b)", source.text[opened:])
+        if match := next((match for match in clauses if match[1] in VOCABULARY), None):
+            at = opened + match.start()
+            said = f"{source.text[:at]}'{source.text[at:]}".strip().rstrip(";")
+            if stops(said) is None and _shows_nothing(said):
+                return f"Here: {said};"
         for match in re.finditer(r"(?<=\w)'(?=\w)", source.text):
             said = f"{source.text[: match.end()]}'{source.text[match.end() :]}".strip().rstrip(";")
             if stops(said) is None:
@@ -153,12 +198,15 @@ def _doubled(error: S3ConnError, source: Source, stops: Stops) -> str:
     return ""
 
 
-def _repaired(source: Source, at: int, stops: Stops, seed: str, most: float) -> str:
+def _repaired(source: Source, at: int, stops: Stops, seeds: tuple[str, str], most: float) -> str:
     span = next((span for span in pieces(source.text) if span.end >= at), Span(0, 0))
     written = source.text[slice(*span)]
     if not written or span.end > _LONGEST or not source.readable or not _holds_none(source, span):
         return ""
     before, tries = source.text[: span.start], [_Try(0.0, tuple(_pieces(written)))]
+    seed, ours = seeds
+    if ours and BLANK not in ours:
+        tries.append(_Try(0.5, tuple(_pieces(ours))))
     if seed:
         end = span.end + len(seed) - len(source.text)
         tries.append(_Try(0.5, tuple(_pieces(seed[span.start : end]))))
@@ -180,14 +228,27 @@ def _holds_none(source: Source, span: Span) -> bool:
     """Return whether nothing in a statement can be a secret: no name of one, no word that messages do not show."""
     if not harmless(source.text[slice(*span)]):
         return False
-    for token in source.tokens:
-        inside = span.start <= token.span.start < span.end and token.kind in {"word", "quoted"}
-        if inside and (
-            (SECRET_NAME.search(token.text) and token.text.upper() not in _NO_SECRETS)
-            or (source.shown(token) == "…" and len(token.text) >= _SHORT and not _PATH.fullmatch(token.text))
+    known = source.connections()
+    setting = re.fullmatch(r"(?i:SET)\s+(\w+)\s*=\s*\S+", source.text[slice(*span)])
+    if setting and nearest(setting[1], SETTING_NAMES):
+        return True
+    tokens = [token for token in source.tokens if span.start <= token.span.start < span.end]
+    tokens = [token for token in tokens if token.kind not in {"space", "comment"}]
+    for index, token in enumerate(tokens):
+        behind = [each.text.upper() for each in tokens[index + 1 : index + 3]]
+        referred = behind[:1] == ["="] and re.fullmatch(r"\$|ENV|KEYRING|'(?:\$\{?|\{+)\w+\}*'", "".join(behind[1:]))
+        if token.kind not in {"word", "quoted"} or referred or (index and tokens[index - 1].text.upper() in _LEADS):
+            continue
+        if (SECRET_NAME.search(token.text) and token.text.upper() not in _NO_SECRETS) or (
+            source.shown(token) == "…" and len(token.text) >= _SHORT and not _PATH.fullmatch(_plain(token.text, known))
         ):
             return False
     return True
+
+
+def _plain(written: str, known: Sequence[str]) -> str:
+    """Return a location without the connection in it, if that exists."""
+    return re.sub(rf"\As3://(?:{'|'.join(map(re.escape, known))})@", "s3://", written) if known else written
 
 
 def _shows_nothing(said: str) -> bool:
@@ -259,7 +320,7 @@ def _edits(made: _Try, at: int, within: bool, expected: str, connections: Sequen
     if of_grammar:
         yield from _added(made, at, expected, connections)
         yield from _split(made, at)
-    for index in (at, at - 1, at - 2):
+    for index in (at, at - 1, at - 2, at - 3):
         if 0 <= index < len(made.pieces):
             late = 0.3 * (at - index)
             changed = _changed(made, index, _Stop(at, expected, within), connections)
@@ -268,9 +329,17 @@ def _edits(made: _Try, at: int, within: bool, expected: str, connections: Sequen
         yield from (_with(made, 1.0 + 0.1 * more, at, at + more, []) for more in (1, 2, 3))
     if expected.startswith("unknown option of a"):
         yield from _of_format(made, at)
+        other = book()["jobs"].get(made.pieces[at].text.upper(), "")
+        names = {other, *({"FILE_FORMAT"} if other == "CONTENT_TYPE" else set())} - {""}
+        yield from (_with(made, 0.9, at, at + 1, [name]) for name in sorted(names))
         yield from _dropped(made, at, 3)
+    if expected.startswith(("unknown setting", "unknown option ")):
+        yield from _renamed(made, at)
     if expected == "`=`" and at > 1:
         yield from _dropped(made, at - 1)
+    flagged = [piece.text.upper() for piece in made.pieces[max(at - 1, 0) : at + 2]]
+    if flagged[:1] != [] and flagged[0] in KEYWORDS and flagged[1:] in (["=", "TRUE"], ["=", "YES"]):
+        yield _with(made, 0.9, at, at + 2, [])
     if at < len(made.pieces) and of_grammar:
         yield from _moved(made, at)
         yield from _dropped(made, at)
@@ -279,11 +348,27 @@ def _edits(made: _Try, at: int, within: bool, expected: str, connections: Sequen
 
 def _with(made: _Try, cost: float, start: int, end: int, texts: Sequence[str]) -> _Try:
     """Return a try with other words in the place of some."""
-    new = (*map(_Piece, texts),)
+    before = ["", *texts]
+    new = tuple(_Piece(text, _is_apart(before[at], text)) for at, text in enumerate(texts))
+    new = (new[0]._replace(apart=made.pieces[start].apart), *new[1:]) if new and start < end else new
     rest = made.pieces[end:]
-    if texts or made.pieces[start].apart:
+    if rest and rest[0].text not in {",", "(", ")", ";"} and (texts or made.pieces[start].apart):
         rest = _apart(rest, 0)
     return made._replace(cost=made.cost + cost, pieces=(*made.pieces[:start], *new, *rest))
+
+
+def _renamed(made: _Try, at: int) -> Iterator[_Try]:
+    """Yield a statement with an option or setting by its own name, and one that says no by its opposite."""
+    name = made.pieces[at].text
+    option = option_meant(name)
+    near = option.name if option else nearest(name, [*SETTING_NAMES, *OPTION_NAMES])
+    if near and not opposite(name):
+        yield _with(made, 0.8, at, at + 1, [near])
+
+
+def _is_apart(before: str, text: str) -> bool:
+    """Return whether a space stands between two words or marks."""
+    return text not in {",", ")"} and before != "(" and not (text == "(" and before.islower())
 
 
 def _added(made: _Try, at: int, expected: str, connections: Sequence[str]) -> Iterator[_Try]:
@@ -297,6 +382,8 @@ def _added(made: _Try, at: int, expected: str, connections: Sequence[str]) -> It
             yield _with(made, _ADDED + 0.05 * word.count(" "), at, at, word.split())
     if _depth(made.pieces) > 0:
         yield _with(made, _ADDED, len(texts), len(texts), [")"])
+    if expected == "`=`" and before:
+        yield from _as_switch(made, at - 1)
     if expected == "`=`" or not following:
         return
     if _WORD.fullmatch(following[0]) and following[1:] and following[1] not in {"=", ",", ";"}:
@@ -306,6 +393,24 @@ def _added(made: _Try, at: int, expected: str, connections: Sequence[str]) -> It
     yield from (
         _with(made, cost, at, at, words) for cost, words in _left_out(following[0], expected, texts, connections)
     )
+
+
+def _as_switch(made: _Try, at: int) -> Iterator[_Try]:
+    """Yield an option without a value as one that is TRUE, or a verb with the AS before it."""
+    word, following = made.pieces[at].text, [piece.text for piece in made.pieces[at + 1 : at + 2]]
+    switches = [option.name for option in OPTIONS if option.takes == "TRUE or FALSE"]
+    meant = option_meant(word)
+    name = meant.name if meant and meant.name in switches else nearest(word, switches)
+    if name and made.cost < 1:
+        yield _with(made, 0.8, at, at + 1, [name, "=", "TRUE"])
+    if word.upper() in _NOT and following and (name := nearest(following[0], switches)):
+        yield _with(made, 0.8, at, at + 2, [name, "=", "FALSE"])
+    two = [made.pieces[at - 1].text, word]
+    plain = not VOCABULARY & {each.upper() for each in two} and following and not made.cost
+    if plain and at > 1 and made.pieces[at - 2].text.upper() == "CONNECTION":
+        yield _with(made, 1.4, at - 1, at + 1, [identifier(" ".join(two))])
+    if word.upper() in {"COPY", "INSERT", "MERGE"}:
+        yield _with(made, 1.0, at, at, ["AS"])
 
 
 def _left_out(
@@ -348,7 +453,11 @@ def _outside(parts: Sequence[_Piece], at: int) -> bool:
 
 def _split(made: _Try, at: int) -> Iterator[_Try]:
     """Yield as many statements as there are names or values behind a comma."""
-    if at < len(made.pieces) and made.pieces[at].text == ",":
+    texts = [piece.text for piece in made.pieces]
+    globs = texts[at - 1 : at + 2 : 2] if texts[at : at + 1] == [","] and texts[at - 2].upper() == "MATCHING" else []
+    if len(globs) > 1 and all(glob.startswith("'") for glob in globs):
+        yield _with(made, 1.0, at - 1, at + 2, [literal(f"{{{','.join(glob[1:-1] for glob in globs)}}}")])
+    elif at < len(made.pieces) and made.pieces[at].text == ",":
         for length in range(min(at - 1, 4), 0, -1):
             head = made.pieces[:length]
             rest = (*made.pieces[:at], _Piece(";", apart=False), *_apart(head, 0), *_apart(made.pieces[at + 1 :], 0))
@@ -357,9 +466,12 @@ def _split(made: _Try, at: int) -> Iterator[_Try]:
 
 def _changed(made: _Try, index: int, stop: _Stop, connections: Sequence[str]) -> Iterator[_Try]:
     """Yield the statement with a word as another one, in other quotes, joined to the next, or left out."""
+    everything = [part.text for part in made.pieces]
+    if not _outside(made.pieces, index + 1) and everything[index] != "(":
+        yield from _edited(made, query_edits(everything, index, stopped=index == stop.at))
     if not _outside(made.pieces, index):
-        yield from _of_sql(made, index)
         return
+    yield from _edited(made, joined(everything, index))
     yield from _as_words(
         made, index, in_place=stop.expected.startswith(("a name", "{a")) or stop.at == len(made.pieces)
     )
@@ -369,11 +481,12 @@ def _changed(made: _Try, index: int, stop: _Stop, connections: Sequence[str]) ->
         end += 1
     glued = "".join(part.text for part in made.pieces[index:end])
     if not index or made.pieces[index - 1].text != "$":
-        changes = _as_other(
-            glued, "".join(texts[1:]) if end == index + 1 else "", stop.expected, stop.within, connections
-        )
+        is_keyword = glued.strip("\"'`").upper() in KEYWORDS
+        wrong = Wrong(stop.expected, stop.within, is_keyword, index == stop.at, connections)
+        changes = as_other(glued, "".join(texts[1:]) if end == index + 1 else "", wrong)
         yield from (_with(made, _CHANGED, index, end + more, text) for text, more in changes)
-    if not _WORD.fullmatch(texts[0]) and texts[0][0] not in "'\"" and not texts[0][0].isalnum():
+    ends = texts == ["="]
+    if not ends and not _WORD.fullmatch(texts[0]) and texts[0][0] not in "'\"$" and not texts[0][0].isalnum():
         yield _with(made, 1.0, index, index + 1, [])
     if index == 0 and re.fullmatch(r"[\w-]*>+", glued):
         yield _with(made, 1.0, 0, end, [])
@@ -392,30 +505,29 @@ def _as_words(made: _Try, index: int, *, in_place: bool) -> Iterator[_Try]:
                 yield _with(made, _CHANGED if meant else 1.4, index, index + length, meant.split())
     if colon := re.fullmatch(r"(\w+):", texts[0]):
         yield from (_with(made, 0.9, index, index + 1, [colon[1], *mark]) for mark in ([], ["="]))
+    if made.cost < _SURE_COST and (alike := _alike(texts[0])):
+        yield _with(made, 1.3, index, index + 1, [alike])
     joined = "_".join(texts).upper()
     if len(texts) > 1 and (joined in VOCABULARY or find_setting(joined)):
         yield _with(made, 1.0, index, index + 2, [joined])
+    behind = [part.text.upper() for part in made.pieces[index + 1 : index + 4]]
+    if texts[0].upper() in {"FILE_FORMAT", "CONTENT_TYPE"} and behind[:1] == ["="] and behind[2:] == ["("]:
+        yield _with(made, 0.9, index + 2, index + 4, ["(", "TYPE", "=", made.pieces[index + 2].text])
     if [text.upper() for text in texts] == ["BUCKET", "="]:
         yield _with(made, 1.2, index, index + 1, ["LOCATION"])
 
 
-def _of_sql(made: _Try, index: int) -> Iterator[_Try]:
-    """Yield the statement with a word or a mark of a query as another one."""
-    text = made.pieces[index].text
-    if text.upper() in {"GROUP", "ORDER"}:
-        yield _with(made, 1.0, index, index + 1, [text, "BY"])
-    near = nearest(text, _OF_SQL) if _WORD.fullmatch(text) else None
-    if near and near != text.upper():
-        yield _with(made, 1.0, index, index + 1, near.split())
-    if text == "=":
-        yield _with(made, 1.0, index, index + 1, ["=>"])
-    if text.startswith('"'):
-        yield _with(made, 1.2, index, index + 1, [literal(text[1:-1])])
-    if text == "," and index > 1 and made.pieces[index - 2].text.upper() == "LIMIT":
-        skipped, most = made.pieces[index - 1].text, [part.text for part in made.pieces[index + 1 : index + 2]]
-        yield _with(made, 1.0, index - 1, index + 2, [*most, "OFFSET", skipped])
-    if text == "," or text.upper() == "WHERE":
-        yield _with(made, 1.3, index, index + 1, [])
+def _alike(word: str) -> str:
+    """Return the keyword that begins as a word does, such as CASCADE for CASCADING; or its plural."""
+    upper = word.upper()
+    if upper in KEYWORDS or not _WORD.fullmatch(word):
+        return f"{upper}S" if f"{upper}S" in KEYWORDS else ""
+    alike = (known for known in sorted(KEYWORDS) if upper[: max(6, len(known) - 2)] == known[: max(6, len(known) - 2)])
+    return next(alike, "")
+
+
+def _edited(made: _Try, edits: Iterable[Edit]) -> Iterator[_Try]:
+    return (_with(made, edit.cost, edit.start, edit.end, edit.words) for edit in edits)
 
 
 def _as_braces(made: _Try, index: int) -> Iterator[_Try]:
@@ -440,92 +552,6 @@ def _of_format(made: _Try, at: int) -> Iterator[_Try]:
     if given is not None and given < at:
         whole = whole._replace(pieces=(*whole.pieces[:given], *whole.pieces[given + 3 :]))
     yield whole
-
-
-def _as_other(
-    written: str, following: str, expected: str, within: bool, connections: Sequence[str]
-) -> Iterator[tuple[list[str], int]]:
-    """Yield a word, number or text as what is expected in its place, and how many of the words behind go into it."""
-    inner = written[1:-1] if written[:1] == written[-1:] and written[:1] in {"'", '"', "`"} else ""
-    plain = inner or written
-    if field := re.fullmatch(r"\{+\s*(\w+)\s*\}+", plain):
-        yield [f"${field[1]}"], 0
-    whole = _AMOUNT.fullmatch(plain)
-    if amount := whole or _AMOUNT.fullmatch(f"{plain} {following}"):
-        unit = amount[2][0].upper()
-        yield from (([text], int(whole is None)) for text in _amounts(amount, unit))
-        if unit in _UNITS and whole:
-            yield [amount[1], _UNITS[unit]], 0
-    if inner and expected.startswith(("a name", "a table's", "the end", "end of text", "a connection's", "{a", "INTO")):
-        yield [inner if _WORD.fullmatch(inner) else identifier(inner)], 0
-    elif (
-        plain.upper() not in KEYWORDS
-        and any(map(str.isalnum, plain))
-        and (inner or "'" not in plain)
-        and (within or (expected.startswith(_OF_VALUE) and plain[:1] not in "=(,[{$") or written[:1] in {'"', "`"})
-    ):
-        yield [literal(plain)], 0
-    yield from (([text], 0) for text in _numbers(plain, expected))
-    units = [*dict.fromkeys(re.findall("MINUTES|HOURS|DAYS", expected))]
-    if plain.isdecimal() and len(units) == 1:
-        yield [plain, *units], 0
-    if "without a name" in expected:
-        yield ["TYPE", "=", written], 0
-    odd = inner or not _WORD.fullmatch(plain)
-    odd = odd and expected.startswith(("end of text", "an s3", "BUCKET takes"))
-    if ("location" in expected or odd) and plain.upper() not in KEYWORDS and plain not in connections:
-        place = "" if plain.startswith("s3://") else location_meant(plain) or _with_scheme(plain)
-        yield from [([literal(place)], 0)] if place else []
-    yield from (([text], 0) for text in _choices(plain, expected, connections))
-
-
-def _amounts(amount: re.Match[str], unit: str) -> Iterator[str]:
-    if unit in _SECONDS:
-        yield str(int(amount[1]) * _SECONDS[unit])
-    if unit in "KMGT":
-        yield literal(f"{amount[1]} {unit}B")
-
-
-def _numbers(plain: str, expected: str) -> Iterator[str]:
-    """Yield a number as digits: `1_000`, `1e3`, `10 %`; and the least that there may be."""
-    if re.fullmatch(r"\d[\d_,]*(?:\.0*)?(?:e\d{1,2})?\s*%?", plain):
-        yield f"{float(re.sub('[_,%]', '', plain)):.0f}"
-    if least := re.search(r"at least (\d+)", expected):
-        yield least[1]
-
-
-def _with_scheme(plain: str) -> str:
-    bare = re.sub(r"\A(?:s3:?)?/+|\A\w+:(?=\w)", "", plain).replace("\\", "/")
-    local = re.match(r"/(?:home|tmp|mnt|var|etc|opt|root|usr|dbfs|data|Users|Volumes)/", plain)
-    return f"s3://{bare}" if not local and re.fullmatch(r"[a-z0-9][a-z0-9.-]{2,62}/[^'*?]*", bare) else ""
-
-
-def _choices(plain: str, expected: str, connections: Sequence[str]) -> Iterator[str]:
-    """Yield the one of a closed list that a value can be, and a pattern of dates as Java writes it."""
-    takes = _CHOICES.search(expected)
-    value = plain.upper()
-    if expected.startswith("DATE_PATTERN"):
-        java = re.sub("|".join(map(re.escape, _DATES)), lambda match: _DATES[match[0]], plain)
-        java = java.replace("mm", "MM") if "the month is" in expected else java
-        yield from [literal(java)] if java != plain else []
-        return
-    if "bucket's name" in expected and value.startswith("S3://"):
-        yield from [literal(plain[5:].rstrip("/"))] if "/" not in plain[5:].rstrip("/") else []
-    if "('connection'" in expected and connections and value.startswith("S3://"):
-        yield f"({literal(connections[0])}, {literal(plain)})"
-    if (scheme := re.search(r"'(\w+://)host", expected)) and re.fullmatch(r"[\w.-]+:\d+", plain):
-        yield literal(f"{scheme[1]}{plain}")
-    quoted = re.findall(r"'([\w]+)'", takes[1]) if takes else []
-    words = [word for word in re.findall(r"\b[A-Z][A-Z_]+\b", takes[1]) if len(word) > 1] if takes else []
-    fits = [choice for choice in quoted or words if _is_short_for(value, choice.upper())]
-    if len(fits) == 1:
-        yield literal(fits[0]) if quoted else fits[0]
-
-
-def _is_short_for(value: str, choice: str) -> bool:
-    """Return whether a word holds one of a list, or has its first letters, or some of them in order."""
-    letters = iter(choice)
-    return choice in value or (value[:1] == choice[:1] and len(value) > 1 and all(each in letters for each in value))
 
 
 def _moved(made: _Try, at: int) -> Iterator[_Try]:

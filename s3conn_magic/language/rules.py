@@ -18,7 +18,7 @@ from s3conn_magic.language.words import identifier, listed, table_text
 from s3conn_magic.secrets import Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Sequence
 
 _next_word = re.compile("[A-Za-z_]++").match
 _WHITE = frozenset(WHITE)
@@ -57,6 +57,28 @@ class Keyword(Terminal):
     def __init__(self, word: str, make: Callable[[str, int], Any] | None = None, short: str = "") -> None:
         self.word, self.short = word, short
         super().__init__(rf"(?ai:{f'{word}|{short}' if short else word}){WORD_END}", word, make)
+
+
+class Words(pp.ParseElementEnhance):
+    """Keywords in a row; read at once where all are there, and one by one to say which is not."""
+
+    def __init__(self, first: Keyword, more: Sequence[Keyword]) -> None:
+        rule: pp.ParserElement = first
+        for keyword in more:
+            rule = rule - keyword
+        super().__init__(rule)
+        self._first = first
+        rest = "".join(f"[{WHITE}]+{keyword.word}" for keyword in more)
+        self._read = re.compile(rf"(?ai:{first.word})(?:(?P<rest>(?ai:{rest}))|){WORD_END}").match
+
+    def parseImpl(self, instring: str, loc: int, do_actions: bool = True) -> Any:  # noqa: N802 - pyparsing's
+        """Match at an offset."""
+        match = self._read(instring, loc)
+        if match is None:
+            raise pp.ParseException(instring, loc, self._first.errmsg, self._first)
+        if match["rest"]:
+            return match.end(), []
+        return self.expr._parse(instring, loc, do_actions, callPreParse=False)  # noqa: SLF001 - as pyparsing's own do
 
 
 class Node(pp.ParseElementEnhance):
@@ -167,10 +189,7 @@ def keyword(text: str, short: str = "") -> pp.ParserElement:
 def words(text: str) -> pp.ParserElement:
     """Return a sequence of keywords, all required once the first matches; it results in nothing."""
     first, *rest = map(Keyword, text.split())
-    rule: pp.ParserElement = first
-    for word in rest:
-        rule = rule - word
-    return rule
+    return Words(first, rest) if rest else first
 
 
 def mark(text: str) -> pp.ParserElement:
@@ -466,7 +485,9 @@ table_name = (
     | name_but(RESERVED, "a name")
 ).set_name("a name")
 table_named = field("name", table_name).set_name("a name")
-_job_name = leaf(rf"{_PART}(?:\s*\.\s*{_PART}){{1,2}}", "a name", statements.Name, _one_text) | name
+_job_name = (leaf(rf"{_PART}(?:\s*\.\s*{_PART}){{1,2}}", "a name", statements.Name, _one_text) | name).set_name(
+    "a name"
+)
 job_named = offering("job", field("name", _job_name).set_name("a name"))
 table_there = offering("table", field("name", table_name).set_name("a name"))
 

@@ -232,14 +232,14 @@ _UNCLOSED = {
     "/*": "this comment does not end; close it with */",
     "$": "this text between $…$ does not end; close it with the mark that begins it",
 }
-# Flags of S3 commands as a comment without a blank after its dashes.
 _FLAGS = re.compile(
-    r"--(?:profile|region|endpoint(?:-url)?|no-sign-request|no-verify-ssl|recursive|request-payer|output|limit|query"
-    r"|page-size|max-items|delete|dryrun|include|exclude|human-readable|summarize|using|file)(?![\w-])[^\n]*"
+    r"--(?:profile|region|endpoint(?:-url)?|no-sign-request|no-verify-ssl|human-readable|recursive|request-payer|output"
+    r"|limit|query|page-size|max-items|delete|dry-?run|out|force|include|exclude|summarize|using|file"
+    rf"|{'|'.join(OPTION_NAMES).replace('_', '-')})(?![\w-])[^\n]*",
+    re.IGNORECASE,
 )
 _UNSEEN = ("a character that cannot be seen", "Delete it, or type a plain space instead.")
-# Shorter words hold too little of a secret to matter.
-_SHOWN_WORD = 8
+_SHOWN_WORD = 8  # shorter words hold too little of a secret to matter
 # What people call a secret, in any language.
 SECRET_NAME = re.compile(r"SECRET|TOKEN|PASS|PWD|KEY|CRED|AUTH", re.IGNORECASE)
 # A part of a word as people write it; secrets alternate between capitals, small letters and digits.

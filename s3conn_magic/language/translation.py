@@ -387,7 +387,9 @@ class Rewriting:
     def _matching(self) -> str:
         glob = self._listed[1] if "place" in self._slots else ""
         self._given.undone = [name for name in self._given.undone if name != "INCLUDE"]
-        return matching(self._given.others, glob, self._slots.get("text", ""))
+        text = self._slots.get("text", "")
+        text = re.sub(r"\A'%(?=[^/%]+\Z)", "'**/%", text) if "recursive" in self._slots else text
+        return matching(self._given.others, glob, text)
 
     @property
     def _recursive(self) -> str:

@@ -1,4 +1,7 @@
-"""Words: quoting, lists in prose, the nearest known name, and patterns of LIKE, MATCHING and FILE_PATTERN."""
+"""Words: quoting, lists in prose, the nearest known name, patterns of LIKE, MATCHING and FILE_PATTERN, and meanings.
+
+The last are what a value, or a part of a query, in a wrong statement may have been meant as.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,12 @@ import re
 import tomllib
 from functools import cache
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
-from s3conn_magic.locations import WILD, Location, split_version, visible
+from s3conn_magic.locations import WILD, Location, location_meant, split_version, visible
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 _WITHIN = 2
 _SHORT = 4
@@ -201,15 +204,43 @@ def pattern_meant(clause: str, taken: Kind, pattern: str) -> str:
         return ""
     kind = next((kind for kind in kinds if kind != taken and tells[kind].search(pattern)), None)
     if kind is None:
-        return ""
+        return _of_whole(clause, taken, pattern)
     meant = pattern_as(taken, pattern, kind)
     deep = "RECURSIVE " if taken == "glob" and "/" in meant else ""
     write = f": write {deep}{clause} {literal(visible(meant))}" if meant else ""
     return f"{clause.rstrip(' =')} takes {_TAKES[taken][0]}, and this looks like {_TAKES[kind][1]}{write}."
 
 
+def _of_whole(clause: str, taken: Kind, pattern: str) -> str:
+    """Return a note on a pattern without a wildcard."""
+    if taken == "regular" or re.search(r"[%_]" if taken == "like" else r"[*?\[{]", pattern):
+        return ""
+    what, form = ("name", "%{}%") if taken == "like" else ("key below the location", "**/*{}*")
+    return (
+        f"{clause} {literal(visible(pattern))} is one whole {what}: {clause} {literal(visible(form.format(pattern)))}."
+    )
+
+
+def query_note(sql: str) -> str:
+    """Return a note on a query without rows: a comparison that is never true, or a LIKE that no key can match."""
+    plain = re.sub(r"'(?:[^']|'')*'", "''", sql)
+    if re.search(r"(?:=|<>|!=)\s*NULL\b", plain, re.IGNORECASE):
+        return "Nothing is = NULL: write IS NULL, or IS NOT NULL."
+    for like, pattern in re.findall(r"\b(I?LIKE)\s+'([^']*)'", sql, re.IGNORECASE) if "objects(" in sql else ():
+        bare = re.sub(r"\A(?:s3://[^/]*)?/", "", pattern)
+        if bare != pattern:
+            return f"A key begins behind the bucket and its slash: write LIKE {literal(visible(bare))}."
+        if note := pattern_meant("LIKE", "like", pattern):
+            return note
+        if like.upper() == "LIKE" and pattern != pattern.lower():
+            return "LIKE tells capitals from small letters; ILIKE does not."
+    return ""
+
+
 def looks_below(pattern: str, *, recursive: bool) -> str:
     """Return how to write a glob that matched nothing so that it covers folders below; empty if it does."""
+    if not recursive and "**" in pattern:
+        return f"Without RECURSIVE one level is listed: RECURSIVE MATCHING {literal(visible(pattern))} looks below."
     if "/" in pattern or "**" in pattern or not WILD.search(pattern):
         return ""
     clause = "MATCHING" if recursive else "RECURSIVE MATCHING"
@@ -262,3 +293,221 @@ def words_listed(name: str) -> frozenset[str]:
 def sections() -> dict[str, dict[str, Any]]:
     """Return the tables of the systems."""
     return {name: section for name, section in book().items() if "whose" in section}
+
+
+# Meanings of what is wrong in a statement
+
+_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_AMOUNT = re.compile(r"(\d+)\s*([A-Za-z]+)")
+_CHOICES = re.compile(r"\btakes ([^:]+)")
+_OF_VALUE = ("a value", "text in single quotes", "an s3:// location", "the path of a file", "the id of a version")
+_SECONDS = {"S": 1, "M": 60, "H": 3600, "D": 86400}
+_UNITS = {"M": "MINUTES", "H": "HOURS", "D": "DAYS"}
+_DATES = {"%Y": "yyyy", "%m": "MM", "%d": "dd", "%H": "HH", "%M": "mm", "%S": "ss", "YYYY": "yyyy", "DD": "dd"}
+# Clauses of a query, in their order.
+_CLAUSES = ("SELECT", "FROM", "WHERE", "GROUP", "HAVING", "ORDER", "LIMIT", "OFFSET")
+_OF_SQL = (
+    *("SELECT", "FROM", "WHERE", "GROUP BY", "ORDER BY", "HAVING", "LIMIT", "OFFSET", "VALUES", "DISTINCT", "UNION"),
+    *("JOIN", "LEFT JOIN", "INNER", "BETWEEN", "LIKE", "ILIKE", "DESC", "ASC", "CASE", "WHEN", "THEN", "ELSE", "END"),
+)
+_FUNCTIONS = ("objects", "read_csv", "read_json", "read_parquet", "count", "run_start_time", "run_end_time")
+_GROUPS = {"GROUP", "ORDER"}
+
+
+class Edit(NamedTuple):
+    """Words in the place of those from `start` to `end`, and how unlikely that is."""
+
+    cost: float
+    start: int
+    end: int
+    words: Sequence[str]
+
+
+class Wrong(NamedTuple):
+    """Where a word is wrong: what is expected, whether its beginning is right, whether it is a keyword and to blame."""
+
+    expected: str
+    within: bool
+    is_keyword: bool
+    to_blame: bool
+    connections: Sequence[str]
+
+
+def as_other(written: str, following: str, wrong: Wrong) -> Iterator[tuple[list[str], int]]:
+    """Yield a word, number or text as what is expected in its place, and how many of the words behind go into it."""
+    expected, within, is_keyword, to_blame, connections = wrong
+    inner = written[1:-1] if written[:1] == written[-1:] and written[:1] in {"'", '"', "`"} else ""
+    plain = inner or written
+    if field := re.fullmatch(r"(?:\$\{?|\{+)\s*(\w+)\s*\}*", plain):
+        yield [f"${field[1]}"], 0
+    whole = _AMOUNT.fullmatch(plain)
+    if amount := whole or _AMOUNT.fullmatch(f"{plain} {following}"):
+        unit = amount[2][0].upper()
+        yield from (([text], int(whole is None)) for text in _amounts(amount, unit))
+        if unit in _UNITS and whole:
+            yield [amount[1], _UNITS[unit]], 0
+    if inner and expected.startswith(("a name", "a table's", "the end", "end of text", "a connection's", "{a", "INTO")):
+        yield [inner if _WORD.fullmatch(inner) else identifier(inner)], 0
+    elif expected.startswith("a name") and is_keyword and to_blame and not inner:
+        yield [identifier(plain)], 0
+    elif (
+        not is_keyword
+        and any(map(str.isalnum, plain))
+        and (inner or "'" not in plain)
+        and (within or (expected.startswith(_OF_VALUE) and plain[:1] not in "=(,[{$") or written[:1] in {'"', "`"})
+    ):
+        yield [literal(plain)], 0
+    yield from (([text], 0) for text in _numbers(plain, expected))
+    units = [*dict.fromkeys(re.findall("MINUTES|HOURS|DAYS", expected))]
+    if plain.isdecimal() and len(units) == 1:
+        yield [plain, *units], 0
+    if "without a name" in expected:
+        yield ["TYPE", "=", written], 0
+    odd = inner or not _WORD.fullmatch(plain)
+    odd = odd and expected.startswith(("end of text", "an s3", "BUCKET takes"))
+    if ("location" in expected or odd) and not is_keyword and plain not in connections:
+        place = "" if plain.startswith("s3://") else location_meant(plain) or _with_scheme(plain)
+        yield from [([literal(place)], 0)] if place else []
+    yield from (([text], 0) for text in _choices(plain, expected, connections))
+
+
+def _amounts(amount: re.Match[str], unit: str) -> Iterator[str]:
+    if unit in _SECONDS:
+        yield str(int(amount[1]) * _SECONDS[unit])
+    if unit in "KMGT":
+        yield literal(f"{amount[1]} {unit}B")
+
+
+def _numbers(plain: str, expected: str) -> Iterator[str]:
+    """Yield a number as digits: `1_000`, `1e3`, `10 %`; and the least that there may be."""
+    if re.fullmatch(r"\d[\d_,]*(?:\.0*)?(?:e\d{1,2})?\s*%?", plain):
+        yield f"{float(re.sub('[_,%]', '', plain)):.0f}"
+    if least := re.search(r"at least (\d+)", expected):
+        yield least[1]
+
+
+def _with_scheme(plain: str) -> str:
+    bare = re.sub(r"\A(?:s3:?)?/+|\A\w+:(?=\w)", "", plain).replace("\\", "/")
+    local = re.match(r"/(?:home|tmp|mnt|var|etc|opt|root|usr|dbfs|data|Users|Volumes)/", plain)
+    return f"s3://{bare}" if not local and re.fullmatch(r"[a-z0-9][a-z0-9.-]{2,62}/[^'*?]*", bare) else ""
+
+
+def _choices(plain: str, expected: str, connections: Sequence[str]) -> Iterator[str]:
+    """Yield the one of a closed list that a value can be, and a pattern of dates as Java writes it."""
+    takes = _CHOICES.search(expected)
+    value = plain.upper()
+    if expected.startswith("DATE_PATTERN"):
+        java = re.sub("|".join(map(re.escape, _DATES)), lambda match: _DATES[match[0]], plain)
+        java = java.replace("mm", "MM") if "the month is" in expected else java
+        yield from [literal(java)] if java != plain else []
+        return
+    if "bucket's name" in expected and value.startswith("S3://"):
+        yield from [literal(plain[5:].rstrip("/"))] if "/" not in plain[5:].rstrip("/") else []
+    if "('connection'" in expected and connections and value.startswith("S3://"):
+        yield f"({literal(connections[0])}, {literal(plain)})"
+    if (scheme := re.search(r"'(\w+://)host", expected)) and re.fullmatch(r"[\w.-]+:\d+", plain):
+        yield literal(f"{scheme[1]}{plain}")
+    quoted = re.findall(r"'([\w]+)'", takes[1]) if takes else []
+    words = [word for word in re.findall(r"\b[A-Z][A-Z_]+\b", takes[1]) if len(word) > 1] if takes else []
+    fits = [choice for choice in quoted or words if _is_short_for(value, choice.upper())]
+    if len(fits) == 1:
+        yield literal(fits[0]) if quoted else fits[0]
+
+
+def _is_short_for(value: str, choice: str) -> bool:
+    """Return whether a word holds one of a list, or has its first letters, or some of them in order."""
+    letters = iter(choice)
+    return choice in value or (value[:1] == choice[:1] and len(value) > 1 and all(each in letters for each in value))
+
+
+def query_edits(texts: Sequence[str], at: int, *, stopped: bool) -> Iterator[Edit]:
+    """Yield changes of a query at a word: `stopped` if the parser stops there, and not behind it."""
+    text, following = texts[at], texts[at + 1] if at + 1 < len(texts) else ""
+    upper = text.upper()
+    if upper in _GROUPS and following.upper() != "BY":
+        yield Edit(1.0, at, at + 1, [text, "BY"])
+    near = nearest(text, _OF_SQL) if _WORD.fullmatch(text) else None
+    if near and near != upper and not near.startswith(f"{upper} "):
+        yield Edit(1.0, at, at + 1, near.split())
+    if following == "(" and (called := nearest(text.lower(), _FUNCTIONS)) and called != text.lower():
+        yield Edit(0.9, at, at + 1, [called])
+    if upper == "SELECT" and "FROM" in (words := [word.upper() for word in texts[at + 1 : at + 3]]):
+        yield from [Edit(1.0, at + 1, at + 1 + words.index("FROM"), ["*"])] if words[0] in {"FROM", "ALL"} else []
+    if text == "," and at > 1 and texts[at - 2].upper() == "LIMIT":
+        yield Edit(1.0, at - 1, at + 2, [*texts[at + 1 : at + 2], "OFFSET", texts[at - 1]])
+    yield from _of_pair(texts, at)
+    yield from (Edit(cost, at, at + 1, words) for cost, words in _instead(text))
+    if stopped:
+        yield from _of_place(texts, at)
+
+
+def _of_pair(texts: Sequence[str], at: int) -> Iterator[Edit]:
+    """Yield changes of a word of a query and the one before or behind it."""
+    text, following = texts[at].upper(), texts[at + 1] if at + 1 < len(texts) else ""
+    of_from = at > 0 and texts[at - 1].upper() in {"FROM", "JOIN", "INTO"}
+    if text == "LIST" and following.startswith("'s3://"):
+        yield Edit(0.9, at, at + 2, ["objects", "(", following, ")"])
+    if texts[at].lower() in _FUNCTIONS and following.startswith("'"):
+        yield Edit(0.9, at, at + 2, [texts[at], "(", following, ")"])
+    if text == "COUNT" and following == "*":
+        yield Edit(0.9, at, at + 2, [texts[at], "(", following, ")"])
+    if text in {"SORT", "ORDERED", "SORTED"} and following.upper() == "BY":
+        yield Edit(0.9, at, at + 1, ["ORDER"])
+    if text == "VALUES" and following not in {"(", ""}:
+        yield Edit(1.0, at + 1, len(texts), ["(", *texts[at + 1 :], ")"])
+    if of_from and text in {"$", "TABLE", "VIEW", "FROM", "FILE", "FILES", "OBJECT"}:
+        yield Edit(1.0, at, at + 1, [])
+    if text == "=" and following[:1] in {">", "<"}:
+        yield Edit(0.9, at, at + 2, [f"{following[0]}=", *([following[1:]] if following[1:] else [])])
+
+
+def _instead(text: str) -> Iterator[tuple[float, list[str]]]:
+    """Yield what stands for a mark, a literal or a word of a query."""
+    if text.startswith("s3://"):
+        yield 0.9, [literal(text)]
+    if text.startswith('"'):
+        yield 1.2, [literal(text[1:-1])]
+    if text == "=":
+        yield 1.0, ["=>"]
+    if field := re.fullmatch(r"\{+(\w+)\}+", text):
+        yield 0.9, [field[1]]
+    if text == "&&":
+        yield 1.0, ["AND"]
+    if text == "," or text.upper() == "WHERE":
+        yield 1.3, []
+
+
+def _of_place(texts: Sequence[str], at: int) -> Iterator[Edit]:
+    """Yield what a query lacks before a word, or has in another order."""
+    opened = texts[:at].count("(") - texts[:at].count(")")
+    if opened > 0:
+        yield Edit(1.1, at, at, [")"])
+    if opened < 0 or texts[at] == ")":
+        yield Edit(1.1, at, at + 1, [])
+    if at and texts[at - 1] == "*":
+        yield Edit(1.2, at, at, ["FROM"])
+    yield from _in_order(texts, at)
+
+
+def _in_order(texts: Sequence[str], at: int) -> Iterator[Edit]:
+    """Yield a query with its clauses in the order of SQL, if the parser stops at one of them."""
+    depth, clauses = 0, list[int]()
+    for index, text in enumerate(texts):
+        depth += (text == "(") - (text == ")")
+        if depth == 0 and text.upper() in _CLAUSES:
+            clauses.append(index)
+    if at not in clauses:
+        return
+    ends = [*clauses[1:], len(texts)]
+    parts = sorted(
+        (texts[begin:end] for begin, end in zip(clauses, ends, strict=True)),
+        key=lambda part: _CLAUSES.index(part[0].upper()),
+    )
+    yield Edit(1.1, clauses[0], len(texts), [word for part in parts for word in part])
+
+
+def joined(texts: Sequence[str], at: int) -> Iterator[Edit]:
+    """Yield two literals around a mark that joins them as one."""
+    around = [*texts[at - 1 : at], *texts[at + 1 : at + 2]] if at else []
+    if texts[at] in {"+", "||"} and len(around) > 1 and all(text.startswith("'") for text in around):
+        yield Edit(0.9, at - 1, at + 2, [f"{around[0][:-1]}{around[1][1:]}"])

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import io
 import re
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
+from urllib.parse import unquote
 
 from botocore.awsrequest import HeadersDict
 from botocore.exceptions import BotoCoreError, ClientError
@@ -25,7 +27,7 @@ from s3conn_magic.errors import (
     ObjectNotFoundError,
     S3ConnError,
 )
-from s3conn_magic.language.words import literal
+from s3conn_magic.language.words import literal, nearest, pattern_note
 from s3conn_magic.locations import Location, Pasted, split_version, visible
 from s3conn_magic.runtime.background import LightFuture, wait_for
 from s3conn_magic.transport.exchange import ObjectRequest, UnansweredError
@@ -358,7 +360,66 @@ def _missing(connection: Connection, location: Location) -> S3ConnError:
         )
     parent = Location(location.bucket, location.key.rstrip("/").rpartition("/")[0])
     above = Location(parent.bucket, f"{parent.key}/") if parent.key else parent
-    return ObjectNotFoundError(f"there is no object {visible(location.uri)}", hint=_list_hint(above))
+    near = nearby(connection, location)
+    hint = f"Did you mean {literal(visible(near.uri))}?" if near else _list_hint(above)
+    return ObjectNotFoundError(f"there is no object {visible(location.uri)}", hint=hint)
+
+
+def nearby(connection: Connection, location: Location) -> Location | None:
+    """Return what may have been meant by a location where nothing is, if something is there.
+
+    That is the key without its bucket, `%20`, doubled slashes and blanks at its ends, or with another name near it.
+    """
+    with suppress(S3ConnError):
+        plain = re.sub("/{2,}", "/", unquote(location.key)).strip().lstrip("/")
+        for key in (plain, plain.removeprefix(f"{location.bucket}/")):
+            if key != location.key and _names_at(connection, location.bucket, key):
+                return Location(location.bucket, key)
+        key = _near_key(connection, location.bucket, location.key, _LEVELS)
+        return Location(location.bucket, key) if key and key != location.key else None
+    return None
+
+
+_LEVELS = 3
+_NAMES = 1_000
+
+
+def _near_key(connection: Connection, bucket: str, key: str, levels: int) -> str:
+    """Return the existing key whose last name is nearest, or that of a folder above it; else empty."""
+    folder, slash, _ = key.rstrip("/").rpartition("/")
+    known = _names_at(connection, bucket, folder + slash)
+    if not known and folder and levels:
+        above = _near_key(connection, bucket, folder + slash, levels - 1)
+        below = f"{above}{key[len(folder) + 1 :]}" if above else ""
+        return below if below and _names_at(connection, bucket, below) else ""
+    like = next((name for name in known if name.casefold() == key.casefold()), None)
+    names = {name[len(folder + slash) :]: name for name in known}
+    return like or names.get(nearest(key[len(folder + slash) :], names) or "", "")
+
+
+def _names_at(connection: Connection, bucket: str, prefix: str) -> list[str]:
+    """Return the first keys and folders that begin with a prefix."""
+    parameters = {"Bucket": bucket, "Prefix": prefix, "Delimiter": "/", "MaxKeys": _NAMES}
+    resource = Location(bucket, prefix).arn
+    answer = translated(lambda: first_page(connection.internal_client(bucket), **parameters), resource=resource)
+    keys = [str(each["Key"]) for each in answer.get("Contents", ())]
+    return [*keys, *(str(each["Prefix"]) for each in answer.get("CommonPrefixes", ()))]
+
+
+def note_if_nothing(connection: Connection, location: Location, clause: str) -> str:
+    """Return the note of `note_of_nothing` if a request confirms that nothing is there."""
+    with suppress(S3ConnError):
+        if not _names_at(connection, location.bucket, location.key):
+            return note_of_nothing(connection, location, clause)
+    return ""
+
+
+def note_of_nothing(connection: Connection, location: Location | None, clause: str = "") -> str:
+    """Return a note on a location where nothing is: as what it was probably meant; `clause` as in `pattern_note`."""
+    if location is None or (note := pattern_note(location, *filter(None, [clause]))):
+        return note if location else ""
+    near = nearby(connection, location) if location.key else None
+    return f"Nothing is at {visible(location.uri)}: did you mean {literal(visible(near.uri))}?" if near else ""
 
 
 def _is_folder(connection: Connection, folder: Location) -> bool:

@@ -19,7 +19,7 @@ from s3conn_magic.query.judgement import Definitions
 from s3conn_magic.query.line_rows import listings
 from s3conn_magic.query.names import Mentioned, QueryTree, is_one_expression, is_one_group, mentioned, parsed
 from s3conn_magic.query.paths import check_forms, paths_of, views
-from s3conn_magic.query.sql import literal, of_the_session, travelling, with_other_names
+from s3conn_magic.query.sql import OF_THE_SESSION, literal, of_the_session, travelling, with_other_names
 from s3conn_magic.query.tables import QueryResult, Tables, attach_noted
 from s3conn_magic.runtime.background import leave_to_parent, new_lock, renew_in_child
 from s3conn_magic.runtime.temporary import new_folder, remove
@@ -509,8 +509,8 @@ class QueryEngine:
             failure = failures.translate(moved, sql, turn.scope, self._opened_database().connection)
         if (name := failures.unknown_table(failure)) and name.startswith("s3://"):
             failure = failures.unknown_format(name, sql, failure)
-        elif name:
-            failure.hint = self._advice(name)
+        elif name and not failure.hint.startswith("Did you mean"):
+            failure.hint = failures.session_table(sql, failure, OF_THE_SESSION) or self._advice(name)
         elif failure.subject and isinstance(failure, QueryError) and failure.offset is None:
             failure.offset = failures.place_of(sql, failure.subject)
         raise failure

@@ -7,13 +7,20 @@ import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from s3conn_magic.errors import InternalError, QueryError, S3ConnError, StatementInterrupted
+from s3conn_magic.errors import (
+    InternalError,
+    QueryError,
+    S3ConnError,
+    StatementInterrupted,
+)
+from s3conn_magic.language.source import harmless
+from s3conn_magic.language.words import identifier, nearest
 from s3conn_magic.locations import visible
 from s3conn_magic.objects.formats import how_to_read
 from s3conn_magic.objects.scope import UNPACKED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
     import duckdb
 
@@ -61,9 +68,50 @@ def refused(sql: str, message: str, position: Any, hint: str = _AS_SQL) -> Query
         position: byte of the query, or None.
         hint: what to do about it.
     """
+    if message.startswith("Cannot compare") and (date := _DATE.search(_LITERAL.sub(_blank, sql))):
+        hint, position = f"Write '{date[0]}' instead.", len(sql[: date.start()].encode())
+    if "must appear in the GROUP BY clause" in message and not _ENDS.search(sql):
+        hint = "Add GROUP BY ALL."
+    hint = _name_meant(sql, message, _offset(sql, position)) or hint
     if message.startswith(_PARAMETER):
         hint = "$name is a value: as a path it goes into a function, such as FROM read_parquet($name)."
     return pointed(sql, _CANDIDATE.sub("", masked(message, sql)), position, hint)
+
+
+_NO_NAME = re.compile(
+    r'(?:Table with name|Referenced column|have a column named) "?([^"\s;]+?)"?(?: does not exist| not found|[;\n]|\Z)'
+)
+# Columns of objects(), as others call them.
+_OF_OBJECTS = {
+    **dict.fromkeys(("name", "path", "file", "filename", "object", "object_key"), "key"),
+    **dict.fromkeys(("bytes", "length", "content_length", "file_size"), "size"),
+    **dict.fromkeys(("modified", "mtime", "date", "timestamp", "lastmodified", "last_update"), "last_modified"),
+    **dict.fromkeys(("class", "tier", "storageclass"), "storage_class"),
+    **dict.fromkeys(("hash", "md5", "checksum"), "etag"),
+}
+# Clauses before which, or in which, GROUP BY would stand; and brackets, in which the SELECT may be.
+_ENDS = re.compile(r"\b(?:GROUP|HAVING|ORDER|LIMIT|UNION|WITH)\b|\(\s*SELECT\b", re.IGNORECASE)
+_DATE = re.compile(r"(?<![\w'-])\d{4}-\d{2}-\d{2}(?![\w'-])")
+_COMPARED = re.compile(r"(?:[=<>]|\bI?LIKE|\bIN\s*\([^()]*)\s*\Z", re.IGNORECASE)
+
+
+def _blank(match: re.Match[str]) -> str:
+    return " " * len(match[0])
+
+
+def _name_meant(sql: str, message: str, at: int | None) -> str:
+    """Return the table or column that a name DuckDB does not know may mean, or the text that it may be."""
+    match = _NO_NAME.match(message) or _NO_NAME.search(message)
+    written = re.match(r'[\w."]+', sql[at or 0 :])
+    if match is None or at is None or written is None:
+        return ""
+    near = nearest(match[1], re.findall(r'"([^"]+)"', message[match.end() :]))
+    near = near or (_OF_OBJECTS.get(match[1].lower()) if "objects(" in sql else None)
+    if near:
+        before = written[0].rpartition(".")[0]
+        return f"Did you mean {before and f'{before}.'}{near if near.isidentifier() else identifier(near)}?"
+    is_text = _COMPARED.search(sql[:at]) and "." not in written[0] and harmless(match[1])
+    return f"Write '{match[1]}' instead, if it is a text." if is_text else ""
 
 
 def pointed(sql: str, message: str, position: Any, hint: str) -> QueryError:
@@ -124,6 +172,15 @@ def unknown_table(error: S3ConnError) -> str | None:
     """Return the name that an error says is neither a table nor a file that DuckDB can read, or None."""
     match = _NO_TABLE.match(error.message) if isinstance(error, QueryError) else None
     return match[1] or match[2] if match else None
+
+
+def session_table(sql: str, failure: S3ConnError, known: Collection[str]) -> str:
+    """Return which table about the session a name may mean; empty for any other."""
+    at = failure.offset if isinstance(failure, QueryError) else None
+    written = re.match(r"system(?:\.\w+)+", sql[at or 0 :], re.IGNORECASE)
+    last = written[0].rpartition(".")[2].removeprefix("s3_") if written else ""
+    near = nearest(last, [name.rpartition(".")[2] for name in known]) if last else None
+    return f"Did you mean {next(name for name in known if name.endswith(f'.{near}'))}?" if near else ""
 
 
 def translate(

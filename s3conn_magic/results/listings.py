@@ -445,7 +445,11 @@ def comparison(sides: Sequence[tuple[Connection, Compared]], by: str, options: L
     """
     left, right = (_rows_of_side(connection, side, options) for connection, side in sides)
     differences = differences_of(left[0], right[0], (left[1], right[1]), by)
-    return table_frame(COMPARISON_COLUMNS, differences.table), differences.note(by)
+    keys = [side.location.key for _, side in sides]
+    same = " Both sides are the same." * (sides[0] == sides[1])
+    if all(keys) and keys[0].endswith("/") != keys[1].endswith("/"):
+        same = " Keys are compared behind the locations: end both with /, or neither."
+    return table_frame(COMPARISON_COLUMNS, differences.table), differences.note(by) + same
 
 
 def _rows_of_side(connection: Connection, side: Compared, options: ListOptions) -> tuple[pa.Table, str]:

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import importlib.util
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial, singledispatchmethod
 from typing import TYPE_CHECKING, Any
 
 from s3conn_magic.cluster import Workers
 from s3conn_magic.connections.registry import Registry
-from s3conn_magic.errors import BindError, CredentialsError, QueryError, S3ConnError, pip_install, rest_of_cell
+from s3conn_magic.errors import (
+    BindError,
+    CredentialsError,
+    QueryError,
+    S3ConnError,
+    pip_install,
+    rest_of_cell,
+)
 from s3conn_magic.handoff import Connection
 from s3conn_magic.jobs.registry import Jobs
 from s3conn_magic.language import plans, statements
@@ -20,14 +27,24 @@ from s3conn_magic.language.plans import DEFAULT_S3, SANDBOX
 from s3conn_magic.language.reference import BY_QUERY
 from s3conn_magic.language.session_settings import SettingValues, Timeouts, bytes_of, setting_text
 from s3conn_magic.language.source import Source
-from s3conn_magic.language.words import counted, filter_note, pattern_meant, pattern_note
+from s3conn_magic.language.words import counted, filter_note, pattern_note
 from s3conn_magic.query.sql import OF_THE_SESSION, REFUSED
 from s3conn_magic.results.cards import Message, connection_card
 from s3conn_magic.runtime.background import asking, new_lock
 from s3conn_magic.runtime.interrupts import deferred, outcome
 from s3conn_magic.runtime.temporary import sweep
-from s3conn_magic.session.inputs import connection_plans, project_file, read_script, sandbox_options, user_file
-from s3conn_magic.session.queries import AboutConnections, JobPlan, Queries, QueryPlan, note_of_pattern
+from s3conn_magic.session.inputs import (
+    check_glob,
+    connection_plans,
+    note_of_pattern,
+    nothing_at,
+    project_file,
+    read_script,
+    sandbox_options,
+    say_bucket,
+    user_file,
+)
+from s3conn_magic.session.queries import AboutConnections, JobPlan, Queries, QueryPlan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -35,31 +52,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from s3conn_magic.datasets.portrait import Dataset
-    from s3conn_magic.errors import Place
     from s3conn_magic.language.evaluation import Inputs
     from s3conn_magic.language.options import BoundOptions
     from s3conn_magic.language.plans import Where
     from s3conn_magic.language.statements import Statement
     from s3conn_magic.listing.request import Progress
     from s3conn_magic.session.inputs import ProgressView, Server
-
-
-def check_glob(pattern: str, place: Callable[[], Place] | None) -> None:
-    """Refuse an invalid MATCHING.
-
-    Raises:
-        BindError: with its place.
-    """
-    from s3conn_magic.runtime.patterns import Glob
-
-    try:
-        Glob.compile(pattern)
-    except ValueError as error:
-        reason = str(error)
-    else:
-        return
-    hint = pattern_meant("MATCHING", "glob", pattern)
-    raise BindError(f"MATCHING takes a glob: {reason}", hint=hint, place=place and place())
 
 
 _NOTHING = "Nothing was created"
@@ -266,6 +264,7 @@ class Session:
         """Return the error, or a clearer one if the server expects https instead of http, or the reverse."""
         from s3conn_magic.connections.probe import explained
 
+        say_bucket(failure, getattr(plan, "location", None), getattr(plan, "name", ""), self.connections)
         names = {getattr(plan, "connection", None), getattr(plan, "name", None)}
         connections = [each for each in self.connections if each.name in names] or self.connections
         return failure if isinstance(plan, plans.Create | plans.Alter) else explained(failure, connections)
@@ -324,7 +323,7 @@ class Session:
 
     @contextmanager
     def _probed(
-        self, name: str, options: BoundOptions, kept: str, *, validate: bool, where: Mapping[str, Where]
+        self, name: str, options: BoundOptions, kept: str, *, validate: bool, where: Callable[[], Mapping[str, Where]]
     ) -> Iterator[Connection]:
         """Yield a candidate connection; close it unless it becomes one of the session's.
 
@@ -340,8 +339,8 @@ class Session:
                 try:
                     candidate.findings = probe(candidate)
                 except S3ConnError as error:
-                    if blamed := to_blame(error, where):
-                        error.at(where[blamed]())
+                    if blamed := to_blame(error, places := where()):
+                        error.at(places[blamed]())
                     raise error.of(f"the connection {name}").before_hint(kept) from None
             yield candidate
         finally:
@@ -401,7 +400,7 @@ class Session:
             opened = None if self.settings.engine_is_local else self.scale.opened()
             options = ListOptions(most, self.settings["CONNECTIONS"], report, opened or open_here)
             frame, cut = list_frame(connection, plan, options)
-        self._say(*table_notes(connection, plan.location, frame), "" if len(frame) else pattern_note(plan.location))
+        self._say(*table_notes(connection, plan.location, frame), nothing_at(self.connections, plan, frame))
         return self._note_limit(frame, most, cut=cut)
 
     @execute.register
@@ -431,21 +430,13 @@ class Session:
     def _explore(self, plan: plans.Explore) -> Any:
         from s3conn_magic.explorer.connections import open_explorer
 
-        self._say(self._note_of_pattern(plan))
+        if plan.location and pattern_note(plan.location):
+            from s3conn_magic.objects.requests import note_if_nothing
+
+            clause = _FOLDER.replace("ANALYZE", "EXPLORE")
+            self._say(note_if_nothing(self.connections.get(plan.name), plan.location, clause))
         ui = self.settings["EXPLORER_UI"]
         return open_explorer(self.connections, plan.name, plan.location, ui=ui, aside=plan.aside)
-
-    def _note_of_pattern(self, plan: plans.Explore) -> str:
-        """Return a hint for a location that looks like a pattern; a listing request confirms that nothing is there."""
-        from s3conn_magic.listing import fetch_page
-
-        if plan.location is None or not (note := pattern_note(plan.location, _FOLDER.replace("ANALYZE", "EXPLORE"))):
-            return ""
-        target = self.connections.get(plan.name).target(plan.location.bucket)
-        with suppress(S3ConnError):
-            page = fetch_page(target, prefix=plan.location.key, max_keys=1)
-            return "" if len(page.objects) or len(page.prefixes) else note
-        return ""
 
     @execute.register
     def _explore_all(self, plan: statements.ExploreAll) -> Any:
@@ -465,7 +456,7 @@ class Session:
         with self._progress_view() as report:
             scan, target = self.scale.scan(connection, plan, connections), connection.target(plan.location.bucket)
             frame = analysis_frame(target, plan, connections=connections, report=report, scan=scan)
-        self._say(*table_notes(connection, plan.location), "" if len(frame) else pattern_note(plan.location, _FOLDER))
+        self._say(*table_notes(connection, plan.location), nothing_at(self.connections, plan, frame, _FOLDER))
         return self._with_chart(frame, plan)
 
     @execute.register
@@ -495,7 +486,7 @@ class Session:
 
         with self._progress_view() as report:
             datasets, notes = discovered(self.connections, self.queries, plan, self.settings["CONNECTIONS"], report)
-        self._say(*notes, "" if datasets else pattern_note(plan.location, _FOLDER.replace("ANALYZE", "DISCOVER")))
+        self._say(*notes, nothing_at(self.connections, plan, datasets, _FOLDER.replace("ANALYZE", "DISCOVER")))
         return self._shown_datasets(datasets, plan)
 
     def _shown_datasets(self, datasets: list[Dataset], plan: plans.Discover) -> Any:
@@ -557,6 +548,8 @@ class Session:
     @execute.register
     def _set(self, plan: plans.SetSetting) -> Message:
         self.settings.change(plan.name, plan.value)
+        if plan.name == "DEFAULT_CONNECTION" and plan.value and plan.value not in self.connections:
+            self._note(f"The connection {plan.value} is still to be created.")
         return Message(f"{plan.name} = {setting_text(plan.value)}")
 
     @execute.register
@@ -573,7 +566,7 @@ class Session:
             if self._server is None:
                 self._server = self._start_server()
             options = sandbox_options(self._server)
-        with self._probed(SANDBOX, options, _NOTHING, validate=True, where={}) as candidate:
+        with self._probed(SANDBOX, options, _NOTHING, validate=True, where=dict) as candidate:
             connection, _ = self.connections.put(candidate)
         return connection_card(connection, "created")
 

@@ -1,9 +1,13 @@
-"""What a session reads from and writes to its surroundings: variables, prompts, keyring, files of connections."""
+"""What a session reads from and writes to its surroundings: variables, prompts, keyring, files of connections.
+
+Also what was meant by a path, a bucket or a pattern that is not there.
+"""
 
 from __future__ import annotations
 
 import getpass
 import os
+import re
 import shlex
 import stat
 import tempfile
@@ -12,7 +16,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
-from s3conn_magic.errors import BindError, S3ConnError
+from s3conn_magic.errors import (
+    BindError,
+    BucketNotFoundError,
+    ConnectionNotFoundError,
+    ObjectNotFoundError,
+    S3ConnError,
+)
 from s3conn_magic.language import plans, statements
 from s3conn_magic.language.binder import bind
 from s3conn_magic.language.grammar import parse
@@ -21,13 +31,15 @@ from s3conn_magic.language.options import BoundOptions, BoundValue
 from s3conn_magic.language.plans import SANDBOX_SOURCE, is_sandbox
 from s3conn_magic.language.rules import name_text
 from s3conn_magic.language.source import Source
-from s3conn_magic.locations import visible
+from s3conn_magic.language.words import literal, looks_below, nearest, pattern_meant, query_note
+from s3conn_magic.locations import Location, visible
 from s3conn_magic.secrets import keyring_password
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sized
 
     from s3conn_magic.connections.registry import Registry
+    from s3conn_magic.errors import Place
     from s3conn_magic.language.evaluation import Inputs
     from s3conn_magic.language.plans import Catalog
     from s3conn_magic.listing.request import Progress
@@ -313,3 +325,100 @@ def _rename_if_free(beside: Path, target: Path) -> None:
         # Reserve the name with an empty file, so that nobody else can take it.
         os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         beside.replace(target)
+
+
+# What was meant
+
+IN_PATHS = (ObjectNotFoundError, BucketNotFoundError, ConnectionNotFoundError)
+"""Errors about the path of a query."""
+
+
+def check_glob(pattern: str, place: Callable[[], Place] | None) -> None:
+    """Refuse an invalid MATCHING.
+
+    Raises:
+        BindError: with its place.
+    """
+    from s3conn_magic.runtime.patterns import Glob
+
+    try:
+        Glob.compile(pattern)
+    except ValueError as error:
+        reason = str(error)
+    else:
+        return
+    hint = pattern_meant("MATCHING", "glob", pattern)
+    raise BindError(f"MATCHING takes a glob: {reason}", hint=hint, place=place and place())
+
+
+def note_of_pattern(plan: plans.Plan) -> str:
+    """Return a hint for a statement that found nothing by a pattern of another kind, or by what is never true."""
+    statement = plan.statement if isinstance(plan, plans.AsWritten) else plan
+    if isinstance(statement, plans.Query):
+        return query_note(statement.text)
+    if matching := getattr(statement, "matching", None):
+        return _note_of_matching(statement, matching)
+    like = getattr(statement, "like", None)
+    return pattern_meant("LIKE", "like", like) if like is not None else ""
+
+
+def _note_of_matching(statement: Any, glob: str) -> str:
+    place = getattr(statement, "location", None)
+    folder = f"{place.key.rstrip('/').rpartition('/')[2]}/" if place and place.key else "/"
+    if glob.startswith(folder) and len(glob) > len(folder):
+        return f"MATCHING is of keys below the location: write MATCHING {literal(visible(glob[len(folder) :]))}."
+    recursive = bool(getattr(statement, "recursive", True))
+    note = pattern_meant("MATCHING", "glob", glob) or looks_below(glob, recursive=recursive)
+    return f"{note} Capitals and small letters differ in keys.".strip() if glob != glob.lower() else note
+
+
+def in_query(error: S3ConnError, sql: str, connections: Registry) -> int | None:
+    """Return where the path that an error is about is in a query, and let its hint say which path was meant."""
+    missing = re.search(r"s3://(\S+)|there is no (?:bucket|connection) (\S+)", error.message)
+    name = re.escape(missing[1] or missing[2]) if missing else ""
+    path = missing and re.search(rf"'s3://(?:{name}@(?P<rest>[^']*)|(?P<via>[\w-]+@)?(?P<path>{name}[^']*))'", sql)
+    if not path:
+        return None
+    via = path["via"] or ""
+    if path["rest"]:
+        near = re.fullmatch(r"Did you mean (\w+)\?", error.hint)
+        error.hint = f"Write 's3://{near[1]}@{path['rest']}' instead." if near else error.hint
+        first, _, key = path["rest"].partition("/")
+        if first in connections and key:
+            error.hint = f"Write 's3://{first}@{missing[2]}/{key}' instead." if missing else error.hint
+    elif isinstance(error, ObjectNotFoundError):
+        folder = path[0].rstrip("'").rstrip("/")
+        error.hint = f"Write {folder}/*' instead." if error.is_folder else error.hint
+        error.hint = error.hint.replace("mean 's3://", f"mean 's3://{via}")
+    else:
+        bucket, _, key = path["path"].partition("/")
+        say_bucket(error, Location(bucket, key), via.rstrip("@") or connections.default or "", connections)
+        error.hint = error.hint.replace("'s3://", f"'s3://{via or f'{bucket}@' * (bucket in connections)}")
+    return path.start()
+
+
+def nothing_at(connections: Registry, plan: Any, rows: Sized, clause: str = "") -> str:
+    """Return a note on what was meant by the location of a plan if nothing is there."""
+    from s3conn_magic.objects.requests import note_of_nothing
+
+    return "" if len(rows) else note_of_nothing(connections.get(plan.name), plan.location, clause)
+
+
+def say_bucket(error: S3ConnError, location: Location | None, name: str, connections: Registry) -> None:
+    """Let the hint of an error say which bucket was meant: the one behind a connection's name, or one that is near."""
+    if location is None or not isinstance(error, BucketNotFoundError):
+        return
+    if location.bucket in connections and location.key:
+        uri = literal(visible(f"s3://{location.key}"))
+        error.hint = f"Write {uri} instead: {location.bucket} is a connection."
+    elif name in connections and (near := nearest(location.bucket, _buckets(connections, name))):
+        error.hint = f"Did you mean {literal(visible(f's3://{near}/{location.key}'))}?"
+
+
+def _buckets(connections: Registry, name: str) -> Iterable[str]:
+    from s3conn_magic.results.listings import buckets_frame
+
+    try:
+        return [str(each) for each in buckets_frame(connections.get(name), None)["bucket"]]
+    except S3ConnError:
+        return []

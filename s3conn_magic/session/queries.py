@@ -7,17 +7,23 @@ import time
 from functools import singledispatch, singledispatchmethod
 from typing import TYPE_CHECKING, Any
 
-from s3conn_magic.errors import JobFailedError, QueryError, StatementSyntaxError
+from s3conn_magic.errors import (
+    JobFailedError,
+    QueryError,
+    S3ConnError,
+    StatementSyntaxError,
+)
 from s3conn_magic.language import plans, statements
 from s3conn_magic.language.grammar import parse
 from s3conn_magic.language.reference import columns_of
 from s3conn_magic.language.rules import name_text
 from s3conn_magic.language.source import Source
-from s3conn_magic.language.words import counted, looks_below, pattern_meant, table_parts
+from s3conn_magic.language.words import counted, table_parts
 from s3conn_magic.locations import through
 from s3conn_magic.results.cards import Message
 from s3conn_magic.runtime.background import new_lock
 from s3conn_magic.runtime.patterns import like
+from s3conn_magic.session.inputs import IN_PATHS, in_query
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -175,11 +181,14 @@ class Queries:
         """Return the result of a call; errors of the query point to their place in the cell."""
         try:
             return call()
-        except QueryError as error:
-            at, locate = error.offset, plan.locate
-            failure = error.at(plan.place() if at is None or locate is None else locate(at))
+        except (QueryError, *IN_PATHS) as error:
+            at, locate = error.offset if isinstance(error, QueryError) else self._in_query(error, plan), plan.locate
+            failure: S3ConnError = error.at(plan.place() if at is None or locate is None else locate(at))
         failure.__cause__ = failure.__context__ = None
         raise failure
+
+    def _in_query(self, error: S3ConnError, plan: Any) -> int | None:
+        return in_query(error, getattr(plan, "text", None) or "", self._connections)
 
     def run(self, plan: QueryPlan, report: Callable[[Progress], None] | None) -> Any:
         """Run a plan and return its result; `report` gets what its query reads."""
@@ -571,14 +580,3 @@ def _(plan: statements.Help, connections: Registry) -> Any:
 
     del connections
     return help_on(plan.topic)
-
-
-def note_of_pattern(plan: plans.Plan) -> str:
-    """Return a hint for a statement that found nothing by a pattern of another kind."""
-    statement = plan.statement if isinstance(plan, plans.AsWritten) else plan
-    if matching := getattr(statement, "matching", None):
-        return pattern_meant("MATCHING", "glob", matching) or looks_below(
-            matching, recursive=bool(getattr(statement, "recursive", True))
-        )
-    like = getattr(statement, "like", None)
-    return pattern_meant("LIKE", "like", like) if like is not None else ""

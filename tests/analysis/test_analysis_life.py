@@ -77,7 +77,7 @@ def test_a_failure_leaves_the_groups_so_far(serve):
 def test_a_failure_before_anything_is_what_it_is(run, sandbox):
     """A missing bucket and a missing permission are named, as by LIST, with the place of the statement."""
     error = run.fails("\n ANALYZE 's3://acme-nowhere/'", BucketNotFoundError)
-    assert (error.place.line, error.place.column) == (2, 2)
+    assert (error.place.line, error.place.column) == (2, 10)
     run(create("sales", keys=sandbox.restricted, ENDPOINT=sandbox.endpoint) + " VALIDATE = FALSE")
     assert run.fails(f"ANALYZE 's3://{LOGS}/' USING sales", AccessDeniedError).action == "s3:ListBucket"
 

@@ -41,7 +41,7 @@ MEANT = [
     (f"{JOB} CONTENT_TYPE = 'text/csv' INTO t", f"{JOB} CONTENT_TYPE = CSV INTO t"),
     (f"{JOB} DATE_PATTERN = '%Y/%m/%d' INTO t", f"{JOB} DATE_PATTERN = 'yyyy/MM/dd' INTO t"),
     (f"{JOB} START_FROM = 2026-01-02 INTO t", f"{JOB} START_FROM = '2026-01-02' INTO t"),
-    (f"{JOB} DELIMITER = ';' INTO t", f"{JOB} CONTENT_TYPE = ( TYPE = CSV DELIMITER = ';' ) INTO t"),
+    (f"{JOB} DELIMITER = ';' INTO t", f"{JOB} CONTENT_TYPE = (TYPE = CSV DELIMITER = ';') INTO t"),
     (
         "CREATE TABLE t (n INT) TABLE_DATA_RETENTION = '30 days'",
         "CREATE TABLE t (n INT) TABLE_DATA_RETENTION = 30 DAYS",
@@ -54,7 +54,29 @@ MEANT = [
     ("SAVE CONNECTIONS TO 'my.usql' OVERWRITE", "SAVE OR REPLACE CONNECTIONS TO 'my.usql'"),
     ("SET LIMIT = 10, PROGRESS = FALSE", "SET LIMIT = 10; SET PROGRESS = FALSE"),
     ("LIST 's3://acme/', 's3://other/'", "LIST 's3://acme/'; LIST 's3://other/'"),
+    (
+        "CREATE hourly JOB AS COPY FROM S3 lake LOCATION = 's3://acme/in/' INTO t",
+        f"{JOB} INTO t".replace(" j ", " hourly "),
+    ),
+    # An option as a switch, or one that says no; a clause that takes no value.
+    ("CREATE S3 CONNECTION x READONLY REGION = 'auto'", "CREATE S3 CONNECTION x READ_ONLY = TRUE REGION = 'auto'"),
+    (
+        "CREATE S3 CONNECTION x AWS_PROFILE = 'a' NO VALIDATE",
+        "CREATE S3 CONNECTION x AWS_PROFILE = 'a' VALIDATE = FALSE",
+    ),
+    ("LIST 's3://acme/' RECURSIVE = TRUE", "LIST 's3://acme/' RECURSIVE"),
+    ("SET PROGRES = off", "SET PROGRESS = FALSE"),
+    ("SHOW JOB", "SHOW JOBS"),
+    # A text that is two, or goes on too far.
+    ("LIST 's3://acme/' + 'logs/'", "LIST 's3://acme/logs/'"),
+    ("LIST 's3://acme/ RECURSIVE", "LIST 's3://acme/' RECURSIVE"),
+    ("LIST 's3://acme/' MATCHING '*.csv', '*.json'", "LIST 's3://acme/' MATCHING '{*.csv,*.json}'"),
     # What a query says, as far as its words go.
+    ("SELECT FROM range(3)", "SELECT * FROM range(3)"),
+    ("SELECT count(* FROM range(3)", "SELECT count(*) FROM range(3)"),
+    ("SELECT * FROM range(3) LIMIT 1 ORDER BY 1", "SELECT * FROM range(3) ORDER BY 1 LIMIT 1"),
+    ("SELECT * FROM range(3) SORT BY 1", "SELECT * FROM range(3) ORDER BY 1"),
+    ("SELECT * FROM {orders} LIMIT 1", "SELECT * FROM orders LIMIT 1"),
     ("SELECT 1 AS n FRMO range(3)", "SELECT 1 AS n FROM range(3)"),
     ("SELECT 1 AS n LIMIT 5, 10", "SELECT 1 AS n LIMIT 10 OFFSET 5"),
     ("SELECT 'don't'", "SELECT 'don''t'"),
@@ -65,6 +87,12 @@ LEFT_OUT = [
     ("DISCOVER 's3://acme/' SAMPLE 10 PERCENT", "`PERCENT`"),
 ]
 SECRETS = ("hunter2supersecretvalue", "correcthorsebatterystaple", "'hunter2supersecretvalue'", "P@ss-word-hunter2x")
+
+
+@pytest.fixture(autouse=True)
+def _environment(monkeypatch):
+    monkeypatch.setenv("A_SECRET", "a")
+    monkeypatch.setenv("A_KEY_ID", "b")
 
 
 def _hint(cell: str) -> str:
@@ -148,6 +176,20 @@ def test_nobody_is_asked_for_what_is_tried():
         ),
         (f"{JOB} DATE_PATTERN = 'yyyy/mm/dd' INTO t", "mm is the minute", "'yyyy/MM/dd'"),
         ("SET DEFAULT_STORAGE = ('lake', 's3://acme/*')", "no pattern", ""),
+        ("CREATE S3 CONNECTION x REGION = 'eu-central1'", "hyphens", "'eu-central-1'"),
+        (
+            "CREATE S3 CONNECTION x REGION = 'us-east-1' ENDPOINT = 'https://s3.eu-west-1.amazonaws.com'",
+            "REGION is us-east-1, and ENDPOINT is of eu-west-1",
+            "'eu-west-1'",
+        ),
+        (
+            "CREATE S3 CONNECTION x AWS_ACCESS_KEY_ID = ENV 'A_SECRET' AWS_SECRET_ACCESS_KEY = ENV 'A_KEY_ID'",
+            "swapped",
+            "other's value",
+        ),
+        ("CREATE S3 CONNECTION x SKIP_VALIDATION = TRUE", "unknown option", "VALIDATE = FALSE"),
+        ("CREATE S3 CONNECTION x --read-only", "flags are comments", "READ_ONLY = TRUE"),
+        ("COMPARE 's3://acme/' AS OF '2999-01-01' WITH 's3://acme/'", "has passed", ""),
     ],
 )
 def test_what_would_mean_something_else_is_refused(cell: str, message: str, hint: str):

@@ -149,11 +149,11 @@ def test_explore_has_its_first_page(server, run):
 
 
 def test_a_bucket_that_is_not_there(run):
-    """A missing bucket is named, by LIST and by EXPLORE, and the place is the statement's first word."""
+    """A missing bucket is named, by LIST and by EXPLORE, and the place is that of its location."""
     for statement in ("LIST", "EXPLORE"):
         error = run.fails(f"SHOW CONNECTIONS;\n  {statement} 's3://acme-nowhere/'", BucketNotFoundError)
         assert "acme-nowhere" in error.message
-        assert (error.place.line, error.place.column) == (2, 3)
+        assert (error.place.line, error.place.column) == (2, 4 + len(statement))
         assert error.notes == ("Statement 2 of 2 failed; the one before it is done.",)
 
 

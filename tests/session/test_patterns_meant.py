@@ -18,7 +18,7 @@ MEANT = {
     ("glob", r"(a|b)\.csv"): None,
     ("glob", "*.csv"): "",
     ("glob", "**/year=*/?.csv"): "",
-    ("glob", "plain.csv"): "",
+    ("glob", "plain.csv"): "**/*plain.csv*",
     ("glob", "s3://acme/orders/*.csv"): "orders/*.csv",
     ("glob", "/orders/*.csv"): "orders/*.csv",
     ("glob", "orders/"): "orders/**",
@@ -31,6 +31,7 @@ MEANT = {
     ("like", "acme-?"): "acme-_",
     ("like", "^acme.*$"): "acme%",
     ("like", "acme%"): "",
+    ("like", "acme"): "%acme%",
     ("like", "a_b"): "",
     ("regular", "*.csv"): r".*\.csv",
     ("regular", "orders/*.csv"): r"orders/.*\.csv",
@@ -110,3 +111,58 @@ def test_a_job_says_what_its_pattern_is_taken_for(run):
         meant = re.search(r"write FILE_PATTERN = '(.*)'\.$", failed.hint)
         assert meant, failed.block()
         run(job.format(meant[1]).replace("JOB j", f"JOB j{len(written)}"))
+
+
+@pytest.mark.parametrize(
+    "written", ["acme-lake//sales/", "acme-lake/Sales/", "acme-lake/acme-lake/sales/", "acme-lake/sale/"]
+)
+def test_a_location_where_nothing_is_is_told_with_the_one_that_is_near(run, written):
+    """A doubled slash, other capitals, the bucket once more, and a typo."""
+    run.notes.clear()
+    assert not len(run(f"LIST 's3://{written}'"))
+    assert run.notes[-1].endswith("did you mean 's3://acme-lake/sales/'?")
+
+
+@pytest.mark.parametrize(
+    ("query", "hint"),
+    [
+        ("SELECT * FROM 's3://lake@acme-lake/sales'", "Write 's3://lake@acme-lake/sales/*' instead."),
+        ("SELECT * FROM 's3://lake@acme-lak/x.csv'", "Did you mean 's3://lake@acme-lake/x.csv'?"),
+        ("SELECT * FROM 's3://lak@acme-lake/x.csv'", "Write 's3://lake@acme-lake/x.csv' instead."),
+        ("SELECT * FROM 's3://acme-lake@lake/x.csv'", "Write 's3://lake@acme-lake/x.csv' instead."),
+        (
+            "SELECT * FROM 's3://lake/acme-lake/x.csv'",
+            "Write 's3://lake@acme-lake/x.csv' instead: lake is a connection.",
+        ),
+        ("SELECT name FROM objects('s3://lake@acme-lake/')", "Did you mean key?"),
+        ("SELECT vlue FROM (SELECT 1 AS value)", "Did you mean value?"),
+        ("SELECT * FROM (SELECT 'a' AS kind) WHERE kind = b", "Write 'b' instead, if it is a text."),
+        ("SELECT key, count(*) FROM objects('s3://lake@acme-lake/')", "Add GROUP BY ALL."),
+        ("SELECT * FROM system.connection", "Did you mean system.information_schema.connections?"),
+        (
+            "SELECT * FROM objects('s3://lake@acme-lake/') WHERE last_modified > 2024-01-01",
+            "Write '2024-01-01' instead.",
+        ),
+    ],
+)
+def test_a_query_about_what_is_not_there_is_told_with_what_was_meant(run, query, hint):
+    """Its path, connection, bucket, column or table, with the place of it."""
+    failed = run.fails(query, S3ConnError)
+    assert failed.hint == hint
+    assert failed.place.column > 1
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("key LIKE '/sales/%'", "LIKE 'sales/%'"),
+        ("key LIKE 's3://acme-lake/sales/%'", "LIKE 'sales/%'"),
+        ("key LIKE '*.nothing'", "LIKE '%.nothing'"),
+        ("etag = NULL", "IS NULL"),
+    ],
+)
+def test_a_query_that_can_find_no_key_says_why(run, query, said):
+    """A pattern of another kind, a key with its bucket, and a comparison that is never true."""
+    run.notes.clear()
+    assert not len(run(f"SELECT key FROM objects('s3://lake@acme-lake/') WHERE {query}"))
+    assert said in run.notes[-1]

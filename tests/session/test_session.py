@@ -257,7 +257,7 @@ def test_a_script_ends_and_takes_the_sandbox_along():
         "True ['sales/customers.csv', 'sales/orders.csv']",
         "Operation resulted in no change: no connection nobody.",
         "acme-archive-eu",
-        "BucketNotFoundError 1 1",
+        "BucketNotFoundError 1 6",
     ]
     with pytest.raises(ProcessLookupError):
         os.kill(int(pid), 0)
