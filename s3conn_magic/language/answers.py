@@ -43,6 +43,7 @@ from s3conn_magic.language.source import (
 from s3conn_magic.language.statements import SetSetting
 from s3conn_magic.language.translation import Rewriting, phrased
 from s3conn_magic.language.words import book, literal, nearest, words_listed
+from s3conn_magic.locations import below, normal_location
 from s3conn_magic.secrets import Secret
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ _FUNCTION = re.compile(r"(?:\b[A-Za-z_][\w.]*|\bSTREAM|\bTABLE)\s*$", re.IGNOREC
 _OF_LAKE = re.compile(r"\w*(?:delta|iceberg|hudi|lake)", re.IGNORECASE)
 # Options after a location.
 _ASKING = re.compile(r"('s3[an]?://[^']*')\s*\((?=[^()]*=>)[^()]*\)", re.IGNORECASE)
+_OF_FORMAT = re.compile(r"\b(?:parquet|csv|json|text|orc|avro)\s*\.\s*`(s3[^`]*)`", re.IGNORECASE)
 # A list of columns to read.
 _EXTENDED = re.compile(r"\s+EXTEND\s*\((?:[^()]|\([^()]*\))*\)", re.IGNORECASE)
 _TOP = re.compile(r"\bSELECT\s+TOP\s*\(?(\d+)\)?\s+", re.IGNORECASE)
@@ -232,12 +234,12 @@ def _is_nearly_ours(text: str) -> bool:
 # Places
 
 
-def _with_places(text: str) -> str:
+def _with_places(written: str) -> str:
     """Return a query with each location in place of the function call around it."""
-    if not re.match(r"(?:SELECT|WITH|FROM|INSERT|CREATE|DESCRIBE|DESC)\b", text, re.IGNORECASE):
+    if not re.match(r"(?:SELECT|WITH|FROM|INSERT|CREATE|DESCRIBE|DESC)\b", written, re.IGNORECASE):
         return ""
-    said = text
-    for match in [*PLACE.finditer(text)][::-1]:
+    said = _OF_FORMAT.sub(lambda match: literal(normal_location(match[1]) + below(normal_location(match[1]))), written)
+    for match in [*PLACE.finditer(said)][::-1]:
         place = place_of(match.group())
         around = _call_around(said, match.start()) if place else None
         if around is None:
@@ -246,7 +248,7 @@ def _with_places(text: str) -> str:
         behind = "/" if lake else "**/*" if place.endswith("/'") and not _OF_LAKE.match(said, around[0]) else ""
         said = f"{said[: around[0]]}{place[:-1]}{behind}'{said[around[1] :]}"
     said = _ASKING.sub(r"\1", said)
-    if said == text:
+    if said == written:
         return ""
     top = _TOP.search(said)
     return _EXTENDED.sub("", _TOP.sub("SELECT ", said)) + (f" LIMIT {top[1]}" if top else "")
@@ -346,7 +348,9 @@ def _variable(plain: str) -> str:
 
 
 # Beginnings of statements of several lines, each of which alone is not a statement.
-_SPOKEN = re.compile(r"(?:CREATE|ALTER|DROP|COPY|INSERT|SELECT|LOAD|UNLOAD|CALL|EXEC|BACKUP|ATTACH)\s", re.IGNORECASE)
+_SPOKEN = re.compile(
+    r"(?:CREATE|ALTER|DROP|COPY|INSERT|SELECT|WITH|LOAD|UNLOAD|CALL|EXEC|BACKUP|ATTACH)\s", re.IGNORECASE
+)
 # Other services, and words that indicate S3.
 _ABROAD = re.compile(
     r"azure|abfss?:|wasbs?:|adls|dynamodb|kafka|bigquery|api_gateway|API\s+INTEGRATION|hdfs:|kinesis"

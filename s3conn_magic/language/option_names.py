@@ -65,11 +65,16 @@ def _by_name() -> dict[str, Synonym]:
     return {entry.theirs: entry for entry in reversed(synonyms())}
 
 
+_OF_BUCKET = re.compile(r"(?<=FS_S3A_)BUCKET_\w+?_(?=ACCESS|SECRET|SESSION|ENDPOINT|PATH|ASSUMED|AWS|SERVER|ENCRYP)")
+
+
 def folded(name: str) -> str:
     """Return an option's name normalised as in the tables: `--role-arn`, `fs.s3a.access.key`, `roleArn`."""
     parted = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name.strip("'\"`-"))
     plain = re.sub(r"[.-]", "_", parted).upper().removeprefix("SPARK_HADOOP_")
-    return re.sub(r"(?<=FS_S3A_)BUCKET_[^_]+_(?=\w)", "", plain)  # option of one bucket
+    return re.sub(
+        r"(?<=FS_S3A_)BUCKET_\w+?_(?=ACCESS|SECRET|SESSION|ENDPOINT|PATH|ASSUMED|AWS|SERVER|ENCRYPTION)", "", plain
+    )  # option of one bucket
 
 
 def _stripped(known: str) -> Iterator[str]:
@@ -133,8 +138,7 @@ def _is_of(kind: _Kind, words: set[str], *, unknown: bool) -> bool:
     return any(each <= words and not (len(each) == 1 and each <= unsure) for each in kind.having)
 
 
-SURE = 10
-"""Rank from which a name alone indicates S3."""
+SURE = 10  # the rank from which a name alone indicates S3
 
 
 def rank_of(known: str) -> int:
@@ -179,11 +183,10 @@ def is_telling(name: str) -> bool:
 _TOKEN = re.compile(
     r"ENV\.\w+|ENV\b\s*\(?\s*['\"]?\w+['\"]?\s*\)?|PROMPT(?:\s+'[^']*')?|KEYRING\s+'[^']*'\s*,?\s*'[^']*'"
     r"|\{\{\s*env_var\s*\([^)]*\)\s*\}\}|\{\{?\s*[A-Za-z_]\w*\s*\}?\}|[$#]\{\w+\}|%\(\w+\)s|(?<=[\s=]):[A-Za-z_]\w*|:=|[A-Za-z_-]+(?=:\s)"
-    rf"|f?{QUOTED}|\$\$.*?\$\$|(?:os\.environ|ENV)\s*\[[^\]]*\]|(?:os\.)?(?:getenv|environ\.get|env_var)\s*\([^)]*\)"
+    rf"|[A-Za-z_]\w*(?:\[['\"]\w+['\"]\])+|f?{QUOTED}|\$\$.*?\$\$|(?:os\.environ|ENV)\s*\[[^\]]*\]|(?:os\.)?(?:getenv|environ\.get|env_var)\s*\([^)]*\)"
     r"|=>|==|[=:(),\[\]{}]|[^\s=:(),\[\]{}'\"]+(?:://[^\s,()'\"]*|:\d+[^\s,()'\"]*)?",
     re.DOTALL | re.IGNORECASE,
 )
-# AS before a value in Redshift's options.
 _AS_MARK = re.compile(r"\b([A-Z]{4,})\s+AS\s+(?=['\d])", re.IGNORECASE)
 _ASSIGNS = {"=", "=>", "==", ":", ":="}
 _MARKS = _ASSIGNS | set("(),[]{}")
@@ -297,12 +300,12 @@ _VARIABLE = re.compile(
 _PLAIN_ID = re.compile(r"[A-Z0-9]{8,128}|[\w.-]{1,12}")
 # A placeholder of a value, except in Python, where it is a name.
 _STANDS_FOR = re.compile(r"(?:your|the|x{3,}|insert|enter|replace|some)_", re.IGNORECASE)
+_ITEM = re.compile(r"\w+(?:\[['\"]\w+['\"]\])+")
 # A key and its secret in one text, and a server instead of a bucket.
 _BOTH = re.compile(r"(A[KS]IA[A-Z0-9]{8,}):(\S+)")
 _SERVED = re.compile(r"s3[an]?://((?:[\w.-]+|<[\w-]+>):(?:\d+|<\w+>)|\d+(?:\.\d+){3})/?(.*)", re.IGNORECASE)
 _HOST_OF = re.compile(r"(?<=//)\$?\{\w+\}\.")
 _ON_SERVER = re.compile(r"s3:(?!//)((?:https?://)?[\w.-]+(?::\d+)?)/(.+)")
-# Paths in a server's URL that are not a bucket.
 _API_PATH = re.compile(r"/?|(?:/.*)?/(?:s3|v\d+|api|storage)(?:/.*)?", re.IGNORECASE)
 _LOCAL = re.compile(r"^(?:localhost|127\.|\[::1\]|minio|host\.docker)", re.IGNORECASE)
 
@@ -350,7 +353,7 @@ class Given:
         of_object = known == "KEY" and "BUCKET" in self.others
         self.junk = self.junk or not name
         self.others[known] = value
-        if self.python and not name and _HOSTED.fullmatch(without_quotes(str(value))):
+        if (known == "S3" or (self.python and not name)) and _HOSTED.fullmatch(without_quotes(str(value))):
             self._set("ENDPOINT", value)
         if not name or of_object or known == "PORT" or without_quotes(str(value)).upper() in words_listed("says"):
             return
@@ -399,6 +402,8 @@ class Given:
                 self._leave_out(name)
         elif known not in words_listed("options") | words_listed("delimiters"):
             self._leave_out(name)
+        elif self.tolerant and known != "S3":
+            self.left_out[known] = entry.difference if entry else "it is of files, not of a connection"
 
     @staticmethod
     def _is_below(known: str, entry: Synonym | None, value: Written) -> bool:
@@ -439,9 +444,9 @@ class Given:
             return source if harmless(source) or not option.secret else f"PROMPT '{option.name}'"
         if re.search("[ /]", bare) and option.name == "AWS_ACCESS_KEY_ID" and not self.tolerant:
             return ""
-        if bare in {"?", "%s"}:
+        if (item := _ITEM.fullmatch(written)) or bare in {"?", "%s"}:
             self.junk = True
-            return f"'{BLANK}'"
+            return f"PROMPT '{option.name}'" if item else f"'{BLANK}'"
         if bare in {"", "*", "None", "NULL", "null"} or (bare == written and written.startswith("$")):
             return written if written.startswith("$") else ""
         if option.takes == "TRUE or FALSE":
@@ -564,7 +569,6 @@ class Given:
         """Complete the key pair and the endpoint's URL, and note what is part of neither."""
         key, secret = self.values.get("AWS_ACCESS_KEY_ID", ""), self.secrets.get("PROMPT 'AWS_SECRET_ACCESS_KEY'", "")
         if KEY_ID.fullmatch(secret.strip("'")) and not KEY_ID.fullmatch(key.strip("'")):
-            # The two were swapped.
             self.values["AWS_ACCESS_KEY_ID"] = secret
             self.secrets["PROMPT 'AWS_SECRET_ACCESS_KEY'"] = self.secrets.pop("PROMPT 'AWS_ACCESS_KEY_ID'", key)
         if "AWS_SESSION_TOKEN" in self.values and not self.values.keys() & {*_PAIR, "AWS_PROFILE"}:

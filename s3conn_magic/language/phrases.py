@@ -136,7 +136,7 @@ _TAKES = re.compile(
 )
 # Two commands of one tool: each line is one.
 _TWICE = re.compile(r"\A\W*(\w+)\s.*\n\W*\1\s", re.DOTALL)
-_FLAG = re.compile(r"(?<!\S)(--?[A-Za-z][\w-]*)(?:=(\S+))?")
+_FLAG = re.compile(rf"(?<!\S)(--?[A-Za-z][\w-]*)(?:=(\S+)|\s+=\s+({QUOTED}|\S+))?|(?:{QUOTED})")
 
 
 _BEFORE_COMMAND = re.compile(r"\A(?:[A-Z]\w*=\S+\s+)+(?=[a-z])")
@@ -152,8 +152,12 @@ def flags_of(text: str, *, values: bool = True) -> tuple[list[tuple[str, str]], 
         flags = [(name, value) for name, _, value in (pair.partition("=") for pair in match.group().split())]
         at = match.end()
     while match := _FLAG.search(text, at):
+        if match[1] is None:
+            rest.append(text[at : match.end()])
+            at = match.end()
+            continue
         rest.append(text[at : match.start()])
-        name, value, at = match[1], match[2], match.end()
+        name, value, at = match[1], match[2] or match[3], match.end()
         follows = re.compile(rf"\s+({QUOTED}|[^\s;]+)").match(text, at)
         takes = values and value is None and name.startswith("--") and name[2:] not in words_listed("flags")
         takes = takes or bool(value is None and follows and (follows[1].isdecimal() or _TAKES.fullmatch(name)))

@@ -71,7 +71,10 @@ _SEVERAL = (
 )
 _KEY = rf"{_SEVERAL}|\"[\w.-]{{1,80}}\"|'[\w.-]{{1,80}}'|`[\w.-]{{1,80}}`|[A-Za-z_][\w.-]*"
 _LISTED = rf"\(\s*(?:{QUOTED})(?:\s*,\s*(?:{QUOTED}))*\s*\)"
-_VALUE = rf"{_LISTED}|{QUOTED}|\$\$.*?\$\$|secret\s+\w+|(?![\w.-]+:\s|-\s)[^\s,;(){{}}\[\]'\"]++(?![ \t\w]*[(\[])"
+_VALUE = (
+    rf"{_LISTED}|{QUOTED}|\$\$.*?\$\$|secret\s+\w+|(?![\w.-]+:\s|-\s)"
+    r"[^\s,;(){}\[\]'\"]++(?![ \t\w]*[(\[]|\s*\\?\s*\.\w+\()"
+)
 _ASSIGNED = re.compile(
     rf"(?P<key>{_KEY})\s*(?:\[[^\]\n]*\])?(?:=>|:=|==|=|:(?![:/])|\bvalue\b)\s*(?P<value>{_VALUE})|{QUOTED}",
     re.DOTALL | re.IGNORECASE,

@@ -112,7 +112,7 @@ class Rewriting:
         least = (
             0 if "options}" in phrase.ours and not self._given.values else SURE if "{connect}" in phrase.ours else 99
         )
-        for option, written in readings.pairs_in(text) if phrase.whose else ():
+        for option, written in readings.pairs_in(text) if phrase.whose and phrase.theirs else ():
             if is_telling(option) and rank_of(folded(option)) >= least:
                 self._given.add(option, written)
         if "{connect}" in phrase.ours and (
@@ -341,7 +341,7 @@ class Rewriting:
             return literal(self._listed[0])
         if "FROM {place}" not in self._phrase.ours:
             return literal(self._listed[0] if "LOCATION = {place}" in self._phrase.ours else self._location)
-        location = self._location + below(self._location)
+        location = self._location + ("" if self._location.endswith(BLANK) else below(self._location))
         return literal(through(location, self._name) if self._connects else location)
 
     @property
