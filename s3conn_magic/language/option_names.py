@@ -402,8 +402,8 @@ class Given:
                 self._leave_out(name)
         elif known not in words_listed("options") | words_listed("delimiters"):
             self._leave_out(name)
-        elif self.tolerant and known != "S3":
-            self.left_out[known] = entry.difference if entry else "it is of files, not of a connection"
+        elif self.tolerant and entry and known in words_listed("connections"):
+            self.left_out[known] = entry.difference
 
     @staticmethod
     def _is_below(known: str, entry: Synonym | None, value: Written) -> bool:

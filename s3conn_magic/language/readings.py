@@ -10,7 +10,15 @@ from functools import cache
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
-from s3conn_magic.language.option_names import BOOLEANS, Written, folded, is_telling, option_words, without_quotes
+from s3conn_magic.language.option_names import (
+    BOOLEANS,
+    Written,
+    folded,
+    is_telling,
+    name_meant,
+    option_words,
+    without_quotes,
+)
 from s3conn_magic.language.phrases import with_constants
 from s3conn_magic.language.reference import KEYWORDS
 from s3conn_magic.language.source import BLANK, KEY_ID, QUOTED
@@ -275,9 +283,10 @@ def is_torn(text: str | None) -> bool:
 def named_place(pairs: list[Pair]) -> str:
     """Return the place that a bucket and a path are, which are given apart."""
     given: dict[str, str] = {}
-    secret = any("secret" in folded(name).lower() for name, _ in pairs)
+    meant = [name_meant(name) for name, _ in pairs if folded(name) != "KEY"]
+    alone = "AWS_SECRET_ACCESS_KEY" in meant and "AWS_ACCESS_KEY_ID" not in meant  # a key is that of the pair
     for name, value in pairs:
-        if secret and folded(name) == "KEY":
+        if alone and folded(name) == "KEY":
             continue
         words = option_words(folded(name))
         plain = without_quotes(value if isinstance(value, str) else (value or [""])[0])
