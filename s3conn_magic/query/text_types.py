@@ -142,7 +142,13 @@ def _floating(text: str, kind: str) -> Cast:
     words = f"(lower(trim({text})) IN ('nan', 'inf', '-inf', 'infinity', '-infinity') AND {value} IS NOT NULL)"
     if kind == "FLOAT":  # JSON has the double's digits
         as_c = f"coalesce({value}::DOUBLE = TRY_CAST({text} AS DOUBLE) AND {_floating(text, 'DOUBLE').exact}, false)"
-    return Cast(value, f"({few} OR {same} OR {power} OR {words} OR {as_c})")
+    # As JavaScript writes it: 0.00005 and 5e-7, in the digits of the shortest spelling.
+    bare = "trim(replace(replace(split_part({}, 'e', 1), '.', ''), '-', ''), '0')"
+    script = r"-?(0?\.0[0-9]*|[1-9](\.[0-9]+)?[eE][+-]?[0-9]+)"
+    as_script = (
+        f"({_matches(text, script)} AND coalesce({bare.format(f'{value}::VARCHAR')} = {bare.format(number)}, false))"
+    )
+    return Cast(value, f"({few} OR {same} OR {power} OR {words} OR {as_c} OR {as_script})")
 
 
 def _temporal(text: str, kind: str, formats: Formats) -> Cast | None:

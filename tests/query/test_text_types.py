@@ -22,6 +22,7 @@ from s3conn_magic.query.text_types import (
     NULL,
     Evidence,
     Formats,
+    cast,
     evidence,
     gathered,
     merged,
@@ -487,3 +488,11 @@ def test_numbers_of_json_are_doubles_where_each_prints_back(database, tmp_path, 
     assert types["b"] == ('STRUCT("c" DOUBLE)' if kind == "DOUBLE" else "JSON")
     values = [row[0] for row in database.execute(f"SELECT a::VARCHAR FROM ({rows.select(known, types)})").fetchall()]
     assert [Decimal(value) for value in values] == [Decimal(number) for number in numbers]
+
+
+def test_a_double_as_javascript_writes_it_is_exact():
+    """Small ones without an exponent, and exponents without zeros in front; a digit that would be lost is not."""
+    exact = {"0.0000997788185410981", "9.338315158455877e-7", "-0.000012", "0.05000", "5e-7"}
+    others = {"00.00005", "0.0_5", "0.000012345678901234567890", "9.0071992547409931e15", "1.5e-400"}
+    query = f"SELECT text FROM (SELECT unnest(?) AS text) WHERE {cast('text', 'DOUBLE').exact}"
+    assert {text for (text,) in duckdb.execute(query, [[*exact, *others]]).fetchall()} == exact
