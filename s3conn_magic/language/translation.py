@@ -205,7 +205,7 @@ class Rewriting:
         if name in OPTIONAL:
             said = any(slot.startswith(name) for slot in self._slots)
             return f" {name.upper().replace('_', ' ')}" if said else ""
-        if name in _OF_CALLS:
+        if name in _OF_CALLS and name not in self._slots:
             return _OF_CALLS[name](self._whole)
         if name in {"words", "place"} - self._slots.keys():
             return "*" if name == "words" else ""
