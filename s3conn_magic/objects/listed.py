@@ -77,6 +77,12 @@ class Path:
         return Path(self.connection, Location(self.location.bucket, key))
 
     @property
+    def exact(self) -> str:
+        """The text of a path that only this object, or this version of one, matches."""
+        key = self.location.key
+        return self.named(key if split_version(self.location) else escaped(key))
+
+    @property
     def has_wildcard(self) -> bool:
         """Whether the key may be a pattern; one that ends with `?versionId=…` is not."""
         return _GLOB.search(self.location.key) is not None and split_version(self.location) is None

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from s3conn_magic.errors import QueryError
 from s3conn_magic.locations import visible
-from s3conn_magic.objects.listed import Path, escaped, partitions
+from s3conn_magic.objects.listed import Path, partitions
 from s3conn_magic.query.failures import MARK
 from s3conn_magic.query.line_rows import FILE
 from s3conn_magic.query.sql import check_widened, identifier, literal
@@ -121,7 +121,7 @@ def contradicts(value: str, text: str, kind: str) -> str:
 def quoted(entries: Iterable[str]) -> list[str]:
     """Return paths as SQL literals."""
     paths = map(Path.parse, entries)
-    return [literal(f"s3://{path.named(escaped(path.location.key))}") for path in paths]
+    return [literal(f"s3://{path.exact}") for path in paths]
 
 
 def without_folders(reader: str, path: str) -> str:

@@ -427,7 +427,7 @@ def _ends_late(filesystem: ConnectionFileSystem, entry: str) -> bool:
 def _named(where: str, every: Mapping[str, Detected]) -> dict[str, Detected]:
     """Return the formats of objects by their path, with the scheme of another."""
     scheme, paths = where.partition("://")[0], map(Path.parse, every)
-    names = (f"{scheme}://{path.named(escaped(path.location.key))}" for path in paths)
+    names = (f"{scheme}://{path.exact}" for path in paths)
     return dict(zip(names, every.values(), strict=True))
 
 
