@@ -65,6 +65,7 @@ def _by_name() -> dict[str, Synonym]:
     return {entry.theirs: entry for entry in reversed(synonyms())}
 
 
+# An option of one bucket.
 _OF_BUCKET = re.compile(r"(?<=FS_S3A_)BUCKET_\w+?_(?=ACCESS|SECRET|SESSION|ENDPOINT|PATH|ASSUMED|AWS|SERVER|ENCRYP)")
 
 
@@ -72,9 +73,7 @@ def folded(name: str) -> str:
     """Return an option's name normalised as in the tables: `--role-arn`, `fs.s3a.access.key`, `roleArn`."""
     parted = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name.strip("'\"`-"))
     plain = re.sub(r"[.-]", "_", parted).upper().removeprefix("SPARK_HADOOP_")
-    return re.sub(
-        r"(?<=FS_S3A_)BUCKET_\w+?_(?=ACCESS|SECRET|SESSION|ENDPOINT|PATH|ASSUMED|AWS|SERVER|ENCRYPTION)", "", plain
-    )  # option of one bucket
+    return _OF_BUCKET.sub("", plain)
 
 
 def _stripped(known: str) -> Iterator[str]:
