@@ -129,7 +129,7 @@ def shapes_of(text: str) -> Iterator[Shape]:
     plain = PLACE.sub(
         lambda match: without_quotes(place_of(match.group())) or match.group(), without_options(text, place)
     )
-    if place and re.search(book()["shapes"]["lists"], text, re.IGNORECASE):
+    if place and re.search(book()["shapes"]["lists"], text, re.IGNORECASE) and not re.search(r"\.delete\w*\(", text):
         deep = " RECURSIVE" * bool(re.search(r"\.objects\.|recursive\W{1,3}true|list_objects_v2", text, re.IGNORECASE))
         yield Shape(_phrase(f"{{connect}}LIST {{place}}{{using}}{deep}{{matching}}{{limit}};"), {"place": place}, pairs)
     queried = plain if plain != text and _ASKS.match(plain) else ""

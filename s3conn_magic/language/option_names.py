@@ -320,6 +320,7 @@ _PAIR = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 _SCHEMES = {"http://", "https://"}
 _NAMED_OPTIONS = {"ENDPOINT", "AWS_ACCESS_KEY_ID"}
 _NAMED = re.compile(r"[A-Za-z][A-Za-z_.-]{1,40}")
+_OF_S3 = re.compile(r"(?<![A-Za-z0-9])s3[an]?(?![A-Za-z0-9])", re.IGNORECASE)
 
 
 @dataclass(slots=True)
@@ -369,18 +370,18 @@ class Given:
         """Add an option with differing values; return whether this value is one."""
         bare = without_quotes(value).lower() if isinstance(value, str) else ""
         mapped = entry.values.get(bare, entry.values.get("*"))
-        if mapped == "!":
-            self._leave_out(name)
-            self.lacks[folded(name)] = entry.difference
-        elif mapped in _SCHEMES:
-            self._scheme = mapped
-            self.left_out[folded(name)] = f"it is part of `ENDPOINT = '{mapped}host'`"
-        elif mapped is None and _SCHEMES & set(entry.values.values()):
+        if mapped == "!" or (mapped is None and _SCHEMES & set(entry.values.values())):
             self._leave_out(name)
             self.lacks[folded(name)] = entry.difference
             return True
+        if mapped in _SCHEMES:
+            self._scheme = mapped
+            self.left_out[folded(name)] = f"it is part of `ENDPOINT = '{mapped}host'`"
         elif mapped is not None:
             self._set(entry.ours, said if (said := mapped.replace("{}", bare)) in {"TRUE", "FALSE"} else literal(said))
+        elif entry.values and entry.difference and entry.ours == "ANONYMOUS" and bare not in BOOLEANS:
+            self.left_out[folded(name)] = entry.difference
+            return True
         elif entry.theirs == "TYPE" and self.tolerant and "sse" not in bare:
             self.left_out["TYPE"] = entry.difference
         return mapped is not None or entry.theirs == "TYPE"
@@ -418,7 +419,8 @@ class Given:
 
     def _leave_out(self, name: str) -> None:
         """Note an option without counterpart: its name, if that cannot be a secret."""
-        self.undone.append(folded(name) if _NAMED.fullmatch(name.strip("'\"`-")) and harmless(name) else BLANK)
+        words = _OF_S3.sub("s", name.strip("'\"`-"))
+        self.undone.append(folded(name) if _NAMED.fullmatch(words) and harmless(words) else BLANK)
 
     def _set(self, name: str, value: Written) -> None:
         if name == "AWS_ACCESS_KEY_ID" and ARN.fullmatch(without_quotes(str(value))):

@@ -337,6 +337,14 @@ def limit_of(options: Mapping[str, Written], given: str | None) -> str | None:
     return f" LIMIT {digits}" if digits.isdecimal() else None
 
 
+def depth_of(options: Mapping[str, Written], undone: list[str]) -> str:
+    """Return how many levels of folders are asked for, as a clause, and take it from what has no counterpart."""
+    name = "DEPTH" if "DEPTH" in options else "MAX_DEPTH"
+    levels = without_quotes(str(options.get(name, "")))
+    undone[:] = [each for each in undone if each != name or not levels.isdecimal()]
+    return f" DEPTH {levels}" if levels.isdecimal() else ""
+
+
 _GLOBS = ("MATCHING", "GLOB", "NAME", "INAME", "INCLUDE")
 
 

@@ -27,6 +27,7 @@ from s3conn_magic.language.phrases import (
     Phrase,
     as_table,
     columns_of,
+    depth_of,
     fitting,
     glob_of,
     in_time,
@@ -62,12 +63,7 @@ _STAGE = re.compile(r"(?:\"([^\"]+)\"|([^/\"]+))/?(.*)")
 _SLOT = re.compile(r"\{( ?)(\w+)\}")
 _AS_WRITTEN = {"listed_": "listed"}
 _OF_CALLS = {"picked": picked, "where": where}
-_AS_OPTIONS = (
-    ("endpoint", "ENDPOINT"),
-    ("access", "AWS_ACCESS_KEY_ID"),
-    ("secret", "SECRET"),
-    ("profiled", "AWS_PROFILE"),
-)
+_AS_OPTIONS = {"endpoint": "ENDPOINT", "access": "AWS_ACCESS_KEY_ID", "secret": "SECRET", "profiled": "AWS_PROFILE"}
 # Settings in calls of a builder, and in the query of a URL.
 _CALLED = re.compile(r"\.config\(\s*(['\"][\w.-]+['\"])\s*,\s*([^()]+?)\s*\)")
 _ASKED = re.compile(r"[?&](\w+)=([^&'\"]*)")
@@ -135,7 +131,7 @@ class Rewriting:
         yield from ((name, literal(unquote(value))) for name, value in _ASKED.findall(self._slots.get("place", "")))
         yield from (pair for pair in readings.pairs_in(self._slots.get("clauses", "")) if is_telling(pair[0]))
         yield from readings.remote_options(self._slots.get("remote", ""))
-        yield from ((option, self._slots[slot]) for slot, option in _AS_OPTIONS if slot in self._slots)
+        yield from ((option, self._slots[slot]) for slot, option in _AS_OPTIONS.items() if slot in self._slots)
 
     def answer(self, head: Span, span: Span, *, lines: bool) -> Answer | None:
         """Return the translation; `lines` if it has several."""
@@ -400,6 +396,10 @@ class Rewriting:
     @property
     def _versions(self) -> str:
         return " VERSIONS" if "VERSIONS" in self._given.others else ""
+
+    @property
+    def _depth(self) -> str:
+        return depth_of(self._given.others, self._given.undone)
 
     @property
     def _limit(self) -> str:
