@@ -244,7 +244,9 @@ class Rewriting:
     @property
     def _options(self) -> str:
         given = self._given.values
-        return "".join(f" {option.name} = {given[option.name]}" for option in OPTIONS if option.name in given)
+        # Of both, the pair counts, as in the AWS CLI.
+        less = {"AWS_PROFILE"} & given.keys() if "AWS_ACCESS_KEY_ID" in given else set()
+        return "".join(f" {each.name} = {given[each.name]}" for each in OPTIONS if each.name in given.keys() - less)
 
     @property
     def _columns_at(self) -> str:
@@ -438,8 +440,6 @@ class Rewriting:
     def _at_place(self) -> str:
         path = self._stage_parts[1]
         return literal(f"s3://{BLANK}/{path}" if "stage" in self._slots else f"s3://{path}/")
-
-    _at_folder = _at_place
 
     @property
     def _at_object(self) -> str:

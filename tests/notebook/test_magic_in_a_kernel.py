@@ -180,7 +180,7 @@ def test_a_note_is_printed_beside_the_frame(lake):
         ("%%upsql CREATE S3 CONNECTION x\n REGIN = 'a'", "BindError", (2, 2), "REGIN"),
         ("%%upsql found << SHOW CONNECTIONS; DROP CONNECTION nope\n;", "ConnectionNotFoundError", (1, 52), "nope"),
         ("%%upsql found <<\nDROP CONNECTION nope", "ConnectionNotFoundError", (2, 17), "nope"),
-        ("%%upsql\nHELP;\nLIST 's3://acme-nowhere/'", "BucketNotFoundError", (3, 1), "LIST"),
+        ("%%upsql\nHELP;\nLIST 's3://acme-nowhere/'", "BucketNotFoundError", (3, 6), "'…'"),
         ("%%upsql\n-- \u65e5\u672c\n/* */ DROP CONNECTION nope", "ConnectionNotFoundError", (3, 23), "nope"),
     ],
 )
