@@ -6,6 +6,7 @@ import os
 import signal
 import site
 import sys
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -78,6 +79,17 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR"):
             patch.setenv(name, str(folder / name.lower()))
         yield folder
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_credentials(home: Path, request: pytest.FixtureRequest) -> None:
+    """Each module begins without credentials of AWS; what one before it has left is reported."""
+    del home
+    left = [name for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN") if name in os.environ]
+    for name in left:
+        del os.environ[name]
+    if left:
+        warnings.warn(f"a module before {request.node.name} has left {', '.join(left)}", stacklevel=1)
 
 
 @pytest.fixture(autouse=True)
