@@ -454,7 +454,8 @@ def _outside(parts: Sequence[_Piece], at: int) -> bool:
 def _split(made: _Try, at: int) -> Iterator[_Try]:
     """Yield as many statements as there are names or values behind a comma."""
     texts = [piece.text for piece in made.pieces]
-    globs = texts[at - 1 : at + 2 : 2] if texts[at : at + 1] == [","] and texts[at - 2].upper() == "MATCHING" else []
+    matched = at > 1 and texts[at : at + 1] == [","] and texts[at - 2].upper() == "MATCHING"
+    globs = texts[at - 1 : at + 2 : 2] if matched else []
     if len(globs) > 1 and all(glob.startswith("'") for glob in globs):
         yield _with(made, 1.0, at - 1, at + 2, [literal(f"{{{','.join(glob[1:-1] for glob in globs)}}}")])
     elif at < len(made.pieces) and made.pieces[at].text == ",":
