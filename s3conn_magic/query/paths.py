@@ -324,8 +324,7 @@ def check_fields(
     for group in alike.values():
         each = group[0][1]
         # Where the empty text is no null, DuckDB refuses such a field.
-        source = csv_call([path for path, *_ in group], unique_names(each.names), each, nullstr=_no_null(each))
-        source = with_room(CsvRows(source, ())).source if wide else source
+        source = _without_nulls([path for path, *_ in group], unique_names(each.names), each, wide=wide)
         try:
             database.execute(f"SELECT count(*) FROM {source}").fetchall()  # noqa: S608 - a reader's call
         except (duckdb.InvalidInputException, duckdb.NotImplementedException):
@@ -333,9 +332,12 @@ def check_fields(
                 _check_ends(database, path, each, name, wide=wide)
 
 
-def _no_null(detected: Detected) -> str:
-    """Return a text that occurs nowhere, as SQL; it must not be the delimiter either."""
-    return literal("\x03" if MARK_OF_QUOTED in str(detected.settings.get("DELIMITER")) else MARK_OF_QUOTED)
+def _without_nulls(paths: str | list[str], names: Sequence[str], detected: Detected, *, wide: bool, **more: str) -> str:
+    """Return the reader's call for CSV in which no text is a null."""
+    # It occurs nowhere, and must not be the delimiter either.
+    null = "\x03" if MARK_OF_QUOTED in str(detected.settings.get("DELIMITER")) else MARK_OF_QUOTED
+    source = csv_call(paths, names, detected, **more, nullstr=literal(null))
+    return with_room(CsvRows(source, ())).source if wide else source
 
 
 def _check_ends(database: duckdb.DuckDBPyConnection, path: str, detected: Detected, name: str, *, wide: bool) -> None:
@@ -343,8 +345,7 @@ def _check_ends(database: duckdb.DuckDBPyConnection, path: str, detected: Detect
 
     *_, last, more = columns = unique_names([*detected.names, ""])
     # With a null text that occurs nowhere, a missing field is NULL and an empty one is not.
-    source = csv_call(path, columns, detected, null_padding="true", parallel="false", nullstr=_no_null(detected))
-    source = with_room(CsvRows(source, ())).source if wide else source
+    source = _without_nulls(path, columns, detected, wide=wide, null_padding="true", parallel="false")
     numbered = f"SELECT row_number() OVER () AS n, {identifier(last)} AS l, {identifier(more)} AS m FROM {source}"  # noqa: S608
     query = f"SELECT min(n) FILTER (m IS NOT NULL), bool_or(m IS NULL AND l = '') FROM ({numbered})"  # noqa: S608
     with suppress(duckdb.InvalidInputException):  # it has other faults, too, which are said later
