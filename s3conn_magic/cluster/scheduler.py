@@ -362,7 +362,7 @@ class Tasks:
         self._sealed: list[tuple[Grant, Access, bytes]] = []
         self._workers: dict[str, float] = {}
         self._informed: set[str] = set()
-        self._refreshed_at = self._compared_at = 0.0
+        self._refreshed_at = 0.0
         self._alone_since: float | None = None
 
     def __len__(self) -> int:
@@ -507,20 +507,24 @@ class Tasks:
                 self._submit(number, task.function, task.grant, task.rest, task.tries)
 
     def stop_longest(self, least: float) -> None:
-        """Have the task with the most rows left return what it has, if these are more than `least`.
-
-        Does nothing within a quarter of a second of the last call.
-        """
-        if time.monotonic() - self._compared_at < _REFRESH:
-            return
-        left: dict[str, float] = {}
-        for answer in self._cluster.ask(work.rows_left, workers=self._workers, within=_PROGRESS_TIMEOUT).values():
-            left |= answer if isinstance(answer, dict) else {}
-        keys = {task.future.key for task in self._tasks.values() if task.future is not None}
-        longest = max(keys & left.keys(), key=lambda key: left[key], default="")
+        """Have the task with the most rows left return what it has, if these are more than `least`."""
+        left = self._told(work.rows_left)
+        longest = max(self._numbers.keys() & left.keys(), key=lambda key: left[key], default="")
         if left.get(longest, 0.0) > least:
-            self._cluster.ask(work.stop, longest, workers=self._workers, within=_PROGRESS_TIMEOUT)
-        self._compared_at = time.monotonic()
+            self._told(work.stop, longest)
+
+    def next_portions(self, received: Mapping[int, tuple[str, int]]) -> dict[int, tuple[str, int, Any]]:
+        """Return the next portions of tasks by their numbers; see `work.next_portions`."""
+        known = {key: received.get(number, ("", 0)) for key, number in self._numbers.items()}
+        return {self._numbers[key]: portion for key, portion in self._told(work.next_portions, known).items()}
+
+    @property
+    def _numbers(self) -> dict[str, int]:
+        return {task.future.key: number for number, task in self._tasks.items() if task.future is not None}
+
+    def _told(self, function: Callable[..., Any], *args: Any) -> dict[str, Any]:
+        answers = self._cluster.ask(function, *args, workers=self._workers, within=_PROGRESS_TIMEOUT).values()
+        return {key: value for answer in answers if isinstance(answer, dict) for key, value in answer.items()}
 
     def cancel(self) -> None:
         """Cancel what is left, and have workers forget the pads."""

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from s3conn_magic.cluster import work
-from s3conn_magic.cluster.work import RangeTask, summary_of
+from s3conn_magic.cluster.work import RangeResult, RangeTask, summary_of
 from s3conn_magic.errors import IncompleteListingError, ListingInterrupted, S3ConnError
 from s3conn_magic.listing import Listing
 from s3conn_magic.listing.analysis import Scan
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from s3conn_magic.cluster.scheduler import Capacity, Cluster, Tasks
-    from s3conn_magic.cluster.work import RangeResult
     from s3conn_magic.connections.bucket_target import BucketTarget
     from s3conn_magic.connections.connection import Connection
     from s3conn_magic.listing.request import KeyRange
@@ -46,6 +45,7 @@ _LEAST_PAGES, _MOST_PAGES = 64, 640
 # A task is not stopped for less: it takes a round to stop, and one to begin anew.
 _WORTH_ROUNDS = 2
 _PAGES_MARGIN, _SURPLUS = 1.5, 1.2
+_LOOK = 0.25
 
 
 class UnorderedError(Exception):
@@ -62,6 +62,8 @@ class Sweep:
         under_way: ranges by task.
         before: counts of the first look.
         counted: counts by task.
+        portions: rows of tasks that still list, by task: the mark of the run, and tables.
+        looked_at: when the tasks were looked after last.
     """
 
     task: RangeTask
@@ -69,6 +71,8 @@ class Sweep:
     before: Progress
     under_way: dict[int, tuple[KeyRange, ...]] = field(default_factory=dict)
     counted: dict[int, Progress] = field(default_factory=dict)
+    portions: dict[int, tuple[str, list[pa.Table]]] = field(default_factory=dict)
+    looked_at: float = field(default_factory=time.monotonic)
 
     def run(
         self,
@@ -93,8 +97,7 @@ class Sweep:
         capacity, number = cluster.capacity(), 0
 
         def check() -> None:
-            if len(tasks) < capacity.tasks and not self.waiting:
-                tasks.stop_longest(_WORTH_ROUNDS * self._task_of(capacity).connections * _PAGE)
+            self._look_after(tasks, capacity, collected=wanted() is None)
             if every is not None:
                 every()
 
@@ -114,7 +117,31 @@ class Sweep:
             del self.under_way[done]
             self.counted[done] = part.progress or Progress()
             self.waiting = sorted([*self.waiting, *part.rest], key=lambda each: each.edge)
+            mark, tables = self.portions.pop(done, ("", []))
+            yield from (RangeResult(table) for table in tables[: part.portions] if mark == part.mark)
             yield part
+
+    def _look_after(self, tasks: Tasks, capacity: Capacity, *, collected: bool) -> None:
+        """Stop a long task if a worker is idle, and fetch rows if all are collected; a few times a second."""
+        if time.monotonic() - self.looked_at < _LOOK:
+            return
+        if len(tasks) < capacity.tasks and not self.waiting:
+            tasks.stop_longest(_WORTH_ROUNDS * self._task_of(capacity).connections * _PAGE)
+        if collected and self.task.by is None:
+            self.receive(tasks)
+        self.looked_at = time.monotonic()
+
+    @property
+    def received(self) -> dict[int, tuple[str, int]]:
+        """For each task the run whose portions were received, and how many."""
+        return {number: (mark, len(tables)) for number, (mark, tables) in self.portions.items()}
+
+    def receive(self, tasks: Tasks) -> None:
+        """Fetch rows while tasks list, so that little is left to send at the end."""
+        for number, (mark, count, table) in tasks.next_portions(self.received).items():
+            known, tables = self.portions.get(number, ("", []))
+            if len(table):
+                self.portions[number] = mark, [*(tables[:count] if mark == known else ()), table]
 
     def _task_of(self, capacity: Capacity) -> RangeTask:
         return replace(self.task, connections=max(1, self.task.connections // capacity.each))
@@ -298,13 +325,14 @@ class ClusterListing:
         self.truncated = self._limit is not None and len(rows) > self._limit
         return rows if self._limit is None else rows.slice(0, self._limit)
 
-    def _merged(self) -> pa.Table:
-        return in_key_order(self._parts)
+    def _merged(self, *more: pa.Table) -> pa.Table:
+        under_way = self._sweep.portions.values() if self._sweep else ()
+        return in_key_order([*self._parts, *(table for _, tables in under_way for table in tables), *more])
 
     def _rows_with(self, error: S3ConnError) -> pa.Table:
         """Return the rows that arrived, with those of the failed task."""
         more = getattr(error, "rows_so_far", None)
-        return in_key_order([*self._parts, more] if isinstance(more, pa.Table) else self._parts)
+        return self._merged(more) if isinstance(more, pa.Table) else self._merged()
 
     def _one_by_one(self, report: _Report) -> pa.Table:
         """List everything in this process, by the server's tokens."""

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import re
 import secrets
+import threading
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary, WeakSet
 
@@ -25,6 +26,7 @@ from s3conn_magic.language.session_settings import Timeouts
 from s3conn_magic.listing import Listing, fetch_page
 from s3conn_magic.listing.analysis import MOST_GROUPS, Scan, Summary, grouping
 from s3conn_magic.listing.planner import UntrustedOrderError
+from s3conn_magic.listing.table import assemble
 from s3conn_magic.locations import visible
 from s3conn_magic.objects.ranged import PinnedObject, RangedObject, ask_for
 from s3conn_magic.objects.scope import QueryScope
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
     from s3conn_magic.language.reference import AnalyzeBy
     from s3conn_magic.listing.keyrange import Learned
     from s3conn_magic.listing.request import KeyRange, Progress
+    from s3conn_magic.listing.table import Page
     from s3conn_magic.locations import Location
     from s3conn_magic.runtime.patterns import Glob
 
@@ -282,11 +285,13 @@ def _keys(triple: Any) -> dict[str, Secret]:
 
 __all__ = [
     "Failed",
+    "Portions",
     "RangeResult",
     "RangeTask",
     "Unopened",
     "fetch_objects",
     "list_ranges",
+    "next_portions",
     "prepare",
     "rows_left",
     "stop",
@@ -319,12 +324,16 @@ class RangeResult:
         rest: ranges not listed.
         progress: its counts.
         unordered: whether the server's order is unreliable, which makes the table useless.
+        mark: of the run whose portions come before the table.
+        portions: how many of them.
     """
 
     table: pa.Table | None
     rest: tuple[KeyRange, ...] = ()
     progress: Progress | None = None
     unordered: bool = False
+    mark: str = ""
+    portions: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -440,52 +449,89 @@ def _listed(target: BucketTarget, task: RangeTask, ranges: tuple[KeyRange, ...],
     part: dict[str, Any] = {"ranges": ranges, "pages": pages, "learned": task.learned}
     most, check = task.connections, _check_wanted()
     if task.by is None:
-        with _running(Listing(target, task.prefix, matching=task.matching, connections=most, **part)) as rows:
-            table = rows.collect(on_progress=check)
+        listing = Listing(target, task.prefix, matching=task.matching, connections=most, **part)
+        with _running(listing) as portions:
+            for _ in listing.pages(every=check):
+                check()
+        mark, received, table = portions.after()
+        return RangeResult(table, listing.rest, listing.progress, mark=mark, portions=received)
+    scan = Scan(target, task.prefix, summary_of(task, None), connections=most, **part)
+    with _running(scan):
+        return RangeResult(scan.total(on_progress=lambda _: check()), scan.rest, scan.progress)
+
+
+class Portions:
+    """The rows of one run of a task, handed out while it lists.
+
+    Attributes:
+        listing: what lists.
+        mark: random name of the run; one that repeats it, because its worker was lost, has another.
+        received: portions that have certainly arrived.
+    """
+
+    def __init__(self, listing: Listing) -> None:
+        self.listing = listing
+        self.mark = secrets.token_hex(8)
+        self.received = 0
+        self._sent: list[Page] = []
+        self._lock = threading.Lock()
+
+    def after(self, mark: str = "", received: int = 0) -> tuple[str, int, pa.Table]:
+        """Return the mark, how many portions of it have arrived, and the rows after them."""
+        with self._lock:
+            if mark == self.mark and received > self.received:
+                self.received, self._sent = received, []
+            self._sent += self.listing.take()
             # One chunk is sent ten times as fast: each chunk of each column is pickled by itself.
-            return RangeResult(table.unify_dictionaries().combine_chunks(), rows.rest, rows.progress)
-    with _running(Scan(target, task.prefix, summary_of(task, None), connections=most, **part)) as scan:
-        return RangeResult(scan.total(on_progress=check), scan.rest, scan.progress)
+            return self.mark, self.received, assemble(self._sent).unify_dictionaries().combine_chunks()
 
 
-def _check_wanted() -> Callable[[Progress], None]:
-    """Return a report of progress that ends the task once nobody waits for it."""
+def _check_wanted() -> Callable[[], None]:
+    """Return a check that ends the task once nobody waits for it."""
     abandoned = _abandoned()
 
-    def check(_: Progress) -> None:
+    def check() -> None:
         if abandoned():
             raise AbandonedError
 
     return check
 
 
-_LISTINGS: dict[str, Listing] = {}
-"""Those under way on this worker, by the key of the task."""
-
-_Listing = TypeVar("_Listing", bound=Listing)
+_UNDER_WAY: dict[str, Portions] = {}
+"""What lists on this worker, by the key of the task."""
 
 
 @contextmanager
-def _running(listing: _Listing) -> Iterator[_Listing]:
-    """Yield a listing that `stop` can reach."""
+def _running(listing: Listing) -> Iterator[Portions]:
+    """Yield the portions of a listing, which the functions below can reach."""
     _, key = _current_task()
     with listing:
-        _LISTINGS[key] = listing
+        portions = _UNDER_WAY[key] = Portions(listing)
         try:
-            yield listing
+            yield portions
         finally:
-            _LISTINGS.pop(key, None)
+            _UNDER_WAY.pop(key, None)
 
 
 def rows_left() -> dict[str, float]:
     """Return how many rows are still expected by each task that lists on this worker, by its key."""
-    return {key: listing.progress.left or 0.0 for key, listing in list(_LISTINGS.items())}
+    return {key: portions.listing.progress.left or 0.0 for key, portions in list(_UNDER_WAY.items())}
 
 
 def stop(key: str) -> None:
     """Have a task return what it has listed, and leave the rest to others."""
-    if (listing := _LISTINGS.get(key)) is not None:
-        listing.stop()
+    if (portions := _UNDER_WAY.get(key)) is not None:
+        portions.listing.stop()
+
+
+def next_portions(received: Mapping[str, tuple[str, int]]) -> dict[str, tuple[str, int, pa.Table]]:
+    """Return the next portion of each listing task on this worker, by its key.
+
+    Args:
+        received: for each key the mark of the run whose portions have arrived, and how many.
+    """
+    under_way = {key: portions for key in received if (portions := _UNDER_WAY.get(key)) is not None}
+    return {key: portions.after(*received[key]) for key, portions in under_way.items()}
 
 
 def summary_of(task: RangeTask, most: int | None = MOST_GROUPS) -> Summary:

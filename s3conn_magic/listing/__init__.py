@@ -400,6 +400,13 @@ class Listing:
             )
         return rows
 
+    def take(self) -> list[Page]:
+        """Return the pages that have arrived and were kept, and keep them no longer; from any thread."""
+        arrived = self._arrived
+        pages = arrived[:]
+        del arrived[: len(pages)]
+        return pages
+
     def table(self) -> pa.Table:
         """Return a table, as from `collect`, of the rows that have arrived and were kept."""
         grouped = self._request.delimiter is not None

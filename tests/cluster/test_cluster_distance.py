@@ -16,9 +16,9 @@ from virtual_time import Simulation
 
 from s3conn_magic.cluster import sweep
 from s3conn_magic.cluster.scheduler import Capacity
-from s3conn_magic.cluster.work import RangeResult, RangeTask
+from s3conn_magic.cluster.work import Portions, RangeResult, RangeTask
 from s3conn_magic.listing.request import Progress
-from s3conn_magic.listing.table import OBJECTS
+from s3conn_magic.listing.table import OBJECTS, Page
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,6 +61,10 @@ class _Workers:
         longest = max(stops, key=lambda number: stops[number].left)
         self._tasks[longest] = self._tasks[longest][0], stops[longest]
 
+    def next_portions(self, received: dict[int, tuple[str, int]]) -> dict[int, tuple[str, int, pa.Table]]:
+        del received
+        return {}
+
     def _listed_until(self, begin: float, done: Simulation, least: float) -> Simulation:
         """Return the same listing, told now to stop if it has more than `least` rows left."""
         known = {"ranges": done.ranges, "pages": done.pages, "learned": done.learned}
@@ -85,6 +89,7 @@ class _Workers:
 def test_two_workers_take_two_thirds_of_the_time(layout: str, connections: int, monkeypatch: pytest.MonkeyPatch):
     """Of a bucket far away, with the same connections each, whether all keys are asked for, or more than there are."""
     monkeypatch.setattr(sweep, "_PAGE", _PAGE_KEYS)
+    monkeypatch.setattr(sweep, "_LOOK", 0.0)  # the stand-in looks in its own time
     alone = _listed(layout, connections).seconds
     for wanted in (None, 100.0 * _KEYS):
         first = _listed(layout, connections, pages=sweep.FIRST_PAGES)
@@ -109,3 +114,53 @@ def test_rows_of_tasks_whose_ranges_lie_between_each_other_are_in_key_order(keys
     joined = sweep.in_key_order(tables)
     assert joined.schema == OBJECTS
     assert joined["key"].to_pylist() == sorted((key for key, _ in keys), key=str.encode)
+
+
+class _Run:
+    """One run of a task, as the listing of which the rows are portioned, and as the tasks of a statement."""
+
+    def __init__(self) -> None:
+        self.portions, self.keys, self.pages = Portions(self), list[str](), list[Page]()  # type: ignore[arg-type]
+        self.under_way = 1
+
+    def list_page(self) -> None:
+        keys = [f"{len(self.keys) + more:04d}" for more in range(3)]
+        columns = {field.name: pa.nulls(3, field.type) for field in OBJECTS} | {"key": pa.array(keys)}
+        rows = pa.Table.from_pydict(columns).select(OBJECTS.names).cast(OBJECTS)
+        self.keys += keys
+        self.pages += [Page(batch) for batch in rows.to_batches()]
+
+    def take(self) -> list[Page]:
+        taken, self.pages = self.pages, []
+        return taken
+
+    def next_portions(self, received: dict[int, tuple[str, int]]) -> dict[int, tuple[str, int, pa.Table]]:
+        return {1: self.portions.after(*received.get(1, ("", 0)))}
+
+    def capacity(self) -> Capacity:
+        return Capacity(workers=1, tasks=1, each=1)
+
+    def __len__(self) -> int:
+        return self.under_way
+
+    def wait(self, _: Callable[[], None]) -> tuple[int, RangeResult]:
+        mark, count, table = self.portions.after()
+        return 1, RangeResult(table, mark=mark, portions=count)
+
+
+@given(st.lists(st.sampled_from(["page", "ask", "answer is lost", "worker is lost"]), max_size=30))
+def test_portions_and_the_rest_have_each_row_once(steps):
+    """Whatever answers are lost, and though another worker begins anew after some rows were fetched."""
+    shared = sweep.Sweep(RangeTask("", 4), [], Progress(), under_way={1: ()})
+    run = _Run()
+    for step in [*steps, "page"]:
+        if step == "page":
+            run.list_page()
+        elif step == "worker is lost":
+            run = _Run()
+        elif step == "answer is lost":
+            run.next_portions(shared.received)
+        else:
+            shared.receive(run)  # type: ignore[arg-type] # it stands in for the tasks
+    parts = shared.run(run, run, wanted=lambda: None)  # type: ignore[arg-type] # as above
+    assert [key for part in parts for key in part.table["key"].to_pylist()] == run.keys
