@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import pytest
 from catalogs import Connections, having
+from cautioned import cautions
 from offline import Inputs
 
 import s3conn_magic
@@ -74,7 +75,7 @@ class _Reader:
             lambda: self._tables,
             lambda: self._jobs,
         )
-        binder.bind_all(statements)
+        assert not cautions(binder.bind_all(statements))
         default = made[-1].text if made else binder._default
         self._catalog = Connections([*binder._known.values()], default or "lake")
         self._tables, self._jobs = [*binder._tables.names.values()], [*binder._jobs.values()]

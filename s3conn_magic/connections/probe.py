@@ -7,10 +7,12 @@ import ssl
 import time
 import uuid
 from contextlib import suppress
+from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 import boto3
+import botocore.session
 from botocore.exceptions import ClientError
 
 from s3conn_magic.connections.clients import first_page, said_by_s3
@@ -296,11 +298,11 @@ def profiles() -> tuple[str, ...]:
     return tuple(boto3.session.Session().available_profiles)
 
 
-def regions() -> tuple[str, ...]:
-    """Return the regions of S3 in every partition that botocore knows."""
-    session = boto3.session.Session()
-    partitions = session.get_available_partitions()
-    return tuple(sorted({region for name in partitions for region in session.get_available_regions("s3", name)}))
+@cache
+def regions() -> dict[str, str]:
+    """Return the regions in every partition that botocore knows, each with its name."""
+    partitions = botocore.session.Session().get_data("endpoints")["partitions"]
+    return {code: region["description"] for each in partitions for code, region in sorted(each["regions"].items())}
 
 
 _PATIENCE = 0.7

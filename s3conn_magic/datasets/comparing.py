@@ -65,11 +65,26 @@ def at_moment(versions: pa.Table, moment: datetime) -> pa.Table:
     return newest.filter(pc.invert(pc.fill_null(newest["is_delete_marker"], False)))
 
 
+_SOME = 1_000
+
+
 class Differences(NamedTuple):
     """Rows of schema `CHANGES`, and the number of keys of each kind, including equal ones."""
 
     table: pa.Table
     counts: dict[str, int]
+
+    @property
+    def other_level(self) -> str:
+        """What the keys of one side have before those of the other, if no key is on both."""
+        if any(self.counts[kind] for kind in (EQUAL, DIFFERS, UNDECIDED)):
+            return ""
+        some = self.table.select(["key", "change"]).slice(0, _SOME).to_pylist()
+        left, right = ([str(row["key"]) for row in some if row["change"] == kind] for kind in (LEFT, RIGHT))
+        pairs = (
+            (key, other) for keys, others in ((left, right), (right, left)) for other in others[:1] for key in keys
+        )
+        return next((key.removesuffix(other) for key, other in pairs if key.endswith(f"/{other}")), "")
 
     def note(self, by: str) -> str:
         """Return the note below the rows."""

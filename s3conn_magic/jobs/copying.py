@@ -28,6 +28,7 @@ from s3conn_magic.locations import visible
 from s3conn_magic.objects.deleting import ExactDeletion
 from s3conn_magic.objects.filesystem import Copies
 from s3conn_magic.objects.listed import partitions, said_of_private
+from s3conn_magic.objects.requests import note_of_nothing
 from s3conn_magic.query.failures import translate
 from s3conn_magic.query.line_rows import FILE
 from s3conn_magic.query.parquet_paths import NARROWED, alike_in
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
-    from s3conn_magic.jobs.job import Candidate, ObjectSource, Run
+    from s3conn_magic.jobs.job import Candidate, Job, ObjectSource, Run
     from s3conn_magic.jobs.target_table import Loaded
     from s3conn_magic.objects.scope import QueryScope
     from s3conn_magic.query.engine import QueryEngine
@@ -78,6 +79,14 @@ def run_copy(run: Run, engine: QueryEngine, outcome: Outcome) -> None:
     _Copying(run, engine, outcome).run()
 
 
+def _left_out(job: Job, *, certain: bool) -> str:
+    """Return why there is nothing to load: what the options leave out, or what was meant by the location."""
+    names = ("FILE_PATTERN", "FILE_SUFFIX", *(("START_FROM", "END_AT") if certain else ()))
+    if given := [name for name in names if job.option(name)]:
+        return f"No object there passes {listed_names(given, 'and')}."
+    return note_of_nothing(job.connection, job.location, "{place}")
+
+
 def _whole_key(pattern: str) -> str:
     """Return a hint for a FILE_PATTERN of another kind, or of a part of keys; empty for any other."""
     if (hint := pattern_meant("FILE_PATTERN =", "regular", pattern)) or not pattern or ".*" in pattern:
@@ -106,12 +115,13 @@ class _Copying:
             self._outcome.notes.append(note)
         skips = job.option("SKIP_ALL_VALIDATIONS") or {"ALL", "EMPTY_PATH"} & {*job.option("SKIP_VALIDATIONS", ())}
         exact = "" if listed else pattern_note(job.location, "LOCATION = {place} FILE_PATTERN = {expression}.")
-        if exact and skips:
-            self._outcome.notes.append(exact)
+        why = "" if listed or exact or self._run.number > 1 else _left_out(job, certain=not skips)
+        if skips and (exact or why):
+            self._outcome.notes.append(exact or why)
         if not listed and self._run.number == 1 and not skips:
             where = visible(job.location.uri)
             hint = "SKIP_VALIDATIONS = ('EMPTY_PATH') makes the job anyway; RUN JOB loads what comes later."
-            hint = _whole_key(job.option("FILE_PATTERN") or "") or exact or hint
+            hint = _whole_key(job.option("FILE_PATTERN") or "") or exact or f"{why} {hint}".strip()
             raise JobFailedError(f"there is nothing to load at {where}", hint=hint, notes=tuple(self._outcome.notes))
         self._forget_gone({candidate.location.uri for candidate in listed})
         with self._engine.watched(self._report):

@@ -203,7 +203,8 @@ def _loaded(job: Job, outcome: Outcome) -> str:
     what = (
         f"{counted(outcome.objects, 'object')}{replaced} ({counted(outcome.rows, 'row')}, {size_text(outcome.bytes)})"
     )
-    return f"Loaded {what} into {job.plan.table}."
+    deletes = job.option("DELETE_FILES_AFTER_LOAD") and not outcome.failed
+    return f"Loaded {what} into {job.plan.table}{', and deleted them in S3' if deletes else ''}."
 
 
 def _changed(job: Job, outcome: Outcome) -> str:

@@ -347,6 +347,8 @@ class _Binder:
                 hint="Choose another name, or drop that one first.",
                 place=self._binding.place(new.span),
             )
+        if new.text == old.name:
+            return plans.NoChange(place=place, message=f"{plans.UNCHANGED}: that is its name.")
         del self._known[old.name.casefold()]
         self._known[new.folded] = old._replace(name=new.text)
         if self._default == old.name.casefold():

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from s3conn_magic.errors import BindError
 from s3conn_magic.language import statements
+from s3conn_magic.language.cautions import OPPOSED, contradiction
 from s3conn_magic.language.options import (
-    OF_REGION,
     OPTION_NAMES,
     BoundOptions,
     BoundValue,
@@ -21,7 +21,6 @@ from s3conn_magic.language.options import (
     find_option,
     is_environment_name,
     opposite,
-    wrong_region,
 )
 from s3conn_magic.language.plans import AsWritten
 from s3conn_magic.language.session_settings import LOCAL_FILES, REACH, SETTING_NAMES, find_setting
@@ -477,8 +476,8 @@ class Binding:
         """
         if span := where.get("AWS_SECRET_ACCESS_KEY"):
             self._check_pair(options, span)
-        if not where.keys().isdisjoint(OF_REGION):
-            self._check_region(options, where)
+        if not where.keys().isdisjoint(OPPOSED) and (wrong := contradiction(options, where)):
+            raise self.error(wrong.message, next(where[name] for name in OPPOSED if name in where), hint=wrong.hint)
         given = {name for name, bound in options.items() if bound.value is not False}
         for name in options:
             if name not in given:
@@ -501,12 +500,6 @@ class Binding:
         if named or (_KEY_ID.fullmatch(secret) and not _KEY_ID.fullmatch(key)):
             hint = self.said_here(span, whole=True) or "Give each of them the other's value."
             raise self.error("the access key id and the secret access key are swapped", span, hint=hint)
-
-    def _check_region(self, options: BoundOptions, where: Mapping[str, Span]) -> None:
-        if wrong := wrong_region(options):
-            span = next(where[name] for name in OF_REGION if name in where)
-            hint = f"Write REGION = '{wrong[1]}' instead." if "REGION" in where else "Both are of one region."
-            raise self.error(wrong[0], span, hint=hint)
 
     def _incomplete(self, name: str, missing: list[str], span: Span, *, add: bool) -> BindError:
         example = " ".join(f"{other} = PROMPT '{other}'" for other in missing)

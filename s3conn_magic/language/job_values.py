@@ -220,7 +220,7 @@ def pattern(value: Any) -> str:
 
 def date_pattern(value: Any) -> DatePattern:
     """Return a date pattern of Java."""
-    if re.search(r"(?<!H)mm", str(value)) and not re.search("H|MM", str(value)):
+    if re.search(r"(?:\A|y\W?)mm", str(value)) and "MM" not in str(value):
         raise ValueError("mm is the minute, and the month is MM")
     return DatePattern.parse(text(value))
 
@@ -357,6 +357,8 @@ def moment_format(value: Any) -> str:
     codes = text(value)
     if not re.fullmatch(f"(?:{_CODES.pattern})+", codes, re.DOTALL) or "%" not in codes.replace("%%", ""):
         raise ValueError("it is made of the codes of strftime, as '%d/%m/%Y'")
+    if "%Y" in codes and "%M" in codes and not re.search("%-?[HI]", codes):
+        raise ValueError("%M is the minute, and the month is %m")
     return codes
 
 

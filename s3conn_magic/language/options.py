@@ -73,13 +73,24 @@ _ALIAS = r"alias/[\w/-]{1,250}"
 _KMS = re.compile(
     rf"(?:arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{{12}}:(?:key/(?:{_KEY_ID})|{_ALIAS}))|{_KEY_ID}|{_ALIAS}", re.ASCII
 )
+_ENCRYPTIONS = re.compile(
+    r"AES-?256|aws:kms(?::dsse)?|(?:D?SSE|AWS_SSE)[-_](?:S3|KMS|C)|none|true|false", re.IGNORECASE
+)
 _ENVIRONMENT_NAME = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 _REGION = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 _CUSTOMER_KEY_BYTES = 32
+# What is around a profile's name in the head of its section, `[profile x]`, and blanks.
+_AROUND = re.compile(r"\A\s*\[?\s*(?:profile\s+)?|\s*\]?\s*\Z")
 _BASE_PATH = re.compile(r"s3|[\w.~-]+(?:/[\w.~-]+){1,8}", re.ASCII | re.IGNORECASE)
 _WEB_HOST = re.compile(r"\bconsole\.aws\.amazon|s3-website[.-]")
 _BUCKET_HOST = re.compile(r"(?!bucket\.vpce)[\w.-]+\.(?=s3[.-](?:[\w-]+\.)*amazonaws\.com)")
 _ENDPOINT_FORM = "it looks like 'https://host:port'"
+_OTHER_SERVICE = re.compile(
+    r"(?P<aws>sts|iam|kms|glue|athena|dynamodb|sqs|sns|lambda|logs|ssm|secretsmanager)[.-](?:[\w-]+\.)*amazonaws\.com(?:\.cn)?|"
+    r"[\w.-]+\.(?P<azure>blob|dfs|file)\.core\.windows\.net"
+)
+_TLS_PORT = 443
+_PORT_OF_OTHER = {"http": _TLS_PORT, "https": 80}
 
 
 def is_environment_name(text: str) -> bool:
@@ -128,7 +139,9 @@ def _external_id(value: Any) -> str:
 
 
 def _kms_key(value: Any) -> str:
-    if not _KMS.fullmatch(_valued(value)):
+    if _ENCRYPTIONS.fullmatch(_valued(value)):
+        raise NotALocationError("this is a kind of encryption, not a key", "Leave it out for the bucket's default.")
+    if not _KMS.fullmatch(value):
         raise ValueError("a KMS key looks like 'arn:aws:kms:us-east-1:123456789012:key/…', a key's id, or 'alias/name'")
     return str(value)
 
@@ -164,6 +177,9 @@ def _display_filters(value: Any) -> tuple[Location, ...]:
 def _profile(value: Any) -> str:
     if not _valued(value).isprintable():
         raise ValueError("a profile's name has no control characters")
+    if (plain := _AROUND.sub("", value)) != value:
+        meant = f"Write {literal(plain)} instead."
+        raise NotALocationError("it has blanks around it, or is the head of a section of the configuration file", meant)
     return str(value)
 
 
@@ -200,65 +216,19 @@ def _endpoint(value: Any) -> str:
         raise ValueError("it has no white space")
     if _WEB_HOST.search(parts.hostname):
         raise ValueError("this is the host of a web page, not of an S3 server")
+    if other := _OTHER_SERVICE.fullmatch(parts.hostname):
+        whose = "Azure's storage, which does not speak S3" if other["azure"] else f"{other['aws'].upper()}, not of S3"
+        raise ValueError(f"this is the host of {whose}")
+    if port == _PORT_OF_OTHER[parts.scheme]:
+        other_scheme = "https" if port == _TLS_PORT else "http"
+        meant = f"Write '{other_scheme}://{parts.hostname}' instead."
+        raise NotALocationError(f"port {port} is of {other_scheme}", meant)
     if _BUCKET_HOST.match(parts.hostname):
         raise ValueError("a bucket's name is in the host; the bucket belongs in the s3:// location")
     base = parts.path.strip("/")
     if (base and not _BASE_PATH.fullmatch(base)) or parts.query or parts.fragment:
         raise ValueError("nothing follows the host and port; the bucket belongs in the s3:// location")
     return f"{parts.scheme}://{parts.netloc}" + (f"/{base}" if base else "")
-
-
-_NO_NUMBER = re.compile(
-    r"(?:us|eu|ap|sa|ca|af|me|il|mx|cn)-(?:gov-|isob?-)?(?:north|south)?(?:north|south|east|west|central)"
-)
-_ZONE = re.compile(rf"{_NO_NUMBER.pattern}-\d[a-f]")
-
-
-def _nearly_region(region: str) -> tuple[str, str] | None:
-    """Return what is wrong with a region that is nearly one of AWS, and which is meant; None for any other."""
-    plain = region.lower()
-    if _ZONE.fullmatch(plain):
-        return "this is an availability zone, not a region", plain[:-1]
-    if _NO_NUMBER.fullmatch(plain):
-        return "an AWS region ends in a number", f"{plain}-1"
-    spaced = re.sub(r"(?<=[a-z])[ _-]*(?=\d+\Z)", "-", re.sub("[ _]", "-", plain))
-    if spaced != plain and _ZONE.fullmatch(f"{spaced}a"):
-        return "an AWS region has hyphens", spaced
-    if plain != region and _ZONE.fullmatch(f"{plain}a"):
-        return "an AWS region is in lower case", plain
-    return None
-
-
-_OF_AWS = re.compile(
-    r"https?://(?:[\w.-]*\.)?s3(?:-fips)?[.-](?:dualstack\.)?([a-z]{2}-[a-z-]+-\d)\..*amazonaws\.com|arn:aws[\w-]*:kms:([\w-]+):.*"
-)
-
-
-def _region_of(text: str) -> str:
-    """Return the region in the URL of AWS's S3 or in the ARN of a KMS key; empty without one."""
-    match = _OF_AWS.match(text)
-    return (match[1] or match[2]) if match else ""
-
-
-OF_REGION = ("REGION", "ENDPOINT", "ENCRYPTION_KMS_KEY")
-"""Options that are of a region."""
-
-
-def wrong_region(options: BoundOptions) -> tuple[str, str] | None:
-    """Return what is wrong with REGION, and which is meant: it is nearly one of AWS, or not that of another option."""
-    if not (region := str(options["REGION"].value) if "REGION" in options else ""):
-        return None
-    if "ENDPOINT" not in options and (wrong := _nearly_region(region)):
-        return wrong
-    others = {name: _region_of(str(options[name].value)) for name in OF_REGION[1:] if name in options}
-    return next(
-        (
-            (f"REGION is {region}, and {name} is of {other}", other)
-            for name, other in others.items()
-            if other not in {"", region}
-        ),
-        None,
-    )
 
 
 _UPSOLVER = "Upsolver"
@@ -397,7 +367,7 @@ OPTIONS: tuple[Option, ...] = (
         help="Send unsigned requests, for public buckets.",
         default="FALSE",
         example="TRUE",
-        excludes=_IDENTITY,
+        excludes=(*_IDENTITY, "REQUESTER_PAYS"),
     ),
     Option(
         "REGION",
@@ -431,6 +401,7 @@ OPTIONS: tuple[Option, ...] = (
         help="Accept the charges of requests to requester-pays buckets.",
         default="FALSE",
         example="TRUE",
+        excludes=("ANONYMOUS",),
     ),
     Option(
         "VALIDATE",

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 _MOST_CONNECTIONS = 128
 _MOST_SECONDS = 3600
+_LAST_PORT = 65535
 _NAME = r"[\w .-]{0,255}"
 ALL = "ALL"
 LOCAL_FILES = "LOCAL_FILES"
@@ -92,8 +93,8 @@ def _name(value: Any) -> str | bool:
 
 
 def _path(value: Any) -> str:
-    if "\0" in text(value):
-        raise ValueError("this is not one")
+    if "\0" in text(value) or "://" in value or value.startswith(":") or value != value.strip():
+        raise ValueError("it is a file of this machine; '' keeps tables in memory")
     return str(value)
 
 
@@ -128,6 +129,8 @@ def _local_files(value: Any) -> bool | str:
 
 def _scheduler(value: Any) -> str:
     if isinstance(value, str) and (not value or re.fullmatch(_ADDRESS, value)):
+        if int(value.rpartition(":")[2] or 0) > _LAST_PORT:
+            raise ValueError(f"the last port is {_LAST_PORT}")
         return value
     raise ValueError("this is not one")
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from datetime import UTC, datetime
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
@@ -110,18 +111,6 @@ def plainly(name: str) -> str:
     return name if re.fullmatch(r"[A-Za-z_]\w*", name) else identifier(name)
 
 
-def filter_note(filters: Iterable[Location]) -> str:
-    """Return a note on display filters if one looks like a pattern or a list; otherwise empty."""
-    for place in filters:
-        if "*" in place.key or "s3://" in place.key:
-            plain = Location(place.bucket, place.key.partition("*")[0].partition(",")[0]).uri
-            return (
-                f"The filter {visible(place.uri)} is the beginning of keys, not a pattern or a list:"
-                f" PATH_DISPLAY_FILTERS = {literal(visible(plain))} shows what is below it, and several are a list."
-            )
-    return ""
-
-
 _GLOB = re.compile(r"\*\*|\*|\?|\{|\}|,|.", re.DOTALL)
 _AS_EXPRESSION = {"**": ".*", "*": "[^/]*", "?": "[^/]"}
 
@@ -139,7 +128,7 @@ def pattern_note(location: Location | None, clause: str = "LIST {place}{deep} MA
     if versioned := split_version(location):
         return f"PREVIEW {literal(visible(location.uri))}; shows that version of {visible(versioned.location.uri)}."
     folder = location.key[: location.key.rfind("/", 0, match.start()) + 1]
-    glob = location.key[len(folder) :]
+    glob = location.key[len(folder) :] + "**" * location.key.endswith("/")
     expression = "".join(_AS_EXPRESSION.get(part, re.escape(part)) for part in _GLOB.findall(glob))
     deep = " RECURSIVE" if "/" in glob else ""
     fields = {"place": Location(location.bucket, folder).uri, "glob": glob, "expression": expression}
@@ -221,20 +210,112 @@ def _of_whole(clause: str, taken: Kind, pattern: str) -> str:
     )
 
 
+_COMPARED = r"\b(\w+)\s*(?:>?=|>|IN\s*\()\s*'((?:[^']|'')*)'"
+_RANGES = (
+    re.compile(r"\b(?P<name>\w+)\s+BETWEEN\s+(?P<low>'[^']*'|[\d.]+)\s+AND\s+(?P<high>'[^']*'|[\d.]+)", re.IGNORECASE),
+    re.compile(
+        r"\b(?P<name>\w+)\s*>=?\s*(?P<low>'[^']*'|[\d.]+)\s+AND\s+(?P=name)\s*<=?\s*(?P<high>'[^']*'|[\d.]+)",
+        re.IGNORECASE,
+    ),
+)
+_TWO_VALUES = re.compile(r"\b(\w+)\s*=\s*('[^']*'|\d+)\s+AND\s+\1\s*=\s*(?!\2)('[^']*'|\d+)", re.IGNORECASE)
+
+
 def query_note(sql: str) -> str:
     """Return a note on a query without rows: a comparison that is never true, or a LIKE that no key can match."""
-    plain = re.sub(r"'(?:[^']|'')*'", "''", sql)
-    if re.search(r"(?:=|<>|!=)\s*NULL\b", plain, re.IGNORECASE):
-        return "Nothing is = NULL: write IS NULL, or IS NOT NULL."
-    for like, pattern in re.findall(r"\b(I?LIKE)\s+'([^']*)'", sql, re.IGNORECASE) if "objects(" in sql else ():
-        bare = re.sub(r"\A(?:s3://[^/]*)?/", "", pattern)
-        if bare != pattern:
-            return f"A key begins behind the bucket and its slash: write LIKE {literal(visible(bare))}."
-        if note := pattern_meant("LIKE", "like", pattern):
-            return note
-        if like.upper() == "LIKE" and pattern != pattern.lower():
-            return "LIKE tells capitals from small letters; ILIKE does not."
-    return ""
+    listing = "objects(" in sql
+    compared = (
+        note
+        for column, value in re.findall(_COMPARED, sql, re.IGNORECASE)
+        for note in _compared_notes(column, value, listing=listing)
+    )
+    notes = (*never_true(sql), *compared, *(_key_notes(sql) if listing else ()), *_like_notes(sql))
+    whole = re.search(r"\bSIMILAR\s+TO\s+'([\w ./-]+)'", sql, re.IGNORECASE)
+    of_whole = f"SIMILAR TO is of the whole text: write SIMILAR TO {literal(f'.*{whole[1]}.*')}." if whole else ""
+    return next(filter(None, notes), of_whole)
+
+
+def never_true(sql: str) -> Iterator[str]:
+    """Yield notes on comparisons that are true for no row."""
+    if re.search(r"(?:=|<>|!=)\s*NULL\b", re.sub(r"'(?:[^']|'')*'", "''", sql), re.IGNORECASE):
+        yield "Nothing is = NULL: write IS NULL, or IS NOT NULL."
+    for bounds in filter(None, (each.search(sql) for each in _RANGES)):
+        if _order(bounds["low"]) > _order(bounds["high"]):
+            yield f"Nothing is above {bounds['low']} and below {bounds['high']}: swap them."
+    if two := _TWO_VALUES.search(sql):
+        yield f"{two[1]} has one value: write {two[1]} IN ({two[2]}, {two[3]})."
+    if quoted := re.search(r"\b(?:WHERE|AND|OR)\s+'(\w+)'\s*(?:=|<>|IN\b|LIKE\b)", sql, re.IGNORECASE):
+        yield f"{literal(quoted[1])} is text, not the column: write {quoted[1]} without quotes."
+
+
+_OF_KEYS = re.compile(
+    r"\bkey\s+(?P<like>I?LIKE|GLOB)\s+'(?P<pattern>[^']*)'"
+    r"|\b(?P<call>starts_with|prefix|ends_with|suffix|contains|regexp_full_match)\s*\(\s*key\s*,\s*'(?P<text>[^']*)'",
+    re.IGNORECASE,
+)
+
+
+def _key_notes(sql: str) -> Iterator[str]:
+    """Yield notes on texts and patterns that no key has."""
+    for call_of in _OF_KEYS.finditer(sql):
+        call, text = (call_of["like"] or call_of["call"]).upper(), call_of["pattern"] or call_of["text"] or ""
+        if (bare := re.sub(r"\A(?:s3://[^/]*)?/", "", text)) != text:
+            yield f"A key begins behind the bucket and its slash: write {call} {literal(visible(bare))}."
+        if call == "REGEXP_FULL_MATCH" and re.fullmatch(r"[\w./-]+", text):
+            yield f"It is of the whole key: write regexp_full_match(key, {literal(f'.*{text}.*')})."
+        if call == "GLOB" and "{" in text:
+            yield "GLOB of a query knows no braces: write key GLOB 'a*' OR key GLOB 'b*'."
+        if call_of["call"] and call != "REGEXP_FULL_MATCH" and re.search(r"[*%]", text):
+            yield f"{call} is of a text, no pattern: write {call} {literal(visible(re.sub('[*%]', '', text)))}."
+        if call != "ILIKE" and text != text.lower():
+            yield f"{call} tells capitals from small letters; ILIKE does not."
+
+
+def _like_notes(sql: str) -> Iterator[str]:
+    for pattern in re.findall(r"\bI?LIKE\s+'([^']*)'", sql, re.IGNORECASE):
+        yield pattern_meant("LIKE", "like", pattern)
+        yield f"The blank belongs to the pattern: write {literal(visible(pattern.strip()))}." * (
+            pattern != pattern.strip()
+        )
+
+
+def _order(value: str) -> tuple[bool, float, str]:
+    return (False, float(value), "") if re.fullmatch(r"\d+(?:\.\d+)?", value) else (True, 0.0, value)
+
+
+def _compared_notes(column: str, value: str, *, listing: bool) -> Iterator[str]:
+    """Yield notes on a column that is compared with a text: a variable, a missing value, a pattern or a list."""
+    if variable := re.fullmatch(r"\$\{?([A-Za-z_]\w*)\}?|\{([A-Za-z_]\w*)\}", value):
+        yield f"{literal(value)} is text: write ${variable[1] or variable[2]} without quotes for the variable's value."
+    if value != value.strip():
+        yield f"{literal(value)} has blanks around it: write {literal(value.strip())}."
+    if listing and column.lower() == "last_modified" and value[:10] > datetime.now(UTC).isoformat():
+        yield f"{literal(value)} is in the future."
+    if value.upper() in {"NULL", "NONE", "NAN"}:
+        yield f"{literal(value)} is text: write {column} IS NULL for a missing value."
+    if re.fullmatch(r"[^*%,]*[*%][^,]*", value):
+        meant = value.replace("*", "%")
+        yield f"= compares the whole text, wildcards too: write {column} LIKE {literal(visible(meant))}."
+    if re.fullmatch(r"[\w -]+(?:,[\w -]+)+", value):
+        several = ", ".join(literal(each.strip()) for each in value.split(","))
+        yield f"{literal(value)} is one text: write {column} IN ({several})."
+    if listing and column.lower() == "bucket" and (name := value.removeprefix("s3://").rstrip("/")) != value:
+        yield f"A bucket is its name: write bucket = {literal(visible(name))}."
+    if listing and column.lower() == "key" and (key := re.sub(r"\A(?:s3://[^/]*)?/", "", value)) != value:
+        yield f"A key begins behind the bucket and its slash: write key = {literal(visible(key))}."
+
+
+def globs_near(glob: str) -> Iterator[str]:
+    """Yield globs that one may have been meant as: without blanks, quotes or `./`, for folders below, in other case."""
+    plain = re.sub(r"\A(?:\./|/)+", "", glob.strip().strip("\"'").replace("\\", "/"))
+    plain = re.sub(r"\{\w+\.\.\w+\}", "*", plain).removeprefix("!")
+    for form in dict.fromkeys((plain, plain.lower(), plain.upper())):
+        yield form
+        if "/" not in form:
+            yield f"**/{form}"
+    name, dot, ending = plain.rpartition(".")
+    if dot and name and ending.isalnum():
+        yield f"**/*.{ending.lower()}"
 
 
 def looks_below(pattern: str, *, recursive: bool) -> str:

@@ -298,8 +298,7 @@ class KernelSurroundings:
         def work() -> tuple[str, ...]:
             from s3conn_magic.connections import probe
 
-            names: tuple[str, ...] = getattr(probe, kind)()
-            return names
+            return tuple(getattr(probe, kind)())
 
         return self._soon.ask(kind, work) or ()
 

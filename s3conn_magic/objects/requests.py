@@ -27,6 +27,7 @@ from s3conn_magic.errors import (
     ObjectNotFoundError,
     S3ConnError,
 )
+from s3conn_magic.language.cautions import of_key, plain_key
 from s3conn_magic.language.words import literal, nearest, pattern_note
 from s3conn_magic.locations import Location, Pasted, split_version, visible
 from s3conn_magic.runtime.background import LightFuture, wait_for
@@ -371,7 +372,7 @@ def nearby(connection: Connection, location: Location) -> Location | None:
     That is the key without its bucket, `%20`, doubled slashes and blanks at its ends, or with another name near it.
     """
     with suppress(S3ConnError):
-        plain = re.sub("/{2,}", "/", unquote(location.key)).strip().lstrip("/")
+        plain = plain_key(unquote(location.key))
         for key in (plain, plain.removeprefix(f"{location.bucket}/")):
             if key != location.key and _names_at(connection, location.bucket, key):
                 return Location(location.bucket, key)
@@ -419,7 +420,8 @@ def note_of_nothing(connection: Connection, location: Location | None, clause: s
     if location is None or (note := pattern_note(location, *filter(None, [clause]))):
         return note if location else ""
     near = nearby(connection, location) if location.key else None
-    return f"Nothing is at {visible(location.uri)}: did you mean {literal(visible(near.uri))}?" if near else ""
+    meant = f"Nothing is at {visible(location.uri)}: did you mean {literal(visible(near.uri))}?" if near else ""
+    return meant or of_key(location, "The location")
 
 
 def _is_folder(connection: Connection, folder: Location) -> bool:

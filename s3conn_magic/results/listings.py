@@ -449,6 +449,8 @@ def comparison(sides: Sequence[tuple[Connection, Compared]], by: str, options: L
     same = " Both sides are the same." * (sides[0] == sides[1])
     if all(keys) and keys[0].endswith("/") != keys[1].endswith("/"):
         same = " Keys are compared behind the locations: end both with /, or neither."
+    elif before := differences.other_level:
+        same = f" Keys of one side have {visible(before)} before those of the other: compare that folder."
     return table_frame(COMPARISON_COLUMNS, differences.table), differences.note(by) + same
 
 

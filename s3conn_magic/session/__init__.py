@@ -22,20 +22,23 @@ from s3conn_magic.handoff import Connection
 from s3conn_magic.jobs.registry import Jobs
 from s3conn_magic.language import plans, statements
 from s3conn_magic.language.binder import bind
+from s3conn_magic.language.cautions import of_key, of_plan
 from s3conn_magic.language.grammar import parse
 from s3conn_magic.language.plans import DEFAULT_S3, SANDBOX
 from s3conn_magic.language.reference import BY_QUERY
 from s3conn_magic.language.session_settings import SettingValues, Timeouts, bytes_of, setting_text
 from s3conn_magic.language.source import Source
-from s3conn_magic.language.words import counted, filter_note, pattern_note
+from s3conn_magic.language.words import counted, pattern_note
 from s3conn_magic.query.sql import OF_THE_SESSION, REFUSED
 from s3conn_magic.results.cards import Message, connection_card
 from s3conn_magic.runtime.background import asking, new_lock
 from s3conn_magic.runtime.interrupts import deferred, outcome
 from s3conn_magic.runtime.temporary import sweep
 from s3conn_magic.session.inputs import (
+    cautions_on,
     check_glob,
     connection_plans,
+    found_nothing,
     note_of_pattern,
     nothing_at,
     project_file,
@@ -248,9 +251,10 @@ class Session:
     def _run_step(self, plan: plans.Plan, index: int, count: int) -> Any:
         try:
             with asking(self._inputs.prompt):
+                self._say(*of_plan(plan))
                 result = self.execute(plan)
-                if hasattr(result, "columns") and not len(result):
-                    self._say(note_of_pattern(plan))
+                if found_nothing(result):
+                    self._say(note_of_pattern(plan, self.connections))
                 return self._in_form(result)
         except S3ConnError as error:
             failure = self._clearer_error(plan, error).at(plan.place())
@@ -302,7 +306,6 @@ class Session:
         kept = f"The connection {plan.name} stays as it was" if there else _NOTHING
         with self._probed(plan.name, plan.options, kept, validate=plan.validate, where=plan.where) as candidate:
             connection, before = self.connections.put(candidate, replace=plan.or_replace)
-        self._say(filter_note(connection.settings.display_filters))
         return connection_card(connection, "replaced" if before else "created")
 
     @execute.register
@@ -314,7 +317,6 @@ class Session:
         unchanged = f"The connection {plan.name} stays as it was"
         with self._probed(plan.name, options, unchanged, validate=plan.validate, where=plan.where) as candidate:
             connection = self.connections.change(plan.name, before, candidate)
-        self._say(filter_note(connection.settings.display_filters))
         return connection_card(connection, "altered")
 
     def _say(self, *notes: str) -> None:
@@ -332,6 +334,7 @@ class Session:
         """
         candidate = Connection(name, options, timeouts=partial(Timeouts.of, self.settings))
         try:
+            self._say(*cautions_on(candidate, where(), probed=validate))
             if validate:
                 from s3conn_magic.connections.probe import probe
                 from s3conn_magic.connections.refusals import to_blame
@@ -430,7 +433,7 @@ class Session:
     def _explore(self, plan: plans.Explore) -> Any:
         from s3conn_magic.explorer.connections import open_explorer
 
-        if plan.location and pattern_note(plan.location):
+        if plan.location and (pattern_note(plan.location) or of_key(plan.location, "")):
             from s3conn_magic.objects.requests import note_if_nothing
 
             clause = _FOLDER.replace("ANALYZE", "EXPLORE")
@@ -550,6 +553,11 @@ class Session:
         self.settings.change(plan.name, plan.value)
         if plan.name == "DEFAULT_CONNECTION" and plan.value and plan.value not in self.connections:
             self._note(f"The connection {plan.value} is still to be created.")
+        file = {"LOAD_USER_CONNECTIONS": user_file, "LOAD_PROJECT_CONNECTIONS": project_file}.get(plan.name)
+        if file and plan.value and not file().exists():
+            self._note(f"There is no file {file()}, so no connection was created.")
+        if plan.name in {"GRID", "RESULT"} and self.settings["GRID"] and self.settings["RESULT"] != "pandas":
+            self._note("GRID has no effect on other frames than pandas's.")
         return Message(f"{plan.name} = {setting_text(plan.value)}")
 
     @execute.register

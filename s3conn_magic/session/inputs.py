@@ -25,19 +25,22 @@ from s3conn_magic.errors import (
 )
 from s3conn_magic.language import plans, statements
 from s3conn_magic.language.binder import bind
+from s3conn_magic.language.cautions import OBJECTS, Goal, of_connection
 from s3conn_magic.language.grammar import parse
 from s3conn_magic.language.help import saved_statement
 from s3conn_magic.language.options import BoundOptions, BoundValue
 from s3conn_magic.language.plans import SANDBOX_SOURCE, is_sandbox
 from s3conn_magic.language.rules import name_text
-from s3conn_magic.language.source import Source
-from s3conn_magic.language.words import literal, looks_below, nearest, pattern_meant, query_note
-from s3conn_magic.locations import Location, visible
+from s3conn_magic.language.source import Source, masked
+from s3conn_magic.language.words import globs_near, literal, looks_below, nearest, pattern_meant, query_note, sentence
+from s3conn_magic.locations import WILD, Location, visible
+from s3conn_magic.results.cards import Message
 from s3conn_magic.secrets import keyring_password
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sized
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sized
 
+    from s3conn_magic.connections.connection import Connection
     from s3conn_magic.connections.registry import Registry
     from s3conn_magic.errors import Place
     from s3conn_magic.language.evaluation import Inputs
@@ -329,6 +332,22 @@ def _rename_if_free(beside: Path, target: Path) -> None:
 
 # What was meant
 
+
+def cautions_on(connection: Connection, given: Collection[str], *, probed: bool) -> list[str]:
+    """Return cautions on the options that a statement gives a connection; a probe says more of a broken profile."""
+    from s3conn_magic.connections.configuration import Configuration
+    from s3conn_magic.connections.probe import regions
+
+    broken = ""
+    try:
+        configuration = connection.configuration
+    except S3ConnError as error:
+        configuration = Configuration.stated(connection.settings)
+        broken = "" if probed else f"{sentence(error.message)}. {error.hint}"
+    goal = Goal(configuration.endpoint.value, configuration.region.value, regions)
+    return [broken, *of_connection(connection.options, goal, given)]
+
+
 IN_PATHS = (ObjectNotFoundError, BucketNotFoundError, ConnectionNotFoundError)
 """Errors about the path of a query."""
 
@@ -351,25 +370,85 @@ def check_glob(pattern: str, place: Callable[[], Place] | None) -> None:
     raise BindError(f"MATCHING takes a glob: {reason}", hint=hint, place=place and place())
 
 
-def note_of_pattern(plan: plans.Plan) -> str:
+def found_nothing(result: Any) -> bool:
+    """Return whether a result is of no rows, or is one row of nothing but zeros and missing values."""
+    if isinstance(result, Message):
+        return result.text.startswith("0 rows went")
+    if not hasattr(result, "columns") or len(result) > 1:
+        return False
+    return not len(result) or {str(value) for value in result.iloc[0]} <= {"0", "0.0", "nan", "None", "<NA>"}
+
+
+def note_of_pattern(plan: plans.Plan, connections: Registry) -> str:
     """Return a hint for a statement that found nothing by a pattern of another kind, or by what is never true."""
     statement = plan.statement if isinstance(plan, plans.AsWritten) else plan
     if isinstance(statement, plans.Query):
-        return query_note(statement.text)
+        return masked(query_note(statement.text)) or _note_of_objects(statement.text, connections)
     if matching := getattr(statement, "matching", None):
-        return _note_of_matching(statement, matching)
+        return _note_of_matching(statement, matching, connections)
     like = getattr(statement, "like", None)
     return pattern_meant("LIKE", "like", like) if like is not None else ""
 
 
-def _note_of_matching(statement: Any, glob: str) -> str:
+def _note_of_objects(sql: str, connections: Registry) -> str:
+    """Return a note on the location of `objects()` if nothing is there."""
+    from s3conn_magic.objects.requests import note_if_nothing
+
+    for written, rest in OBJECTS.findall(sql):
+        name, place = written or connections.default or "", Location(*rest.partition("/")[::2])
+        with suppress(S3ConnError):
+            if (
+                not WILD.search(rest)
+                and name in connections
+                and (note := note_if_nothing(connections.get(name), place, "{place}"))
+            ):
+                return note
+    return ""
+
+
+def _note_of_matching(statement: Any, glob: str, connections: Registry) -> str:
     place = getattr(statement, "location", None)
     folder = f"{place.key.rstrip('/').rpartition('/')[2]}/" if place and place.key else "/"
     if glob.startswith(folder) and len(glob) > len(folder):
         return f"MATCHING is of keys below the location: write MATCHING {literal(visible(glob[len(folder) :]))}."
     recursive = bool(getattr(statement, "recursive", True))
-    note = pattern_meant("MATCHING", "glob", glob) or looks_below(glob, recursive=recursive)
+    note = pattern_meant("MATCHING", "glob", glob)
+    if not note:
+        keys = _some_keys(connections.get(statement.name), place) if isinstance(statement, plans.ListObjects) else []
+        note = _glob_meant(glob, keys, recursive=recursive)
     return f"{note} Capitals and small letters differ in keys.".strip() if glob != glob.lower() else note
+
+
+def _some_keys(connection: Connection, place: Location | None) -> list[str]:
+    from s3conn_magic.connections.clients import first_page
+
+    if place is None:
+        return []
+    with suppress(Exception):
+        page = first_page(connection.internal_client(place.bucket), Bucket=place.bucket, Prefix=place.key)
+        return [each["Key"].removeprefix(place.key) for each in page.get("Contents", [])]
+    return []
+
+
+_UNUSUAL = re.compile(r"[^\w./*?=-]")
+
+
+def _glob_meant(glob: str, keys: list[str], *, recursive: bool) -> str:
+    """Return a note on a glob that matches none of some keys: a glob near it that does, else a key if it is unusual."""
+    from s3conn_magic.runtime.patterns import Glob
+
+    near, below = "", list[str]()
+    for form in globs_near(glob):
+        with suppress(ValueError):
+            if not near and any(wanted := Glob.compile(form).wants(keys)):
+                near, below = form, [key for key, is_wanted in zip(keys, wanted, strict=True) if is_wanted]
+    if near == f"**/{glob}" or not keys:
+        return looks_below(glob, recursive=recursive)
+    if near:
+        deep = "RECURSIVE " * (not recursive and any("/" in key for key in below))
+        return f"Nothing matches {literal(visible(glob))}: {deep}MATCHING {literal(visible(near))} does."
+    first = next((key for key in keys if _UNUSUAL.search(glob) and key and not key.endswith("/")), "")
+    return f"Nothing matches {literal(visible(glob))}; a key there is {literal(visible(first))}." if first else ""
 
 
 def in_query(error: S3ConnError, sql: str, connections: Registry) -> int | None:

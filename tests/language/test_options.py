@@ -217,7 +217,7 @@ def test_options_that_exclude_each_other_are_refused_at_the_later(first: str, se
 
 
 def _value(name: str) -> str:
-    values = {"ANONYMOUS": "TRUE", "AWS_ROLE": f"'{ROLE}'", "ENCRYPTION_KMS_KEY": "'alias/x'"}
+    values = {"ANONYMOUS": "TRUE", "REQUESTER_PAYS": "TRUE", "AWS_ROLE": f"'{ROLE}'", "ENCRYPTION_KMS_KEY": "'alias/x'"}
     return values.get(name, f"'{KEY}'" if name == "ENCRYPTION_CUSTOMER_MANAGED_KEY" else "'xx'")
 
 
