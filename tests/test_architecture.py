@@ -262,8 +262,8 @@ def test_no_module_is_longer_than_an_idea():
 
 
 def test_the_package_does_not_grow():
-    """68,000 lines: what comes pays by what goes; docs/decisions.md says where they are."""
-    assert sum(_lines(file) for file in MODULES) <= 68_000
+    """68,500 lines: what comes pays by what goes; docs/decisions.md says where they are."""
+    assert sum(_lines(file) for file in MODULES) <= 68_500
 
 
 def test_no_module_is_a_closet():
