@@ -13,7 +13,7 @@ from offline import Inputs
 
 import s3conn_magic
 from s3conn_magic.errors import StatementError
-from s3conn_magic.language.binder import _Binder
+from s3conn_magic.language.binder import CLAUSES, _Binder
 from s3conn_magic.language.evaluation import Binding
 from s3conn_magic.language.grammar import parse
 from s3conn_magic.language.source import Source
@@ -70,7 +70,7 @@ class _Reader:
         for name in made:  # a page may make a connection of one name in several ways
             there.pop(name.folded, None)
         binder = _Binder(
-            Binding(source, _Answers()),
+            Binding(source, _Answers(), CLAUSES),
             Connections([*there.values()], self._catalog.default),
             lambda: self._tables,
             lambda: self._jobs,

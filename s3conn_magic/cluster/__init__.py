@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from s3conn_magic.cluster.sweep import ClusterScan
     from s3conn_magic.connections.connection import Connection
     from s3conn_magic.jobs.job import RemoteReader
-    from s3conn_magic.language.plans import Analyze
+    from s3conn_magic.language.reference import AnalyzeBy
     from s3conn_magic.language.session_settings import SettingValues
+    from s3conn_magic.locations import Location
 
 
 class Workers:
@@ -87,16 +88,18 @@ class Workers:
 
         return partial(open_listing, cluster)
 
-    def scan(self, connection: Connection, plan: Analyze, connections: int) -> Callable[[datetime], ClusterScan] | None:
+    def scan(
+        self, connection: Connection, place: Location, by: AnalyzeBy, depth: int, connections: int
+    ) -> Callable[[datetime], ClusterScan] | None:
         """Return a function from the reference time of ages to the scan of an analysis; None if this process scans."""
         cluster = self.cluster()
-        if cluster is None or connection.target(plan.location.bucket).is_stood_in:
+        if cluster is None or connection.target(place.bucket).is_stood_in:
             return None
         from s3conn_magic.cluster.sweep import ClusterScan
         from s3conn_magic.cluster.work import RangeTask
 
-        task = RangeTask(plan.location.key, connections, by=plan.by, depth=plan.depth)
-        return lambda now: ClusterScan(cluster, connection, plan.location, replace(task, now=now))
+        task = RangeTask(place.key, connections, by=by, depth=depth)
+        return lambda now: ClusterScan(cluster, connection, place, replace(task, now=now))
 
     def elsewhere(self) -> RemoteReader | None:
         """Return the reader of objects on workers, or None if ENGINE is local."""

@@ -12,13 +12,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from s3conn_magic.connections.probe import bucket_page
-from s3conn_magic.errors import ConnectionNotFoundError, ObjectNotFoundError, Place, S3ConnError, StatementInterrupted
+from s3conn_magic.errors import ConnectionNotFoundError, ObjectNotFoundError, S3ConnError, StatementInterrupted
 from s3conn_magic.explorer import Children, EntryColumns, Through, TreeEntry
 from s3conn_magic.explorer.details import ROWS_AT_FIRST, CodeSubject, cells, snippets, usual_ending
 from s3conn_magic.explorer.tree import NO_SIZE, NO_TIME
 from s3conn_magic.lakes import OWN_FOLDER, at
 from s3conn_magic.language.options import check_server
-from s3conn_magic.language.plans import Analyze, Discover, ListObjects
 from s3conn_magic.language.words import sentence
 from s3conn_magic.listing import CONNECTIONS, Listing, fetch_page, fetch_pages
 from s3conn_magic.listing.analysis import MOST_GROUPS
@@ -60,9 +59,6 @@ if TYPE_CHECKING:
 
 _DEPTHS = 30
 """Limit of nested folders that are each the only child; each costs a request."""
-
-_NOWHERE = partial(Place, 1, 1)
-"""Placeholder for the position of a statement."""
 
 
 class ConnectionObjects:
@@ -208,32 +204,21 @@ class ConnectionObjects:
 
         connection = self._of(location)
         folder = Location(location.bucket, location.key) if location and location.bucket else None
-        plan = ListObjects(
-            place=_NOWHERE,
-            name=connection.name,
-            location=folder,
-            recursive=recursive,
-            versions=False,
-            matching=None,
-            matching_place=None,
-            limit="ALL",
-        )
-        return list_frame(connection, plan, ListOptions(None, CONNECTIONS))[0]
+        return list_frame(connection, folder, ListOptions(None, CONNECTIONS, recursive=recursive))[0]
 
     def analyze(
         self, location: Location, report: Callable[[int, int], None], cancelled: Callable[[], bool]
     ) -> Mapping[str, object]:
         """Return objects and bytes by folder and object, starting where there is more than one."""
         from s3conn_magic.results.charts import chart_data
-        from s3conn_magic.results.listings import analysis_frame
+        from s3conn_magic.results.listings import Analysis, analysis_frame
 
         tell = _progress_callback(report, cancelled)
         connection = self._of(location)
         target = connection.target(location.bucket)
         place = _only_folder_below(target, location.key, ending(cancelled))
         at_place = Location(location.bucket, place)
-        plan = Analyze(place=_NOWHERE, name=connection.name, location=at_place, by="PREFIX", depth=1)
-        frame = analysis_frame(target, plan, connections=CONNECTIONS, report=tell, named=True)
+        frame = analysis_frame(target, Analysis(at_place, "PREFIX"), connections=CONNECTIONS, report=tell, named=True)
         if len(frame) == MOST_GROUPS:
             frame.loc[len(frame) - 1, "group"] = ""  # all others, which have no common name
         below = place[len(location.key) :]
@@ -250,13 +235,12 @@ class ConnectionObjects:
 
         connection = self._of(location)
         folder = Location(location.bucket, location.key)
-        plan = Discover(place=_NOWHERE, name=connection.name, location=folder)
 
         def named(place: Location) -> str:
             return through(place.uri, connection.name)
 
         options = ListOptions(None, CONNECTIONS, _progress_callback(report, cancelled))
-        discovery, note = datasets_of(connection, plan, folder, options, named)
+        discovery, note = datasets_of(connection, folder, options, named)
         return {"found": [dataset_lines(each) for each in discovery.datasets], "notes": [note] if note else []}
 
 

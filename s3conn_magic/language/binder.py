@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC, datetime
 from functools import cached_property, partial, singledispatchmethod
 from typing import TYPE_CHECKING, Any
 
 from s3conn_magic.errors import ConnectionExistsError, ConnectionNotFoundError
 from s3conn_magic.language import plans, statements
-from s3conn_magic.language.evaluation import Binding, Inputs, mutable, path_of, split
+from s3conn_magic.language.evaluation import Binding, Inputs, split
 from s3conn_magic.language.job_binder import (
     JobBinder,
     StorageBinder,
     anew,
-    depth_of,
     insertion_of,
-    number_of,
+    mutable,
     query_of,
     rows_plan,
-    side_of,
 )
 from s3conn_magic.language.options import find_option
 from s3conn_magic.language.plans import (
@@ -36,10 +36,10 @@ from s3conn_magic.language.plans import (
 )
 from s3conn_magic.language.reference import BY_QUERY
 from s3conn_magic.language.statements import JobStatement
-from s3conn_magic.language.words import identifier, listed, nearest, table_parts
+from s3conn_magic.language.words import identifier, listed, nearest, pattern_meant, table_parts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from s3conn_magic.errors import BindError
     from s3conn_magic.language.options import BoundOptions
@@ -88,7 +88,7 @@ class TableBinder:
         Raises:
             BindError: a table's name is taken or unknown, or clauses cannot be combined.
         """
-        return self._binding.as_written(statement)
+        return self._binding.bound(statement)
 
     @bind.register
     def _query(self, statement: statements.Query | statements.ExplainAnalyze) -> plans.Plan:
@@ -101,8 +101,7 @@ class TableBinder:
         self._check(statement)
         old = self.names.get(statement.name.folded)
         if old is not None and statement.if_not_exists:
-            message = f"{plans.UNCHANGED}: the table {old} already exists."
-            return plans.NoChange(place=self._binding.beginning(statement), message=message)
+            return self._binding.no_change(statement, f"the table {old} already exists.")
         if old is not None and not statement.or_replace:
             hint = "CREATE OR REPLACE TABLE replaces it; CREATE TABLE IF NOT EXISTS keeps it."
             raise self._binding.error(f"the table {old} already exists", statement.name.span, hint=hint)
@@ -204,8 +203,7 @@ class TableBinder:
         self._of_storage(statement).options_of(statement.settings)
         table = self.names.pop(statement.name.folded, None)
         if table is None and statement.if_exists:
-            place = self._binding.beginning(statement)
-            return plans.NoChange(place=place, message=f"{plans.UNCHANGED}: no table {statement.name.text}.")
+            return self._binding.no_change(statement, f"no table {statement.name.text}.")
         if table is None:
             raise self._missing(statement.name)
         release(self._known, "table", table)
@@ -219,7 +217,6 @@ class TableBinder:
 
 
 _NO_TABLES = "There are no tables yet: CREATE TABLE name (id BIGINT); creates one."
-_PREVIEW_ROWS = 100
 
 
 def bind(
@@ -238,7 +235,7 @@ def bind(
     Raises:
         BindError, ConnectionNotFoundError, ConnectionExistsError, ConnectionInUseError: with the place.
     """
-    binding = Binding(source, inputs)
+    binding = Binding(source, inputs, CLAUSES)
     bound = _Binder(binding, catalog, tables, jobs).bind_all(statements)
     if binding.prompts:
         binding.asking = True
@@ -271,12 +268,12 @@ class _Binder:
     def _tables(self) -> TableBinder:
         return TableBinder(self._binding, self._table_names(), self._reader, self._known, lambda: self._storage)
 
-    def bind_all(self, statements: Sequence[statements.Statement]) -> list[plans.Plan]:
+    def bind_all(self, cell: Sequence[statements.Statement]) -> list[plans.Plan]:
         bound, bind = [], self._bind
-        for statement in statements:
+        for statement in cell:
             plan = bind(statement)
-            read = plan.plan if isinstance(plan, plans.Explain) else plan
-            self._binding.check_servers(str(getattr(read, "connection", None) or getattr(read, "name", "")))
+            read = plan.statement if isinstance(plan, statements.Explain) else plan
+            self._binding.check_servers(read.through)
             bound.append(plan)
         return bound
 
@@ -300,7 +297,7 @@ class _Binder:
         options = self._binding.options(statement.settings, used=not (old and statement.if_not_exists))
         self._check(options, statement.settings, name)
         if old and statement.if_not_exists:
-            return plans.NoChange(place=place, message=f"{plans.UNCHANGED}: the connection {old.name} already exists.")
+            return self._binding.no_change(statement, f"the connection {old.name} already exists.")
         stored, validate = split(options)
         self._known[name.folded] = Known(name.text, stored, old.usages if old else ())
         return plans.Create(
@@ -323,16 +320,16 @@ class _Binder:
             mutable(self._binding, name, may_be_transient=False, anew=anew(old) if old else "")
         removed = self._binding.removed(statement.unset)
         if old is None and statement.if_exists:
-            return plans.NoChange(place=place, message=f"{plans.UNCHANGED}: no connection {statement.name.text}.")
+            return self._binding.no_change(statement, f"no connection {statement.name.text}.")
         old = self._existing(statement.name)
         if old is TO_BE_STARTED:
             message = f"{old.name} has no options before START SANDBOX has run"
             raise self._binding.error(message, statement.name.span, hint="Alter it in the next cell.")
         if statement.rename_to:
-            return self._rename(old, statement.rename_to, place)
+            return self._rename(statement, old, statement.rename_to)
         stored, validate = split(settings)
         if removed and not stored and not any(name in old.options for name in removed):
-            return plans.NoChange(place=place, message=f"{plans.UNCHANGED}: {old.name} has none of that to change.")
+            return self._binding.no_change(statement, f"{old.name} has none of that to change.")
         options = {name: value for name, value in {**old.options, **stored}.items() if name not in removed}
         self._check(options, statement.settings, statement.unset[0] if statement.unset else statement.name)
         self._known[old.name.casefold()] = old._replace(options=options)
@@ -340,7 +337,7 @@ class _Binder:
         where = partial(self._binding.places_of, statement.settings, statement.unset)
         return plans.Alter(place=place, name=old.name, options=options, changed=changed, validate=validate, where=where)
 
-    def _rename(self, old: Known, new: statements.Name, place: plans.Where) -> plans.Plan:
+    def _rename(self, statement: statements.AlterConnection, old: Known, new: statements.Name) -> plans.Plan:
         if (existing := self._known.get(new.folded)) and existing is not old:
             raise ConnectionExistsError(
                 f"the connection {existing.name} already exists",
@@ -348,12 +345,12 @@ class _Binder:
                 place=self._binding.place(new.span),
             )
         if new.text == old.name:
-            return plans.NoChange(place=place, message=f"{plans.UNCHANGED}: that is its name.")
+            return self._binding.no_change(statement, "that is its name.")
         del self._known[old.name.casefold()]
         self._known[new.folded] = old._replace(name=new.text)
         if self._default == old.name.casefold():
             self._default = new.folded
-        return plans.Rename(place=place, name=old.name, new_name=new.text)
+        return plans.Rename(place=self._binding.beginning(statement), name=old.name, new_name=new.text)
 
     def _check(
         self, options: BoundOptions, settings: tuple[statements.OptionSetting, ...], otherwise: statements.Name
@@ -366,7 +363,7 @@ class _Binder:
     def _drop(self, statement: statements.DropConnection) -> plans.Plan:
         place = self._binding.beginning(statement)
         if statement.name.folded not in self._known and statement.if_exists:
-            return plans.NoChange(place=place, message=f"{plans.UNCHANGED}: no connection {statement.name.text}.")
+            return self._binding.no_change(statement, f"no connection {statement.name.text}.")
         old = self._existing(statement.name)
         if old.usages and not statement.cascade:
             raise in_use(old).at(self._binding.place(statement.name.span))
@@ -405,112 +402,27 @@ class _Binder:
     def _about_connection(self, statement: statements.AboutConnection) -> plans.Plan:
         return self._binding.with_name(statement, self._existing(statement.name).name)
 
-    @_bind.register
-    def _test(self, statement: statements.TestConnection) -> plans.Plan:
-        return plans.Test(
-            place=self._binding.beginning(statement),
-            name=self._existing(statement.name).name,
-            location=self._binding.location(statement.location),
-            with_write=statement.with_write,
-        )
-
-    # Buckets
+    # What is read through a connection
 
     @_bind.register
-    def _show_buckets(self, statement: statements.ShowBuckets) -> plans.Plan:
-        name = self._reader(statement.using, statement)
-        return plans.ShowBuckets(place=self._binding.beginning(statement), name=name, like=statement.like)
-
-    @_bind.register
-    def _list(self, statement: statements.ListObjects) -> plans.Plan:
-        matching, matching_place = self._binding.matching(statement.matching)
-        location = self._binding.location(statement.location)
-        return plans.ListObjects(
-            place=self._binding.at_location(statement),
-            name=self._reader(statement.using, statement, location),
-            location=location,
-            recursive=statement.recursive,
-            versions=statement.versions,
-            matching=matching,
-            matching_place=matching_place,
-            limit=statement.limit,
-        )
-
-    @_bind.register
-    def _list_inventory(self, statement: statements.ListInventory) -> plans.Plan:
-        matching, matching_place = self._binding.matching(statement.matching)
-        return plans.ListInventory(
-            place=self._binding.beginning(statement),
-            name=self._reader(statement.using, statement),
-            location=self._binding.place_of(statement.location),
-            matching=matching,
-            matching_place=matching_place,
-            limit=statement.limit,
-        )
-
-    @_bind.register
-    def _explore(self, statement: statements.Explore) -> plans.Plan:
-        location = self._binding.location(statement.location)
-        return plans.Explore(
-            place=self._binding.at_location(statement),
-            name=self._reader(statement.using, statement, location),
-            location=location,
-            aside=statement.aside,
-        )
-
-    @_bind.register
-    def _preview(self, statement: statements.Preview) -> plans.Plan:
-        location, version, _ = self._binding.version_of(statement.location, "PREVIEW takes one object")
-        return plans.Preview(
-            place=self._binding.at_location(statement),
-            name=self._reader(statement.using, statement, location),
-            location=location,
-            limit=_PREVIEW_ROWS if statement.limit is None else statement.limit,
-            version=self._binding.version(statement.version) if statement.version else version,
-        )
-
-    @_bind.register
-    def _analyze(self, statement: statements.Analyze) -> plans.Plan:
-        location, inventory = map(self._binding.location, (statement.location, statement.inventory))
-        place, by, depth = self._binding.at_location(statement), statement.by, depth_of(self._binding, statement)
-        name = self._reader(statement.using, statement, inventory or location)
-        if inventory is not None and by in BY_QUERY:
-            message, hint = f"BY {by} cannot be combined with FROM INVENTORY", "Use only one of them."
-            raise self._binding.error(message, statement.span, hint=hint)
-        if inventory is not None:
-            return plans.AnalyzeInventory(
-                place=place, name=name, inventory=inventory, location=location, by=by, depth=depth
-            )
-        assert location is not None  # noqa: S101 - the grammar takes one of the two
-        return plans.Analyze(place=place, name=name, location=location, by=by, depth=depth)
-
-    @_bind.register
-    def _discover(self, statement: statements.Discover) -> plans.Plan:
-        location, inventory = map(self._binding.location, (statement.location, statement.inventory))
-        return plans.Discover(
-            place=self._binding.at_location(statement),
-            name=self._reader(statement.using, statement, inventory or location),
-            location=location,
-            inventory=inventory,
-            depth=number_of(self._binding, "DEPTH", statement.depth, 1),
-            looks=number_of(self._binding, "SAMPLE", statement.sample, 0),
-            exact=statement.exact,
-            into_tables=statement.into_tables,
-        )
+    def _reading(self, statement: statements.Reading) -> plans.Plan:
+        bound = self._binding.bound(statement)
+        at = getattr(bound, "inventory", None) or getattr(bound, "location", None)
+        return replace(bound, name=self._reader(statement.using, statement, at))
 
     @_bind.register
     def _compare(self, statement: statements.Compare) -> plans.Plan:
-        left, right = (
-            side_of(self._binding, side, partial(self._reader, side.using, statement))
-            for side in (statement.left, statement.right)
-        )
-        return plans.Compare(place=self._binding.beginning(statement), left=left, right=right, by=statement.by)
+        def side_of(side: statements.ComparedSide) -> statements.ComparedSide:
+            values = self._binding.clauses(side)
+            return replace(side, name=self._reader(side.using, statement, values["location"]), **values)
+
+        return self._binding.bound(statement, left=side_of(statement.left), right=side_of(statement.right))
 
     @_bind.register
     def _explore_all(self, statement: statements.ExploreAll) -> plans.Plan:
         if not self._known:
             self._by_default(statement)
-        return self._binding.as_written(statement)
+        return self._binding.bound(statement)
 
     def _by_default(self, statement: statements.Statement | statements.Name) -> str:
         """Return the connection that is created when the statement is executed.
@@ -553,14 +465,9 @@ class _Binder:
         self._tables = self._tables.aside(self._known)
         try:
             with self._binding.asking_nobody():
-                return plans.Explain(place=self._binding.beginning(statement), plan=self._bind(statement.statement))
+                return self._binding.bound(statement, statement=self._bind(statement.statement))
         finally:
             self._known, self._tables, self._default, self._jobs = before
-
-    @_bind.register
-    def _save(self, statement: statements.SaveConnections) -> plans.Plan:
-        path = path_of(self._binding, statement.path)
-        return plans.SaveConnections(place=self._binding.beginning(statement), path=path, replace=statement.or_replace)
 
     @_bind.register
     def _set(self, statement: statements.SetSetting) -> plans.Plan:
@@ -572,13 +479,13 @@ class _Binder:
         if name == "DEFAULT_STORAGE" and value:
             self._reader(statements.Name(value[0], statement.value.span), statement)
             self._binding.place_in(value[1], statement.value.span)
-        return plans.SetSetting(place=self._binding.beginning(statement), name=name, value=value)
+        return self._binding.bound(statement, name=replace(statement.name, text=name), value=value)
 
     @_bind.register
     def _start(self, statement: statements.StartSandbox) -> plans.Plan:
         self._check_not_users(statement, f"{SANDBOX} is a connection of yours, not the one that START SANDBOX makes")
         self._known.setdefault(SANDBOX, TO_BE_STARTED)
-        return self._binding.as_written(statement)
+        return self._binding.bound(statement)
 
     @_bind.register
     def _stop(self, statement: statements.StopSandbox) -> plans.Plan:
@@ -586,7 +493,7 @@ class _Binder:
         known = self._known.pop(SANDBOX, None)
         if known and known.usages:
             raise in_use(known).at(self._binding.beginning(statement)())
-        return self._binding.as_written(statement)
+        return self._binding.bound(statement)
 
     def _check_not_users(self, statement: statements.Statement, message: str) -> None:
         if (known := self._known.get(SANDBOX)) and not is_sandbox(known):
@@ -598,3 +505,87 @@ def _using(names: Sequence[str], _: Location) -> str:
     from s3conn_magic.language.rules import name_text
 
     return f"Add {', or '.join(f'USING {name_text(name)}' for name in names)}."
+
+
+# What the clauses of a statement stand for, whichever statement has them
+
+
+def _location(binding: Binding, statement: Any, written: Any) -> dict[str, Any]:
+    if not hasattr(statement, "version"):
+        return {"location": binding.place_of(written)}
+    location, version, _ = binding.pasted(binding.text(written), written.span)
+    if not location.key:
+        hint = "LIST shows what is in a bucket; PREVIEW takes one object of it, 's3://bucket/key'."
+        raise binding.error("this is a bucket, not an object", written.span, hint=hint)
+    return {"location": location, "version": version}
+
+
+def _inventory(binding: Binding, statement: Any, written: Any) -> dict[str, Any]:
+    place = binding.place_of(written)
+    if (by := getattr(statement, "by", "")) in BY_QUERY:
+        message = f"BY {by} cannot be combined with FROM INVENTORY"
+        raise binding.error(message, statement.span, hint="Use only one of them.")
+    return {"inventory": place}
+
+
+def _matching(binding: Binding, _: Any, written: Any) -> dict[str, Any]:
+    if not (glob := binding.text(written)):
+        hint = "Leave it out for every key."
+        raise binding.error("MATCHING takes a glob that is not empty", written.span, hint=hint)
+    from s3conn_magic.runtime.patterns import Glob
+
+    try:
+        Glob.compile(glob)
+    except ValueError as error:
+        reason = str(error)
+    else:
+        return {"matching": glob}
+    hint = pattern_meant("MATCHING", "glob", glob)
+    raise binding.error(f"MATCHING takes a glob: {reason}", written.span, hint=hint)
+
+
+def _depth(binding: Binding, statement: Any, written: Any) -> dict[str, Any]:
+    if getattr(statement, "by", "PREFIX") != "PREFIX":
+        hint = "Leave it out, or group BY PREFIX."
+        raise binding.error(f"DEPTH cannot be combined with BY {statement.by}", written.span, hint=hint)
+    if written.value < 1:
+        raise binding.error("DEPTH takes a whole number that is at least 1", written.span)
+    return {"depth": written.value}
+
+
+def _version(binding: Binding, _: Any, written: Any) -> dict[str, Any]:
+    if version := binding.text(written):
+        return {"version": version}
+    hint = "LIST 's3://bucket/key' VERSIONS; lists the existing ones."
+    raise binding.error("VERSION takes the id of a version", written.span, hint=hint)
+
+
+def _as_of(binding: Binding, side: Any, written: Any) -> dict[str, Any]:
+    from s3conn_magic.language.job_values import moment_of
+
+    moment = moment_of(written.value.reveal())
+    if moment is None or side.report or moment > datetime.now(UTC):
+        hint = "For example AS OF '2026-01-31 12:00', in UTC; a report has its own time."
+        message = "AS OF takes a time that has passed, and is not for an inventory report"
+        raise binding.error(message, written.span, hint=hint)
+    return {"as_of": moment}
+
+
+def _path(binding: Binding, _: Any, written: Any) -> dict[str, Any]:
+    path = binding.text(written)
+    if not path.strip() or not path.isprintable():
+        raise binding.error("this is not the path of a file", written.span, hint="Write one, such as 'rows.csv'.")
+    return {"path": path}
+
+
+CLAUSES: Mapping[str, Callable[[Binding, Any, Any], dict[str, Any]]] = {
+    "location": _location,
+    "inventory": _inventory,
+    "matching": _matching,
+    "depth": _depth,
+    "sample": lambda _, __, written: {"sample": written.value},
+    "version": _version,
+    "as_of": _as_of,
+    "path": _path,
+}
+"""How each clause is read, by the name of its field."""

@@ -10,7 +10,7 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
-from s3conn_magic.language import plans
+from s3conn_magic.language import plans, statements
 from s3conn_magic.language.options import OPTIONS, BoundOptions, Settings, is_of_aws
 from s3conn_magic.language.source import masked
 from s3conn_magic.language.words import listed, literal, nearest, never_true
@@ -300,7 +300,7 @@ def _named(plan: plans.Create | plans.Rename) -> Iterable[str]:
 
 
 @_of_plan.register
-def _list(plan: plans.ListObjects | plans.ListInventory) -> Iterable[str]:
+def _list(plan: statements.ListObjects | statements.ListInventory) -> Iterable[str]:
     glob = plan.matching or ""
     if getattr(plan, "recursive", False) and glob and "/" not in glob and "**" not in glob:
         yield (
@@ -312,12 +312,12 @@ def _list(plan: plans.ListObjects | plans.ListInventory) -> Iterable[str]:
 
 
 @_of_plan.register
-def _preview(plan: plans.Preview) -> Iterable[str]:
+def _preview(plan: statements.Preview) -> Iterable[str]:
     yield "LIMIT 0 shows no row: leave LIMIT out for the first ones." * (plan.limit == 0)
 
 
 @_of_plan.register
-def _save(plan: plans.SaveConnections) -> Iterable[str]:
+def _save(plan: statements.SaveConnections) -> Iterable[str]:
     yield f"The file's name ends in a blank: write {literal(plan.path.strip())}." * (plan.path != plan.path.strip())
 
 
@@ -327,8 +327,8 @@ _DASHBOARD = ":8787"
 
 
 @_of_plan.register
-def _set(plan: plans.SetSetting) -> Iterable[str]:
-    name, value = plan.name, plan.value
+def _set(plan: statements.SetSetting) -> Iterable[str]:
+    name, value = plan.name.text, plan.value
     if name == "LIMIT" and value == 0:
         yield "LIST then returns no rows: SET LIMIT = ALL is without a limit."
     if name == "CACHE" and value and not _LEAST_CACHE <= _bytes(value) <= _MOST_CACHE:

@@ -7,7 +7,7 @@ import os
 import re
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from s3conn_magic.errors import BindError
 from s3conn_magic.language import statements
@@ -22,19 +22,22 @@ from s3conn_magic.language.options import (
     is_environment_name,
     opposite,
 )
-from s3conn_magic.language.plans import AsWritten
+from s3conn_magic.language.plans import UNCHANGED, NoChange
 from s3conn_magic.language.session_settings import LOCAL_FILES, REACH, SETTING_NAMES, find_setting
 from s3conn_magic.language.words import listed, literal, nearest, related
-from s3conn_magic.locations import Location, Pasted, location_meant, pasted, visible
+from s3conn_magic.locations import Location, Pasted, location_meant, visible
+from s3conn_magic.locations import pasted as read_pasted
 from s3conn_magic.secrets import Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 
     from s3conn_magic.errors import Place
-    from s3conn_magic.language.plans import Where
     from s3conn_magic.language.session_settings import Setting
     from s3conn_magic.language.source import Source, Span
+    from s3conn_magic.language.statements import Where
+
+_S = TypeVar("_S", bound=statements.Statement)
 
 
 class Inputs(Protocol):
@@ -72,7 +75,8 @@ class Binding:
     then asking. Values are fetched once.
     """
 
-    def __init__(self, source: Source, inputs: Inputs) -> None:
+    def __init__(self, source: Source, inputs: Inputs, clauses: Mapping[str, Callable[..., dict[str, Any]]]) -> None:
+        self._read_clause = clauses
         self._source, self.cell = source, source.text
         self._inputs = inputs
         self._fetched: dict[Span, Any] = {}
@@ -115,15 +119,30 @@ class Binding:
 
     def at_location(self, statement: Any) -> Where:
         """Return a function for the place of a statement's location, or of its first word if it has none."""
-        return self.where(statement.location.span) if statement.location else self.beginning(statement)
+        location = getattr(statement, "location", None)
+        return self.where(location.span) if location else self.beginning(statement)
 
-    def as_written(self, statement: statements.Statement) -> AsWritten:
-        """Return the plan of a statement that needs nothing more."""
-        return AsWritten(place=self.beginning(statement), statement=statement)
+    def bound(self, statement: _S, /, **given: Any) -> _S:
+        """Return a statement with `given`, and with what its other clauses stand for."""
+        return replace(statement, place=self.at_location(statement), **self.clauses(statement, given), **given)
 
-    def with_name(self, statement: Any, name: str) -> AsWritten:
-        """Return the plan of a statement about an existing object, spelt as when that was created."""
-        return self.as_written(replace(statement, name=replace(statement.name, text=name)))
+    def clauses(self, node: Any, given: Container[str] = ()) -> dict[str, Any]:
+        """Return what the clauses of a statement, or of a part of one, stand for, by field, but for those `given`."""
+        values: dict[str, Any] = {}
+        for name, read in self._read_clause.items():
+            if (written := getattr(node, name, None)) is not None and name not in given:
+                values |= read(self, node, written)
+        return values
+
+    def no_change(self, statement: statements.Statement, reason: str) -> NoChange:
+        """Return the plan of a statement that has nothing to do."""
+        place = self.beginning(statement)
+        return NoChange(span=statement.span, place=place, message=f"{UNCHANGED}: {reason}")
+
+    def with_name(self, statement: Any, name: str) -> statements.Statement:
+        """Return a statement about an existing object, spelt as when that was created."""
+        bound: statements.Statement = self.bound(statement, name=replace(statement.name, text=name))
+        return bound
 
     def _first_word(self, span: Span) -> Place:
         return self._source.place(token.span if (token := self._source.token_at(span.start)) else span)
@@ -366,10 +385,6 @@ class Binding:
             raise self.error(message, value.span, hint="Make it text in a Python cell, by str(…).")
         return raw
 
-    def location(self, value: statements.LocationValue | None) -> Location | None:
-        """Return the given location, or None."""
-        return None if value is None else self.place_of(value)
-
     def place_of(self, value: statements.LocationValue) -> Location:
         """Return the given location.
 
@@ -380,15 +395,16 @@ class Binding:
 
     def place_in(self, text: str, span: Span) -> Location:
         """Return the location in a text; raises as `place_of`."""
-        location, version, _ = self._pasted(text, span)
+        location, version, _ = self.pasted(text, span)
         if not version:
             return location
         hint = f"Write {literal(visible(location.uri))} for all of them; PREVIEW and SELECT read a version."
         raise self.error("this names one version of an object", span, hint=hint)
 
-    def _pasted(self, text: str, span: Span) -> Pasted:
+    def pasted(self, text: str, span: Span) -> Pasted:
+        """Return the location, version and server in a text; raises as `place_of`."""
         try:
-            place = pasted(text, filter(None, self.endpoints().values()))
+            place = read_pasted(text, filter(None, self.endpoints().values()))
         except ValueError as error:
             reason, hint = str(error), getattr(error, "hint", "")
         else:
@@ -417,54 +433,9 @@ class Binding:
                 continue
             raise self.error(reason, span, hint=hint)
 
-    def version_of(self, value: statements.LocationValue, takes: str) -> Pasted:
-        """Return the location and version of an object."""
-        place = self._pasted(self.text(value), value.span)
-        self._check_object(place.location, value.span, takes)
-        return place
-
-    def version(self, value: statements.StringLiteral) -> str:
-        """Return the id of a version.
-
-        Raises:
-            BindError: it is empty.
-        """
-        if version := self.text(value):
-            return version
-        hint = "LIST 's3://bucket/key' VERSIONS; lists the existing ones."
-        raise self.error("VERSION takes the id of a version", value.span, hint=hint)
-
-    def object_of(self, value: statements.LocationValue, takes: str) -> Location:
-        """Return the location of an object.
-
-        Raises:
-            BindError: it is not a location, or that of a bucket.
-        """
-        location = self.place_of(value)
-        self._check_object(location, value.span, takes)
-        return location
-
-    def _check_object(self, location: Location, span: Span, takes: str) -> None:
-        if location.key:
-            return
-        hint = f"LIST shows what is in a bucket; {takes} of it, 's3://bucket/key'."
-        raise self.error("this is a bucket, not an object", span, hint=hint)
-
     def value(self, value: statements.Value) -> Any:
         """Return the plain value of a literal, a Python variable or a list."""
         return tuple(map(self.value, value.items)) if isinstance(value, statements.ListLiteral) else self._raw(value)[0]
-
-    def matching(self, value: statements.StringLiteral | None) -> tuple[str | None, Where | None]:
-        """Return the glob of MATCHING and its place.
-
-        Raises:
-            BindError: it is empty.
-        """
-        if value is None:
-            return None, None
-        if glob := self.text(value):
-            return glob, self.where(value.span)
-        raise self.error("MATCHING takes a glob that is not empty", value.span, hint="Leave it out for every key.")
 
     def check(self, options: BoundOptions, where: Mapping[str, Span], otherwise: Span) -> None:
         """Check that options have those they require, and can be combined.
@@ -555,36 +526,6 @@ def source_text(value: statements.Origin) -> str:
     if isinstance(value, statements.KeyringSource):
         return f"KEYRING {literal(value.service)} {literal(value.user)}"
     return f"PROMPT {literal(value.text)}" if value.text else "PROMPT"
-
-
-def mutable(binding: Binding, name: statements.Name, *, may_be_transient: bool, anew: str = "") -> Option:
-    """Return the option of an ALTER; `anew` is the statement that would recreate the connection with all options.
-
-    Raises:
-        BindError: it is unknown, cannot be altered, or is not kept and so cannot be unset.
-    """
-    option = binding.option(name)
-    if not option.mutable:
-        raise binding.error(
-            f"{option.name} cannot be altered: it is fixed when a connection is created",
-            name.span,
-            hint=f"Here: {anew};" if anew else "CREATE OR REPLACE S3 CONNECTION creates a new one.",
-        )
-    if not option.stored and not may_be_transient:
-        raise binding.error(f"{option.name} is not stored, so it cannot be unset", name.span, hint="Leave it out.")
-    return option
-
-
-def path_of(binding: Binding, value: statements.LocationValue) -> str:
-    """Return the path of a file.
-
-    Raises:
-        BindError: it is empty, or not a path.
-    """
-    path = binding.text(value)
-    if not path.strip() or not path.isprintable():
-        raise binding.error("this is not the path of a file", value.span, hint="Write one, such as 'rows.csv'.")
-    return path
 
 
 def split(options: dict[str, BoundValue]) -> tuple[BoundOptions, bool]:

@@ -420,4 +420,4 @@ def _with_translation(answer: Answer, source: Source) -> list[Any]:
     start, end = answer.span
     rest = "\n".join(" " * len(line) for line in source.text[start:end].split("\n"))
     parsed = parse(replace(source, text=source.text[:start] + rest + source.text[end:]))
-    return sorted([*parsed, Translation(answer.hint, answer.span)], key=lambda node: node.span)
+    return sorted([*parsed, Translation(text=answer.hint, span=answer.span)], key=lambda node: node.span)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from datetime import UTC, datetime
 from functools import partial, singledispatchmethod
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,7 @@ from s3conn_magic.errors import BindError, ReadOnlyConnectionError
 from s3conn_magic.language import plans, statements
 from s3conn_magic.language.dialect import DialectError, duckdb_query
 from s3conn_magic.language.job_options import JOB_OPTIONS, TABLE_OPTIONS, JobOption, Kind, find_job_option
-from s3conn_magic.language.job_values import BareWord, Content, moment_of
+from s3conn_magic.language.job_values import BareWord, Content
 from s3conn_magic.language.plans import job_exists, job_not_found, release
 from s3conn_magic.language.source import Span
 from s3conn_magic.language.statements import Name
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from s3conn_magic.language.evaluation import Binding
+    from s3conn_magic.language.options import Option
     from s3conn_magic.language.plans import Known
     from s3conn_magic.language.statements import SqlText
 
@@ -77,7 +77,7 @@ class JobBinder:
         Raises:
             BindError, ConnectionNotFoundError, ReadOnlyConnectionError: with the place.
         """
-        return self._binding.as_written(statement)
+        return self._binding.bound(statement)
 
     @bind.register
     def _copy(self, statement: statements.CreateCopyJob) -> plans.Plan:
@@ -144,7 +144,7 @@ class JobBinder:
         self._check(options, where, kind)
         if old := self._jobs.get(name.folded):
             if statement.if_not_exists:
-                return plans.NoChange(place=place, message=f"{plans.UNCHANGED}: the job {old} already exists.")
+                return self._binding.no_change(statement, f"the job {old} already exists.")
             raise job_exists(old).at(self._binding.place(name.span))
         self._jobs[name.folded] = name.text
         for used in {given.get("connection", ""), *particular.get("others", ())} - {""}:
@@ -325,8 +325,7 @@ class JobBinder:
         name = statement.name
         kind = "materialized view" if statement.view else "job"
         if statement.if_exists and name.folded not in self._jobs:
-            place = self._binding.beginning(statement)
-            return plans.NoChange(place=place, message=f"{plans.UNCHANGED}: no {kind} {name.text}.")
+            return self._binding.no_change(statement, f"no {kind} {name.text}.")
         job = self._job(name)
         release(self._known, "job", job)
         del self._jobs[name.folded]
@@ -464,30 +463,6 @@ def _without_effect(options: dict[str, Any], kind: Kind | None = None) -> str:
     return f"{listed(names, 'and')}: accepted, without effect on one machine." if names else ""
 
 
-def number_of(binding: Binding, clause: str, written: statements.IntegerLiteral | None, least: int) -> int | None:
-    """Return the number in a clause, or None without one.
-
-    Raises:
-        BindError: it is below the minimum.
-    """
-    if written is not None and written.value < least:
-        raise binding.error(f"{clause} takes a whole number that is at least {least}", written.span)
-    return written.value if written else None
-
-
-def depth_of(binding: Binding, statement: statements.Analyze) -> int:
-    """Return the number of folders that make a group of ANALYZE.
-
-    Raises:
-        BindError: the groups are not folders, or the number is invalid.
-    """
-    depth = statement.depth
-    if depth is not None and statement.by != "PREFIX":
-        hint = "Leave it out, or group BY PREFIX."
-        raise binding.error(f"DEPTH cannot be combined with BY {statement.by}", depth.span, hint=hint)
-    return number_of(binding, "DEPTH", depth, 1) or 1
-
-
 _PERCENT = 100
 
 
@@ -515,23 +490,6 @@ def rows_plan(
     return plans.Summarize(**given, percent=percent.value if percent else None)
 
 
-def side_of(binding: Binding, side: statements.ComparedSide, reader: Callable[[Location], str]) -> plans.Compared:
-    """Return one side of COMPARE; `reader` returns the connection of its location.
-
-    Raises:
-        BindError: AS OF has no valid time, or is used with a report.
-    """
-    location, as_of, moment = binding.place_of(side.location), side.as_of, None
-    if as_of is not None:
-        moment = moment_of(as_of.value.reveal())
-        if moment is None or side.report or moment > datetime.now(UTC):
-            hint = "For example AS OF '2026-01-31 12:00', in UTC; a report has its own time."
-            raise binding.error(
-                "AS OF takes a time that has passed, and is not for an inventory report", as_of.span, hint=hint
-            )
-    return plans.Compared(reader(location), location, side.report, moment)
-
-
 def anew(old: Known, read_only: statements.Value | None = None) -> str:
     """Return the statement that recreates a connection, READ_ONLY or not, on one line without `;`."""
     from s3conn_magic.language.help import create_statement
@@ -540,3 +498,21 @@ def anew(old: Known, read_only: statements.Value | None = None) -> str:
     sql = create_statement(old.name, options).replace("\n   ", "").rstrip(";").replace("CREATE", "CREATE OR REPLACE", 1)
     is_read_only = isinstance(read_only, statements.BooleanLiteral) and read_only.value
     return f"{sql} READ_ONLY = TRUE" if is_read_only else sql
+
+
+def mutable(binding: Binding, name: statements.Name, *, may_be_transient: bool, anew: str = "") -> Option:
+    """Return the option of an ALTER; `anew` is the statement that would recreate the connection with all options.
+
+    Raises:
+        BindError: it is unknown, cannot be altered, or is not kept and so cannot be unset.
+    """
+    option = binding.option(name)
+    if not option.mutable:
+        raise binding.error(
+            f"{option.name} cannot be altered: it is fixed when a connection is created",
+            name.span,
+            hint=f"Here: {anew};" if anew else "CREATE OR REPLACE S3 CONNECTION creates a new one.",
+        )
+    if not option.stored and not may_be_transient:
+        raise binding.error(f"{option.name} is not stored, so it cannot be unset", name.span, hint="Leave it out.")
+    return option

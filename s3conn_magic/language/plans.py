@@ -14,23 +14,17 @@ from s3conn_magic.errors import (
     JobExistsError,
     JobNotFoundError,
 )
+from s3conn_magic.language.statements import Statement
 from s3conn_magic.language.words import listed, nearest
 from s3conn_magic.locations import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from datetime import datetime
 
     from s3conn_magic.errors import Place
     from s3conn_magic.language.options import BoundOptions
-    from s3conn_magic.language.reference import AnalyzeBy, CompareBy
-    from s3conn_magic.language.source import Span
-    from s3conn_magic.language.statements import Statement
+    from s3conn_magic.language.statements import Where
     from s3conn_magic.locations import Location
-
-
-Where = Callable[[], "Place"]
-"""Finds a place on demand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,32 +41,32 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """Base of the plans; `place()` is where its statement begins."""
+class Planned:
+    """Base of the plans that are no statements; `place()` is where its statement begins."""
 
     place: Where = field(compare=False, repr=False)
+    name: str = ""
+
+    @property
+    def through(self) -> str:
+        """Name of the connection that it is about or reads through, or an empty text."""
+        return getattr(self, "connection", None) or self.name
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AsWritten(Plan):
-    """A statement executed as it is, with existing names spelt as they were created."""
-
-    statement: Statement
-
-
+Plan = Planned | Statement
 UNCHANGED = "Operation resulted in no change"
 """Result of a statement that had nothing to do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NoChange(Plan):
+class NoChange(Statement):
     """A statement that has nothing to do."""
 
     message: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Create(Plan):
+class Create(Planned):
     """Create a connection, or with `or_replace` replace one.
 
     `where` returns the place of each option, and of each display filter by its URI.
@@ -86,7 +80,7 @@ class Create(Plan):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Alter(Plan):
+class Alter(Planned):
     """Set or unset options of a connection, all or none."""
 
     name: str
@@ -97,7 +91,7 @@ class Alter(Plan):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rename(Plan):
+class Rename(Planned):
     """Rename a connection."""
 
     name: str
@@ -105,130 +99,11 @@ class Rename(Plan):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Drop(Plan):
+class Drop(Planned):
     """Drop a connection; with `cascade`, also what depends on it."""
 
     name: str
     cascade: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Test(Plan):
-    """Test the permissions of a connection."""
-
-    name: str
-    location: Location | None
-    with_write: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ShowBuckets(Plan):
-    """List the buckets of a connection whose name is like the pattern."""
-
-    name: str
-    like: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ListObjects(Plan):
-    """List objects below a location; without one, below the display filters or of all buckets.
-
-    A `limit` of None is the session's.
-    """
-
-    name: str
-    location: Location | None
-    recursive: bool
-    versions: bool
-    matching: str | None
-    matching_place: Where | None = field(compare=False, repr=False)
-    limit: int | Literal["ALL"] | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ListInventory(Plan):
-    """List objects by the inventory report whose manifest is at a location; a `limit` of None is the session's."""
-
-    name: str
-    location: Location
-    matching: str | None
-    matching_place: Where | None = field(compare=False, repr=False)
-    limit: int | Literal["ALL"] | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Explore(Plan):
-    """Show a tree of a connection, from a location or from its roots; `aside` opens it beside the notebook."""
-
-    name: str
-    location: Location | None
-    aside: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Analyze(Plan):
-    """Count objects and bytes below a location by group; `depth` is the number of folders that make a PREFIX group."""
-
-    name: str
-    location: Location
-    by: AnalyzeBy
-    depth: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AnalyzeInventory(Plan):
-    """Count the same by the report at `inventory`; of its whole bucket if `location` is None."""
-
-    name: str
-    inventory: Location
-    location: Location | None
-    by: AnalyzeBy
-    depth: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Discover(Plan):
-    """Find the datasets at a location or in a report; without either, below the display filters or in all buckets.
-
-    `depth` counts the folders that tell datasets apart, None for all; `looks` the objects read of a dataset, None for
-    the default; `exact` counts all rows; `into_tables` returns statements instead of a frame.
-    """
-
-    name: str
-    location: Location | None
-    inventory: Location | None = None
-    depth: int | None = None
-    looks: int | None = None
-    exact: bool = False
-    into_tables: bool = False
-
-
-class Compared(NamedTuple):
-    """One side of COMPARE: a location, or the report at it; `as_of` selects versions of the bucket."""
-
-    name: str
-    location: Location
-    report: bool = False
-    as_of: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Compare(Plan):
-    """Compare two listings by key."""
-
-    left: Compared
-    right: Compared
-    by: CompareBy
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Preview(Plan):
-    """Show the beginning of an object or one of its versions, at most `limit` rows of a table."""
-
-    name: str
-    location: Location
-    limit: int
-    version: str = ""
 
 
 Locate = Callable[[int], "Place"]
@@ -236,7 +111,7 @@ Locate = Callable[[int], "Place"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Query(Plan):
+class Query(Planned):
     """Run a query; `in_file` is whether it is in a file of statements."""
 
     text: str = field(repr=False)
@@ -265,7 +140,7 @@ class Summarize(DescribeRows):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CreateTable(Plan):
+class CreateTable(Planned):
     """Create a table, or with `or_replace` replace one.
 
     `text` is a query or None; `location` the files, read through the connection `connection`, or None. `storage` is the
@@ -328,35 +203,12 @@ class MergeInto(Query):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AlterTable(Plan):
+class AlterTable(Planned):
     """Change options of a table whose files are in S3."""
 
     name: str
     options: Mapping[str, Any]
     note: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SetSetting(Plan):
-    """Set a setting of the session."""
-
-    name: str
-    value: Any
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Explain(Plan):
-    """Estimate the requests of a plan."""
-
-    plan: Plan
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SaveConnections(Plan):
-    """Save the session's connections to a file; `replace` overwrites an existing one."""
-
-    path: str
-    replace: bool
 
 
 JobKind = Literal["COPY", "INSERT", "INTO", "MERGE", "VIEW"]
@@ -371,7 +223,7 @@ class Predicate(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CreateJob(Plan):
+class CreateJob(Planned):
     """Create a job and run it.
 
     Attributes:
@@ -412,7 +264,7 @@ class CreateJob(Plan):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AlterJob(Plan):
+class AlterJob(Planned):
     """Change options of a job, or add or drop expectations.
 
     `written` has the text of each value, `note` is about options without effect.
@@ -426,12 +278,11 @@ class AlterJob(Plan):
     note: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Translation:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Translation(Statement):
     """Translation of another system's statement, which EXPLAIN shows; has a place among the statements of its cell."""
 
     text: str
-    span: Span = field(compare=False)
 
 
 # Connections as the binder sees them, and the errors about their names

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from s3conn_magic.language.leaves import (
     BooleanLiteral,
@@ -32,8 +33,12 @@ from s3conn_magic.language.leaves import (
 )
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
+    from s3conn_magic.errors import Place
     from s3conn_magic.language.reference import AnalyzeBy, CompareBy
     from s3conn_magic.language.source import Span
+    from s3conn_magic.locations import Location
 
 __all__ = [
     "BooleanLiteral",
@@ -62,11 +67,29 @@ __all__ = [
 ]
 
 
+Where = Callable[[], "Place"]
+"""Finds a place on demand."""
+
+
+def _unbound() -> Place:
+    raise NotImplementedError
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Statement:
-    """Base of the statements."""
+    """Base of the statements, each of which is its own plan.
+
+    The parser leaves in `location`, `query` and other clauses what is written there; the binder puts in its place what
+    it stands for, which is the type that the field has. `place()` is where a bound statement begins.
+    """
 
     span: Span = field(compare=False)
+    place: Where = field(default=_unbound, compare=False, repr=False)
+
+    @property
+    def through(self) -> str:
+        """Name of the connection that a bound statement is about or reads through, or an empty text."""
+        return ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +135,27 @@ class AboutConnection(Statement):
 
     name: Name
 
+    @property
+    def through(self) -> str:
+        """Its name."""
+        return self.name.text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading(Statement):
+    """Base of the statements that read through a connection, which need no method of the binder.
+
+    `name` is the connection that the binder found: the one of USING, or the one for the location.
+    """
+
+    using: Name | None = None
+    name: str = ""
+
+    @property
+    def through(self) -> str:
+        """Its name."""
+        return self.name
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DescribeConnection(AboutConnection):
@@ -127,7 +171,7 @@ class ShowCreate(AboutConnection):
 class TestConnection(AboutConnection):
     """`TEST CONNECTION name [LOCATION 's3://…'] [WITH WRITE]`."""
 
-    location: LocationValue | None = None
+    location: Location | None = None
     with_write: bool = False
 
 
@@ -144,76 +188,78 @@ class Help(Statement):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ShowBuckets(Statement):
+class ShowBuckets(Reading):
     """`SHOW BUCKETS [USING name] [LIKE 'pattern']`."""
 
-    using: Name | None = None
     like: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ListObjects(Statement):
+class ListObjects(Reading):
     """`LIST …`; a `limit` of None is the session's."""
 
-    location: LocationValue | None = None
-    using: Name | None = None
+    location: Location | None = None
     recursive: bool = False
     versions: bool = False
-    matching: StringLiteral | None = None
+    matching: str | None = None
     limit: int | Literal["ALL"] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ListInventory(Statement):
+class ListInventory(Reading):
     """`LIST FROM INVENTORY 's3://…/manifest.json' …`; a `limit` of None is the session's."""
 
-    location: LocationValue
-    using: Name | None = None
-    matching: StringLiteral | None = None
+    location: Location
+    matching: str | None = None
     limit: int | Literal["ALL"] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Explore(Statement):
+class Explore(Reading):
     """`EXPLORE ['s3://…'] [USING name] [ASIDE]`."""
 
-    location: LocationValue | None = None
-    using: Name | None = None
+    location: Location | None = None
     aside: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Analyze(Statement):
-    """`ANALYZE ['s3://…'] [FROM INVENTORY 's3://…/manifest.json'] [USING name] [BY …] [DEPTH n]`, one of the two."""
+class Analyze(Reading):
+    """`ANALYZE ['s3://…'] [FROM INVENTORY 's3://…/manifest.json'] [USING name] [BY …] [DEPTH n]`, one of the two.
 
-    location: LocationValue | None = None
-    inventory: LocationValue | None = None
-    using: Name | None = None
+    `depth` is the number of folders that make a group BY PREFIX; None is one.
+    """
+
+    location: Location | None = None
+    inventory: Location | None = None
     by: AnalyzeBy = "PREFIX"
-    depth: IntegerLiteral | None = None
+    depth: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Discover(Statement):
-    """`DISCOVER ['s3://…'] [FROM INVENTORY …] [USING name] [DEPTH n] [SAMPLE n] [ROWS = EXACT] [INTO TABLES]`."""
+class Discover(Reading):
+    """`DISCOVER ['s3://…'] [FROM INVENTORY …] [USING name] [DEPTH n] [SAMPLE n] [ROWS = EXACT] [INTO TABLES]`.
 
-    location: LocationValue | None = None
-    inventory: LocationValue | None = None
-    using: Name | None = None
-    depth: IntegerLiteral | None = None
-    sample: IntegerLiteral | None = None
+    Without a location or report, below the display filters or in all buckets. `depth` counts the folders that tell
+    datasets apart, None for all; `sample` the objects read of a dataset, None for the default.
+    """
+
+    location: Location | None = None
+    inventory: Location | None = None
+    depth: int | None = None
+    sample: int | None = None
     exact: bool = False
     into_tables: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComparedSide:
-    """`'s3://…' [FROM INVENTORY] [AS OF 'time'] [USING name]`, a side of COMPARE."""
+    """`'s3://…' [FROM INVENTORY] [AS OF 'time'] [USING name]`, a side of COMPARE; `as_of` selects versions."""
 
-    location: LocationValue
+    location: Location
     report: bool = False
-    as_of: StringLiteral | None = None
+    as_of: datetime | None = None
     using: Name | None = None
+    name: str = ""
     span: Span = field(compare=False)
 
 
@@ -248,12 +294,11 @@ class Summarize(Statement):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Preview(Statement):
+class Preview(Reading):
     """`PREVIEW 's3://…' [VERSION 'id'] [USING name] [LIMIT n]`; a `limit` of None is the default."""
 
-    location: LocationValue
-    version: StringLiteral | None = None
-    using: Name | None = None
+    location: Location
+    version: str | None = None
     limit: int | None = None
 
 
@@ -269,7 +314,7 @@ class SetSetting(Statement):
     """`SET name = value`."""
 
     name: Name
-    value: Value | WordLiteral
+    value: Any
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -397,7 +442,7 @@ class Explain(Statement):
 class SaveConnections(Statement):
     """`SAVE [OR REPLACE] CONNECTIONS TO 'file'`."""
 
-    path: LocationValue
+    path: str
     or_replace: bool = False
 
 

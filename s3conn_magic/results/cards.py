@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TextIO
 
 from s3conn_magic.language.words import counted
-from s3conn_magic.locations import size_text, visible
+from s3conn_magic.locations import Location, size_text, visible
 from s3conn_magic.runtime.interrupts import interruptible
 
 if TYPE_CHECKING:
@@ -418,3 +418,42 @@ def _as_function(body: str, name: str) -> str:
 def joined_styles(files: Iterable[Path]) -> str:
     """Return style sheets joined in this order."""
     return "\n".join(file.read_text(encoding="utf-8") for file in files)
+
+
+def tables_of_datasets(datasets: Sequence[Dataset], using: str) -> str:
+    """Return the statements that create a table for each dataset that has columns.
+
+    Args:
+        datasets: of DISCOVER.
+        using: the connection to name; empty for none.
+    """
+    from s3conn_magic.language.words import identifier, literal
+
+    names, statements = set[str](), list[str]()
+    through = f" USING {identifier(using)}" if using else ""
+    for dataset in datasets:
+        if dataset.columns is None:
+            continue
+        name = first = _table_name(dataset)
+        count = 1
+        while name in names:
+            count += 1
+            name = f"{first}_{count}"
+        names.add(name)
+        note = f"  -- {dataset.reason}" if dataset.drift else ""
+        statements.append(f"CREATE TABLE {name} LOCATION {literal(dataset.location)}{through};{note}")
+    return "\n".join(statements) or "No dataset that was found has columns."
+
+
+def _table_name(dataset: Dataset) -> str:
+    """Return a table name from the last folder whose name has letters, or else from the file or the bucket."""
+    from s3conn_magic.language.grammar import RESERVED
+
+    place = Location.parse(dataset.location)
+    *folders, file = place.key.split("/")
+    written = [name for name in folders if re.search("[A-Za-z]", name) and not re.search(r"[*?\[{=]", name)]
+    stem = file.partition(".")[0].partition("*")[0]
+    single = not re.search(r"[*?\[{]", file)
+    name = (stem if (single and stem) or not written else written[-1]) or place.bucket
+    name = re.sub("[^a-z0-9]+", "_", name.lower()).strip("_") or "dataset"
+    return name if name[0].isalpha() and name.upper() not in RESERVED else f"t_{name}"

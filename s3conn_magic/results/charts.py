@@ -16,7 +16,6 @@ from s3conn_magic.runtime.interrupts import interruptible
 if TYPE_CHECKING:
     import pandas as pd
 
-    from s3conn_magic.language.plans import Analyze
     from s3conn_magic.language.reference import AnalyzeBy
     from s3conn_magic.locations import Location
     from s3conn_magic.results.frames import S3Frame
@@ -145,6 +144,6 @@ def _bar(part: float) -> str:
     return "█" * (cells // 2) + "▌" * (cells % 2) or ("▏" if part else "")
 
 
-def analysis_chart(frame: S3Frame, plan: Analyze) -> AnalysisChart:
+def analysis_chart(frame: S3Frame, by: AnalyzeBy, location: Location) -> AnalysisChart:
     """Return the chart of a frame of ANALYZE."""
-    return AnalysisChart(frame, by=plan.by, location=plan.location)
+    return AnalysisChart(frame, by=by, location=location)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from itertools import compress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
 import pyarrow as pa
@@ -31,7 +30,6 @@ from s3conn_magic.inventory import open_manifest
 from s3conn_magic.inventory.reading import Inventory
 from s3conn_magic.lakes import OWN_FOLDER, TableAccess, among_column, at, tables_around
 from s3conn_magic.lakes.opening import newest_version
-from s3conn_magic.language.plans import Analyze
 from s3conn_magic.language.reference import columns_of
 from s3conn_magic.language.result_columns import ANALYSIS_COLUMNS, COMPARISON_COLUMNS, DATASET_COLUMNS
 from s3conn_magic.language.words import counted, literal
@@ -53,7 +51,7 @@ if TYPE_CHECKING:
     from s3conn_magic.datasets.portrait import Dataset
     from s3conn_magic.inventory import Manifest
     from s3conn_magic.lakes import LakeRoot
-    from s3conn_magic.language.plans import AnalyzeInventory, Compared, Discover, ListInventory, ListObjects
+    from s3conn_magic.language.reference import AnalyzeBy
     from s3conn_magic.listing.request import Progress
     from s3conn_magic.transport import Target
 
@@ -89,34 +87,45 @@ class ListOptions:
         connections: maximum concurrent requests.
         report: called with the progress several times a second, or None.
         opened: creates the listing of a connection's location, with a listing's keyword arguments.
+        recursive: whether folders are opened.
+        versions: whether each version is a row.
+        matching: a glob of the keys below the location, or None.
     """
 
     limit: int | None
     connections: int
     report: Callable[[Progress], None] | None = None
     opened: Callable[..., Listing | ClusterListing] = open_here
+    recursive: bool = False
+    versions: bool = False
+    matching: str | None = None
+
+    @property
+    def glob(self) -> Glob | None:
+        """The glob, compiled."""
+        return None if self.matching is None else Glob.compile(self.matching)
 
 
-def list_frame(connection: Connection, plan: ListObjects, options: ListOptions) -> tuple[S3Frame, bool]:
+def list_frame(connection: Connection, location: Location | None, options: ListOptions) -> tuple[S3Frame, bool]:
     """Return the frame of LIST, and whether the limit left rows out.
 
     Raises:
         IncompleteListingError, ListingInterrupted: `rows_so_far` is such a frame, labelled as partial.
     """
     filters = connection.settings.display_filters
-    if plan.location is None and not filters and not plan.recursive:
-        return _bucket_rows(connection, plan, options.limit)
-    places = [plan.location] if plan.location else roots(connection)
-    return _PlaceLister(connection, plan, options).of(_without_nested(places) if plan.recursive else places)
+    if location is None and not filters and not options.recursive:
+        return _bucket_rows(connection, options)
+    places = [location] if location else roots(connection)
+    return _PlaceLister(connection, options).of(_without_nested(places) if options.recursive else places)
 
 
-def _bucket_rows(connection: Connection, plan: ListObjects, limit: int | None) -> tuple[S3Frame, bool]:
+def _bucket_rows(connection: Connection, options: ListOptions) -> tuple[S3Frame, bool]:
     """Return a row for each bucket: without a location, the buckets are the folders."""
     names = [bucket.name for bucket in all_buckets(connection)]
-    if plan.matching is not None:
-        names = [*compress(names, Glob.compile(plan.matching).wants(names))]
-    listed = names if limit is None else names[:limit]
-    columns = listing_columns(versions=plan.versions)
+    if (glob := options.glob) is not None:
+        names = [*compress(names, glob.wants(names))]
+    listed = names[: options.limit]
+    columns = listing_columns(versions=options.versions)
     blank = dict.fromkeys((column.name for column in columns), None)
     rows = [tuple({**blank, "bucket": name, "key": "", "is_prefix": True}.values()) for name in listed]
     return frame_of(columns, rows), len(listed) < len(names)
@@ -130,9 +139,8 @@ def _without_nested(places: Sequence[Location]) -> list[Location]:
 class _PlaceLister:
     """Lists several places one after the other, up to the limit."""
 
-    def __init__(self, connection: Connection, plan: ListObjects, options: ListOptions) -> None:
+    def __init__(self, connection: Connection, options: ListOptions) -> None:
         self._connection = connection
-        self._plan = plan
         self._options = options
         self._tables: list[tuple[str, pa.Table]] = []
         self._totals = (0, 0, 0, 0.0)
@@ -159,17 +167,17 @@ class _PlaceLister:
         return None if limit is None else limit - sum(len(table) for _, table in self._tables)
 
     def _list(self, place: Location, *, alone: bool) -> None:
-        plan = self._plan
-        with self._options.opened(
+        options = self._options
+        with options.opened(
             self._connection,
             place,
-            delimiter=None if plan.recursive else "/",
-            versions=plan.versions,
-            matching=Glob.compile(plan.matching) if plan.matching is not None else None,
+            delimiter=None if options.recursive else "/",
+            versions=options.versions,
+            matching=options.glob,
             limit=self._remaining(),
-            connections=self._options.connections,
+            connections=options.connections,
         ) as listing:
-            table = listing.collect(on_progress=None if self._options.report is None else self._reporter(alone=alone))
+            table = listing.collect(on_progress=None if options.report is None else self._reporter(alone=alone))
             self._tables.append((place.bucket, table))
             self._truncated = self._truncated or listing.truncated
             self._totals = self._totals_with(listing.progress)
@@ -202,10 +210,10 @@ class _PlaceLister:
         error.rows_so_far.attrs["partial"] = error.message
 
     def _report_frame(self) -> S3Frame:
-        return listing_frame(self._tables, versions=self._plan.versions)
+        return listing_frame(self._tables, versions=self._options.versions)
 
 
-def inventory_frame(connection: Connection, plan: ListInventory, options: ListOptions) -> tuple[S3Frame, bool, str]:
+def inventory_frame(connection: Connection, report: Location, options: ListOptions) -> tuple[S3Frame, bool, str]:
     """Return the frame of LIST FROM INVENTORY, whether the limit left rows out, and a note on the report's date.
 
     Raises:
@@ -213,11 +221,11 @@ def inventory_frame(connection: Connection, plan: ListInventory, options: ListOp
         ListingInterrupted: `rows_so_far` is such a frame, labelled as partial.
         S3ConnError: it cannot be read.
     """
-    manifest = open_manifest(connection, plan.location)
+    manifest = open_manifest(connection, report)
     inventory = Inventory(
         connection,
         manifest,
-        matching=None if plan.matching is None else Glob.compile(plan.matching),
+        matching=options.glob,
         limit=options.limit,
         connections=options.connections,
     )
@@ -234,9 +242,17 @@ def _report_frame(manifest: Manifest, rows: pa.Table) -> S3Frame:
     return listing_frame([(manifest.bucket, rows)], versions=manifest.versions)
 
 
+class Analysis(NamedTuple):
+    """What ANALYZE counts: objects below a location by group, of `depth` folders if it is a PREFIX."""
+
+    location: Location
+    by: AnalyzeBy
+    depth: int = 1
+
+
 def analysis_frame(
     target: Target,
-    plan: Analyze,
+    analysis: Analysis,
     *,
     connections: int,
     report: Callable[[Progress], None] | None = None,
@@ -247,8 +263,8 @@ def analysis_frame(
     """Return the frame of ANALYZE.
 
     Args:
-        target: the bucket of the plan's location.
-        plan: location and grouping.
+        target: the bucket of the location.
+        analysis: what is counted.
         connections: maximum concurrent requests.
         report: called with the progress several times a second, in this thread.
         now: the time that ages are counted from; by default the current time.
@@ -263,11 +279,11 @@ def analysis_frame(
         IncompleteListingError, ListingInterrupted: `rows_so_far` is such a frame, labelled as partial.
     """
     moment = now or datetime.now(UTC)
-    key, depth = plan.location.key, plan.depth
+    key, depth = analysis.location.key, analysis.depth
     groups = Summary(
-        by_prefix(key, depth, named=True) if named else grouping(plan.by, prefix=key, depth=depth, now=moment)
+        by_prefix(key, depth, named=True) if named else grouping(analysis.by, prefix=key, depth=depth, now=moment)
     )
-    here = partial(Scan, target, plan.location.key, groups, connections=connections)
+    here = partial(Scan, target, key, groups, connections=connections)
     with scan(moment) if scan else here() as scanning:
         return _groups_or_partial(lambda: scanning.total(on_progress=report))
 
@@ -276,26 +292,34 @@ _NEEDED = {"STORAGE_CLASS": ("storage_class",), "AGE": ("last_modified",)}
 
 
 def inventory_analysis(
-    connection: Connection, plan: AnalyzeInventory, options: ListOptions, now: datetime | None = None
-) -> tuple[S3Frame, Analyze, str]:
-    """Return the frame of ANALYZE … FROM INVENTORY, the equivalent plan of ANALYZE, and a note on the report.
+    connection: Connection,
+    report: Location,
+    options: ListOptions,
+    *,
+    where: Location | None,
+    by: AnalyzeBy,
+    depth: int,
+    now: datetime | None = None,
+) -> tuple[S3Frame, Analysis, str]:
+    """Return the frame of ANALYZE … FROM INVENTORY, the equivalent analysis, and a note on the report.
+
+    Without a location, the whole bucket of the report is counted.
 
     Raises:
         InventoryError: the report is damaged, not one, about another bucket, or lacks a needed field.
         IncompleteListingError, ListingInterrupted: `rows_so_far` is such a frame, labelled as partial.
         S3ConnError: it cannot be read.
     """
-    manifest = open_manifest(connection, plan.inventory)
-    where = plan.location or Location(manifest.bucket)
+    manifest = open_manifest(connection, report)
+    where = where or Location(manifest.bucket)
     if where.bucket != manifest.bucket:
         raise _wrong_bucket(manifest, where)
-    manifest.check_fields("size", *_NEEDED.get(plan.by, ()), *(("is_latest",) if manifest.versions else ()))
-    same = Analyze(place=plan.place, name=plan.name, location=where, by=plan.by, depth=plan.depth)
-    summary = Summary(grouping(plan.by, prefix=where.key, depth=plan.depth, now=now or datetime.now(UTC)))
-    report = Inventory(connection, manifest, prefix=where.key, connections=options.connections)
-    frame = _groups_or_partial(lambda: report.total(summary, on_progress=options.report))
+    manifest.check_fields("size", *_NEEDED.get(by, ()), *(("is_latest",) if manifest.versions else ()))
+    summary = Summary(grouping(by, prefix=where.key, depth=depth, now=now or datetime.now(UTC)))
+    rows = Inventory(connection, manifest, prefix=where.key, connections=options.connections)
+    frame = _groups_or_partial(lambda: rows.total(summary, on_progress=options.report))
     more = " Of its versions, the current ones count." if manifest.versions else ""
-    return frame, same, f"{manifest.as_of}{more}"
+    return frame, Analysis(where, by, depth), f"{manifest.as_of}{more}"
 
 
 def _wrong_bucket(manifest: Manifest, where: Location) -> InventoryError:
@@ -343,16 +367,25 @@ def uploads_table(connection: Connection, place: Location) -> pa.Table:
 
 
 def datasets_of(
-    connection: Connection, plan: Discover, place: Location, options: ListOptions, named: Callable[[Location], str]
+    connection: Connection,
+    place: Location,
+    options: ListOptions,
+    named: Callable[[Location], str],
+    *,
+    report: Location | None = None,
+    depth: int | None = None,
+    looks: int | None = None,
 ) -> tuple[Discovery, str]:
     """Return the datasets below a location, and a note on the inventory report, if one was used.
 
     Args:
         connection: lists and reads them.
-        plan: the report, and how many objects to look into.
         place: the location.
         options: how the listing runs.
         named: returns a location as a query writes it.
+        report: an inventory report to read instead of listing.
+        depth: how many folders tell datasets apart; None for all.
+        looks: how many objects of each dataset to look into; None for the default.
 
     Raises:
         IncompleteListingError, ListingInterrupted: `rows_so_far` is the frame that the keys listed so far give,
@@ -360,15 +393,15 @@ def datasets_of(
         InventoryError: the report is damaged, not one, or lacks a needed field.
         S3ConnError: nothing can be listed.
     """
-    layout, note = Layout(place.bucket, place.key, plan.depth), ""
-    looks = LOOKS if plan.looks is None else plan.looks
+    layout, note = Layout(place.bucket, place.key, depth), ""
+    looks = LOOKS if looks is None else looks
     write, sampler = lambda key: named(Location(place.bucket, key)), Sampler(connection, place.bucket)
     try:
-        if plan.inventory is None:
+        if report is None:
             with Scan(connection.target(place.bucket), place.key, layout, connections=options.connections) as scan:
                 scan.total(on_progress=options.report)
         else:
-            note = _add_report(connection, plan.inventory, place, layout, options)
+            note = _add_report(connection, report, place, layout, options)
         return find(layout, sampler, looks, write), note
     except (IncompleteListingError, ListingInterrupted) as error:
         error.rows_so_far = datasets_frame(find(layout, sampler, 0, write).datasets)
@@ -436,16 +469,25 @@ def described(connection: Connection, place: Location, named: Callable[[Location
     raise QueryError(f"{where} holds {counted(len(holds), 'dataset')}", hint=f"Name one of them, such as {uris[0]}.")
 
 
-def comparison(sides: Sequence[tuple[Connection, Compared]], by: str, options: ListOptions) -> tuple[S3Frame, str]:
+class Compared(NamedTuple):
+    """A side of COMPARE: a location, or the report at it; `as_of` selects versions of the bucket."""
+
+    connection: Connection
+    location: Location
+    report: bool = False
+    as_of: datetime | None = None
+
+
+def comparison(sides: Sequence[Compared], by: str, options: ListOptions) -> tuple[S3Frame, str]:
     """Return the frame of COMPARE, and a note on it.
 
     Raises:
         InventoryError: a report is damaged, or is not one.
         IncompleteListingError, ListingInterrupted, S3ConnError: a side could not be listed completely.
     """
-    left, right = (_rows_of_side(connection, side, options) for connection, side in sides)
+    left, right = (_rows_of_side(side, options) for side in sides)
     differences = differences_of(left[0], right[0], (left[1], right[1]), by)
-    keys = [side.location.key for _, side in sides]
+    keys = [side.location.key for side in sides]
     same = " Both sides are the same." * (sides[0] == sides[1])
     if all(keys) and keys[0].endswith("/") != keys[1].endswith("/"):
         same = " Keys are compared behind the locations: end both with /, or neither."
@@ -454,8 +496,8 @@ def comparison(sides: Sequence[tuple[Connection, Compared]], by: str, options: L
     return table_frame(COMPARISON_COLUMNS, differences.table), differences.note(by) + same
 
 
-def _rows_of_side(connection: Connection, side: Compared, options: ListOptions) -> tuple[pa.Table, str]:
-    place = side.location
+def _rows_of_side(side: Compared, options: ListOptions) -> tuple[pa.Table, str]:
+    connection, place = side.connection, side.location
     if side.report:
         manifest = open_manifest(connection, place)
         manifest.check_fields("size", "etag", "last_modified", *(("is_latest",) if manifest.versions else ()))
@@ -495,45 +537,6 @@ def report_bucket(connection: Connection, report: Location) -> Location:
 def datasets_frame(datasets: Sequence[Dataset]) -> S3Frame:
     """Return the frame of DISCOVER: one row for each dataset, the largest first."""
     return frame_of(DATASET_COLUMNS, [_dataset_row(dataset) for dataset in datasets])
-
-
-def tables_of_datasets(datasets: Sequence[Dataset], using: str) -> str:
-    """Return the statements that create a table for each dataset that has columns.
-
-    Args:
-        datasets: of DISCOVER.
-        using: the connection to name; empty for none.
-    """
-    from s3conn_magic.language.words import identifier
-
-    names, statements = set[str](), list[str]()
-    through = f" USING {identifier(using)}" if using else ""
-    for dataset in datasets:
-        if dataset.columns is None:
-            continue
-        name = first = _table_name(dataset)
-        count = 1
-        while name in names:
-            count += 1
-            name = f"{first}_{count}"
-        names.add(name)
-        note = f"  -- {dataset.reason}" if dataset.drift else ""
-        statements.append(f"CREATE TABLE {name} LOCATION {literal(dataset.location)}{through};{note}")
-    return "\n".join(statements) or "No dataset that was found has columns."
-
-
-def _table_name(dataset: Dataset) -> str:
-    """Return a table name from the last folder whose name has letters, or else from the file or the bucket."""
-    from s3conn_magic.language.grammar import RESERVED
-
-    place = Location.parse(dataset.location)
-    *folders, file = place.key.split("/")
-    written = [name for name in folders if re.search("[A-Za-z]", name) and not re.search(r"[*?\[{=]", name)]
-    stem = file.partition(".")[0].partition("*")[0]
-    single = not re.search(r"[*?\[{]", file)
-    name = (stem if (single and stem) or not written else written[-1]) or place.bucket
-    name = re.sub("[^a-z0-9]+", "_", name.lower()).strip("_") or "dataset"
-    return name if name[0].isalpha() and name.upper() not in RESERVED else f"t_{name}"
 
 
 def _dataset_row(dataset: Dataset) -> tuple[Any, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial, singledispatchmethod
@@ -11,11 +10,9 @@ from typing import TYPE_CHECKING, Any
 from s3conn_magic.cluster import Workers
 from s3conn_magic.connections.registry import Registry
 from s3conn_magic.errors import (
-    BindError,
     CredentialsError,
     QueryError,
     S3ConnError,
-    pip_install,
     rest_of_cell,
 )
 from s3conn_magic.handoff import Connection
@@ -26,7 +23,7 @@ from s3conn_magic.language.cautions import of_key, of_plan
 from s3conn_magic.language.grammar import parse
 from s3conn_magic.language.plans import DEFAULT_S3, SANDBOX
 from s3conn_magic.language.reference import BY_QUERY
-from s3conn_magic.language.session_settings import SettingValues, Timeouts, bytes_of, setting_text
+from s3conn_magic.language.session_settings import SettingValues, Timeouts, setting_text
 from s3conn_magic.language.source import Source
 from s3conn_magic.language.words import counted, pattern_note
 from s3conn_magic.query.sql import OF_THE_SESSION, REFUSED
@@ -36,7 +33,7 @@ from s3conn_magic.runtime.interrupts import deferred, outcome
 from s3conn_magic.runtime.temporary import sweep
 from s3conn_magic.session.inputs import (
     cautions_on,
-    check_glob,
+    check_installed,
     connection_plans,
     found_nothing,
     note_of_pattern,
@@ -45,6 +42,7 @@ from s3conn_magic.session.inputs import (
     read_script,
     sandbox_options,
     say_bucket,
+    shrink_cache,
     user_file,
 )
 from s3conn_magic.session.queries import AboutConnections, JobPlan, Queries, QueryPlan
@@ -57,26 +55,16 @@ if TYPE_CHECKING:
     from s3conn_magic.datasets.portrait import Dataset
     from s3conn_magic.language.evaluation import Inputs
     from s3conn_magic.language.options import BoundOptions
-    from s3conn_magic.language.plans import Where
-    from s3conn_magic.language.statements import Statement
+    from s3conn_magic.language.statements import Statement, Where
     from s3conn_magic.listing.request import Progress
+    from s3conn_magic.locations import Location
+    from s3conn_magic.results.listings import Analysis
     from s3conn_magic.session.inputs import ProgressView, Server
 
 
 _NOTHING = "Nothing was created"
+_PREVIEW_ROWS = 100
 _FOLDER = "ANALYZE {place}; is of all that is there, LIST {place} RECURSIVE MATCHING {glob}; of what it matches."
-
-
-def _shrink_cache(size: int | str) -> None:
-    """Shrink the block cache to a size."""
-    from s3conn_magic.objects.scope import BLOCKS
-
-    BLOCKS.shrink(bytes_of(size))
-
-
-def _check_installed(package: str, wanted: bool) -> None:
-    if wanted and importlib.util.find_spec(package) is None:
-        raise BindError(f"this setting needs the package {package}", hint=pip_install(package))
 
 
 class Session:
@@ -121,9 +109,9 @@ class Session:
         self.queries.shown = {name: partial(self._session_table, name) for name in OF_THE_SESSION.values()}
         self.settings.on_change |= {
             "DATABASE": self.queries.use_database,
-            "CACHE": _shrink_cache,
-            "RESULT": lambda form: _check_installed("polars", form == "polars"),
-            "GRID": lambda wanted: _check_installed("itables", wanted),
+            "CACHE": shrink_cache,
+            "RESULT": lambda form: check_installed("polars", form == "polars"),
+            "GRID": lambda wanted: check_installed("itables", wanted),
             "LOAD_USER_CONNECTIONS": lambda wanted: self._load(user_file(), wanted=wanted),
             "LOAD_PROJECT_CONNECTIONS": lambda wanted: self._load(project_file(), wanted=wanted),
         }
@@ -228,7 +216,7 @@ class Session:
             todo = bind(parsed, source, self.connections, self._inputs, self.queries.table_names, jobs=self.jobs.names)
         for plan in todo:
             try:
-                self._check(plan.plan if isinstance(plan, plans.Explain) else plan)
+                self._check(plan.statement if isinstance(plan, statements.Explain) else plan)
             except QueryError as error:
                 if not error.message.endswith(REFUSED):  # about a function of DuckDB, whose hint is another
                     error.hint = self.queries.also_here(source, error, plan.place()) or error.hint
@@ -241,10 +229,8 @@ class Session:
         return sorted((connection.name for connection in self.connections), key=lambda name: name != default)
 
     def _check(self, plan: plans.Plan) -> None:
-        """Refuse invalid globs and queries, which the parser cannot check, before any statement runs."""
-        if isinstance(plan, plans.ListObjects | plans.ListInventory) and plan.matching is not None:
-            check_glob(plan.matching, plan.matching_place)
-        elif isinstance(plan, plans.Query | plans.CreateTable | plans.CreateJob):
+        """Refuse invalid queries, which the parser cannot check, before any statement runs."""
+        if isinstance(plan, plans.Query | plans.CreateTable | plans.CreateJob):
             self.queries.check(plan)
 
     @deferred
@@ -268,9 +254,8 @@ class Session:
         """Return the error, or a clearer one if the server expects https instead of http, or the reverse."""
         from s3conn_magic.connections.probe import explained
 
-        say_bucket(failure, getattr(plan, "location", None), getattr(plan, "name", ""), self.connections)
-        names = {getattr(plan, "connection", None), getattr(plan, "name", None)}
-        connections = [each for each in self.connections if each.name in names] or self.connections
+        say_bucket(failure, getattr(plan, "location", None), plan.through, self.connections)
+        connections = [each for each in self.connections if each.name == plan.through] or self.connections
         return failure if isinstance(plan, plans.Create | plans.Alter) else explained(failure, connections)
 
     def _in_form(self, result: Any) -> Any:
@@ -286,10 +271,6 @@ class Session:
     def execute(self, plan: plans.Plan | statements.Statement) -> Any:
         """Run a plan and return its result."""
         raise NotImplementedError(type(plan).__name__)
-
-    @execute.register
-    def _as_written(self, plan: plans.AsWritten) -> Any:
-        return self.execute(plan.statement)
 
     @execute.register
     def _queries(self, plan: QueryPlan) -> Any:
@@ -389,35 +370,36 @@ class Session:
         return about_connections(plan, self.connections)
 
     @execute.register
-    def _show_buckets(self, plan: plans.ShowBuckets) -> Any:
+    def _show_buckets(self, plan: statements.ShowBuckets) -> Any:
         from s3conn_magic.results.listings import buckets_frame
 
         return buckets_frame(self.connections.get(plan.name), plan.like)
 
     @execute.register
-    def _list(self, plan: plans.ListObjects) -> Any:
+    def _list(self, plan: statements.ListObjects) -> Any:
         from s3conn_magic.results.listings import ListOptions, list_frame, open_here, table_notes
 
         connection, most = self.connections.get(plan.name), self._most(plan)
         with self._progress_view() as report:
             opened = None if self.settings.engine_is_local else self.scale.opened()
-            options = ListOptions(most, self.settings["CONNECTIONS"], report, opened or open_here)
-            frame, cut = list_frame(connection, plan, options)
+            kinds: dict[str, Any] = {each: getattr(plan, each) for each in ("recursive", "versions", "matching")}
+            options = ListOptions(most, self.settings["CONNECTIONS"], report, opened or open_here, **kinds)
+            frame, cut = list_frame(connection, plan.location, options)
         self._say(*table_notes(connection, plan.location, frame), nothing_at(self.connections, plan, frame))
         return self._note_limit(frame, most, cut=cut)
 
     @execute.register
-    def _list_inventory(self, plan: plans.ListInventory) -> Any:
+    def _list_inventory(self, plan: statements.ListInventory) -> Any:
         from s3conn_magic.results.listings import ListOptions, inventory_frame
 
         connection, most = self.connections.get(plan.name), self._most(plan)
         with self._progress_view() as report:
-            options = ListOptions(most, self.settings["CONNECTIONS"], report)
-            frame, cut, note = inventory_frame(connection, plan, options)
+            options = ListOptions(most, self.settings["CONNECTIONS"], report, matching=plan.matching)
+            frame, cut, note = inventory_frame(connection, plan.location, options)
         self._note(note)
         return self._note_limit(frame, most, cut=cut)
 
-    def _most(self, plan: plans.ListObjects | plans.ListInventory) -> int | None:
+    def _most(self, plan: statements.ListObjects | statements.ListInventory) -> int | None:
         limit = self.settings["LIMIT"] if plan.limit is None else plan.limit
         return None if limit == "ALL" else int(limit)
 
@@ -430,7 +412,7 @@ class Session:
         return self._progress() if self._progress and self.settings["PROGRESS"] else nullcontext()
 
     @execute.register
-    def _explore(self, plan: plans.Explore) -> Any:
+    def _explore(self, plan: statements.Explore) -> Any:
         from s3conn_magic.explorer.connections import open_explorer
 
         if plan.location and (pattern_note(plan.location) or of_key(plan.location, "")):
@@ -450,29 +432,34 @@ class Session:
         return open_all(self.connections, ui=self.settings["EXPLORER_UI"], aside=plan.aside)
 
     @execute.register
-    def _analyze(self, plan: plans.Analyze) -> Any:
-        from s3conn_magic.results.listings import analysis_frame, table_notes
+    def _analyze(self, plan: statements.Analyze) -> Any:
+        from s3conn_magic.results.listings import Analysis, analysis_frame, table_notes
 
+        if plan.inventory is not None:
+            return self._analyze_inventory(plan, plan.inventory)
+        assert plan.location is not None  # noqa: S101 - the grammar takes one of the two
+        analysis = Analysis(plan.location, plan.by, plan.depth or 1)
         if plan.by in BY_QUERY:
-            return self._with_chart(self.queries.added_up(plan), plan)
+            return self._with_chart(self.queries.added_up(plan.name, analysis), analysis)
         connection, connections = self.connections.get(plan.name), self.settings["CONNECTIONS"]
         with self._progress_view() as report:
-            scan, target = self.scale.scan(connection, plan, connections), connection.target(plan.location.bucket)
-            frame = analysis_frame(target, plan, connections=connections, report=report, scan=scan)
+            scan, target = self.scale.scan(connection, *analysis, connections), connection.target(plan.location.bucket)
+            frame = analysis_frame(target, analysis, connections=connections, report=report, scan=scan)
         self._say(*table_notes(connection, plan.location), nothing_at(self.connections, plan, frame, _FOLDER))
-        return self._with_chart(frame, plan)
+        return self._with_chart(frame, analysis)
 
-    @execute.register
-    def _analyze_inventory(self, plan: plans.AnalyzeInventory) -> Any:
+    def _analyze_inventory(self, plan: statements.Analyze, place: Location) -> Any:
         from s3conn_magic.results.listings import ListOptions, inventory_analysis
 
+        connection, depth = self.connections.get(plan.name), plan.depth or 1
         with self._progress_view() as report:
             options = ListOptions(None, self.settings["CONNECTIONS"], report)
-            frame, same, note = inventory_analysis(self.connections.get(plan.name), plan, options)
+            answer = inventory_analysis(connection, place, options, where=plan.location, by=plan.by, depth=depth)
+        frame, analysis, note = answer
         self._note(note)
-        return self._with_chart(frame, same)
+        return self._with_chart(frame, analysis)
 
-    def _with_chart(self, frame: Any, plan: plans.Analyze) -> Any:
+    def _with_chart(self, frame: Any, analysis: Analysis) -> Any:
         if len(frame) and (rest := str(frame["group"].iloc[-1])).endswith(" more groups)"):
             self._note(
                 f"{rest[1:-1]} with the fewest bytes are combined in the last row. A longer location has fewer groups."
@@ -480,11 +467,11 @@ class Session:
         if self._beside is not None:
             from s3conn_magic.results.charts import analysis_chart
 
-            self._beside(partial(analysis_chart, frame, plan))
+            self._beside(partial(analysis_chart, frame, analysis.by, analysis.location))
         return frame
 
     @execute.register
-    def _discover(self, plan: plans.Discover) -> Any:
+    def _discover(self, plan: statements.Discover) -> Any:
         from s3conn_magic.session.queries import discovered
 
         with self._progress_view() as report:
@@ -492,9 +479,9 @@ class Session:
         self._say(*notes, nothing_at(self.connections, plan, datasets, _FOLDER.replace("ANALYZE", "DISCOVER")))
         return self._shown_datasets(datasets, plan)
 
-    def _shown_datasets(self, datasets: list[Dataset], plan: plans.Discover) -> Any:
-        from s3conn_magic.results.cards import datasets_card
-        from s3conn_magic.results.listings import datasets_frame, tables_of_datasets
+    def _shown_datasets(self, datasets: list[Dataset], plan: statements.Discover) -> Any:
+        from s3conn_magic.results.cards import datasets_card, tables_of_datasets
+        from s3conn_magic.results.listings import datasets_frame
 
         if plan.into_tables:
             several = sum(1 for _ in self.connections) > 1
@@ -504,20 +491,26 @@ class Session:
         return datasets_frame(datasets)
 
     @execute.register
-    def _compare(self, plan: plans.Compare) -> Any:
-        from s3conn_magic.results.listings import ListOptions, comparison
+    def _compare(self, plan: statements.Compare) -> Any:
+        from s3conn_magic.results.listings import Compared, ListOptions, comparison
 
-        sides = [(self.connections.get(side.name), side) for side in (plan.left, plan.right)]
+        both = (plan.left, plan.right)
+        sides = [Compared(self.connections.get(side.name), side.location, side.report, side.as_of) for side in both]
         with self._progress_view() as report:
             frame, note = comparison(sides, plan.by, ListOptions(None, self.settings["CONNECTIONS"], report))
-        self._say(note, *(pattern_note(side.location, _FOLDER.replace("ANALYZE ", "")) for _, side in sides))
+        self._say(note, *(pattern_note(side.location, _FOLDER.replace("ANALYZE ", "")) for side in both))
         return frame
 
     @execute.register
-    def _preview(self, plan: plans.Preview) -> Any:
+    def _preview(self, plan: statements.Preview) -> Any:
         from s3conn_magic.results.previews import open_preview
 
-        preview = open_preview(self.connections.get(plan.name), plan.location, plan.limit, plan.version)
+        preview = open_preview(
+            self.connections.get(plan.name),
+            plan.location,
+            _PREVIEW_ROWS if plan.limit is None else plan.limit,
+            plan.version or "",
+        )
         if preview.frame is not None:
             self.queries.note_columns(plan.location.uri, preview.frame.columns)
         return preview
@@ -530,10 +523,10 @@ class Session:
             return about_jobs(self.jobs, plan, report=report, note=self._note)
 
     @execute.register
-    def _explain(self, plan: plans.Explain) -> Any:
+    def _explain(self, plan: statements.Explain) -> Any:
         from s3conn_magic.session.explain import Forecast, forecast_frame, stated
 
-        frame = forecast_frame(Forecast(self.connections, self.queries, self.jobs), plan.plan)
+        frame = forecast_frame(Forecast(self.connections, self.queries, self.jobs), plan.statement)
         self._note(stated(frame))
         return frame
 
@@ -542,23 +535,24 @@ class Session:
         return Message(statement.text)
 
     @execute.register
-    def _save(self, plan: plans.SaveConnections) -> Message:
+    def _save(self, plan: statements.SaveConnections) -> Message:
         from s3conn_magic.session.inputs import save_connections
 
-        path, count = save_connections(self.connections, plan.path, replace=plan.replace)
+        path, count = save_connections(self.connections, plan.path, replace=plan.or_replace)
         return Message(f"{counted(count, 'connection')} saved to {path}, without a secret.")
 
     @execute.register
-    def _set(self, plan: plans.SetSetting) -> Message:
-        self.settings.change(plan.name, plan.value)
-        if plan.name == "DEFAULT_CONNECTION" and plan.value and plan.value not in self.connections:
+    def _set(self, plan: statements.SetSetting) -> Message:
+        name = plan.name.text
+        self.settings.change(name, plan.value)
+        if name == "DEFAULT_CONNECTION" and plan.value and plan.value not in self.connections:
             self._note(f"The connection {plan.value} is still to be created.")
-        file = {"LOAD_USER_CONNECTIONS": user_file, "LOAD_PROJECT_CONNECTIONS": project_file}.get(plan.name)
+        file = {"LOAD_USER_CONNECTIONS": user_file, "LOAD_PROJECT_CONNECTIONS": project_file}.get(name)
         if file and plan.value and not file().exists():
             self._note(f"There is no file {file()}, so no connection was created.")
-        if plan.name in {"GRID", "RESULT"} and self.settings["GRID"] and self.settings["RESULT"] != "pandas":
+        if name in {"GRID", "RESULT"} and self.settings["GRID"] and self.settings["RESULT"] != "pandas":
             self._note("GRID has no effect on other frames than pandas's.")
-        return Message(f"{plan.name} = {setting_text(plan.value)}")
+        return Message(f"{name} = {setting_text(plan.value)}")
 
     @execute.register
     def _show_settings(self, plan: statements.ShowSettings) -> Any:

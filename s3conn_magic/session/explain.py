@@ -124,7 +124,7 @@ class Forecast:
         if isinstance(plan, plans.Create | plans.Alter):
             return Settings(plan.options).region or ""
         oldest = next((connection.name for connection in self._connections), "")
-        name = getattr(plan, "connection", None) or getattr(plan, "name", None) or self._connections.default or oldest
+        name = plan.through or self._connections.default or oldest
         return str(self._connections.get(name).shown_configuration.region.value) if name in self._connections else ""
 
     @singledispatchmethod
@@ -132,10 +132,6 @@ class Forecast:
         """Return a plan's requests, in order."""
         del plan
         return []
-
-    @of.register
-    def _as_written(self, plan: plans.AsWritten) -> list[Call]:
-        return self.of(plan.statement)
 
     @of.register
     def _create(self, plan: plans.Create | plans.Alter) -> list[Call]:
@@ -162,8 +158,8 @@ class Forecast:
         return self._connections.get(name)
 
     @of.register
-    def _test(self, plan: plans.Test) -> list[Call]:
-        connection = self._connection(plan.name)
+    def _test(self, plan: statements.TestConnection) -> list[Call]:
+        connection = self._connection(plan.through)
         settings = connection.settings
         where = plan.location or next(iter(settings.display_filters), None)
         places = [where] if where else []
@@ -178,13 +174,13 @@ class Forecast:
         return calls
 
     @of.register
-    def _show_buckets(self, plan: plans.ShowBuckets) -> list[Call]:
+    def _show_buckets(self, plan: statements.ShowBuckets) -> list[Call]:
         connection = self._connection(plan.name)
         filters = connection.settings.display_filters
         return [*self._reach(connection, *filters), *([] if filters else _all_buckets(connection))]
 
     @of.register
-    def _list(self, plan: plans.ListObjects) -> list[Call]:
+    def _list(self, plan: statements.ListObjects) -> list[Call]:
         connection = self._connection(plan.name)
         operation = "ListObjectVersions" if plan.versions else "ListObjectsV2"
         places = [plan.location] if plan.location else [*connection.settings.display_filters]
@@ -195,12 +191,8 @@ class Forecast:
         return [*first, *_each_bucket(connection, operation)] if plan.recursive else first
 
     @of.register
-    def _list_inventory(self, plan: plans.ListInventory) -> list[Call]:
+    def _list_inventory(self, plan: statements.ListInventory) -> list[Call]:
         return self._inventory(self._connection(plan.name), plan.location)
-
-    @of.register
-    def _analyze_inventory(self, plan: plans.AnalyzeInventory) -> list[Call]:
-        return self._inventory(self._connection(plan.name), plan.inventory)
 
     def _inventory(self, connection: Connection, place: Location) -> list[Call]:
         from s3conn_magic.inventory import PART
@@ -215,7 +207,7 @@ class Forecast:
         return [*self._reach(connection, place), *calls]
 
     @of.register
-    def _explore(self, plan: plans.Explore) -> list[Call]:
+    def _explore(self, plan: statements.Explore) -> list[Call]:
         connection, place = self._connection(plan.name), plan.location
         later = Call("ListObjectsV2", _bucket(place) if place else _ALL, None, "unknown", "one for a folder opened")
         if place:
@@ -232,8 +224,11 @@ class Forecast:
         return [Call("ListBuckets", _ALL, None, "unknown", what), later]
 
     @of.register
-    def _analyze(self, plan: plans.Analyze) -> list[Call]:
+    def _analyze(self, plan: statements.Analyze) -> list[Call]:
         connection = self._connection(plan.name)
+        if plan.inventory is not None:
+            return self._inventory(connection, plan.inventory)
+        assert plan.location is not None  # noqa: S101 - the grammar takes one of the two
         kinds = {"VERSIONS": "ListObjectVersions", "UPLOADS": "ListMultipartUploads"}
         calls = _listing_of(plan.location, kinds.get(plan.by, "ListObjectsV2"))
         if plan.by == "UPLOADS":
@@ -241,10 +236,10 @@ class Forecast:
         return [*self._reach(connection, plan.location), *calls]
 
     @of.register
-    def _discover(self, plan: plans.Discover) -> list[Call]:
+    def _discover(self, plan: statements.Discover) -> list[Call]:
         from s3conn_magic.datasets import LOOKS
 
-        connection, looks = self._connection(plan.name), LOOKS if plan.looks is None else plan.looks
+        connection, looks = self._connection(plan.name), LOOKS if plan.sample is None else plan.sample
         place = plan.location or plan.inventory
         if plan.inventory is not None:
             first = self._inventory(connection, plan.inventory)
@@ -259,7 +254,7 @@ class Forecast:
         return calls if looks or plan.exact else first
 
     @of.register
-    def _preview(self, plan: plans.Preview) -> list[Call]:
+    def _preview(self, plan: statements.Preview) -> list[Call]:
         connection, (place, version) = self._connection(plan.name), _split_version(plan.location)
         version = version or bool(plan.version)
         looks = Call("HeadObject", place.arn, 1, "at least", version=version)
@@ -268,7 +263,7 @@ class Forecast:
         return [*self._reach(connection, place), looks, reads]
 
     @of.register
-    def _compare(self, plan: plans.Compare) -> list[Call]:
+    def _compare(self, plan: statements.Compare) -> list[Call]:
         calls: list[Call] = []
         for side in (plan.left, plan.right):
             connection, place = self._connection(side.name), side.location

@@ -6,6 +6,7 @@ Also what was meant by a path, a bucket or a pattern that is not there.
 from __future__ import annotations
 
 import getpass
+import importlib.util
 import os
 import re
 import shlex
@@ -22,6 +23,7 @@ from s3conn_magic.errors import (
     ConnectionNotFoundError,
     ObjectNotFoundError,
     S3ConnError,
+    pip_install,
 )
 from s3conn_magic.language import plans, statements
 from s3conn_magic.language.binder import bind
@@ -31,6 +33,7 @@ from s3conn_magic.language.help import saved_statement
 from s3conn_magic.language.options import BoundOptions, BoundValue
 from s3conn_magic.language.plans import SANDBOX_SOURCE, is_sandbox
 from s3conn_magic.language.rules import name_text
+from s3conn_magic.language.session_settings import bytes_of
 from s3conn_magic.language.source import Source, masked
 from s3conn_magic.language.words import globs_near, literal, looks_below, nearest, pattern_meant, query_note, sentence
 from s3conn_magic.locations import WILD, Location, visible
@@ -42,7 +45,6 @@ if TYPE_CHECKING:
 
     from s3conn_magic.connections.connection import Connection
     from s3conn_magic.connections.registry import Registry
-    from s3conn_magic.errors import Place
     from s3conn_magic.language.evaluation import Inputs
     from s3conn_magic.language.plans import Catalog
     from s3conn_magic.listing.request import Progress
@@ -146,6 +148,19 @@ _ROOT = 0
 _LOADABLE = (statements.CreateConnection, statements.UseConnection)
 # A file that decides where requests go must not be writable by others.
 _DISTRUSTED = "It is only loaded if you own it and nobody else may write it:"
+
+
+def shrink_cache(size: int | str) -> None:
+    """Shrink the block cache to a size."""
+    from s3conn_magic.objects.scope import BLOCKS
+
+    BLOCKS.shrink(bytes_of(size))
+
+
+def check_installed(package: str, wanted: bool) -> None:
+    """Refuse a setting whose package is not installed."""
+    if wanted and importlib.util.find_spec(package) is None:
+        raise BindError(f"this setting needs the package {package}", hint=pip_install(package))
 
 
 def user_file() -> Path:
@@ -352,24 +367,6 @@ IN_PATHS = (ObjectNotFoundError, BucketNotFoundError, ConnectionNotFoundError)
 """Errors about the path of a query."""
 
 
-def check_glob(pattern: str, place: Callable[[], Place] | None) -> None:
-    """Refuse an invalid MATCHING.
-
-    Raises:
-        BindError: with its place.
-    """
-    from s3conn_magic.runtime.patterns import Glob
-
-    try:
-        Glob.compile(pattern)
-    except ValueError as error:
-        reason = str(error)
-    else:
-        return
-    hint = pattern_meant("MATCHING", "glob", pattern)
-    raise BindError(f"MATCHING takes a glob: {reason}", hint=hint, place=place and place())
-
-
 def found_nothing(result: Any) -> bool:
     """Return whether a result is of no rows, or is one row of nothing but zeros and missing values."""
     if isinstance(result, Message):
@@ -381,12 +378,11 @@ def found_nothing(result: Any) -> bool:
 
 def note_of_pattern(plan: plans.Plan, connections: Registry) -> str:
     """Return a hint for a statement that found nothing by a pattern of another kind, or by what is never true."""
-    statement = plan.statement if isinstance(plan, plans.AsWritten) else plan
-    if isinstance(statement, plans.Query):
-        return masked(query_note(statement.text)) or _note_of_objects(statement.text, connections)
-    if matching := getattr(statement, "matching", None):
-        return _note_of_matching(statement, matching, connections)
-    like = getattr(statement, "like", None)
+    if isinstance(plan, plans.Query):
+        return masked(query_note(plan.text)) or _note_of_objects(plan.text, connections)
+    if matching := getattr(plan, "matching", None):
+        return _note_of_matching(plan, matching, connections)
+    like = getattr(plan, "like", None)
     return pattern_meant("LIKE", "like", like) if like is not None else ""
 
 
@@ -414,7 +410,7 @@ def _note_of_matching(statement: Any, glob: str, connections: Registry) -> str:
     recursive = bool(getattr(statement, "recursive", True))
     note = pattern_meant("MATCHING", "glob", glob)
     if not note:
-        keys = _some_keys(connections.get(statement.name), place) if isinstance(statement, plans.ListObjects) else []
+        keys = _some_keys(connections.get(statement.name), place) if hasattr(statement, "recursive") else []
         note = _glob_meant(glob, keys, recursive=recursive)
     return f"{note} Capitals and small letters differ in keys.".strip() if glob != glob.lower() else note
 

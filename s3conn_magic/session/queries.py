@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from s3conn_magic.query.engine import QueryEngine
     from s3conn_magic.query.managing import ManagedTables
     from s3conn_magic.query.tables import Table
+    from s3conn_magic.results.listings import Analysis
 
     _Report = Callable[[Progress], None] | None
 
@@ -55,7 +56,7 @@ QueryPlan = (
     | statements.ShowSnapshots
 )
 JobPlan = plans.CreateJob | plans.AlterJob | statements.JobStatement
-AboutConnections = statements.ShowConnections | statements.AboutConnection | plans.Test | statements.Help
+AboutConnections = statements.ShowConnections | statements.AboutConnection | statements.TestConnection | statements.Help
 _WITH_TEXT = (plans.Query, plans.CreateTable)
 _HAS_QUERY = statements.Query | statements.CreateTable | statements.ExplainAnalyze | statements.InsertInto
 
@@ -247,15 +248,15 @@ class Queries:
             self._note(f"Of about {plan.percent} percent of the rows, except for what Parquet statistics say exactly.")
         return frame_of(SUMMARY_COLUMNS, summaries.summary_rows(columns, answer, statistics))
 
-    def added_up(self, plan: plans.Analyze) -> Any:
+    def added_up(self, name: str, analysis: Analysis) -> Any:
         """Return the frame of ANALYZE BY duplicates, versions or unfinished uploads."""
         from s3conn_magic.datasets.summaries import added_up_query
         from s3conn_magic.results.listings import analysis_of_rows, uploads_table
 
-        connection, place = self._connections.get(plan.name), plan.location
-        if plan.by == "UPLOADS":
+        connection, place = self._connections.get(name), analysis.location
+        if analysis.by == "UPLOADS":
             return analysis_of_rows(uploads_table(connection, place))
-        query = added_up_query(plan.by, through(place.uri, connection.name))
+        query = added_up_query(analysis.by, through(place.uri, connection.name))
         return analysis_of_rows(self.engine.query(query).table)
 
     def _source(self, plan: plans.DescribeRows) -> tuple[str, Dataset | None]:
@@ -414,7 +415,7 @@ class Queries:
 
 
 def discovered(
-    connections: Registry, queries: Queries, plan: plans.Discover, most: int, report: _Report
+    connections: Registry, queries: Queries, plan: statements.Discover, most: int, report: _Report
 ) -> tuple[list[Dataset], list[str]]:
     """Return the datasets of DISCOVER, and notes on them; `most` limits concurrent requests."""
     from s3conn_magic.connections.probe import roots
@@ -429,7 +430,15 @@ def discovered(
 
     places = [plan.location] if plan.location else [report_bucket(connection, plan.inventory)] if plan.inventory else []
     for place in places or roots(connection):
-        discovery, note = datasets_of(connection, plan, place, ListOptions(None, most, report), named)
+        discovery, note = datasets_of(
+            connection,
+            place,
+            ListOptions(None, most, report),
+            named,
+            report=plan.inventory,
+            depth=plan.depth,
+            looks=plan.sample,
+        )
         datasets += discovery.datasets
         notes += [note] if note else []
     for dataset in datasets if plan.exact else ():
@@ -565,12 +574,12 @@ def _(plan: statements.ShowCreate, connections: Registry) -> Message:
     return Message(create_statement(connection.name, connection.options, connection.shown_configuration.besides()))
 
 
-@about_connections.register(plans.Test)
-def _(plan: plans.Test, connections: Registry) -> Any:
+@about_connections.register(statements.TestConnection)
+def _(plan: statements.TestConnection, connections: Registry) -> Any:
     from s3conn_magic.connections.probe import run_checks
     from s3conn_magic.results.frames import frame_of
 
-    checks = run_checks(connections.get(plan.name), plan.location, with_write=plan.with_write)
+    checks = run_checks(connections.get(plan.name.text), plan.location, with_write=plan.with_write)
     return frame_of(columns_of("TEST CONNECTION"), checks)
 
 

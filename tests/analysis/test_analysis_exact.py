@@ -13,10 +13,8 @@ from plain_groups import Item, groups, groups_of
 from statements import Statements, create
 from synthetic import Behaviour, Bucket
 
-from s3conn_magic.errors import Place
-from s3conn_magic.language.plans import Analyze
 from s3conn_magic.locations import Location
-from s3conn_magic.results.listings import analysis_frame
+from s3conn_magic.results.listings import Analysis, analysis_frame
 from s3conn_magic.sandbox import LAKE, LOGS, ODD
 from s3conn_magic.sandbox.data import puts
 
@@ -37,8 +35,8 @@ def items_of(keys):
 
 
 def analyzed(target, location, by, depth, connections=8):
-    plan = Analyze(place=Place(1, 1), name="x", location=Location("bucket", location), by=by, depth=depth)
-    return analysis_frame(target, plan, connections=connections, now=LATER)
+    analysis = Analysis(Location("bucket", location), by, depth)
+    return analysis_frame(target, analysis, connections=connections, now=LATER)
 
 
 def check(frame, expected):

@@ -308,7 +308,7 @@ def test_the_sandbox_s_own_connection_can_be_altered_and_started_again():
     catalog = Connections([having("sandbox").there[0]._replace(options=options)])
     altered, started = plans_of("ALTER S3 CONNECTION sandbox SET COMMENT = 'x'; START SANDBOX", catalog)
     assert set(altered.options) == {"ENDPOINT", "COMMENT"}
-    assert isinstance(started.statement, statements.StartSandbox)
+    assert isinstance(started, statements.StartSandbox)
 
 
 def test_the_sandbox_cannot_be_altered_before_it_runs():
