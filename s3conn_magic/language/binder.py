@@ -406,9 +406,9 @@ class _Binder:
 
     @_bind.register
     def _reading(self, statement: statements.Reading) -> plans.Plan:
-        bound = self._binding.bound(statement)
-        at = getattr(bound, "inventory", None) or getattr(bound, "location", None)
-        return replace(bound, name=self._reader(statement.using, statement, at))
+        values = self._binding.clauses(statement)
+        at = values.get("inventory") or values.get("location")
+        return self._binding.bound(statement, name=self._reader(statement.using, statement, at), **values)
 
     @_bind.register
     def _compare(self, statement: statements.Compare) -> plans.Plan:

@@ -129,8 +129,9 @@ class Binding:
     def clauses(self, node: Any, given: Container[str] = ()) -> dict[str, Any]:
         """Return what the clauses of a statement, or of a part of one, stand for, by field, but for those `given`."""
         values: dict[str, Any] = {}
+        fields = node.__dataclass_fields__
         for name, read in self._read_clause.items():
-            if (written := getattr(node, name, None)) is not None and name not in given:
+            if name in fields and name not in given and (written := getattr(node, name)) is not None:
                 values |= read(self, node, written)
         return values
 
