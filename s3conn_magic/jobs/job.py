@@ -317,12 +317,13 @@ def _listed(job: Job, where: Location, names: _Names, tables: TablesAround) -> I
     import pyarrow.compute as pc
 
     from s3conn_magic.listing import Listing
+    from s3conn_magic.listing.table import python_columns
 
     with Listing(job.connection.target(where.bucket), where.key) as listing:
         for page in listing.pages(keep=False):
             tables.see(page.objects.column("key"))
             mask = names.mask(pc.utf8_slice_codeunits(page.objects.column("key"), names.start))
-            columns = page.objects.filter(mask).to_pydict()
+            columns = python_columns(page.objects.filter(mask))
             for key, size, etag, changed in zip(
                 *(columns[name] for name in ("key", "size", "etag", "last_modified")), strict=True
             ):

@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote_to_bytes
 
 import numpy as np
@@ -48,6 +49,7 @@ VERSIONS = pa.schema(
 )
 """Columns of a listing of versions; a delete marker has no size, etag or storage class."""
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _IS_PREFIX = pa.field("is_prefix", pa.bool_())
 
 
@@ -97,6 +99,18 @@ def assemble(pages: Iterable[Page], *, versions: bool = False, with_prefixes: bo
         table = _with_prefixes(table, prefixes)
     # Versions of a key come newest first and may span pages, so the sort must be stable; ordered batches need none.
     return table if not prefixes and _in_order(filled, versions) else _stable_sort(table)
+
+
+def python_columns(rows: pa.Table | pa.RecordBatch) -> dict[str, list[Any]]:
+    """Return the columns of a listing as Python's values, like `to_pydict`, which takes 2 µs for each time."""
+    columns = {}
+    for name, column in zip(rows.column_names, rows.columns, strict=True):
+        if pa.types.is_timestamp(column.type):
+            micros = column.cast(pa.timestamp("us", "UTC")).cast(pa.int64()).to_pylist()
+            columns[name] = [None if each is None else _EPOCH + timedelta(microseconds=each) for each in micros]
+        else:
+            columns[name] = column.to_pylist()
+    return columns
 
 
 def _first_key(page: Page) -> str:

@@ -421,8 +421,9 @@ class ConnectionFileSystem(AbstractFileSystem):  # type: ignore[misc]
             if scope.by_content:  # empty files are not Parquet
                 entries = [entry for entry in entries if entry.size] or entries
         scheme = UNPACKED if path.startswith(UNPACKED) else ""
-        infos = {scheme + where.named(entry.key): self._info_of(where, entry) for entry in entries}
-        return infos if options.get("detail") else list(infos)
+        if not options.get("detail"):
+            return [scheme + where.named(entry.key) for entry in entries]
+        return {scheme + where.named(entry.key): self._info_of(where, entry) for entry in entries}
 
     def lake(self, path: str) -> TableAccess | None:
         """Return how to reach the lake table in a folder, or None.

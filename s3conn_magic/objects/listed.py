@@ -261,6 +261,7 @@ def below(
         S3ConnError: it could not be listed completely.
     """
     from s3conn_magic.listing import Listing
+    from s3conn_magic.listing.table import python_columns
 
     scope.check()
     try:
@@ -279,7 +280,9 @@ def below(
         raise
     scope.check()
     return [
-        entry for entry in _entries(table.to_pydict()) if entry.is_folder or entry.size or not entry.key.endswith("/")
+        entry
+        for entry in _entries(python_columns(table))
+        if entry.is_folder or entry.size or not entry.key.endswith("/")
     ]
 
 

@@ -201,9 +201,14 @@ def _of_several(
         return None
     text, read = filesystem.scope.text, f"FROM read_parquet({literal(path)}"
     copies = None if not (copied and text) or asks_for_some(text, entries) else filesystem.copies(path, entries)
+    from_memory = copies is not None and not _NAMES_FILES.search(text)
     if copies is not None:
         files = [literal(copies.pattern)]
-        read = read if _NAMES_FILES.search(text) else f"FROM read_parquet({literal(copies.pattern)}"
+        if from_memory:
+            # DuckDB would search the folder each of the three times it binds the query.
+            variable = f"files of {copies.folder.name}"
+            database.execute(f"SET VARIABLE {identifier(variable)} = ?", [list(copies.names)])
+            read = f"FROM read_parquet(getvariable({literal(variable)})"
     elif (
         len(entries) > FEW and asks_for_some(text, entries) and _READS.match(text) and not filesystem.scope.all_records
     ):
@@ -224,7 +229,7 @@ def _of_several(
             return f"{read}, union_by_name = true)"
     except duckdb.Error:  # reading the file reports its error
         pass
-    return f"{read})" if copies is not None and copies.pattern in read else None
+    return f"{read})" if from_memory else None
 
 
 def _check_widened(database: duckdb.DuckDBPyConnection, alike: Sequence[Sequence[str]], path: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import random
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING
 from urllib.parse import quote, quote_plus
@@ -30,6 +31,7 @@ from s3conn_magic.listing.table import (
     last_key,
     percent_column,
     percent_text,
+    python_columns,
 )
 from s3conn_magic.listing.xml import UnreadableError, look_ahead, parse
 
@@ -312,3 +314,19 @@ def test_the_first_rows_of_a_page_with_folders():
     cuts = [first_rows(page, count) for count in range(5)]
     assert [cut.objects.column(0).to_pylist() for cut in cuts] == [[], [], ["b"], ["b"], ["b", "d"]]
     assert [cut.prefixes for cut in cuts] == [(), ("a/",), ("a/",), ("a/", "c/"), ("a/", "c/")]
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us"])
+@given(
+    st.lists(st.none() | st.datetimes(datetime(1, 1, 1), datetime(9999, 12, 31)), max_size=5)  # noqa: DTZ001 - UTC below
+)
+def test_times_of_a_listing_become_pythons_to_the_microsecond(unit: str, moments: list[datetime | None]):
+    """Times of every year and unit are those that Arrow gives, in UTC; what is missing stays missing."""
+    step = {"s": timedelta(seconds=1), "ms": timedelta(milliseconds=1), "us": timedelta(microseconds=1)}[unit]
+    epoch = datetime(1970, 1, 1, tzinfo=UTC)
+    exact = [None if each is None else each.replace(tzinfo=UTC) for each in moments]
+    whole = [None if each is None else epoch + (each - epoch) // step * step for each in exact]
+    rows = pa.table({"key": ["k"] * len(whole), "last_modified": pa.array(whole, pa.timestamp(unit, "UTC"))})
+    columns = python_columns(rows)
+    assert columns == {"key": ["k"] * len(whole), "last_modified": whole}
+    assert all(each is None or each.tzinfo is UTC for each in columns["last_modified"])
