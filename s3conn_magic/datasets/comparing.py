@@ -32,6 +32,7 @@ CHANGES = pa.schema(
         ("right_modified", _TIME),
     ]
 )
+_UNVERSIONED = " The bucket keeps no versions: AS OF leaves out what is newer, and cannot tell what was there before."
 
 
 class Side(NamedTuple):
@@ -49,7 +50,11 @@ class Side(NamedTuple):
         """
         with self.listing() as listing:
             rows = listing.collect(on_progress=report)
-        return (rows if self.as_of is None else at_moment(rows, self.as_of)).select(_COLUMNS)
+        if self.as_of is None:
+            return rows.select(_COLUMNS)
+        ids = {*pc.unique(rows["version_id"]).to_pylist()} or {"?"}
+        chosen = at_moment(rows, self.as_of).select(_COLUMNS)
+        return chosen.replace_schema_metadata({"doubt": _UNVERSIONED}) if ids <= {None, "", "null"} else chosen
 
 
 def at_moment(versions: pa.Table, moment: datetime) -> pa.Table:
@@ -69,10 +74,11 @@ _SOME = 1_000
 
 
 class Differences(NamedTuple):
-    """Rows of schema `CHANGES`, and the number of keys of each kind, including equal ones."""
+    """Rows of schema `CHANGES`, the number of keys of each kind, including equal ones, and what no side can tell."""
 
     table: pa.Table
     counts: dict[str, int]
+    doubt: str = ""
 
     @property
     def other_level(self) -> str:
@@ -96,7 +102,7 @@ class Differences(NamedTuple):
                 " Undecided are objects of equal size with etags of multipart uploads: equal bytes have"
                 " different etags if the parts were cut differently, so only reading them would tell."
             )
-        return first
+        return first + self.doubt
 
 
 def compared(left: Side, right: Side, by: str, report: Callable[[Any], None] | None = None) -> Differences:
@@ -123,7 +129,8 @@ def differences_of(left: pa.Table, right: pa.Table, prefixes: tuple[str, str], b
         parts.append(part)
         for entry in part["change"].value_counts().to_pylist():
             counts[entry["values"]] += entry["counts"]
-    return Differences(pa.concat_tables([CHANGES.empty_table(), *parts]), counts)
+    doubts = {notes[b"doubt"].decode() for rows in (left, right) if (notes := rows.schema.metadata)}
+    return Differences(pa.concat_tables([CHANGES.empty_table(), *parts]), counts, "".join(doubts))
 
 
 def _aligned(left: pa.Table, right: pa.Table, prefixes: tuple[str, str]) -> Iterator[tuple[pa.Table, pa.Table]]:

@@ -135,8 +135,10 @@ def _of_connection(options: BoundOptions, goal: Goal, given: Collection[str]) ->
     yield from (_of_text(name, options[name].value) for name in _TEXTS if name in given and name in options)
     if not {"PATH_DISPLAY_FILTERS"}.isdisjoint(given):
         yield from map(_of_filter, settings.display_filters)
-    if settings.anonymous and settings.encrypts and not {"ANONYMOUS", "ENCRYPTION_KMS_KEY"}.isdisjoint(given):
+    if settings.anonymous and settings.kms_key and not {"ANONYMOUS", "ENCRYPTION_KMS_KEY"}.isdisjoint(given):
         yield "ANONYMOUS = TRUE sends unsigned requests, which no KMS key takes part in: leave ENCRYPTION_KMS_KEY out."
+    if settings.customer_key and (goal.endpoint or "").startswith("http:"):
+        yield "Servers take ENCRYPTION_CUSTOMER_MANAGED_KEY only over TLS: write https:// in ENDPOINT."
     if "ENDPOINT" in given and settings.endpoint:
         yield from _of_endpoint(settings.endpoint, settings.region)
     if goal.endpoint is None or is_of_aws(goal.endpoint):
@@ -266,7 +268,10 @@ def _of_target(place: Location, what: str, name: str = "") -> Iterator[str]:
     """Yield cautions on a folder to write to."""
     instead = ("DATE_PATTERN = 'yyyy/MM/dd' makes folders of the date",) if name else ()
     yield of_key(place, what, *instead)
-    if _ENDING.search(place.key.rstrip("/")):
+    if wild := re.search(r"[*?\[]", place.key):
+        parent = visible(Location(place.bucket, place.key[: place.key.rfind("/", 0, wild.start()) + 1]).uri)
+        yield f"{what} {visible(place.uri)} is a folder of just that name: write {literal(parent)}."
+    elif _ENDING.search(place.key.rstrip("/")):
         folder = Location(place.bucket, place.key.rstrip("/").rpartition("/")[0])
         folder = Location(folder.bucket, f"{folder.key}/" if folder.key else "")
         below = f", and the object is {visible(place.uri.rstrip('/'))}/{name}…" if name else ""
@@ -354,13 +359,27 @@ def _create_table(plan: plans.CreateTable) -> Iterable[str]:
     yield of_name(plan.name, "table")
     if plan.storage:
         yield from _of_target(plan.storage[1], "STORAGE_LOCATION")
-        if "TABLE_DATA_RETENTION" in plan.options and not plan.partitions:
+        if "TABLE_DATA_RETENTION" in plan.options and not _dated(plan):
             yield (
                 "TABLE_DATA_RETENTION goes by a partition that is a date or a time, and there is none: add PARTITIONED"
                 " BY the column of the date."
             )
     if plan.text is not None:
         yield from (*never_true(plan.text), *of_sql(plan.text))
+
+
+def _dated(plan: plans.CreateTable) -> bool:
+    """Return whether a partition is a date or a time, or may be, as its type is not known."""
+    types = dict(re.findall(r"(\w+)\s+(\w+)", (plan.columns or "").upper()))
+    return any(
+        not part.isidentifier() or types.get(part.upper(), "DATE").startswith(("DATE", "TIMESTAMP"))
+        for part in plan.partitions
+    )
+
+
+@_of_plan.register
+def _explained(plan: statements.Explain) -> Iterable[str]:
+    return _of_plan(plan.statement)
 
 
 @_of_plan.register
@@ -379,24 +398,28 @@ def _create_job(plan: plans.CreateJob) -> Iterable[str]:
         yield from _copied(options)
     elif plan.kind == "INSERT" and plan.location:
         yield from _of_target(plan.location, "LOCATION", plan.name)
+        yield from _delimited(options.get("FILE_FORMAT"))
+        if options.get("MAP_COLUMNS_BY_NAME") is False:
+            yield "MAP_COLUMNS_BY_NAME = FALSE has no effect: objects keep the query's names. Leave it out."
         if _reads(plan.text, plan.location):
             yield f"The query reads below {visible(plan.location.uri)}, where the job writes: its own rows come back."
     if isinstance(start := options.get("START_FROM"), datetime) and start > now:
         yield f"START_FROM is in the future: nothing is loaded before {start:%Y-%m-%d}."
-    yield from _ended(options, now)
+    if isinstance(end := options.get("END_AT"), datetime) and end < now and "RUN_INTERVAL" in options:
+        yield "END_AT is in the past, so that no run after this one has anything to do: leave RUN_INTERVAL out."
     if any(re.search(r"(?:=|<>|!=)\s*NULL\b", each.predicate, re.IGNORECASE) for each in plan.expectations):
         yield "No row fulfils an expectation with = NULL: write IS NULL, or IS NOT NULL."
+    for each in plan.expectations:
+        if re.fullmatch(r"TRUE|FALSE|\d+", each.predicate.strip(), re.IGNORECASE):
+            yield f"The expectation {visible(each.name)} is of no column, and the same for every row."
     yield from (*(never_true(plan.text) if plan.kind != "MERGE" else ()), *of_sql(plan.text)) if plan.text else ()
 
 
 @_of_plan.register
 def _alter_job(plan: plans.AlterJob) -> Iterable[str]:
-    yield from _ended(plan.options, datetime.now(UTC))
-
-
-def _ended(options: Mapping[str, Any], now: datetime) -> Iterator[str]:
-    if isinstance(end := options.get("END_AT"), datetime) and end < now and "START_FROM" not in options:
-        yield f"END_AT is in the past: what comes after {end:%Y-%m-%d} is left out by every run."
+    end = plan.options.get("END_AT")
+    if isinstance(end, datetime) and end < datetime.now(UTC) - timedelta(days=365):
+        yield f"END_AT is long past: every run leaves out what comes after {end:%Y-%m-%d}."
 
 
 def _copied(options: Mapping[str, Any]) -> Iterator[str]:
@@ -406,10 +429,43 @@ def _copied(options: Mapping[str, Any]) -> Iterator[str]:
         yield f"FILE_SUFFIX is text, no pattern: write FILE_SUFFIX = {literal(visible(bare))}."
     elif suffix and suffix != suffix.strip():
         yield f"FILE_SUFFIX has blanks around it: write {literal(visible(suffix.strip()))}."
+    yield from _selected(options)
     prefix = str(options.get("INITIAL_LOAD_PREFIX", ""))
     if prefix.startswith(("s3://", "/")):
         bare = re.sub(r"\A(?:s3://[^/]*)?/+", "", prefix)
         yield f"INITIAL_LOAD_PREFIX is the beginning of keys, without the bucket: write {literal(visible(bare))}."
+
+
+_KINDS = {"csv": "CSV", "tsv": "TSV", "parquet": "PARQUET", "orc": "ORC", "avro": "AVRO"} | dict.fromkeys(
+    ("json", "jsonl", "ndjson"), "JSON"
+)
+
+
+def _selected(options: Mapping[str, Any]) -> Iterator[str]:
+    """Yield cautions on options of which one takes away what another one selects."""
+    suffix, pattern = options.get("FILE_SUFFIX") or "", options.get("FILE_PATTERN") or ""
+    ending = re.search(r"\\\.(\w+)\Z", pattern)
+    if suffix and ending and not (suffix.endswith(ending[1]) or f".{ending[1]}".endswith(suffix)):
+        yield "No key passes both FILE_SUFFIX and FILE_PATTERN: leave one of them out."
+    content = options.get("CONTENT_TYPE")
+    named = _KINDS.get(
+        (re.findall(r"(?:\A|\.)(csv|tsv|jsonl?|ndjson|parquet|orc|avro)\b", suffix or pattern) or [""])[-1]
+    )
+    if content and named and content.type in {*_KINDS.values()} and content.type != named:
+        yield f"CONTENT_TYPE = {content.type} reads what is named as {named}: write CONTENT_TYPE = {named}."
+    yield from _delimited(content)
+    computed = {name.casefold() for name, _ in options.get("COLUMN_TRANSFORMATIONS", ())}
+    keys = {name.casefold() for name in options.get("DEDUPLICATE_WITH", ((),))[0]}
+    for name in options.get("EXCLUDE_COLUMNS", ()):
+        if name.casefold() in keys:
+            yield f"DEDUPLICATE_WITH needs {visible(name)}: leave it out of EXCLUDE_COLUMNS."
+        if name.casefold() in computed:
+            yield f"{visible(name)} is in EXCLUDE_COLUMNS and in COLUMN_TRANSFORMATIONS: leave it out of one of them."
+
+
+def _delimited(content: Any) -> Iterator[str]:
+    if content and str(content.get("DELIMITER", "")).isalnum():
+        yield f"DELIMITER = {literal(content.get('DELIMITER'))} cuts words: write a mark, such as ',' or ';'."
 
 
 def _reads(sql: str, place: Location) -> bool:

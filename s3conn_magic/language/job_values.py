@@ -326,6 +326,13 @@ def prefix_of_lines(value: Any) -> str:
     raise ValueError("it is what comments begin with, such as '#'")
 
 
+def separator(value: Any) -> str:
+    """Return the text between two lines."""
+    if between := text(value):
+        return between
+    raise ValueError("it is what lines end with; leave it out for line breaks")
+
+
 def texts(value: Any) -> tuple[str, ...]:
     """Return one or more texts, which may be empty."""
     items = value if isinstance(value, tuple) else (value,)
@@ -387,7 +394,7 @@ READ_SETTINGS: Mapping[str, Mapping[str, Callable[[Any], Any]]] = {
     "ORC": {},
     "AVRO": {},
     "ARROW": {},
-    "SPLIT_LINES": {"PATTERN": text, "ENCODING": encoding},
+    "SPLIT_LINES": {"PATTERN": separator, "ENCODING": encoding},
     "REGEX": {
         "PATTERN": pattern,
         "MULTILINE": boolean,

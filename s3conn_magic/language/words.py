@@ -239,6 +239,8 @@ def never_true(sql: str) -> Iterator[str]:
     """Yield notes on comparisons that are true for no row."""
     if re.search(r"(?:=|<>|!=)\s*NULL\b", re.sub(r"'(?:[^']|'')*'", "''", sql), re.IGNORECASE):
         yield "Nothing is = NULL: write IS NULL, or IS NOT NULL."
+    if re.search(r"\bNOT\s+IN\s*\([^()]*\bNULL\s*[,)]", sql, re.IGNORECASE):
+        yield "NOT IN a list with NULL is true for no row: leave NULL out of it."
     for bounds in filter(None, (each.search(sql) for each in _RANGES)):
         if _order(bounds["low"]) > _order(bounds["high"]):
             yield f"Nothing is above {bounds['low']} and below {bounds['high']}: swap them."

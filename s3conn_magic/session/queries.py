@@ -18,8 +18,8 @@ from s3conn_magic.language.grammar import parse
 from s3conn_magic.language.reference import columns_of
 from s3conn_magic.language.rules import name_text
 from s3conn_magic.language.source import Source
-from s3conn_magic.language.words import counted, table_parts
-from s3conn_magic.locations import through
+from s3conn_magic.language.words import counted, listed, table_parts
+from s3conn_magic.locations import through, visible
 from s3conn_magic.results.cards import Message
 from s3conn_magic.runtime.background import new_lock
 from s3conn_magic.runtime.patterns import like
@@ -334,10 +334,12 @@ class Queries:
 
     @execute.register
     def _insert(self, plan: plans.InsertInto) -> Message:
-        insert, local = self.managing.insert, self._local(plan)
+        insert, local, before = self.managing.insert, self._local(plan), self.columns_of(plan.name)
         rows = self._at_place(plan, lambda: insert(plan.name, plan.text, plan.how, local=local))
         self._record_connections(plan.name)
-        return Message(f"{counted(rows, 'row')} went into {plan.name}.")
+        new = [name for name in self.columns_of(plan.name) if name not in before] if before else []
+        added = f" It has {counted(len(new), 'new column')}: {visible(listed(new, 'and'))}." if new else ""
+        return Message(f"{counted(rows, 'row')} went into {plan.name}.{added}")
 
     @execute.register
     def _merge(self, plan: plans.MergeInto) -> Message:

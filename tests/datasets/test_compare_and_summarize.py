@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from bucket_shapes import csv, hive, parquet
+from lakes import moto_lake  # noqa: F401 - the fixture
 from shelf import shelved
 from statements import Statements, create
 from test_discover import bucket
@@ -20,6 +21,7 @@ from s3conn_magic.errors import BindError, QueryError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from lakes import Lake
     from recording import Recorder
 
 
@@ -102,6 +104,21 @@ def test_as_of_takes_a_time():
     with bucket({}) as (run, _):
         error = run.fails("COMPARE 's3://lake/' AS OF 'tomorrow' WITH 's3://lake/'", BindError)
         assert "AS OF takes a time" in error.block()
+
+
+@pytest.mark.parametrize("versioned", [True, False])
+def test_as_of_says_where_nothing_can_be_told(moto_lake: Lake, versioned: bool):  # noqa: F811 - the fixture
+    """A bucket without versions has lost what was there; one with versions has not."""
+    if versioned:
+        status = {"Status": "Enabled"}
+        moto_lake.client.put_bucket_versioning(Bucket=moto_lake.bucket, VersioningConfiguration=status)
+    made = moto_lake.client.put_object(Bucket=moto_lake.bucket, Key="a", Body=b"1")
+    run = moto_lake.session()
+    where = f"'s3://{moto_lake.bucket}/'"
+    frame = run(f"COMPARE {where} AS OF '2020-01-01' WITH {where}")
+    assert set(frame["change"]) == {"only right"}
+    assert any("keeps no versions" in note for note in run.notes) == (not versioned)
+    moto_lake.client.delete_object(Bucket=moto_lake.bucket, Key="a", VersionId=made.get("VersionId", "null"))
 
 
 NUMBERS = {"n": [1, 2, 3, 4, None], "x": [1.5, 2.5, 3.5, 4.5, 5.5], "t": ["a", "b", "b", "b", None]}

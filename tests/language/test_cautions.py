@@ -39,6 +39,7 @@ SAID = {
     CONNECTION + PAIR.format("AKIAIOSFODNN7EXAMPLE") + f"AWS_SESSION_TOKEN = '{SECRET}'": "has no session token",
     CONNECTION + PAIR.format("YOUR_ACCESS_KEY"): "AWS_ACCESS_KEY_ID = PROMPT",
     CONNECTION + "ANONYMOUS = TRUE ENCRYPTION_KMS_KEY = 'alias/x'": "leave ENCRYPTION_KMS_KEY out",
+    CONNECTION + f"ENCRYPTION_CUSTOMER_MANAGED_KEY = '{KEY}' ENDPOINT = 'http://127.0.0.1:9000'": "only over TLS",
     CONNECTION + "PATH_DISPLAY_FILTER = 's3://acme-lake/*.csv'": "PATH_DISPLAY_FILTERS = 's3://acme-lake/'",
     CONNECTION + "PATH_DISPLAY_FILTERS = ('s3://acme-lake/', 's3://acme-lake/!logs/')": "excludes nothing",
     CONNECTION + "PATH_DISPLAY_FILTER = 's3://Acme-Lake/'": "write 's3://acme-lake/'",
@@ -65,10 +66,22 @@ SAID = {
     COPY.format("FILE_SUFFIX = '.json '"): "write '.json'",
     COPY.format("INITIAL_LOAD_PREFIX = 's3://acme-lake/logs/'"): "write 'logs/'",
     COPY.format("START_FROM = '2999-01-01'"): "START_FROM is in the future",
-    COPY.format("END_AT = '2001-01-01'"): "END_AT is in the past",
+    COPY.format("END_AT = '2001-01-01' RUN_INTERVAL = 5 MINUTES"): "leave RUN_INTERVAL out",
+    COPY.format("FILE_SUFFIX = '.json' FILE_PATTERN = '.*\\.csv'"): "No key passes both",
+    COPY.format("FILE_SUFFIX = '.json.gz' CONTENT_TYPE = CSV"): "write CONTENT_TYPE = JSON",
+    COPY.format("EXCLUDE_COLUMNS = 'a' COLUMN_TRANSFORMATIONS = (A = upper(b))"): "leave it out of one of them",
     COPY.format("") + " WITH EXPECTATION e EXPECT id = NULL ON VIOLATION DROP": "write IS NULL",
     COPY.format("").replace("JOB j", 'JOB "j "'): "j is another",
-    "ALTER JOB hourly SET END_AT = '2001-01-01'": "END_AT is in the past",
+    "ALTER JOB hourly SET END_AT = '2001-01-01'": "END_AT is long past",
+    COPY.format("EXCLUDE_COLUMNS = 'a' DEDUPLICATE_WITH = (COLUMNS = (A) WINDOW = 1 HOURS)"): "needs a",
+    COPY.format("CONTENT_TYPE = (TYPE = CSV DELIMITER = 'a')"): "write a mark",
+    COPY.format("") + " WITH EXPECTATION e EXPECT TRUE ON VIOLATION DROP": "is of no column",
+    STORED.format("s3://acme-out/t/", "").replace(
+        "STORAGE_C", "PARTITIONED BY id TABLE_DATA_RETENTION = 3 DAYS STORAGE_C"
+    ): ("add PARTITIONED BY"),
+    "EXPLAIN LIST 's3://acme-lake/' RECURSIVE MATCHING '*.csv'": "write MATCHING '**/*.csv'",
+    INSERT.format("", "s3://acme-out/p/*/"): "write 's3://acme-out/p/'",
+    INSERT.format("MAP_COLUMNS_BY_NAME = FALSE", "s3://acme-out/p/"): "has no effect",
     INSERT.format("", "s3://acme-out/people.csv"): "the object is s3://acme-out/people.csv/j…: write 's3://acme-out/'",
     INSERT.format("", "s3://acme-out/a/../b/"): "write 's3://acme-out/b/'",
     INSERT.format("", "s3://acme-out/date={date}/"): "DATE_PATTERN = 'yyyy/MM/dd'",
@@ -97,6 +110,7 @@ REFUSED = {
     "SET DATABASE = ':memory:'": "a file of this machine",
     "SET SCHEDULER = 'tcp://127.0.0.1:99999'": "the last port is 65535",
     COPY.format("DATE_PATTERN = 'yyyy/mm/dd/HH'"): "the month is MM",
+    COPY.format("CONTENT_TYPE = (TYPE = SPLIT_LINES PATTERN = '')"): "leave it out for line breaks",
     COPY.format("CONTENT_TYPE = (TYPE = CSV DATE_FORMAT = '%Y-%M-%d')"): "the month is %m",
 }
 """A part of the error of a statement that can never be right."""
@@ -113,6 +127,7 @@ EMPTY = {
     "SELECT * FROM people WHERE age BETWEEN 40 AND 30": "swap them",
     "SELECT * FROM people WHERE age > 40 AND age < 30": "swap them",
     "SELECT * FROM people WHERE age = 1 AND age = 2": "write age IN (1, 2)",
+    "SELECT * FROM people WHERE age NOT IN (1, NULL)": "leave NULL out",
     "SELECT * FROM people WHERE name SIMILAR TO 'nn'": "'.*nn.*'",
     "FROM objects('s3://b/') WHERE bucket = 's3://b/'": "write bucket = 'b'",
     "FROM objects('s3://b/') WHERE key = 's3://b/x'": "write key = 'x'",
@@ -143,9 +158,12 @@ RIGHT = [
     "SET CACHE = '4 GB'",
     COPY.format("DATE_PATTERN = 'yyyy-MM-dd-HH-mm' START_FROM = '2024-01-01' END_AT = '2024-02-01'"),
     COPY.format("CONTENT_TYPE = (TYPE = CSV TIMESTAMP_FORMAT = '%Y-%m-%d %H:%M')"),
-    COPY.format("FILE_SUFFIX = '.json.gz'"),
+    COPY.format("FILE_SUFFIX = '.json.gz' FILE_PATTERN = '.*\\.gz' CONTENT_TYPE = JSON END_AT = '2001-01-01'"),
     INSERT.format("DATE_PATTERN = 'yyyy/MM/dd'", "s3://acme-out/v1.2/country=DE/"),
     STORED.format("s3://acme-out/t", ""),
+    STORED.replace("id INT) ", "day DATE) PARTITIONED BY day ").format(
+        "s3://acme-out/t", "TABLE_DATA_RETENTION = 3 DAYS"
+    ),
     "SELECT * FROM objects('s3://acme-lake/') WHERE storage_class IN ('STANDARD', 'COLD')",
     "MERGE INTO people USING (SELECT 1 AS id) x ON people.id = x.id WHEN MATCHED THEN UPDATE SET name = NULL",
 ]
