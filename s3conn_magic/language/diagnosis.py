@@ -283,7 +283,13 @@ def _comment(stop: _Stop) -> str:
 
 
 def _assembled(stop: _Stop) -> str:
-    """Return the hint for a text assembled from several parts."""
+    """Return the hint for a text assembled from several parts, or by Python."""
+    if (
+        stop.word == "F"
+        and stop.token
+        and stop.source.text[stop.token.span.end : stop.token.span.end + 1] in {"'", '"'}
+    ):
+        return "Python puts a text together: place = f'…' in its own cell; then write $place here."
     together = (
         stop.before and stop.before.kind in {"string", "quoted"} and stop.token and stop.token.text in {"||", "+"}
     )

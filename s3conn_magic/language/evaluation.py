@@ -411,10 +411,12 @@ class Binding:
         else:
             self._pastes.append((place, span))
             return place
-        from s3conn_magic.language.source import harmless
+        from s3conn_magic.language.source import BLANK, harmless
 
         meant = "" if hint else location_meant(text)
-        hint = f"Write {literal(meant)} instead." if meant else hint
+        if re.fullmatch(r"[a-z]+/", text):
+            hint = f"Write {literal(f's3://{BLANK}/{text}')} with the bucket's name; SHOW BUCKETS lists them."
+        hint = f"Write {literal(meant)} instead." if meant and not hint else hint
         raise self.error(f"this is not a location: {reason}", span, hint=hint if harmless(hint) else "")
 
     def check_servers(self, name: str) -> None:

@@ -12,15 +12,11 @@ from functools import cache
 from itertools import count, pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
-from s3conn_magic.errors import S3ConnError
-from s3conn_magic.language.grammar import parse_cell
 from s3conn_magic.language.option_names import option_meant
 from s3conn_magic.language.options import OPTION_NAMES, OPTIONS, find_option, opposite
-from s3conn_magic.language.redaction import redactions
 from s3conn_magic.language.reference import KEYWORDS, STATEMENTS, VOCABULARY
-from s3conn_magic.language.rules import ParseError
 from s3conn_magic.language.session_settings import SETTING_NAMES, find_setting
-from s3conn_magic.language.source import BEFORE_NAME, BLANK, SECRET_NAME, Source, Span, harmless, pieces, spaced
+from s3conn_magic.language.source import Source
 from s3conn_magic.language.words import (
     Edit,
     Wrong,
@@ -28,7 +24,6 @@ from s3conn_magic.language.words import (
     book,
     identifier,
     joined,
-    listed,
     literal,
     nearest,
     query_edits,
@@ -37,42 +32,26 @@ from s3conn_magic.language.words import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from s3conn_magic.language.statements import Statement
-
     Stops = Callable[[str], tuple[int, str] | None]
 
 # Longer statements, and more tries, are not worth the wait.
-_LONGEST = 1_500
-_TRIES = 200
-_SHORT = 8  # of a secret, too little to matter
-_MOST_COST = 4.2
+LONGEST = 1_500
+_TRIES = 300
+MOST_COST = 4.2
 # What is so near is meant, rather than what another system would say with these words.
-_SURE_COST = 2.2
+SURE_COST = 2.2
 _MOST_WORDS = 60
 _MOST_WAYS = 4
 _FAR = 6  # a word that is in the wrong place moves by so many words at most, or to the end
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _EXPECTED_WORD = re.compile(r"`([^`]+)`|\b([A-Z][A-Z0-9_]+(?: [A-Z][A-Z0-9_]+)*)\b")
-_STARTS = frozenset(statement.name.split()[0] for statement in STATEMENTS)
+STARTS = frozenset(statement.name.split()[0] for statement in STATEMENTS)
 _OPAQUE = frozenset({"SELECT", "EXPECT", "VALUES", "WHERE"})
-_KEPT = frozenset({"INTO", "AS", "WHERE", "LIKE", ";"}) | _OPAQUE | _STARTS
+_KEPT = frozenset({"INTO", "AS", "WHERE", "LIKE", ";"}) | _OPAQUE | STARTS
 _DROPPED, _MOVED, _CHANGED, _ADDED = 3.0, 2.0, 1.0, 1.35
-# Hints that say how something is written, and not what to write.
-_GENERAL = re.compile(
-    r"\Z|The syntax is|HELP|Text is|A (?:name|list|location|statement) (?:is|has|begins)|An option is|Separate"
-    r"|It is read|Or the quote|Build the text|Write [A-Z3 ]+CONNECTION|There (?:is|are) |[A-Z3 _]+ takes |Keep one"
-    r"|\$name is|FROM duckdb_f|(?:DESCRIBE|SHOW) |\w+ is (?:a keyword|an option)|Add ['\"] at"
-)
-_PATH = re.compile(r"(?=.*[/*])[a-z0-9.*/:_-]+|[\d_,.:T-]+|\w+%|[a-z_]+\.[a-z]{2,5}|\{+[a-z_]+\}+")
 _NOT = {"NO", "NOT", "WITHOUT", "SKIP", "DISABLE"}
-_LEADS = BEFORE_NAME | {"$"}  # to a name that is no secret's
-_NO_SECRETS = VOCABULARY - {name for option in OPTIONS if option.secret for name in (option.name, *option.aliases)}
 _CONNECTS = re.compile(r"CREATE\b.{0,12}\bS3\b", re.IGNORECASE)
-_OURS = re.compile(r"\bHere: ([^;]*);")
-# A statement of ours for one of nobody in particular.
-_VAGUE = re.compile(r"That is another (?:SQL|system)'s\. Here: (?!.*;.*;)|End the previous")
-_EXAMPLE = re.compile(r"Write \w+ = ")
-_ASKED = re.compile(r"\b(?:PROMPT|KEYRING)\b", re.IGNORECASE)
+ASKED = re.compile(r"\b(?:PROMPT|KEYRING)\b", re.IGNORECASE)
 
 
 class _Piece(NamedTuple):
@@ -97,7 +76,7 @@ class _Try(NamedTuple):
 
 
 @cache
-def _table() -> Mapping[str, Sequence[str]]:
+def table() -> Mapping[str, Sequence[str]]:
     """Return what may stand for a word, by the word; an empty text leaves it out."""
     given: dict[str, list[str]] = {}
     for theirs, ours in book()["repairs"]["words"]:
@@ -106,159 +85,21 @@ def _table() -> Mapping[str, Sequence[str]]:
     return given
 
 
-def repair(error: S3ConnError, source: Source, bind: Callable[[list[Statement], Source], object]) -> None:
-    """Let the hint of an error say the statement as it was probably meant, if it does not say what to do.
+def repaired(
+    written: str, near: Sequence[str], stops: Stops, connections: Sequence[str], most: float
+) -> tuple[str, Sequence[str]]:
+    """Return the nearest statement that runs, and what it leaves out; empty if there is none.
 
     Args:
-        error: of a statement.
-        source: the cell.
-        bind: raises an error for statements that could not be run.
+        written: the wrong statement.
+        near: statements that are nearer to what is meant.
+        stops: returns where a text is wrong, and why; None for one that runs.
+        connections: their names.
+        most: how many changes there may be, as their cost.
     """
-
-    def stops(text: str) -> tuple[int, str] | None:
-        tried = Source(text)
-        try:
-            bind(parse_cell(tried.code), tried)
-        except ParseError as stopped:
-            return stopped.at, stopped.message
-        except S3ConnError as refused:
-            return tried.offset(refused.place), refused.message
-        return None
-
-    error.hint = _called(source.text) or error.hint
-    # What is tried is bound, and nobody is to be asked for a secret then.
-    if error.place is None or error.place.file or _ASKED.search(f"{source.text} {error.hint}"):
-        return
-    at = source.offset(error.place)
-    ours = fixed[1] if (fixed := _OURS.search(error.hint)) else ""
-    glued = error.hint == "Delete it." and at > 0 and not source.text[at - 1].isspace()
-    seeds = _followed(error.hint, source, at)
-    seed = next(iter(seeds), "")
-    most, changed = _MOST_COST, ours
-    if seeds or ours:
-        if any(stops(text) is None for text in seeds or [ours]):
-            if seeds or not _VAGUE.match(error.hint):
-                return
-            most, changed = _SURE_COST, ""
-    elif _VAGUE.match(error.hint) or _EXAMPLE.match(error.hint):
-        most = _SURE_COST
-    elif not glued and not _GENERAL.match(error.hint):
-        return
-    made = _doubled(error, source, stops) or _repaired(source, at, stops, (seed, changed), most)
-    error.hint = made if made and made != f"Here: {ours};" else error.hint
-
-
-_CALL = re.compile(r"\b(PROMPT|ENV|KEYRING)\s*\(\s*('[^']*')(?:\s*,\s*('[^']*'))?\s*\)", re.IGNORECASE)
-_ONE = re.compile(r"\b(KEYRING)\s+'([^'/]+)/([^'/]+)'(?!\s*')", re.IGNORECASE)
-
-
-def _called(text: str) -> str:
-    """Return a statement whose sources of secrets are written like calls, or as one text, in our syntax."""
-    said = _CALL.sub(lambda match: " ".join(filter(None, match.groups())), text)
-    said = _ONE.sub(r"\1 '\2' '\3'", said).strip().rstrip(";")
-    if said == text.strip().rstrip(";") or not harmless(said) or not _shows_nothing(said):
-        return ""
-    try:
-        parse_cell(Source(said).code)
-    except (ParseError, S3ConnError):
-        return ""
-    return f"Here: {said};"
-
-
-def _followed(hint: str, source: Source, at: int) -> list[str]:
-    """Return a text as a hint says to change it at a place."""
-    meant, written = re.fullmatch(r"Did you mean (.+)\?", hint), re.match(r"Write (\S+|\w+ = \S+) instead", hint)
-    here, before = source.token_at(at), source.token_before(at)
-    if meant:
-        return [source.with_word(token, meant[1]) for token in (here, before) if token]
-    if not written or not here or here.span.start != at:
-        return []
-    end = here.span.end
-    if " = " in written[1]:
-        mark = source.token_at(end)
-        value = source.token_at(mark.span.end) if mark else None
-        end = value.span.end if value else end
-    return [f"{source.text[:at]}{written[1]}{source.text[end:]}"]
-
-
-def _doubled(error: S3ConnError, source: Source, stops: Stops) -> str:
-    """Return a statement whose text ends before the next clause, or has an apostrophe in it."""
-    if "does not end" in error.message and error.place and harmless(source.text):
-        opened = source.offset(error.place)
-        clauses = re.finditer(r"\s+(?=([A-Z_0-9]+)\b)", source.text[opened:])
-        if match := next((match for match in clauses if match[1] in VOCABULARY), None):
-            at = opened + match.start()
-            said = f"{source.text[:at]}'{source.text[at:]}".strip().rstrip(";")
-            if stops(said) is None and _shows_nothing(said):
-                return f"Here: {said};"
-        for match in re.finditer(r"(?<=\w)'(?=\w)", source.text):
-            said = f"{source.text[: match.end()]}'{source.text[match.end() :]}".strip().rstrip(";")
-            if stops(said) is None:
-                return f"Here: {said};"
-    return ""
-
-
-def _repaired(source: Source, at: int, stops: Stops, seeds: tuple[str, str], most: float) -> str:
-    span = next((span for span in pieces(source.text) if span.end >= at), Span(0, 0))
-    written = source.text[slice(*span)]
-    if not written or span.end > _LONGEST or not source.readable or not _holds_none(source, span):
-        return ""
-    before, tries = source.text[: span.start], [_Try(0.0, tuple(_pieces(written)))]
-    seed, ours = seeds
-    if ours and BLANK not in ours:
-        tries.append(_Try(0.5, tuple(_pieces(ours))))
-    if seed:
-        end = span.end + len(seed) - len(source.text)
-        tries.append(_Try(0.5, tuple(_pieces(seed[span.start : end]))))
-
-    def stops_here(text: str) -> tuple[int, str] | None:
-        stopped = stops(before + text)
-        return (stopped[0] - span.start, stopped[1]) if stopped else None
-
-    fixed = _found(tries, stops_here, source.connections(), most) if len(tries[0].pieces) <= _MOST_WORDS else None
-    if fixed is None or not fixed.pieces:
-        return ""
-    said = f"{_text(fixed.pieces)};"
-    left = [f"`{text}`" for text in dict.fromkeys(fixed.left_out)]
-    note = f"{listed(left, 'and')} {'is' if len(left) == 1 else 'are'} left out. " if left else ""
-    return f"{note}Here: {said}" if _shows_nothing(said) and spaced(said) != spaced(written) else ""
-
-
-def _holds_none(source: Source, span: Span) -> bool:
-    """Return whether nothing in a statement can be a secret: no name of one, no word that messages do not show."""
-    if not harmless(source.text[slice(*span)]):
-        return False
-    known = source.connections()
-    setting = re.fullmatch(r"(?i:SET)\s+(\w+)\s*=\s*\S+", source.text[slice(*span)])
-    if setting and nearest(setting[1], SETTING_NAMES):
-        return True
-    tokens = [token for token in source.tokens if span.start <= token.span.start < span.end]
-    tokens = [token for token in tokens if token.kind not in {"space", "comment"}]
-    for index, token in enumerate(tokens):
-        behind = [each.text.upper() for each in tokens[index + 1 : index + 3]]
-        referred = behind[:1] == ["="] and re.fullmatch(r"\$|ENV|KEYRING|'(?:\$\{?|\{+)\w+\}*'", "".join(behind[1:]))
-        if token.kind not in {"word", "quoted"} or referred or (index and tokens[index - 1].text.upper() in _LEADS):
-            continue
-        if (SECRET_NAME.search(token.text) and token.text.upper() not in _NO_SECRETS) or (
-            source.shown(token) == "…" and len(token.text) >= _SHORT and not _PATH.fullmatch(_plain(token.text, known))
-        ):
-            return False
-    return True
-
-
-def _plain(written: str, known: Sequence[str]) -> str:
-    """Return a location without the connection in it, if that exists."""
-    return re.sub(rf"\As3://(?:{'|'.join(map(re.escape, known))})@", "s3://", written) if known else written
-
-
-def _shows_nothing(said: str) -> bool:
-    """Return whether nothing stands in a statement where a secret may stand."""
-    return all(
-        change.span.end - change.span.start < _SHORT
-        or "s3://" in said[slice(*change.span)]
-        or find_setting(change.owner)
-        for change in redactions(said)
-    )
+    tries = [_Try(0.0, tuple(_pieces(written))), *(_Try(0.45, tuple(_pieces(text))) for text in near)]
+    fixed = _found(tries, stops, connections, most) if len(tries[0].pieces) <= _MOST_WORDS else None
+    return (f"{_text(fixed.pieces)};", fixed.left_out) if fixed and fixed.pieces else ("", ())
 
 
 def _found(firsts: Sequence[_Try], stops: Stops, connections: Sequence[str], most: float) -> _Try | None:
@@ -268,7 +109,7 @@ def _found(firsts: Sequence[_Try], stops: Stops, connections: Sequence[str], mos
         made = heapq.heappop(queue)[2]
         tries += 1
         text = _text(made.pieces)
-        if _ASKED.search(text):
+        if ASKED.search(text):
             continue
         if (stopped := stops(text)) is None:
             if _is_sound(made.pieces, firsts[0].pieces):
@@ -350,7 +191,10 @@ def _with(made: _Try, cost: float, start: int, end: int, texts: Sequence[str]) -
     """Return a try with other words in the place of some."""
     before = ["", *texts]
     new = tuple(_Piece(text, _is_apart(before[at], text)) for at, text in enumerate(texts))
-    new = (new[0]._replace(apart=made.pieces[start].apart), *new[1:]) if new and start < end else new
+    apart = (
+        bool(new) and start < end and (made.pieces[start].apart or (start > 0 and _WORD.match(texts[0]) is not None))
+    )
+    new = (new[0]._replace(apart=apart), *new[1:]) if new and start < end else new
     rest = made.pieces[end:]
     if rest and rest[0].text not in {",", "(", ")", ";"} and (texts or made.pieces[start].apart):
         rest = _apart(rest, 0)
@@ -378,7 +222,7 @@ def _added(made: _Try, at: int, expected: str, connections: Sequence[str]) -> It
     ways = [*_EXPECTED_WORD.finditer(expected)]
     for match in ways if len(ways) <= _MOST_WAYS else ():
         word = "ON VIOLATION WARN" if (match[2] or "").startswith("ON") else match[1] or match[2]
-        if word not in {"ALL", "JOBS", "TRUE", "FALSE", "(", ")", ","} and word.split()[0] not in _STARTS - {"SET"}:
+        if word not in {"ALL", "JOBS", "TRUE", "FALSE", "(", ")", ","} and word.split()[0] not in STARTS - {"SET"}:
             yield _with(made, _ADDED + 0.05 * word.count(" "), at, at, word.split())
     if _depth(made.pieces) > 0:
         yield _with(made, _ADDED, len(texts), len(texts), [")"])
@@ -500,13 +344,13 @@ def _as_words(made: _Try, index: int, *, in_place: bool) -> Iterator[_Try]:
     texts = [part.text for part in made.pieces[index : index + 2]]
     for length in (2, 1):
         words = [text.strip("'").upper() for text in texts[:length]]
-        for meant in _table().get("_".join(words), ()) if len(words) == length else ():
+        for meant in table().get("_".join(words), ()) if len(words) == length else ():
             # Where the text ends or a name is missing, a word before it is not to blame.
-            if not meant or not (in_place or (index and meant.split()[0] in _STARTS)):
+            if not meant or not (in_place or (index and meant.split()[0] in STARTS)):
                 yield _with(made, _CHANGED if meant else 1.4, index, index + length, meant.split())
     if colon := re.fullmatch(r"(\w+):", texts[0]):
         yield from (_with(made, 0.9, index, index + 1, [colon[1], *mark]) for mark in ([], ["="]))
-    if made.cost < _SURE_COST and (alike := _alike(texts[0])):
+    if made.cost < SURE_COST and (alike := _alike(texts[0])):
         yield _with(made, 1.3, index, index + 1, [alike])
     joined = "_".join(texts).upper()
     if len(texts) > 1 and (joined in VOCABULARY or find_setting(joined)):
@@ -565,7 +409,7 @@ def _moved(made: _Try, at: int) -> Iterator[_Try]:
     for end in range(at + 1, min(at + 5, most) + 1):
         run, rest = parts[at:end], (*parts[:at], *parts[end:])
         for to in {most - (end - at), *range(max(1, at - _FAR), at)} - {at}:
-            if (to <= opaque or opaque == most) and _depth(rest[:to]) == 0:
+            if (to <= opaque - len(run) or opaque == most) and _depth(rest[:to]) == 0:
                 moved = (*rest[:to], *_apart(run, 0), *_apart(rest[to:], 0))
                 yield made._replace(cost=made.cost + _MOVED + 0.1 * (end - at), pieces=moved)
 
@@ -583,8 +427,11 @@ def _dropped(made: _Try, at: int, only: int = 0) -> Iterator[_Try]:
     kept = _KEPT - ({"AS"} if made.pieces[0].text.upper() != "CREATE" else set())
     for end in [at + only] if only else range(at + 1, min(at + 4, len(made.pieces)) + 1):
         left = _text(made.pieces[at:end])
-        first = (made.cost == 0 or made.left_out) and not _CONNECTS.match(_text(made.pieces))
-        first = first and not any(map(find_option, left.split()))
+        first = (made.cost < 1 or made.left_out) and not _CONNECTS.match(_text(made.pieces))
+        first = first and not (
+            any(map(find_option, left.split())) and made.pieces[0].text.upper() in {"CREATE", "ALTER"}
+        )
+        first = first and left.upper() not in _NOT
         if at and first and made.pieces[at].apart and not {part.text.upper() for part in made.pieces[at:end]} & kept:
             rest = _apart((*made.pieces[:at], *made.pieces[end:]), at)
             cost = made.cost + _DROPPED + 0.3 * (1 if only else end - at)

@@ -448,7 +448,8 @@ def as_other(written: str, following: str, wrong: Wrong) -> Iterator[tuple[list[
         yield ["TYPE", "=", written], 0
     odd = inner or not _WORD.fullmatch(plain)
     odd = odd and expected.startswith(("end of text", "an s3", "BUCKET takes"))
-    if ("location" in expected or odd) and not is_keyword and plain not in connections:
+    a_place = not is_keyword and plain not in connections and not re.fullmatch("[a-z]+/", plain)
+    if a_place and ("location" in expected or odd):
         place = "" if plain.startswith("s3://") else location_meant(plain) or _with_scheme(plain)
         yield from [([literal(place)], 0)] if place else []
     yield from (([text], 0) for text in _choices(plain, expected, connections))

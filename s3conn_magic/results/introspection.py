@@ -360,7 +360,11 @@ def help_on(topic: str) -> Any:
         return frame_of(columns_of("HELP"), rows, HelpFrame)
     if text := topic_text(topic):
         return HelpPage(text, help_page(topic) or "")
-    near = nearest(topic, [*OPTION_NAMES, *SETTING_NAMES, *(statement.name for statement in STATEMENTS), *KEYWORDS])
+    names = [statement.name for statement in STATEMENTS]
+    near = nearest(topic, [*OPTION_NAMES, *SETTING_NAMES, *names, *KEYWORDS])
+    asked = {*topic.upper().split()}
+    near = near or max(names, key=lambda name: len(asked & {*name.split()}))
+    near = near if asked & {*near.split()} or nearest(topic, [near]) else None
     hint = f"Here: HELP {near};" if near else "HELP; lists them all."
     raise S3ConnError("there is no statement, option or setting of that name", hint=hint)
 

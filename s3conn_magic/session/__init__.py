@@ -197,11 +197,11 @@ class Session:
         try:
             todo = self._bound(*self._parsed(source))
         except S3ConnError as error:
-            from s3conn_magic.language.repairs import repair
+            from s3conn_magic.language.meant import repair
 
             repair(error, source, self._bound)
             raise
-        return [partial(self._run_step, plan, index, len(todo)) for index, plan in enumerate(todo, 1)]
+        return [partial(self._run_step, plan, index, len(todo), source) for index, plan in enumerate(todo, 1)]
 
     def _parsed(self, source: Source) -> tuple[list[Statement], Source]:
         if self.settings["DIALECT"] == "accept" and not source.file:
@@ -234,7 +234,7 @@ class Session:
             self.queries.check(plan)
 
     @deferred
-    def _run_step(self, plan: plans.Plan, index: int, count: int) -> Any:
+    def _run_step(self, plan: plans.Plan, index: int, count: int, source: Source) -> Any:
         try:
             with asking(self._inputs.prompt):
                 self._say(*of_plan(plan))
@@ -244,6 +244,10 @@ class Session:
                 return self._in_form(result)
         except S3ConnError as error:
             failure = self._clearer_error(plan, error).at(plan.place())
+            if isinstance(plan, QueryPlan | statements.Preview | statements.ListObjects):
+                from s3conn_magic.language.meant import repair_run
+
+                repair_run(failure, source, self._bound)
         if count > 1:
             failure.notes += (f"Statement {index} of {count} failed; {rest_of_cell(index, count)}.",)
         # The cause may quote headers, keys or tokens, and a script's traceback would print it.

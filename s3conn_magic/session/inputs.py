@@ -34,14 +34,23 @@ from s3conn_magic.language.options import BoundOptions, BoundValue
 from s3conn_magic.language.plans import SANDBOX_SOURCE, is_sandbox
 from s3conn_magic.language.rules import name_text
 from s3conn_magic.language.session_settings import bytes_of
-from s3conn_magic.language.source import Source, masked
-from s3conn_magic.language.words import globs_near, literal, looks_below, nearest, pattern_meant, query_note, sentence
+from s3conn_magic.language.source import BLANK, Source, masked
+from s3conn_magic.language.words import (
+    globs_near,
+    listed,
+    literal,
+    looks_below,
+    nearest,
+    pattern_meant,
+    query_note,
+    sentence,
+)
 from s3conn_magic.locations import WILD, Location, visible
 from s3conn_magic.results.cards import Message
 from s3conn_magic.secrets import keyring_password
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sized
+    from collections.abc import Callable, Collection, Mapping, Sized
 
     from s3conn_magic.connections.connection import Connection
     from s3conn_magic.connections.registry import Registry
@@ -484,13 +493,19 @@ def say_bucket(error: S3ConnError, location: Location | None, name: str, connect
     if location is None or not isinstance(error, BucketNotFoundError):
         return
     if location.bucket in connections and location.key:
-        uri = literal(visible(f"s3://{location.key}"))
-        error.hint = f"Write {uri} instead: {location.bucket} is a connection."
+        known = _buckets(connections, location.bucket)
+        if location.key.partition("/")[0] in known or "/" in location.key.rstrip("/"):
+            uri = literal(visible(f"s3://{location.key}"))
+            error.hint = f"Write {uri} instead: {location.bucket} is a connection."
+        else:
+            uri = literal(visible(f"s3://{BLANK}/{location.key}"))
+            seen = f", one of {listed(known)}" if known else ""
+            error.hint = f"Write {uri} USING {location.bucket} with the bucket's name{seen}: that is a connection."
     elif name in connections and (near := nearest(location.bucket, _buckets(connections, name))):
         error.hint = f"Did you mean {literal(visible(f's3://{near}/{location.key}'))}?"
 
 
-def _buckets(connections: Registry, name: str) -> Iterable[str]:
+def _buckets(connections: Registry, name: str) -> list[str]:
     from s3conn_magic.results.listings import buckets_frame
 
     try:

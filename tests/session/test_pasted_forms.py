@@ -143,7 +143,7 @@ def test_display_filters_take_every_form(run):
             "Write 's3://<bucket>/t/' instead.",
         ),
         ("PREVIEW 's3://<bucket>/t/a.csv' VERSION ''", BindError, "VERSIONS"),
-        ("LIST 's3:/<bucket>/t/'", BindError, "Write 's3://<bucket>/t/' instead."),
+        ("LIST 's3:/<bucket>/t/'", BindError, "Here: LIST 's3://<bucket>/t/';"),
         ("LIST 's3:<bucket>/t/'", BindError, "Write 's3://<bucket>/t/' instead."),
         ("LIST '//<bucket>/t/'", BindError, "Write 's3://<bucket>/t/' instead."),
         ("LIST '\"s3://<bucket>/t/\"'", BindError, "Write 's3://<bucket>/t/' instead."),
