@@ -30,6 +30,7 @@ from s3conn_magic.connections.signing import (
     sends_otherwise,
     stand_in_answer,
     stands_in,
+    stubbed,
 )
 from s3conn_magic.errors import EndpointError
 from s3conn_magic.locations import Location
@@ -277,6 +278,8 @@ class BucketTarget:
 
     def _sending_client(self) -> Any:
         """Return the client that botocore would send with; cached, since every page asks for it."""
+        if stubbed():
+            return self._client()
         sender, state = self._sender, self._connection.state_token
         if sender is None or sender[0] is not state:
             sender = self._sender = (state, self._client())

@@ -26,7 +26,7 @@ from s3conn_magic.connections.credentials import (
 from s3conn_magic.connections.faults import PARSERS, PARTITION, REGIONS, VERSIONED, translate, translated
 from s3conn_magic.connections.guards import S3, Guards, presign_by_version_4
 from s3conn_magic.connections.refusals import OF_PAGES, not_from_s3, region_named
-from s3conn_magic.connections.signing import let_capture, replaces_calls
+from s3conn_magic.connections.signing import let_capture, remember, replaces_calls, stubbed
 from s3conn_magic.errors import RegionError
 from s3conn_magic.locations import Location
 from s3conn_magic.runtime.background import new_lock, renew_in_child
@@ -157,9 +157,14 @@ class Clients:
         client.meta.events.register("after-call", partial(_note_origin, client.meta.partition), PARTITION)
         if service == S3 and (knows_region or not self._configuration.finds_regions):
             presign_by_version_4(client)
+        remember(client)
+        self._handed_out.add(client)
 
     def client(self, service: str = "s3", *, region: str | None = None, tries: int | None = None) -> Any:
-        """Return the shared client for a service, which follows no redirects; `tries` includes the first one."""
+        """Return the shared client for a service, which follows no redirects; `tries` includes the first one.
+
+        If one that was handed out has a Stubber, that one is returned.
+        """
         most = self._configuration.tries.value
         tries = most if tries is None else min(tries, most)
         key = (service, region, tries, self._timeouts()[:2])
@@ -167,8 +172,12 @@ class Clients:
             usual = self._made.get((service, region, most, key[-1]))
             if usual is not None and replaces_calls(usual):
                 return usual  # its Stubber answers whatever is asked
+            for client in stubbed():
+                if client in self._handed_out and client.meta.service_model.service_name == service:
+                    return client
             if key not in self._made:
                 self._made[key] = translated(lambda: self._make(service, region, tries), connection=self._name())
+                self._handed_out.discard(self._made[key])
                 _without_redirects(self._made[key])
                 _whole_parts(self._made[key])
                 if service == S3 and not self._configuration.finds_regions and not self._settings.region:
@@ -195,11 +204,9 @@ class Clients:
     def new_client(self, service: str = "s3", *, region: str | None = None) -> Any:
         """Return a new client to hand out, so that its owner cannot change any other."""
         with self._lock:
-            client = translated(
+            return translated(
                 lambda: self._make(service, region, self._configuration.tries.value), connection=self._name()
             )
-            self._handed_out.add(client)
-            return client
 
     def _make(self, service: str, region: str | None, tries: int) -> Any:
         client = self._session().client(service, region_name=region, config=Config(retries=_retries(tries)))
@@ -290,7 +297,7 @@ class Regions:
         self._lock = new_lock()
 
     def of(self, bucket: str) -> str | None:
-        """Return the region to sign for; None if the client's own will do (REGION or an endpoint is set).
+        """Return the region to sign for; None if the client's own will do (REGION, an endpoint or a Stubber is set).
 
         Raises:
             BucketNotFoundError: there is no such bucket.
@@ -302,7 +309,9 @@ class Regions:
             return bucket.split(":")[3] or None
         with self._lock:
             known = self._by_bucket.get(bucket)
-        return known or self.learn(bucket, self._ask(bucket))
+        if known or self._clients.client("s3") in stubbed():
+            return known
+        return self.learn(bucket, self._ask(bucket))
 
     def known(self, bucket: str) -> str | None:
         """Return the region of a bucket if an answer has told it."""

@@ -17,8 +17,9 @@ from datetime import UTC, datetime
 from functools import reduce
 from hashlib import sha256
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, urlsplit
+from weakref import WeakSet
 from xml.etree import ElementTree as ET
 
 from botocore import awsrequest
@@ -310,6 +311,29 @@ def replaces_calls(client: Any, operation: str = "ListObjectsV2") -> bool:
     return _replaced(call) or has_others(client, f"before-call.s3.{operation}")
 
 
+_CLIENTS: WeakSet[Any] = WeakSet()
+_REMEMBERING = new_lock()
+
+
+def remember(client: Any) -> None:
+    """Remember a client, as long as somebody holds it, for `stubbed`."""
+    with _REMEMBERING:
+        _CLIENTS.add(client)
+
+
+def stubbed() -> list[Any]:
+    """Return the clients, of any connection, that have a Stubber."""
+    with _REMEMBERING:
+        clients = [*_CLIENTS]
+    return [client for client in clients if _listeners(client, "before-call.s3.ListObjectsV2").stub]
+
+
+def at_once(most: int) -> int:
+    """Return how many requests may be under way: one where calls are replaced, as a Stubber's answers have an order."""
+    replaced = _replaced(BaseClient._make_api_call)  # noqa: SLF001 - what others replace
+    return 1 if replaced or stubbed() else most
+
+
 def stand_in_answer(client: Any, bucket: str, query: Query, sign: Callable[[], SignedRequest]) -> Response | None:
     """Return the answer of a stand-in for the server; None if there is none and the request goes by socket.
 
@@ -393,27 +417,34 @@ def in_turn(send: Callable[[Any], Any], request: Any) -> Any:
 _KNOWN = "_s3conn_magic_listeners"
 
 
+class _Listeners(NamedTuple):
+    others: bool
+    stub: bool
+
+
 def has_others(client: Any, event: str) -> bool:
-    """Whether other handlers than botocore's listen to a client's event.
+    """Whether other handlers than botocore's listen to a client's event."""
+    return _listeners(client, event).others
+
+
+def _listeners(client: Any, event: str) -> _Listeners:
+    """Return who listens to a client's event.
 
     Cached on the emitter as long as it keeps its own cache of handlers, which changes with each new handler.
     """
     emitter = getattr(client.meta.events, "_emitter", client.meta.events)
     stamp = getattr(emitter, "_lookup_cache", None)
-    kept: tuple[object, dict[str, bool]] = getattr(emitter, _KNOWN, (None, {}))
+    kept: tuple[object, dict[str, _Listeners]] = getattr(emitter, _KNOWN, (None, {}))
     before, known = kept
     if stamp is None or before is not stamp:
         known = {}
         setattr(emitter, _KNOWN, (stamp, known))
     if event not in known:
-        known[event] = _has_other_handlers(emitter, event)
+        handlers = emitter._handlers.prefix_search(event)  # noqa: SLF001 - no public way
+        modules = [getattr(handler, "__module__", None) or type(handler).__module__ for handler in handlers]
+        stub = _STUB in modules
+        known[event] = _Listeners(stub or not all(module.startswith(_OURS) for module in modules), stub)
     return known[event]
-
-
-def _has_other_handlers(emitter: Any, event: str) -> bool:
-    handlers = emitter._handlers.prefix_search(event)  # noqa: SLF001 - no public way
-    modules = [getattr(handler, "__module__", None) or type(handler).__module__ for handler in handlers]
-    return any(module.startswith(_STUB) or not module.startswith(_OURS) for module in modules)
 
 
 def _answer_of_call(client: Any, operation: str, bucket: str, query: Query) -> Response:

@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from hashlib import md5
 from typing import TYPE_CHECKING, Any, Final
 
+from s3conn_magic.connections import signing
 from s3conn_magic.errors import InventoryError, ObjectNotFoundError, S3ConnError, StatementInterrupted
 from s3conn_magic.language.words import listed
 from s3conn_magic.listing import fetch_page
@@ -326,7 +327,7 @@ class ReportDownloads:
 
     def __init__(self, connection: Connection, at_once: int) -> None:
         self._connection = connection
-        self._pool = ThreadPoolExecutor(at_once, "s3conn-inventory-parts")
+        self._pool = ThreadPoolExecutor(signing.at_once(at_once), "s3conn-inventory-parts")
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self.counts = Counts(began=time.monotonic())

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
+from s3conn_magic.connections.signing import at_once
 from s3conn_magic.errors import IncompleteListingError, InventoryError, ListingInterrupted, S3ConnError
 from s3conn_magic.inventory import ReportDownloads, listing_names
 from s3conn_magic.listing import Listing
@@ -322,7 +323,7 @@ class Inventory:
         """
         rows = _ROWS if self._limit is None else min(_ROWS, self._limit + 1)
         folder = new_folder("inventory")
-        pool = ThreadPoolExecutor(_FILES_AT_ONCE, "s3conn-inventory")
+        pool = ThreadPoolExecutor(at_once(_FILES_AT_ONCE), "s3conn-inventory")
         try:
             for file, path, done in self._under_way(pool, folder):
                 wait_for(done, every=every)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from s3conn_magic.connections.signing import at_once
 from s3conn_magic.errors import EndpointError, QueryError, S3ConnError, StatementInterrupted, ThrottledError
 from s3conn_magic.language.words import counted, listed, literal
 from s3conn_magic.locations import Location, visible
@@ -300,7 +301,7 @@ class TableAccess(NamedTuple):
 
     def fetched(self, paths: Iterable[str]) -> list[bytes]:
         """Return the bytes of objects by their paths, each by one request."""
-        return list(in_order(self.filesystem.cat_file, paths, _AT_ONCE, name="s3conn-lake"))
+        return list(in_order(self.filesystem.cat_file, paths, at_once(_AT_ONCE), name="s3conn-lake"))
 
     def resolved(self, uri: str) -> str:
         """Return the path of an object that a table names by URI.

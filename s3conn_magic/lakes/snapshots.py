@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.fs
 
+from s3conn_magic.connections.signing import at_once
 from s3conn_magic.errors import QueryError, pip_install
 from s3conn_magic.lakes import CAME, telling
 from s3conn_magic.locations import visible
@@ -153,7 +154,7 @@ class LakeRows(ds.Dataset):  # type: ignore[misc] # PyArrow has no types
         def held(file: LakeFile) -> Iterable[pa.RecordBatch]:
             return list(rows(file)) if file.size <= _MOST_HELD else rows(file)
 
-        for batches in in_order(held, files, _AT_ONCE, name="s3conn-lake"):
+        for batches in in_order(held, files, at_once(_AT_ONCE), name="s3conn-lake"):
             yield from batches
 
 

@@ -66,6 +66,7 @@ class Fetcher:
         self._reader = Reader(target.bucket)
         self._escapes = Escapes()
         self._by_marker = False
+        self._waiting = asyncio.Lock()
         self.in_process = False
 
     async def page(self, query: PageQuery, *, came: Callable[[bytes], None] | None = None) -> Page:
@@ -119,9 +120,12 @@ class Fetcher:
     async def _send(self, query: PageQuery) -> Response:
         query = replace(query, older=self._by_marker and not query.versions)
         ask = partial(_answered_or_signed, self._target, query.parameters())
-        # Signing may wait for credentials, and the loop serves all requests.
-        waits = self._target.waits
-        reply = await asyncio.wrap_future(run_in_background(ask, name="s3conn-sign")) if waits else ask()
+        # Signing may wait for credentials, and the loop serves all requests. A stand-in's answers may have an order.
+        if self._target.waits:
+            async with self._waiting:
+                reply = await asyncio.wrap_future(run_in_background(ask, name="s3conn-sign"))
+        else:
+            reply = ask()
         self.in_process = isinstance(reply, Response)
         if isinstance(reply, Response):
             return reply

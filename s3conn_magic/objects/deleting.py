@@ -16,6 +16,7 @@ from urllib.parse import urlencode
 
 from s3conn_magic.connections.clients import first_page
 from s3conn_magic.connections.faults import translated
+from s3conn_magic.connections.signing import at_once
 from s3conn_magic.connections.writes import DENIED, LACKING, MISSING, UNMET, Removal
 from s3conn_magic.errors import ObjectNotFoundError, S3ConnError, StatementInterrupted
 from s3conn_magic.listing import Listing
@@ -185,7 +186,7 @@ def delete_as_seen(
     """
     connection.refuse_if_read_only("a deletion")
     client, keys = connection.internal_client(bucket), list(seen)
-    with ThreadPoolExecutor(_LOOKS_AT_ONCE) as pool:
+    with ThreadPoolExecutor(at_once(_LOOKS_AT_ONCE)) as pool:
         for at in range(0, len(keys), _LOOKED_AT):
             batch = {key: _etag(seen[key]) for key in keys[at : at + _LOOKED_AT]}
             if cancelled():
@@ -425,7 +426,7 @@ def _copy_in_parts(
         return {"PartNumber": which["PartNumber"], **tags}
 
     try:
-        parts = [*in_order(copy, range(0, size, each), _PARTS_AT_ONCE, name="s3conn-copy")]
+        parts = [*in_order(copy, range(0, size, each), at_once(_PARTS_AT_ONCE), name="s3conn-copy")]
         step(size)
         client.complete_multipart_upload(**begun, MultipartUpload={"Parts": parts})
     except BaseException:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import time
+from concurrent.futures import wait
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
+from s3conn_magic.connections.signing import at_once
 from s3conn_magic.connections.writes import ENCRYPTION_METHODS
 from s3conn_magic.errors import (
     AccessDeniedError,
@@ -257,8 +259,10 @@ def bucket_properties(connection: Connection, bucket: str) -> dict[str, str]:
     Raises:
         S3ConnError: the connection was dropped.
     """
-    looks = [run_in_background(partial(_property, connection, bucket, each), name="s3conn-bucket") for each in _BUCKET]
-    end = time.monotonic() + _PATIENCE
+    looks, end = [], time.monotonic() + _PATIENCE
+    for each in _BUCKET:
+        looks.append(run_in_background(partial(_property, connection, bucket, each), name="s3conn-bucket"))
+        wait(looks if at_once(2) == 1 else ())
     return {each.name: _seen(look, end) for each, look in zip(_BUCKET, looks, strict=True)}
 
 

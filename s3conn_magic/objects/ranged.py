@@ -15,6 +15,7 @@ from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from s3conn_magic.connections.signing import at_once
 from s3conn_magic.errors import AccessDeniedError, EndpointError, S3ConnError, StatementInterrupted
 from s3conn_magic.locations import split_version, visible
 from s3conn_magic.objects.formats import is_parquet
@@ -363,8 +364,9 @@ class RangedObject:
     def _wanted(self, start: int, stop: int, ahead_to: int, *, here: bool = True) -> list[_Segment]:
         """Return the segments of a range, requesting missing ones, the first in this thread."""
         existing, added = self._lacking(start, ahead_to)
-        for segment in [*added[1:], *added[:1]]:
-            self._ask(segment, here=here and segment is added[0] and segment.start < stop)
+        left = [each for each in added if self._ask(each, here=here and each is added[0] and each.start < stop)]
+        for segment in left:
+            self._fetch(segment)
         covering = [segment for segment in (*existing, *added) if segment.start < stop]
         return sorted(covering, key=lambda segment: segment.start)
 
@@ -407,19 +409,19 @@ class RangedObject:
                 del self._segments[segment.start]
                 self.starts.remove(segment.start)
 
-    def _ask(self, segment: _Segment, *, here: bool = False) -> None:
-        """Request a range without waiting, unless a boto3 client does it `here`, in this thread."""
+    def _ask(self, segment: _Segment, *, here: bool = False) -> bool:
+        """Request a range without waiting; return True if a boto3 client is to do it `here`, in this thread."""
         try:
             exchange = self.pinned.exchange
-            if not (by_client := exchange.goes_by_client(_GET)):
+            if not exchange.goes_by_client(_GET):
                 _send(exchange, self._scope, [(self, segment)])
-            elif not here:
+            elif here and at_once(2) > 1:
+                return True
+            else:
                 self._scope.submit(partial(self._fetch, segment))
         except Exception as error:  # noqa: BLE001 - raised by whoever waits for it
             self._lost(segment, error)
-        else:
-            if by_client and here:
-                self._fetch(segment)
+        return False
 
     def _came(self, segment: _Segment, sent: LightFuture[Response]) -> None:
         """Process a response in the thread that received it; refusals are handled in another."""

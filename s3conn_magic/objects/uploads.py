@@ -14,6 +14,7 @@ from itertools import pairwise
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from s3conn_magic.connections.faults import translated
+from s3conn_magic.connections.signing import at_once
 from s3conn_magic.connections.writes import WriteCondition, etag_at, is_unmet
 from s3conn_magic.errors import EndpointError, ObjectExistsError, S3ConnError
 from s3conn_magic.locations import Location, size_text
@@ -292,6 +293,8 @@ class Upload:
             self._id = self._call(self._client.create_multipart_upload, **self._key, **self._about)["UploadId"]
         self._call(self._check)
         self._parts.append(_UNDER_WAY.send(partial(self._part, self._id, len(self._parts) + 1), body))
+        if at_once(2) == 1:
+            self._call(self._finished_part, self._parts[-1])
 
     def _part(self, begun: str, number: int, body: bytes | FilePart) -> dict[str, Any]:
         if self._id != begun or self._failures:

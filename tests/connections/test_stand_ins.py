@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import io
 import socket
+import time
+from contextlib import ExitStack
 from datetime import UTC, datetime
+from functools import partial
+from types import SimpleNamespace
 from unittest.mock import patch
 from uuid import uuid4
 
 import boto3
+import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 import vcr
+from botocore import xform_name
 from botocore.awsrequest import AWSHTTPSConnection, AWSHTTPSConnectionPool, AWSResponse
 from botocore.client import BaseClient
 from botocore.exceptions import ClientError
@@ -25,6 +32,7 @@ from statements import Statements, create
 from s3conn_magic.cluster import Workers
 from s3conn_magic.errors import AccessDeniedError, BucketNotFoundError, EndpointError
 from s3conn_magic.listing import fetch
+from s3conn_magic.notebook.candidates import KernelSurroundings, offered
 from s3conn_magic.objects.scope import BLOCKS
 from s3conn_magic.sandbox import Keys
 from s3conn_magic.secrets import Secret
@@ -94,14 +102,16 @@ STATEMENTS = {
     "ANALYZE 's3://lake/'": lambda frame: (
         dict(zip(frame["group"], frame["objects"], strict=True)) == {"n/": COUNT, "odd/": 1}
     ),
-    "SELECT count(*) AS c, sum(n) AS s FROM 's3://lake/n/000*.json'": lambda frame: frame.values.tolist() == [[10, 45]],
+    "SELECT count(*) AS c, sum(n) AS s FROM 's3://lake/n/000*.json'": lambda frame: (
+        frame.to_numpy().tolist() == [[10, 45]]
+    ),
     "CREATE TABLE t LOCATION = 's3://lake/odd/'; SELECT a + b AS s FROM t": lambda frame: (
-        frame.values.tolist() == [[3]]
+        frame.to_numpy().tolist() == [[3]]
     ),
     "CREATE JOB c AS COPY FROM S3 lake LOCATION = 's3://lake/n/' FILE_PATTERN = '000..json' INTO loaded;"
-    "SELECT sum(n) AS s FROM loaded": lambda frame: frame.values.tolist() == [[45]],
+    "SELECT sum(n) AS s FROM loaded": lambda frame: frame.to_numpy().tolist() == [[45]],
     "CREATE JOB i AS INSERT INTO S3 lake LOCATION = 's3://tables/{far}/' FILE_FORMAT = (TYPE = PARQUET) SELECT 7 AS a;"
-    "SELECT a FROM 's3://tables/{far}/*'": lambda frame: frame.values.tolist() == [[7]],
+    "SELECT a FROM 's3://tables/{far}/*'": lambda frame: frame.to_numpy().tolist() == [[7]],
     "PREVIEW 's3://lake/n/0007.json'": lambda preview: '"n": 7' in str(preview) or "7" in str(preview),
     "TEST CONNECTION lake LOCATION 's3://lake/n/'": lambda frame: frame.set_index("action")["allowed"]["list"],
     "SHOW BUCKETS": lambda frame: frame["bucket"].tolist() == ["lake", "reports", "tables"],
@@ -127,19 +137,69 @@ STATEMENTS = {
 }
 
 
-def _ran(run, statement):
-    """What a statement gives; each has a folder of its own for its table."""
-    return STATEMENTS[statement](run(statement.replace("{far}", uuid4().hex)))
+def _completed(session, text):
+    """The paths that are offered at the end of a text, once they have come."""
+    around = KernelSurroundings(SimpleNamespace(user_ns={}), lambda: session.session)
+    until = time.monotonic() + 10
+    while not (names := [text for text, _ in offered(text, len(text), around)[1]]) and time.monotonic() < until:
+        time.sleep(0.01)
+    return names
 
 
-@pytest.mark.parametrize("statement", STATEMENTS)
+def _several(session):
+    """Many objects at once, by the filesystem that is handed on."""
+    files = session.connection("lake").fsspec()
+    bodies = files.cat([f"lake/{key}" for key in OBJECTS])
+    return {key.removeprefix("lake/"): body for key, body in bodies.items()} == OBJECTS
+
+
+def _large(session):
+    """An object of several parts, written and read."""
+    files, body = session.connection("lake").fsspec(), bytes(range(256)) * (40 * 4096)
+    files.pipe_file("tables/large.bin", body)
+    with files.open("tables/large.bin", block_size=2**20) as file:
+        return file.read() == body
+
+
+def _table(session):
+    """A frame written by pandas and read by PyArrow."""
+    options = session.connection("lake").storage_options("pandas")
+    pd.DataFrame({"a": [1, 2]}).to_parquet("s3://tables/a.parquet", storage_options=options)
+    filesystem = session.connection("lake").pyarrow_filesystem()
+    return pq.read_table("tables/a.parquet", filesystem=filesystem)["a"].to_pylist() == [1, 2]
+
+
+# What is asked of S3 besides statements.
+USES = {
+    "completion of a bucket": lambda session: _completed(session, "LIST 's3://lak") == ["s3://lake/"],
+    "completion of a folder": lambda session: (
+        _completed(session, "LIST 's3://lake/n/000")
+        == [key.removeprefix("n/") for key in OBJECTS if key.startswith("n/000")]
+    ),
+    "several objects": _several,
+    "an object of several parts": _large,
+    "a table": _table,
+}
+EVERYTHING = [*STATEMENTS, *USES]
+# Tables in S3 give their files new names each time, and PyIceberg writes several at once.
+REPEATABLE = [each for each in EVERYTHING if "STORAGE_LOCATION" not in each]
+
+
+def _ran(run, statement, folder=""):
+    """What a statement or another use gives; each has a folder of its own for its table."""
+    if statement in USES:
+        return USES[statement](run)
+    return STATEMENTS[statement](run(statement.replace("{far}", folder or uuid4().hex)))
+
+
+@pytest.mark.parametrize("statement", EVERYTHING)
 def test_every_statement_works_in_a_mock(run, leaving, statement):
     """Under `mock_aws()` each statement gives what is in the mock, and nothing leaves the process."""
     assert _ran(run, statement)
     assert leaving == []
 
 
-@pytest.mark.parametrize("statement", STATEMENTS)
+@pytest.mark.parametrize("statement", EVERYTHING)
 def test_every_statement_works_where_botocore_s_sending_is_replaced(alone, filled, statement):
     """What records or replays answers in its place sends each request of a statement, and nothing else does."""
 
@@ -162,8 +222,7 @@ def endpoint(filled):
         yield address
 
 
-# Tables in S3 give their files new names each time.
-@pytest.mark.parametrize("statement", [text for text in STATEMENTS if "STORAGE_LOCATION" not in text])
+@pytest.mark.parametrize("statement", [each for each in REPEATABLE if USES.get(each) is not _large])
 def test_what_vcrpy_recorded_of_a_statement_answers_it_again(endpoint, statement, tmp_path, monkeypatch):
     """A statement is recorded whole, also where it asks in several threads, and replayed without a server."""
     recorder, folder = vcr.VCR(match_on=["method", "scheme", "host", "port", "path", "query"]), uuid4().hex
@@ -173,7 +232,7 @@ def test_what_vcrpy_recorded_of_a_statement_answers_it_again(endpoint, statement
         with recorder.use_cassette(str(tmp_path / "recorded.yaml")):
             statements = Statements()
             statements(create("lake", keys=PAIR, REGION="us-east-1", ENDPOINT=endpoint))
-            return STATEMENTS[statement](statements(statement.replace("{far}", folder)))
+            return _ran(statements, statement, folder)
 
     assert ran()
     hosts = _without_network(monkeypatch)
@@ -195,13 +254,6 @@ def test_a_cluster_is_not_asked_for_what_is_in_a_mock(run, leaving, statement, m
     run.session.settings["ENGINE"] = "dask"
     assert len(run(statement)) in {COUNT, 2}
     assert leaving == []
-
-
-def test_what_is_handed_on_is_mocked_as_well(run):
-    """The filesystem that is handed on lists and reads within the mock."""
-    files = run.connection("lake").fsspec()
-    assert files.cat_file("s3://lake/n/0007.json") == b'{"n":7}'
-    assert len(files.ls("s3://lake/n")) == COUNT
 
 
 def test_a_mock_s_refusal_is_the_statement_s(run):
@@ -263,6 +315,14 @@ def test_a_stubber_is_asked(alone):
         alone.fails("LIST 's3://lake/'", AccessDeniedError)
 
 
+def test_a_stubber_is_not_asked_for_a_region(alone):
+    """Nothing is signed for it: what botocore would not ask, it need not answer."""
+    alone(create("anywhere", keys=PAIR, VALIDATE=False))
+    with Stubber(alone.connection("anywhere").client("s3")) as stubber:
+        stubber.add_response("list_objects_v2", {"Contents": [{"Key": "a", "Size": 1}]})
+        assert alone("LIST 's3://lake/' USING anywhere")["key"].tolist() == ["a"]
+
+
 def test_a_stubber_on_a_connection_s_client_answers_for_all_of_its_clients(alone):
     """Those of fewer tries, too; an answer without metadata is read, and one that is not there is named."""
     told = {"ContentLength": 8, "ETag": '"abc"', "LastModified": THEN}
@@ -275,6 +335,70 @@ def test_a_stubber_on_a_connection_s_client_answers_for_all_of_its_clients(alone
         assert "1" in str(alone("PREVIEW 's3://lake/x.csv'"))
         assert "no answer for HeadObject" in alone.fails("PREVIEW 's3://lake/y.csv'", EndpointError).message
         assert "no answer for ListObjectsV2" in alone.fails("LIST 's3://lake/'", EndpointError).message
+
+
+def _recorded(use, monkeypatch):
+    """The calls that something makes, in their order: service, method, and what answers it."""
+    calls, ask = [], BaseClient._make_api_call
+
+    def asked(client, operation, parameters):
+        try:
+            answer = ask(client, operation, parameters)
+        except ClientError as error:
+            calls.append((client.meta.service_model.service_name, xform_name(operation), error.response))
+            raise
+        if "Body" in answer:
+            answer["Body"] = answer["Body"].read()
+        answer.pop("EncodingType", None)  # botocore has decoded it
+        calls.append((client.meta.service_model.service_name, xform_name(operation), answer))
+        return _afresh(answer)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(BaseClient, "_make_api_call", asked)
+        assert use()
+    return calls
+
+
+def _afresh(answer):
+    """An answer whose body, if it has one, was not read."""
+    body = answer.get("Body")
+    return answer if body is None else answer | {"Body": StreamingBody(io.BytesIO(body), len(body))}
+
+
+def _add(stubber, method, answer):
+    if "Error" in answer:
+        status = answer["ResponseMetadata"]["HTTPStatusCode"]
+        stubber.add_client_error(method, answer["Error"]["Code"], http_status_code=status)
+    else:
+        stubber.add_response(method, _afresh(answer))
+
+
+@pytest.fixture
+def over(filled):
+    """Ends the mock until the test is over."""
+    yield partial(filled.stop, remove_data=False)
+    filled.start(reset=False)
+
+
+@pytest.mark.parametrize("statement", REPEATABLE)
+def test_stubbers_on_clients_that_were_handed_out_answer_a_statement(run, over, leaving, statement, monkeypatch):
+    """Answers are given in their order: what is asked side by side elsewhere is asked one after the other."""
+    folder = uuid4().hex
+    calls = _recorded(lambda: _ran(run, statement, folder), monkeypatch)
+    over()
+    BLOCKS.shrink(0)
+    statements = Statements()
+    statements(create("lake", keys=PAIR, REGION="us-east-1", VALIDATE=False))
+    with ExitStack() as stack:
+        services = {service for service, _, _ in calls}
+        stubbers = {name: stack.enter_context(Stubber(statements.connection("lake").client(name))) for name in services}
+        for service, method, answer in calls:
+            _add(stubbers[service], method, answer)
+        assert _ran(statements, statement, folder)
+        for stubber in stubbers.values():
+            stubber.assert_no_pending_responses()
+    assert calls
+    assert leaving == []
 
 
 def test_what_a_cassette_lacks_is_asked_of_nobody_else(leaving, tmp_path):
