@@ -14,10 +14,8 @@ from s3conn_magic.language.job_binder import (
     JobBinder,
     StorageBinder,
     anew,
-    insertion_of,
     mutable,
     query_of,
-    rows_plan,
 )
 from s3conn_magic.language.options import find_option
 from s3conn_magic.language.plans import (
@@ -91,12 +89,6 @@ class TableBinder:
         return self._binding.bound(statement)
 
     @bind.register
-    def _query(self, statement: statements.Query | statements.ExplainAnalyze) -> plans.Plan:
-        kind = plans.Query if isinstance(statement, statements.Query) else plans.ExplainQuery
-        place, query = self._binding.beginning(statement), query_of(self._binding, statement.query)
-        return kind(place=place, in_file=self._binding.in_file, **query)
-
-    @bind.register
     def _create(self, statement: statements.CreateTable) -> plans.Plan:
         self._check(statement)
         old = self.names.get(statement.name.folded)
@@ -107,21 +99,14 @@ class TableBinder:
             raise self._binding.error(f"the table {old} already exists", statement.name.span, hint=hint)
         storage = self._of_storage(statement).stored(statement, self._storage())
         self.names[statement.name.folded] = statement.name.text
-        columns, location = statement.columns, statement.location
-        given: dict[str, Any] = {"locate": partial(self._binding.place_within, columns.span)} if columns else {}
-        given |= query_of(self._binding, statement.query) if statement.query else {}
-        return plans.CreateTable(
-            place=self._binding.beginning(statement),
-            name=statement.name.text,
-            or_replace=statement.or_replace,
-            # `()` is how Upsolver writes a table that takes its columns from its first rows.
-            columns=columns.value.reveal() if columns and columns.value.reveal().strip("() \t\n") else None,
-            in_file=self._binding.in_file,
-            location=self._binding.place_of(location) if location else None,
-            connection=self._reader(statement.using, statement) if location else None,
-            **given,
-            **storage,
-        )
+        written: Any = statement.columns
+        given: dict[str, Any] = {"in_file": self._binding.in_file} | storage
+        if written and not statement.query:
+            given["locate"] = partial(self._binding.place_within, written.span)
+        # `()` is how Upsolver writes a table that takes its columns from its first rows.
+        columns = written.value.reveal() if written and written.value.reveal().strip("() \t\n") else None
+        connection = self._reader(statement.using, statement) if statement.location else ""
+        return self._binding.bound(statement, columns=columns, connection=connection, **given)
 
     def _of_storage(self, statement: statements.Statement) -> StorageBinder:
         def existing(name: statements.Name) -> Known:
@@ -130,25 +115,12 @@ class TableBinder:
         return StorageBinder(self._binding, self._known, existing, self.names, {})
 
     @bind.register
-    def _change(self, statement: statements.InsertInto | statements.MergeInto) -> plans.Plan:
-        query, name = statement.query, self._existing_name(statement.name)
-        given: Any = {"place": self._binding.beginning(statement), "name": name, "in_file": self._binding.in_file}
-        given |= query_of(self._binding, query)
-        if isinstance(statement, statements.MergeInto):
-            return plans.MergeInto(**given)
-        return plans.InsertInto(**given, how=insertion_of(statement))
-
-    @bind.register
-    def _by_name(
-        self, statement: statements.OptimizeTable | statements.ShowSnapshots | statements.ShowCreateTable
-    ) -> plans.Plan:
-        return self._binding.with_name(statement, self._existing_name(statement.name))
-
-    @bind.register
-    def _alter(self, statement: statements.AlterTable) -> plans.Plan:
-        options, note = self._of_storage(statement).altered(statement.settings)
+    def _about_table(self, statement: statements.AboutTable) -> plans.Plan:
+        storage, given = self._of_storage(statement), dict[str, Any]()
+        if statement.settings:
+            given["options"], given["note"] = storage.altered(statement.settings)
         name = self._existing_name(statement.name)
-        return plans.AlterTable(place=self._binding.beginning(statement), name=name, options=options, note=note)
+        return self._binding.bound(statement, name=replace(statement.name, text=name), **given)
 
     def _existing_name(self, name: statements.Name) -> str:
         if name.folded not in self.names:
@@ -165,7 +137,8 @@ class TableBinder:
         if statement.location and mixed:
             hint = self._binding.said_here(mixed[0].span, whole=True) or "Use STORAGE_LOCATION instead."
             raise self._binding.error("LOCATION cannot be used here", mixed[0].span, hint=hint)
-        if statement.location and (other := statement.columns or statement.query):
+        other: Any = statement.columns or statement.query
+        if statement.location and other:
             hint = "A table over files has the columns of the files."
             hint = self._binding.said_here(other.span, whole=True) or hint
             raise self._binding.error("LOCATION cannot be combined with columns or AS", other.span, hint=hint)
@@ -182,10 +155,15 @@ class TableBinder:
             raise
 
     @bind.register
-    def _rows(self, statement: statements.DescribeRows | statements.Summarize) -> plans.Plan:
-        text = self._rows_of(statement.table) if statement.table else ""
-        name = self._reader(statement.using, statement) if statement.location is not None else ""
-        return rows_plan(self._binding, statement, text, name)
+    def _rows(self, statement: statements.Rows) -> plans.Plan:
+        given: dict[str, Any] = {"in_file": self._binding.in_file}
+        if statement.query is None:
+            given["locate"] = partial(self._binding.place_within, statement.span)
+        if table := getattr(statement, "table", None):
+            given["text"] = self._rows_of(table)
+        if statement.location is not None:
+            given["connection"] = self._reader(statement.using, statement)
+        return self._binding.bound(statement, **given)
 
     def rows_of(self, statement: statements.DescribeConnection) -> plans.Plan | None:
         """Return the plan of DESCRIBE name for a table, or None if there is none of that name."""
@@ -578,6 +556,15 @@ def _path(binding: Binding, _: Any, written: Any) -> dict[str, Any]:
     return {"path": path}
 
 
+_PERCENT = 100
+
+
+def _percent(binding: Binding, _: Any, written: Any) -> dict[str, Any]:
+    if written.value > _PERCENT:
+        raise binding.error("SAMPLE takes a whole number of PERCENT from 0 to 100", written.span)
+    return {"percent": written.value}
+
+
 CLAUSES: Mapping[str, Callable[[Binding, Any, Any], dict[str, Any]]] = {
     "location": _location,
     "inventory": _inventory,
@@ -587,5 +574,7 @@ CLAUSES: Mapping[str, Callable[[Binding, Any, Any], dict[str, Any]]] = {
     "version": _version,
     "as_of": _as_of,
     "path": _path,
+    "percent": _percent,
+    "query": lambda binding, _, written: {"in_file": binding.in_file, **query_of(binding, written)},
 }
 """How each clause is read, by the name of its field."""

@@ -355,8 +355,8 @@ def _bytes(size: Any) -> int:
 
 
 @_of_plan.register
-def _create_table(plan: plans.CreateTable) -> Iterable[str]:
-    yield of_name(plan.name, "table")
+def _create_table(plan: statements.CreateTable) -> Iterable[str]:
+    yield of_name(plan.name.text, "table")
     if plan.storage:
         yield from _of_target(plan.storage[1], "STORAGE_LOCATION")
         if "TABLE_DATA_RETENTION" in plan.options and not _dated(plan):
@@ -364,16 +364,16 @@ def _create_table(plan: plans.CreateTable) -> Iterable[str]:
                 "TABLE_DATA_RETENTION goes by a partition that is a date or a time, and there is none: add PARTITIONED"
                 " BY the column of the date."
             )
-    if plan.text is not None:
+    if plan.text:
         yield from (*never_true(plan.text), *of_sql(plan.text))
 
 
-def _dated(plan: plans.CreateTable) -> bool:
+def _dated(plan: statements.CreateTable) -> bool:
     """Return whether a partition is a date or a time, or may be, as its type is not known."""
     types = dict(re.findall(r"(\w+)\s+(\w+)", (plan.columns or "").upper()))
     return any(
-        not part.isidentifier() or types.get(part.upper(), "DATE").startswith(("DATE", "TIMESTAMP"))
-        for part in plan.partitions
+        not part.text.isidentifier() or types.get(part.text.upper(), "DATE").startswith(("DATE", "TIMESTAMP"))
+        for part in plan.partitioned
     )
 
 
@@ -383,7 +383,7 @@ def _explained(plan: statements.Explain) -> Iterable[str]:
 
 
 @_of_plan.register
-def _of_query(plan: plans.Query) -> Iterable[str]:
+def _of_query(plan: statements.Querying) -> Iterable[str]:
     yield from of_sql(plan.text)
 
 

@@ -124,7 +124,7 @@ class Binding:
 
     def bound(self, statement: _S, /, **given: Any) -> _S:
         """Return a statement with `given`, and with what its other clauses stand for."""
-        return replace(statement, place=self.at_location(statement), **self.clauses(statement, given), **given)
+        return replace(statement, place=self.at_location(statement), **{**self.clauses(statement, given), **given})
 
     def clauses(self, node: Any, given: Container[str] = ()) -> dict[str, Any]:
         """Return what the clauses of a statement, or of a part of one, stand for, by field, but for those `given`."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from s3conn_magic.errors import BindError, ReadOnlyConnectionError
 from s3conn_magic.language import plans, statements
 from s3conn_magic.language.dialect import DialectError, duckdb_query
-from s3conn_magic.language.job_options import JOB_OPTIONS, TABLE_OPTIONS, JobOption, Kind
+from s3conn_magic.language.job_options import JOB_OPTIONS, TABLE_OPTIONS, JobOption, Kind, find_job_option
 from s3conn_magic.language.job_values import BareWord, Content
 from s3conn_magic.language.plans import job_exists, job_not_found, release
 from s3conn_magic.language.source import Span
@@ -37,16 +37,12 @@ _ONLY_PARQUET = "SNAPPY"
 
 
 def _kinds_of_option(name: str) -> tuple[Kind, ...]:
-    option = JOB_OPTIONS.get(name)
+    option = find_job_option(name)
     return option.kinds if option else ()
 
 
-def _options_of(kind: Kind | None) -> Mapping[str, JobOption]:
-    return TABLE_OPTIONS if kind == "TABLE" else JOB_OPTIONS
-
-
 def _names_of_kind(kind: Kind) -> list[str]:
-    return [option.name for option in (*JOB_OPTIONS.values(), *TABLE_OPTIONS.values()) if kind in option.kinds]
+    return [option.name for option in (*JOB_OPTIONS, *TABLE_OPTIONS) if kind in option.kinds]
 
 
 class JobBinder:
@@ -116,7 +112,7 @@ class JobBinder:
             raise self._binding.error(f"there is a table {table}", statement.name.span, hint="Choose another name.")
         particular: dict[str, Any] = query_of(self._binding, written)
         particular |= {"table": table, "others": tuple(dict.fromkeys(self._mentioned(written)))}
-        particular |= {"how": insertion_of(statement)._replace(dates=True), "body": written.value.reveal()}
+        particular |= {"how": statements.Insertion.of(statement, dates=True), "body": written.value.reveal()}
         plan = self._create(statement, "INTO", particular, kind)
         if isinstance(plan, plans.CreateJob):
             self._tables.setdefault(table.casefold(), table)
@@ -189,15 +185,15 @@ class JobBinder:
         return values, where
 
     def _option(self, kind: Kind, name: Name) -> JobOption:
-        options = _options_of(kind)
-        option = options.get(name.text.upper())
+        option = find_job_option(name.text, kind)
         if option is None:
             from s3conn_magic.language.words import book
 
             other_name = book()["jobs"].get(name.text.upper())
             names = [*_names_of_kind(kind), *["DELETE_DATA"] * (kind == "TABLE")]  # only of DROP TABLE
             near = other_name if other_name and kind in _kinds_of_option(other_name) else related(name.text, names)
-            known = [option.name for option in options.values() if kind in option.kinds and option.effect]
+            options = TABLE_OPTIONS if kind == "TABLE" else JOB_OPTIONS
+            known = [option.name for option in options if kind in option.kinds and option.effect]
             hint = f"Did you mean {near}?" if near else f"{_NAMES[kind]} takes {listed(known, 'and')}."
             of = "table" if kind == "TABLE" else "job"
             raise self._binding.error(f"unknown option of a {of}", name.span, hint=hint)
@@ -267,7 +263,7 @@ class JobBinder:
 
     def _check(self, options: Mapping[str, Any], where: Mapping[str, Span], kind: Kind) -> None:
         for name in options:
-            option = _options_of(kind).get(name)
+            option = find_job_option(name, kind)
             missing = [required for required in option.requires if required not in where] if option else []
             if missing:
                 hint = f"Add {' and '.join(f'{each} = …' for each in missing)}."
@@ -308,9 +304,9 @@ class JobBinder:
         """Return an option that ALTER JOB can set."""
         from s3conn_magic.language.rules import name_text
 
-        option = JOB_OPTIONS.get(name.text.upper())
+        option, mutable = find_job_option(name.text), [each.name for each in JOB_OPTIONS if each.mutable]
         if option is None:
-            near = related(name.text, [each.name for each in JOB_OPTIONS.values() if each.mutable])
+            near = related(name.text, mutable)
             hint = f"Did you mean {near}?" if near else "HELP ALTER JOB; lists what it sets."
             raise self._binding.error("unknown option of a job", name.span, hint=hint)
         if not option.mutable:
@@ -401,9 +397,6 @@ class StorageBinder(JobBinder):
             "storage": (known.name, location),
             "options": options,
             "note": note,
-            "if_not_exists": statement.if_not_exists,
-            "partitions": tuple(part.text for part in statement.partitioned),
-            "keys": tuple(key.text for key in statement.keys),
         }
 
     def _duckdb_note(self, statement: statements.CreateTable, options: Mapping[str, Any]) -> str:
@@ -439,11 +432,6 @@ def query_of(binding: Binding, written: SqlText) -> dict[str, Any]:
     raise binding.error(message, Span(at, at + 1))
 
 
-def insertion_of(statement: statements.InsertInto | statements.CreateTableJob) -> plans.Insertion:
-    """Return how columns map in a statement."""
-    return plans.Insertion(statement.by_name, statement.columns, tuple(each.text for each in statement.without))
-
-
 def check_writing(binding: Binding, connection: Known, action: str, span: Span) -> None:
     """Check that a connection can write.
 
@@ -461,37 +449,10 @@ def check_writing(binding: Binding, connection: Known, action: str, span: Span) 
 
 def _without_effect(options: dict[str, Any], kind: Kind | None = None) -> str:
     """Remove the options without effect, and return a note on them."""
-    names = [name for name in options if (option := _options_of(kind).get(name)) is not None and not option.effect]
+    names = [name for name in options if (option := find_job_option(name, kind)) is not None and not option.effect]
     for name in names:
         del options[name]
     return f"{listed(names, 'and')}: accepted, without effect on one machine." if names else ""
-
-
-_PERCENT = 100
-
-
-def rows_plan(
-    binding: Binding, statement: statements.DescribeRows | statements.Summarize, text: str, name: str
-) -> plans.DescribeRows:
-    """Return the plan of DESCRIBE or SUMMARIZE.
-
-    Raises:
-        BindError: the percentage is invalid.
-    """
-    query, percent = statement.query, statement.percent if isinstance(statement, statements.Summarize) else None
-    if percent is not None and percent.value > _PERCENT:
-        raise binding.error("SAMPLE takes a whole number of PERCENT from 0 to 100", percent.span)
-    given: dict[str, Any] = {
-        "place": binding.beginning(statement),
-        "text": text,
-        "in_file": binding.in_file,
-        "locate": partial(binding.place_within, statement.span),
-        "name": name,
-        "location": binding.place_of(statement.location) if statement.location is not None else None,
-    } | (query_of(binding, query) if query else {})
-    if isinstance(statement, statements.DescribeRows):
-        return plans.DescribeRows(**given)
-    return plans.Summarize(**given, percent=percent.value if percent else None)
 
 
 def anew(old: Known, read_only: statements.Value | None = None) -> str:

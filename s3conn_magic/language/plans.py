@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
@@ -14,12 +13,12 @@ from s3conn_magic.errors import (
     JobExistsError,
     JobNotFoundError,
 )
-from s3conn_magic.language.statements import Statement
+from s3conn_magic.language.statements import Insertion, Statement
 from s3conn_magic.language.words import listed, nearest
 from s3conn_magic.locations import visible
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from s3conn_magic.errors import Place
     from s3conn_magic.language.options import BoundOptions
@@ -104,111 +103,6 @@ class Drop(Planned):
 
     name: str
     cascade: bool
-
-
-Locate = Callable[[int], "Place"]
-"""Finds the place of a character of a query."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Query(Planned):
-    """Run a query; `in_file` is whether it is in a file of statements."""
-
-    text: str = field(repr=False)
-    in_file: bool = False
-    locate: Locate = field(compare=False, repr=False)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExplainQuery(Query):
-    """Run a query and return what it reads."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DescribeRows(Query):
-    """Return the columns of a query, or of the objects at a location."""
-
-    name: str = ""
-    location: Location | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Summarize(DescribeRows):
-    """Summarize the columns; `percent` samples the rows."""
-
-    percent: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CreateTable(Planned):
-    """Create a table, or with `or_replace` replace one.
-
-    `text` is a query or None; `location` the files, read through the connection `connection`, or None. `storage` is the
-    connection and folder for the table's own files, or None, with its `options`, `partitions` as written and `keys`.
-    `if_not_exists` keeps an existing table. `note` is about options without effect.
-    """
-
-    name: str
-    columns: str | None = None
-    text: str | None = field(default=None, repr=False)
-    in_file: bool = False
-    locate: Locate | None = field(default=None, compare=False, repr=False)
-    location: Location | None = None
-    connection: str | None = None
-    or_replace: bool = False
-    if_not_exists: bool = False
-    storage: tuple[str, Location] | None = None
-    options: Mapping[str, Any] = field(default_factory=dict)
-    partitions: tuple[str, ...] = ()
-    keys: tuple[str, ...] = ()
-    note: str = ""
-
-
-class Insertion(NamedTuple):
-    """How columns of a query map to those of a table.
-
-    Attributes:
-        by_name: whether by name, else by position.
-        columns: target columns, if they are named.
-        without: columns that are left out.
-        dates: whether timestamps go into date columns as their dates.
-        by_key: whether rows replace those with the same primary key.
-    """
-
-    by_name: bool = False
-    columns: tuple[str, ...] = ()
-    without: tuple[str, ...] = ()
-    dates: bool = False
-    by_key: bool = False
-
-    @property
-    def named(self) -> bool:
-        """Whether column names decide."""
-        return self.by_name or bool(self.columns)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InsertInto(Query):
-    """Insert the rows of a query into a table."""
-
-    name: str
-    how: Insertion = Insertion()  # noqa: RUF009 - a tuple
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MergeInto(Query):
-    """Run MERGE INTO on a table; `text` follows its name."""
-
-    name: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AlterTable(Planned):
-    """Change options of a table whose files are in S3."""
-
-    name: str
-    options: Mapping[str, Any]
-    note: str = ""
 
 
 JobKind = Literal["COPY", "INSERT", "INTO", "MERGE", "VIEW"]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from s3conn_magic.language.leaves import (
     BooleanLiteral,
@@ -69,6 +69,8 @@ __all__ = [
 
 Where = Callable[[], "Place"]
 """Finds a place on demand."""
+Locate = Callable[[int], "Place"]
+"""Finds the place of a character of a query."""
 
 
 def _unbound() -> Place:
@@ -273,24 +275,45 @@ class Compare(Statement):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DescribeRows(Statement):
-    """`DESCRIBE { 's3://…' [USING name] | table | query }`, one of the three."""
+class Querying(Statement):
+    """Base of the statements with a query, which need no method of the binder.
 
-    location: LocationValue | None = None
-    using: Name | None = None
-    table: Name | None = None
+    The binder gives its `text` for DuckDB, whether it is `in_file`, and what finds the place of a character of it.
+    """
+
     query: SqlText | None = None
+    text: str = field(default="", repr=False)
+    in_file: bool = False
+    locate: Locate | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Summarize(Statement):
+class Rows(Querying):
+    """Base of the statements about the rows of a query, or of a location, which is read through `connection`."""
+
+    location: Location | None = None
+    using: Name | None = None
+    connection: str = ""
+
+    @property
+    def through(self) -> str:
+        """The connection."""
+        return self.connection
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DescribeRows(Rows):
+    """`DESCRIBE { 's3://…' [USING name] | table | query }`, one of the three."""
+
+    table: Name | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summarize(Rows):
     """`SUMMARIZE { 's3://…' [USING name] | table | query } [SAMPLE n PERCENT]`, one of the three."""
 
-    location: LocationValue | None = None
-    using: Name | None = None
     table: Name | None = None
-    query: SqlText | None = None
-    percent: IntegerLiteral | None = None
+    percent: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -333,95 +356,115 @@ class StopSandbox(Statement):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Query(Statement):
+class Query(Querying):
     """`SELECT …`, `WITH …` or `FROM …`, up to the `;`."""
 
-    query: SqlText
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ExplainAnalyze(Statement):
+class ExplainAnalyze(Querying):
     """`EXPLAIN ANALYZE query`."""
 
-    query: SqlText
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CreateTable(Statement):
+class CreateTable(Rows):
     """`CREATE [OR REPLACE] [ICEBERG] TABLE [IF NOT EXISTS] name [(columns)]`, its clauses, and `[AS query]`.
 
-    The clauses are `LOCATION 's3://…'` and `USING name`, or `PARTITIONED BY`, `PRIMARY KEY` and options.
+    The clauses are `LOCATION 's3://…'` and `USING name`, or `PARTITIONED BY`, `PRIMARY KEY` and options. The binder
+    gives `storage`, the connection and folder for the table's own files, its `options`, and a `note` on those without
+    effect.
     """
 
     name: Name
     or_replace: bool = False
     iceberg: bool = False
     if_not_exists: bool = False
-    columns: SqlText | None = None
-    location: LocationValue | None = None
-    using: Name | None = None
+    columns: str | None = None
     partitioned: tuple[Name, ...] = ()
     keys: tuple[Name, ...] = ()
     settings: tuple[JobSetting, ...] = ()
-    query: SqlText | None = None
+    storage: tuple[str, Location] | None = None
+    options: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DropTable(Statement):
+class AboutTable(Querying):
+    """Base of the statements about an existing table; `note` is on `options`, of `settings`, without effect."""
+
+    name: Name
+    settings: tuple[JobSetting, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DropTable(AboutTable):
     """`DROP TABLE [IF EXISTS] name [DELETE_DATA = boolean]`; other options have no effect."""
 
-    name: Name
     if_exists: bool = False
     delete_data: BooleanLiteral | None = None
-    settings: tuple[JobSetting, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AlterTable(Statement):
+class AlterTable(AboutTable):
     """`ALTER TABLE name SET option = value …`."""
 
-    name: Name
-    settings: tuple[JobSetting, ...] = ()
+
+class Insertion(NamedTuple):
+    """How columns of a query map to those of a table.
+
+    Attributes:
+        by_name: whether by name, else by position.
+        columns: target columns, if they are named.
+        without: columns that are left out.
+        dates: whether timestamps go into date columns as their dates.
+        by_key: whether rows replace those with the same primary key.
+    """
+
+    by_name: bool = False
+    columns: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
+    dates: bool = False
+    by_key: bool = False
+
+    @classmethod
+    def of(cls, statement: InsertInto | CreateTableJob, *, dates: bool = False) -> Insertion:
+        """Return how they map in a statement."""
+        return cls(statement.by_name, statement.columns, tuple(each.text for each in statement.without), dates)
+
+    @property
+    def named(self) -> bool:
+        """Whether column names decide."""
+        return self.by_name or bool(self.columns)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class InsertInto(Statement):
+class InsertInto(AboutTable):
     """`INSERT INTO name [(columns)] [MAP_COLUMNS_BY_NAME [EXCEPT column, …]] query`."""
 
-    name: Name
-    query: SqlText
     columns: tuple[str, ...] = ()
     by_name: bool = False
     without: tuple[Name, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MergeInto(Statement):
+class MergeInto(AboutTable):
     """`MERGE INTO name …`; the engine parses the rest."""
 
-    name: Name
-    query: SqlText
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OptimizeTable(Statement):
+class OptimizeTable(AboutTable):
     """`OPTIMIZE TABLE name`."""
 
-    name: Name
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ShowSnapshots(Statement):
+class ShowSnapshots(AboutTable):
     """`SHOW SNAPSHOTS name`."""
 
-    name: Name
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ShowCreateTable(Statement):
+class ShowCreateTable(AboutTable):
     """`SHOW CREATE TABLE name`."""
-
-    name: Name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

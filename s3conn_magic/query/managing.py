@@ -23,8 +23,8 @@ from s3conn_magic.lakes.managed import (
 from s3conn_magic.lakes.shapes import TableShape, add_columns, append
 from s3conn_magic.language.dialect import system_columns_of
 from s3conn_magic.language.help import table_name
-from s3conn_magic.language.plans import Insertion
 from s3conn_magic.language.rules import name_text
+from s3conn_magic.language.statements import Insertion
 from s3conn_magic.language.words import counted, literal
 from s3conn_magic.listing import fetch_page
 from s3conn_magic.locations import visible

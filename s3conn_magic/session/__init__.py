@@ -230,7 +230,7 @@ class Session:
 
     def _check(self, plan: plans.Plan) -> None:
         """Refuse invalid queries, which the parser cannot check, before any statement runs."""
-        if isinstance(plan, plans.Query | plans.CreateTable | plans.CreateJob):
+        if isinstance(plan, statements.Querying | plans.CreateJob):
             self.queries.check(plan)
 
     @deferred

@@ -129,9 +129,11 @@ class Forecast:
 
     @singledispatchmethod
     def of(self, plan: plans.Plan | statements.Statement) -> list[Call]:
-        """Return a plan's requests, in order."""
-        del plan
-        return []
+        """Return a plan's requests, in order: of its location or query, and of what it stores, if none are its own."""
+        text, location, storage = (getattr(plan, clause, None) for clause in ("text", "location", "storage"))
+        if location is not None:
+            return self._table_over(self._connection(plan.through), location)
+        return [*(self._read(text) if text else []), *(self._stored(*storage, filled=bool(text)) if storage else [])]
 
     @of.register
     def _create(self, plan: plans.Create | plans.Alter) -> list[Call]:
@@ -272,42 +274,33 @@ class Forecast:
             calls += self._inventory(connection, place) if side.report else listed
         return calls
 
-    @of.register
-    def _describe(self, plan: plans.DescribeRows) -> list[Call]:
+    @of.register(statements.DescribeRows)
+    @of.register(statements.Summarize)
+    def _describe(self, plan: statements.Rows) -> list[Call]:
         if plan.location is None:
             return [*self._read(plan.text)]
-        connection = self._connection(plan.name)
+        connection = self._connection(plan.connection)
         return self._files(connection, _prefix_before_wildcard(plan.location) or plan.location)
 
-    @of.register
-    def _query(self, plan: plans.Query) -> list[Call]:
-        return [*self._read(plan.text)]
+    def _stored(self, name: str, place: Location, *, filled: bool) -> list[Call]:
+        """Return the requests that create a table whose files are in S3."""
+        data = _DATA if filled else []
+        writes = [_listing(place, "whether there is anything"), *_puts(place, [*data, _NEWEST, _POINTER, *_TRIED])]
+        return [*self._reach(self._connection(name), place), *writes]
 
     @of.register
-    def _create_table(self, plan: plans.CreateTable) -> list[Call]:
-        if plan.location is not None and plan.connection is not None:
-            return self._table_over(self._connection(plan.connection), plan.location)
-        read = [*self._read(plan.text)] if plan.text is not None else []
-        if plan.storage is None:
-            return read
-        name, place = plan.storage
-        filled = _DATA if plan.text is not None else []
-        writes = [_listing(place, "whether there is anything"), *_puts(place, [*filled, _NEWEST, _POINTER, *_TRIED])]
-        return [*read, *self._reach(self._connection(name), place), *writes]
+    def _insert_into(self, plan: statements.InsertInto) -> list[Call]:
+        return [*self._read(plan.text), *self._append(plan.name.text)]
 
     @of.register
-    def _insert_into(self, plan: plans.InsertInto) -> list[Call]:
-        return [*self._read(plan.text), *self._append(plan.name)]
-
-    @of.register
-    def _merge(self, plan: plans.MergeInto) -> list[Call]:
+    def _merge(self, plan: statements.MergeInto) -> list[Call]:
         rows = Call("GetObject", "", None, "unknown", "all of its rows, and those of the source")
-        calls = self._append(plan.name)
+        calls = self._append(plan.name.text)
         return [rows._replace(resource=calls[0].resource), *calls] if calls else []
 
     @of.register
-    def _alter_table(self, plan: plans.AlterTable) -> list[Call]:
-        return self._commit(plan.name, _STATE, [])
+    def _alter_table(self, plan: statements.AlterTable) -> list[Call]:
+        return self._commit(plan.name.text, _STATE, [])
 
     @of.register
     def _optimize(self, plan: statements.OptimizeTable) -> list[Call]:

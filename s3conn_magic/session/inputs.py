@@ -387,7 +387,7 @@ def found_nothing(result: Any) -> bool:
 
 def note_of_pattern(plan: plans.Plan, connections: Registry) -> str:
     """Return a hint for a statement that found nothing by a pattern of another kind, or by what is never true."""
-    if isinstance(plan, plans.Query):
+    if isinstance(plan, statements.Querying) and plan.text:
         return masked(query_note(plan.text)) or _note_of_objects(plan.text, connections)
     if matching := getattr(plan, "matching", None):
         return _note_of_matching(plan, matching, connections)

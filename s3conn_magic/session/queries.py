@@ -45,22 +45,12 @@ if TYPE_CHECKING:
 
     _Report = Callable[[Progress], None] | None
 
-QueryPlan = (
-    plans.Query
-    | plans.CreateTable
-    | plans.AlterTable
-    | statements.DropTable
-    | statements.ShowTables
-    | statements.ShowCreateTable
-    | statements.OptimizeTable
-    | statements.ShowSnapshots
-)
+QueryPlan = statements.Querying | statements.ShowTables
 JobPlan = plans.CreateJob | plans.AlterJob | statements.JobStatement
 AboutConnections = statements.ShowConnections | statements.AboutConnection | statements.TestConnection | statements.Help
-_WITH_TEXT = (plans.Query, plans.CreateTable)
-_HAS_QUERY = statements.Query | statements.CreateTable | statements.ExplainAnalyze | statements.InsertInto
 
 
+_HAS_QUERY = (statements.Query, statements.Rows, statements.ExplainAnalyze, statements.InsertInto)
 _ALL_OF = re.compile(r"\s*(?:SELECT\s+\*\s+)?FROM\s+'(s3://[^']+)'(?:\s+LIMIT\s+\d+)?\s*;?\s*", re.IGNORECASE)
 _OTHER_CONNECTION = re.compile(r"^s3://[^/@]+@")
 _MOST_SHOWN = 100
@@ -143,15 +133,15 @@ class Queries:
             self._shown.pop(next(iter(self._shown)))
         self._shown[_OTHER_CONNECTION.sub("s3://", path)] = [str(column) for column in columns]
 
-    def check(self, plan: plans.Query | plans.CreateTable | plans.CreateJob) -> None:
+    def check(self, plan: statements.Querying | plans.CreateJob) -> None:
         """Refuse a text that is not a query or does more than read, before any statement runs.
 
         Raises:
             QueryError: with its place in the cell.
         """
-        text = plan.text or ""
-        if isinstance(plan, plans.MergeInto) or (isinstance(plan, plans.CreateJob) and plan.kind == "MERGE"):
-            merged = plan.name if isinstance(plan, plans.MergeInto) else plan.table
+        text = plan.text
+        if isinstance(plan, statements.MergeInto) or (isinstance(plan, plans.CreateJob) and plan.kind == "MERGE"):
+            merged = plan.name.text if isinstance(plan, statements.MergeInto) else plan.table
             self._at_place(plan, lambda: self.managing.check_merge(merged, text))
         elif text:
             self._at_place(plan, lambda: self.engine.mentioned(text))
@@ -193,7 +183,7 @@ class Queries:
 
     def run(self, plan: QueryPlan, report: Callable[[Progress], None] | None) -> Any:
         """Run a plan and return its result; `report` gets what its query reads."""
-        if report is None or not isinstance(plan, _WITH_TEXT):
+        if report is None or (not plan.through and not getattr(plan, "text", "")):
             return self.execute(plan)
         from s3conn_magic.listing.request import Progress
 
@@ -211,7 +201,7 @@ class Queries:
         raise NotImplementedError(type(plan).__name__)
 
     @execute.register
-    def _query(self, plan: plans.Query) -> Any:
+    def _query(self, plan: statements.Query) -> Any:
         from s3conn_magic.results.introspection import query_frame
 
         answer = self._at_place(plan, lambda: self.engine.query(plan.text, local=self._local(plan)))
@@ -223,14 +213,14 @@ class Queries:
         return frame
 
     @execute.register
-    def _describe(self, plan: plans.DescribeRows) -> Any:
+    def _describe(self, plan: statements.DescribeRows) -> Any:
         from s3conn_magic.results.introspection import description_frame
 
         source, dataset = self._source(plan)
         return description_frame(*self._columns(plan, source, 1), dataset)
 
     @execute.register
-    def _summarize(self, plan: plans.Summarize) -> Any:
+    def _summarize(self, plan: statements.Summarize) -> Any:
         from s3conn_magic.datasets import summaries
         from s3conn_magic.language.result_columns import SUMMARY_COLUMNS
         from s3conn_magic.results.frames import frame_of
@@ -259,18 +249,18 @@ class Queries:
         query = added_up_query(analysis.by, through(place.uri, connection.name))
         return analysis_of_rows(self.engine.query(query).table)
 
-    def _source(self, plan: plans.DescribeRows) -> tuple[str, Dataset | None]:
+    def _source(self, plan: statements.Rows) -> tuple[str, Dataset | None]:
         """Return the query for the rows, and their dataset if they are objects at a location."""
         from s3conn_magic.results.listings import described
 
         if plan.location is None:
             return plan.text, None
-        connection = self._connections.get(plan.name)
+        connection = self._connections.get(plan.connection)
         written, most = f"s3://{connection.name}@", self._settings["CONNECTIONS"]
         dataset = described(connection, plan.location, lambda at: at.uri.replace("s3://", written, 1), most)
         return dataset.query, dataset
 
-    def _columns(self, plan: plans.DescribeRows, source: str, rows: int) -> tuple[list[tuple[str, str]], Any]:
+    def _columns(self, plan: statements.Rows, source: str, rows: int) -> tuple[list[tuple[str, str]], Any]:
         """Return names and types of the columns, and the first rows."""
         from s3conn_magic.datasets.sampling import columns_of_table
 
@@ -279,48 +269,47 @@ class Queries:
         return list(columns_of_table(table)), table
 
     @execute.register
-    def _explain(self, plan: plans.ExplainQuery) -> Message:
+    def _explain(self, plan: statements.ExplainAnalyze) -> Message:
         from s3conn_magic.results.introspection import explanation
 
-        local, analyze = self._local(plan), "EXPLAIN ANALYZE "
-        return explanation(self._at_place(plan, lambda: self.engine.execute(plan.text, analyze, local=local)))
+        return explanation(self._at_place(plan, lambda: self.engine.explain(plan.text, local=self._local(plan))))
 
     @execute.register
-    def _create(self, plan: plans.CreateTable) -> Message:
+    def _create(self, plan: statements.CreateTable) -> Message:
         table, replaced = self._at_place(plan, lambda: self.engine.alone(lambda: self._create_table(plan)))
         notes = [f"The table {table.name} was {'replaced' if replaced else 'created'}."]
         notes += [each for each in (table.note, plan.note) if each]
         notes += [f'In queries it is written "{table.name}".'] if self.engine.tables.is_reserved(table.name) else []
         return Message(" ".join(notes))
 
-    def _create_table(self, plan: plans.CreateTable) -> tuple[Table, bool]:
+    def _create_table(self, plan: statements.CreateTable) -> tuple[Table, bool]:
         """Create the table and record its connections in one step; also return whether it replaced another."""
-        tables = self.engine.tables
+        tables, name = self.engine.tables, plan.name.text
         if not plan.or_replace:
-            tables.check_free(plan.name)
-        before = plan.name.casefold() in {table.name.casefold() for table in tables}
+            tables.check_free(name)
+        before = name.casefold() in {table.name.casefold() for table in tables}
         if plan.storage is not None:
             made = self.managing.create(
-                plan.name, self._storage(plan), plan.text, plan.columns, local=self._local(plan)
+                name, self._storage(plan), plan.text or None, plan.columns, local=self._local(plan)
             )
-        elif plan.text is not None:
-            made = tables.create_from(plan.name, plan.text, plan.columns, local=self._local(plan))
-        elif plan.location is not None and plan.connection is not None:
-            made = tables.create_over(plan.name, plan.location, plan.connection)
+        elif plan.text:
+            made = tables.create_from(name, plan.text, plan.columns, local=self._local(plan))
+        elif plan.location is not None:
+            made = tables.create_over(name, plan.location, plan.connection)
         else:
-            made = tables.create_empty(plan.name, plan.columns)
+            made = tables.create_empty(name, plan.columns)
         self.depends(made)
         return made, before
 
-    def _storage(self, plan: plans.CreateTable) -> Any:
+    def _storage(self, plan: statements.CreateTable) -> Any:
         from s3conn_magic.query.managing import Storage
 
         assert plan.storage is not None  # noqa: S101 - the caller has looked
         return Storage(
             *plan.storage,
             catalog=self._settings["CATALOG"],
-            partitions=plan.partitions,
-            keys=plan.keys,
+            partitions=tuple(part.text for part in plan.partitioned),
+            keys=tuple(key.text for key in plan.keys),
             options=plan.options,
             replace=plan.or_replace,
             take=plan.if_not_exists,
@@ -334,19 +323,21 @@ class Queries:
         return ManagedTables(self.engine)
 
     @execute.register
-    def _insert(self, plan: plans.InsertInto) -> Message:
-        insert, local, before = self.managing.insert, self._local(plan), self.columns_of(plan.name)
-        rows = self._at_place(plan, lambda: insert(plan.name, plan.text, plan.how, local=local))
-        self._record_connections(plan.name)
-        new = [name for name in self.columns_of(plan.name) if name not in before] if before else []
+    def _insert(self, plan: statements.InsertInto) -> Message:
+        insert, local, name = self.managing.insert, self._local(plan), plan.name.text
+        how, before = statements.Insertion.of(plan), self.columns_of(name)
+        rows = self._at_place(plan, lambda: insert(name, plan.text, how, local=local))
+        self._record_connections(name)
+        new = [each for each in self.columns_of(name) if each not in before] if before else []
         added = f" It has {counted(len(new), 'new column')}: {visible(listed(new, 'and'))}." if new else ""
-        return Message(f"{counted(rows, 'row')} went into {plan.name}.{added}")
+        return Message(f"{counted(rows, 'row')} went into {name}.{added}")
 
     @execute.register
-    def _merge(self, plan: plans.MergeInto) -> Message:
-        rows = self._at_place(plan, lambda: self.managing.merge(plan.name, plan.text, local=self._local(plan)))
-        self._record_connections(plan.name)
-        return Message(f"{counted(rows, 'row')} of {plan.name} changed.")
+    def _merge(self, plan: statements.MergeInto) -> Message:
+        name = plan.name.text
+        rows = self._at_place(plan, lambda: self.managing.merge(name, plan.text, local=self._local(plan)))
+        self._record_connections(name)
+        return Message(f"{counted(rows, 'row')} of {name} changed.")
 
     def _record_connections(self, name: str) -> None:
         self.depends(self.engine.tables.get(name))
@@ -362,11 +353,11 @@ class Queries:
         return Message(self.managing.optimize(plan.name.text))
 
     @execute.register
-    def _alter(self, plan: plans.AlterTable) -> Message:
-        self.managing.alter(plan.name, plan.options)
-        return Message(" ".join(filter(None, [f"The table {plan.name} was altered.", plan.note])))
+    def _alter(self, plan: statements.AlterTable) -> Message:
+        self.managing.alter(plan.name.text, plan.options)
+        return Message(" ".join(filter(None, [f"The table {plan.name.text} was altered.", plan.note])))
 
-    def _local(self, plan: plans.Query | plans.CreateTable) -> bool:
+    def _local(self, plan: statements.Querying) -> bool:
         """Whether a plan's query may read local files under the current setting."""
         return self._settings.local_files(in_file=plan.in_file)
 
