@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import SplitResult, unquote, urlsplit
 
@@ -121,7 +121,9 @@ def with_partition(arn: str, partition: str) -> str:
     return arn.replace("arn:aws:s3:::", f"arn:{partition}:s3:::", 1) if arn.startswith("arn:aws:s3:::") else arn
 
 
+@lru_cache(maxsize=64)
 def _check_bucket(bucket: str) -> None:
+    """Raise ValueError for what is no bucket's name; names that are right are remembered, as each object's has one."""
     if not bucket:
         raise ValueError("the bucket's name is missing after s3://")
     if "@" in bucket:

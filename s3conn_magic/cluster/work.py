@@ -557,7 +557,7 @@ def _fetched(connection: Connection, group: Sequence[Candidate]) -> Fetched:
     pinned = [PinnedObject(connection, each.location, each.size, each.etag, each.last_modified) for each in group]
     objects = [RangedObject(each, scope, outlives=False) for each in pinned]
     try:
-        ask_for(objects, scope)
+        ask_for([(each, [(0, each.size)]) for each in objects])
         for each, ranged in zip(group, objects, strict=True):
             if abandoned():
                 raise AbandonedError

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hmac
 import os
 import re
+import sys
 import threading
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -323,6 +324,8 @@ def remember(client: Any) -> None:
 
 def stubbed() -> list[Any]:
     """Return the clients, of any connection, that have a Stubber."""
+    if _STUB not in sys.modules:
+        return []
     with _REMEMBERING:
         clients = [*_CLIENTS]
     return [client for client in clients if _listeners(client, "before-call.s3.ListObjectsV2").stub]

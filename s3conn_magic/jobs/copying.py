@@ -407,9 +407,7 @@ class BatchLoader:
     def _load_parquet(self, sources: Sequence[ObjectSource]) -> bool:
         of, copies = {_name(source): source for source in sources}, None
         with self._unless_refused():
-            copies = Copies.of(
-                {path: self._loader.pin(each.candidate) for path, each in of.items()}, self._loader.scope
-            )
+            copies = Copies.of({path: self._loader.pin(each.candidate) for path, each in of.items()})
         paths, whose = {f"s3://{path}": each.path for path, each in of.items()}, {f"s3://{path}": path for path in of}
         if copies is not None:
             paths, whose = {file: file for file in copies.names}, dict(copies.names)

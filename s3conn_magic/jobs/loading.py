@@ -181,7 +181,7 @@ class Loader:
             if 0 < candidate.size <= SMALL and asked <= _BYTES_AHEAD:
                 asked += candidate.size
                 small.append(candidate)
-        ask_for([self.pin(candidate) for candidate in small], self.scope)
+        ask_for([(each, [(0, each.size)]) for each in map(self.pin, small)])
         # The next prefetch comes after half of them, not before each object.
         self._asked = frozenset(candidate.location for candidate in small[: len(small) // 2])
 

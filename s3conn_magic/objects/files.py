@@ -7,7 +7,8 @@ import io
 import sys
 import threading
 import weakref
-from functools import partial
+from contextlib import suppress
+from functools import cache, partial
 from typing import IO, TYPE_CHECKING, Any
 
 from fsspec.spec import AbstractBufferedFile
@@ -16,7 +17,7 @@ from s3conn_magic.errors import EndpointError, S3ConnError
 from s3conn_magic.locations import visible
 from s3conn_magic.objects import SeekableFile, position_after
 from s3conn_magic.objects.description import head
-from s3conn_magic.objects.ranged import PART, PinnedObject, RangedObject, coalesced
+from s3conn_magic.objects.ranged import PART, PinnedObject, RangedObject, ask_for, coalesced
 from s3conn_magic.objects.scope import QueryScope
 from s3conn_magic.objects.uploads import leaves_by, made_by_a_close
 
@@ -463,6 +464,7 @@ def cat_ranges(
     starts = starts if isinstance(starts, list) else [starts] * len(paths)
     ends = ends if isinstance(ends, list) else [ends] * len(paths)
     wanted = list(zip(paths, starts, ends, strict=True))
+    object_of = cache(object_of)
     _prefetch(object_of, wanted, _GAP if max_gap is None else max_gap)
     return [_read_range(object_of, *bounds, on_error) for bounds in wanted]
 
@@ -470,13 +472,9 @@ def cat_ranges(
 def _prefetch(object_of: Callable[[str], RangedObject], wanted: Sequence[tuple[str, Any, Any]], gap: int) -> None:
     by_path: dict[str, list[tuple[int, int]]] = {}
     for path, start, end in wanted:
-        try:
-            asked = bounds(object_of(path).size, start, end)
-        except S3ConnError:  # reading the range raises it again
-            continue
-        by_path.setdefault(path, []).append(asked)
-    for path, ranges in by_path.items():
-        object_of(path).prefetch(coalesced(ranges, gap))
+        with suppress(S3ConnError):  # reading the range raises it again
+            by_path.setdefault(path, []).append(bounds(object_of(path).size, start, end))
+    ask_for([(object_of(path), coalesced(ranges, gap)) for path, ranges in by_path.items() if ranges])
 
 
 def _read_range(object_of: Callable[[str], RangedObject], path: str, start: Any, end: Any, on_error: str) -> Any:

@@ -156,14 +156,14 @@ class ConnectionFileSystem(AbstractFileSystem):  # type: ignore[misc]
             every = all(entry in named for entry in entries)
             with scope.noting():
                 copied = {entry: named[entry] for entry in entries} if every else None
-                kept[path] = None if copied is None else Copies.of(copied, scope, outlive=True)
+                kept[path] = None if copied is None else Copies.of(copied, outlive=True)
         copies: Copies | None = kept[path]
         return copies
 
     def bodies(self, entries: Sequence[str]) -> Iterator[tuple[str, bytes]]:
         """Yield path and content of small objects, requested together."""
         objects = [self._matched(entry) or self._object(self._path(entry), self.scope) for entry in entries]
-        ask_for(objects, self.scope)
+        ask_for([(each, [(0, each.size)]) for each in objects])
         for entry, each in zip(entries, objects, strict=True):
             yield entry, each.read(0, each.size)
 
@@ -518,7 +518,7 @@ class Copies:
         self._process, self._users, self._lock = os.getpid(), 1, new_lock()
 
     @classmethod
-    def of(cls, objects: Mapping[str, RangedObject], scope: QueryScope, *, outlive: bool = False) -> Copies | None:
+    def of(cls, objects: Mapping[str, RangedObject], *, outlive: bool = False) -> Copies | None:
         """Return copies of objects by path, or None if they are too many, or memory is short.
 
         With `outlive` they are kept for other queries of the same objects, within the cache's bound.
@@ -537,7 +537,7 @@ class Copies:
         kept: Copies | None = BLOCKS.files(key) if key else None
         if kept is not None and kept.used():
             return kept
-        ask_for(objects.values(), scope)
+        ask_for([(each, [(0, each.size)]) for each in objects.values()])
         bodies = [each.read(0, each.size) for each in objects.values()]
         with suppress(OSError, ValueError):
             folder = new_folder("copies", in_memory=True)

@@ -334,9 +334,7 @@ class RangedObject:
 
     def prefetch(self, ranges: Iterable[tuple[int, int]]) -> None:
         """Request ranges without waiting."""
-        for start, stop in ranges:
-            if start < (end := min(stop, self.size)):
-                self._wanted(start, end, end, here=False)
+        ask_for([(self, ranges)])
 
     def load(self, ranges: Sequence[tuple[int, int]]) -> None:
         """Receive ranges, several at once.
@@ -468,19 +466,20 @@ class RangedObject:
 _Asked = tuple[RangedObject, _Segment]
 
 
-def ask_for(objects: Iterable[RangedObject], scope: QueryScope) -> None:
-    """Request all of some objects of a query, those of a bucket together, without waiting."""
+def ask_for(wanted: Iterable[tuple[RangedObject, Iterable[tuple[int, int]]]]) -> None:
+    """Request ranges of some objects of a query, those of a bucket together, without waiting."""
     lacking: dict[Exchange, list[_Asked]] = {}
-    for each in objects:
-        for segment in each._lacking(0, each.size)[1]:  # noqa: SLF001 - its own module
-            lacking.setdefault(each.pinned.exchange, []).append((each, segment))
+    for each, ranges in wanted:
+        for start, stop in ranges:
+            for segment in each._lacking(start, min(stop, each.size))[1]:  # noqa: SLF001 - its own module
+                lacking.setdefault(each.pinned.exchange, []).append((each, segment))
     for exchange, asked in lacking.items():
         if exchange.goes_by_client(_GET):
             for each, segment in asked:
                 each._ask(segment)  # noqa: SLF001 - as above
             continue
         try:
-            _send(exchange, scope, asked)
+            _send(exchange, asked[0][0]._scope, asked)  # noqa: SLF001 - as above
         except Exception as error:  # noqa: BLE001 - as in `_ask`
             for each, segment in asked:
                 each._lost(segment, error)  # noqa: SLF001 - as above
