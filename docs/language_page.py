@@ -88,7 +88,7 @@ def _summary() -> Iterator[tuple[str, ...]]:
 
 
 def _job_options() -> Iterator[tuple[str, ...]]:
-    for one in JOB_OPTIONS:
+    for one in JOB_OPTIONS.values():
         kinds = " and ".join(
             {"COPY": "COPY FROM", "INSERT": "INSERT INTO S3", "INTO": "INTO a table"}[kind] for kind in one.kinds
         )

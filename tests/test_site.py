@@ -90,7 +90,7 @@ def test_the_reference_names_everything(site: Path):
     """Statements, options and settings; errors; what Python can call; commands."""
     language = _Read(site / "language.html")
     assert {one.name.lower().replace(" ", "-") for one in STATEMENTS} <= language.ids
-    for one in (*OPTIONS, *JOB_OPTIONS, *SETTINGS):
+    for one in (*OPTIONS, *JOB_OPTIONS.values(), *SETTINGS):
         assert re.search(rf"\b{one.name}\b", language.text)
     settings = _Read(site / "reference" / "configuration.html").text
     assert not [one.name for one in SETTINGS if not re.search(rf"\b{one.name.lower()}\b", settings)]

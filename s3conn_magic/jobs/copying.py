@@ -227,7 +227,7 @@ class _Copying:
             scope.check()
             rows = loader.load(candidate, replace=replace)
         except Exception as error:  # noqa: BLE001 - one bad object does not stop the others
-            failure = translate(error, "", scope, self._engine.database)
+            failure = translate(error, "", scope, self._engine.is_alive)
         else:
             self._taken[loader.taken] += 1
             without = loader.skipped.note() if loader.skipped.count else ""

@@ -447,7 +447,7 @@ def _settable(cursor: TextCursor, around: Surroundings) -> Iterator[Item]:
         yield from _job_options(cursor)
     if "table option" in cursor.expected.offers:
         set_here = {name.upper() for name in cursor.read("table option")}
-        yield from (Item(option.name, "option") for option in TABLE_OPTIONS if option.name not in set_here)
+        yield from (Item(option.name, "option") for option in TABLE_OPTIONS.values() if option.name not in set_here)
     if "setting" in cursor.expected.offers:
         yield from (Item(setting.name, "setting") for setting in SETTINGS)
 
@@ -456,7 +456,7 @@ def _job_options(cursor: TextCursor) -> Iterator[Item]:
     """Return the job options that are not set yet, of the job's kind if it is known."""
     given = {name.upper() for name in cursor.read("job option")}
     kinds = {"COPY", "INSERT"}.intersection(cursor.words) or {"COPY", "INSERT"}
-    left = (option for option in JOB_OPTIONS if option.name not in given and not given.intersection(option.excludes))
+    left = (option for option in JOB_OPTIONS.values() if not given.intersection((option.name, *option.excludes)))
     return (Item(option.name, "option") for option in left if kinds.intersection(option.kinds))
 
 

@@ -12,7 +12,7 @@ from itertools import count, islice, pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from s3conn_magic.language.answers import answer
-from s3conn_magic.language.job_options import JOB_OPTION_NAMES
+from s3conn_magic.language.job_options import JOB_OPTIONS
 from s3conn_magic.language.option_names import BOOLEANS, URL, is_local
 from s3conn_magic.language.options import OPTION_NAMES, Option, find_option
 from s3conn_magic.language.reference import KEYWORDS, STATEMENTS, Reference
@@ -36,7 +36,7 @@ _SYNONYMS = {"LS": "LIST", "DIR": "LIST", "DESC": "DESCRIBE", "UNPAUSE": "RESUME
 _SYNONYMS |= {"COPY": "CREATE JOB name AS COPY FROM S3 …", "INSERT": "CREATE JOB name AS INSERT INTO S3 …"}
 _VALUE_WORDS = ("TRUE", "FALSE", "ENV", "PROMPT", "KEYRING")
 _OF_QUERIES = ("SELECT", "WITH", "FROM")
-_OF_JOBS = ("AS", "IF", "INTO", "SELECT", *JOB_OPTION_NAMES)
+_OF_JOBS = ("AS", "IF", "INTO", "SELECT", *JOB_OPTIONS)
 _SOURCES = {"ENV": "ENV 'MY_VARIABLE'", "KEYRING": "KEYRING 'service' 'user', without a comma"}
 _END = "the end of the statement"
 _TEXT = "text in single quotes"

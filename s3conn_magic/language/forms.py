@@ -10,7 +10,7 @@ import re
 from functools import cache
 from typing import TYPE_CHECKING
 
-from s3conn_magic.language.job_options import JOB_OPTION_NAMES, TABLE_OPTION_NAMES
+from s3conn_magic.language.job_options import JOB_OPTIONS, TABLE_OPTIONS
 from s3conn_magic.language.options import OPTION_NAMES
 from s3conn_magic.language.reference import KEYWORDS, STATEMENTS, VOCABULARY
 from s3conn_magic.language.session_settings import SETTING_NAMES
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 STARTS = "|".join(sorted({statement.name.split()[0] for statement in STATEMENTS}))
-_NAMES = frozenset({*OPTION_NAMES, *JOB_OPTION_NAMES, *TABLE_OPTION_NAMES, *SETTING_NAMES})
+_NAMES = frozenset({*OPTION_NAMES, *JOB_OPTIONS, *TABLE_OPTIONS, *SETTING_NAMES})
 _OF_FORMATS = ("TYPE", "DELIMITER", "HEADER", "LOCATION", "COLUMNS", "WINDOW")
 LITERAL = re.compile(r"'(?:[^']|'')*'")
 _MOST_GLUED = 3

@@ -7,7 +7,7 @@ import re
 import textwrap
 from typing import TYPE_CHECKING, Any
 
-from s3conn_magic.language.job_options import JOB_OPTIONS, LOCATIONS, find_job_option
+from s3conn_magic.language.job_options import JOB_OPTIONS, LOCATIONS
 from s3conn_magic.language.options import OPTIONS, Option, find_option
 from s3conn_magic.language.reference import (
     KEYWORDS,
@@ -140,7 +140,7 @@ def overview() -> str:
     """Return all statements, options and settings, each with its meaning."""
     statements = _section("Statements", [(statement.name, statement.help) for statement in STATEMENTS])
     options = _section("Options of a connection", [(option.name, option.help) for option in OPTIONS])
-    jobs = _section("Options of a job", [(option.name, option.help) for option in JOB_OPTIONS])
+    jobs = _section("Options of a job", [(option.name, option.help) for option in JOB_OPTIONS.values()])
     settings = _section("Settings", [(setting.name, setting.help) for setting in SETTINGS])
     return f"{_HEAD}\n{statements}\n{options}\n{jobs}\n{settings}"
 
@@ -181,7 +181,7 @@ def _foreign_option(word: str) -> str | None:
 
 
 def _job_option(word: str) -> list[str]:
-    option = find_job_option(word)
+    option = JOB_OPTIONS.get(word.upper())
     if option is None:
         return []
     facts = [f"an option of {' and '.join(_JOBS[kind] for kind in option.kinds)}", f"takes {option.takes}"]
@@ -290,7 +290,7 @@ def statement_text(statement: Reference) -> str:
     if statement.columns:
         lines.append(_section("Columns", [(column.name, column.help) for column in statement.columns]))
     if statement.name in {"CREATE JOB", "ALTER JOB"}:
-        taken = [option for option in JOB_OPTIONS if option.mutable or statement.name == "CREATE JOB"]
+        taken = [option for option in JOB_OPTIONS.values() if option.mutable or statement.name == "CREATE JOB"]
         lines.append(_section("Options", [(option.name, option.help) for option in taken]))
     elif _WITH_OPTIONS in statement.syntax:
         lines.append(_section("Options", [(option.name, option.help) for option in OPTIONS]))

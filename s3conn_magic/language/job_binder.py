@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from s3conn_magic.errors import BindError, ReadOnlyConnectionError
 from s3conn_magic.language import plans, statements
 from s3conn_magic.language.dialect import DialectError, duckdb_query
-from s3conn_magic.language.job_options import JOB_OPTIONS, TABLE_OPTIONS, JobOption, Kind, find_job_option
+from s3conn_magic.language.job_options import JOB_OPTIONS, TABLE_OPTIONS, JobOption, Kind
 from s3conn_magic.language.job_values import BareWord, Content
 from s3conn_magic.language.plans import job_exists, job_not_found, release
 from s3conn_magic.language.source import Span
@@ -37,12 +37,16 @@ _ONLY_PARQUET = "SNAPPY"
 
 
 def _kinds_of_option(name: str) -> tuple[Kind, ...]:
-    option = find_job_option(name)
+    option = JOB_OPTIONS.get(name)
     return option.kinds if option else ()
 
 
+def _options_of(kind: Kind | None) -> Mapping[str, JobOption]:
+    return TABLE_OPTIONS if kind == "TABLE" else JOB_OPTIONS
+
+
 def _names_of_kind(kind: Kind) -> list[str]:
-    return [option.name for option in (*JOB_OPTIONS, *TABLE_OPTIONS) if kind in option.kinds]
+    return [option.name for option in (*JOB_OPTIONS.values(), *TABLE_OPTIONS.values()) if kind in option.kinds]
 
 
 class JobBinder:
@@ -185,15 +189,15 @@ class JobBinder:
         return values, where
 
     def _option(self, kind: Kind, name: Name) -> JobOption:
-        option = find_job_option(name.text, kind)
+        options = _options_of(kind)
+        option = options.get(name.text.upper())
         if option is None:
             from s3conn_magic.language.words import book
 
             other_name = book()["jobs"].get(name.text.upper())
             names = [*_names_of_kind(kind), *["DELETE_DATA"] * (kind == "TABLE")]  # only of DROP TABLE
             near = other_name if other_name and kind in _kinds_of_option(other_name) else related(name.text, names)
-            options = TABLE_OPTIONS if kind == "TABLE" else JOB_OPTIONS
-            known = [option.name for option in options if kind in option.kinds and option.effect]
+            known = [option.name for option in options.values() if kind in option.kinds and option.effect]
             hint = f"Did you mean {near}?" if near else f"{_NAMES[kind]} takes {listed(known, 'and')}."
             of = "table" if kind == "TABLE" else "job"
             raise self._binding.error(f"unknown option of a {of}", name.span, hint=hint)
@@ -263,7 +267,7 @@ class JobBinder:
 
     def _check(self, options: Mapping[str, Any], where: Mapping[str, Span], kind: Kind) -> None:
         for name in options:
-            option = find_job_option(name, kind)
+            option = _options_of(kind).get(name)
             missing = [required for required in option.requires if required not in where] if option else []
             if missing:
                 hint = f"Add {' and '.join(f'{each} = …' for each in missing)}."
@@ -304,9 +308,9 @@ class JobBinder:
         """Return an option that ALTER JOB can set."""
         from s3conn_magic.language.rules import name_text
 
-        option, mutable = find_job_option(name.text), [each.name for each in JOB_OPTIONS if each.mutable]
+        option = JOB_OPTIONS.get(name.text.upper())
         if option is None:
-            near = related(name.text, mutable)
+            near = related(name.text, [each.name for each in JOB_OPTIONS.values() if each.mutable])
             hint = f"Did you mean {near}?" if near else "HELP ALTER JOB; lists what it sets."
             raise self._binding.error("unknown option of a job", name.span, hint=hint)
         if not option.mutable:
@@ -449,7 +453,7 @@ def check_writing(binding: Binding, connection: Known, action: str, span: Span) 
 
 def _without_effect(options: dict[str, Any], kind: Kind | None = None) -> str:
     """Remove the options without effect, and return a note on them."""
-    names = [name for name in options if (option := find_job_option(name, kind)) is not None and not option.effect]
+    names = [name for name in options if (option := _options_of(kind).get(name)) is not None and not option.effect]
     for name in names:
         del options[name]
     return f"{listed(names, 'and')}: accepted, without effect on one machine." if names else ""

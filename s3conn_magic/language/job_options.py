@@ -9,7 +9,7 @@ from s3conn_magic.language import job_values
 from s3conn_magic.language.session_settings import boolean, text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 Kind = Literal["COPY", "INSERT", "INTO", "TABLE"]
 BOTH: tuple[Kind, ...] = ("COPY", "INSERT")
@@ -294,14 +294,18 @@ _IDLE = (
 VIEW_OPTIONS = ("MAX_TIME_TRAVEL_DURATION", "COMPUTE_CLUSTER", "COMMENT")
 """Options that may follow the query of a materialized view."""
 
-JOB_OPTIONS: tuple[JobOption, ...] = (*_LOCATIONS, *_READING, *_WRITING, *_SHARED, *_IDLE)
-_BY_NAME = {option.name: option for option in JOB_OPTIONS}
+
+def _named(*options: JobOption) -> Mapping[str, JobOption]:
+    return {option.name: option for option in options}
+
+
+JOB_OPTIONS = _named(*_LOCATIONS, *_READING, *_WRITING, *_SHARED, *_IDLE)
+"""Options of jobs, by their names in upper case."""
 LOCATIONS = frozenset(option.name for option in _LOCATIONS)
 """Options for the location that a job reads or writes."""
-JOB_OPTION_NAMES = tuple(_BY_NAME)
 
 
-TABLE_OPTIONS: tuple[JobOption, ...] = (
+TABLE_OPTIONS = _named(
     JobOption(
         "STORAGE_CONNECTION",
         job_values.name,
@@ -365,10 +369,3 @@ TABLE_OPTIONS: tuple[JobOption, ...] = (
         )
     ),
 )
-_OF_TABLE = {option.name: option for option in TABLE_OPTIONS}
-TABLE_OPTION_NAMES = tuple(_OF_TABLE)
-
-
-def find_job_option(name: str, kind: Kind | None = None) -> JobOption | None:
-    """Return the option of that name, in any case, of a job or a table, or None."""
-    return (_OF_TABLE if kind == "TABLE" else _BY_NAME).get(name.upper())

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from s3conn_magic.language.job_options import find_job_option
+from s3conn_magic.language.job_options import JOB_OPTIONS
 from s3conn_magic.language.options import OPTION_NAMES, OPTIONS, find_option, is_environment_name
 from s3conn_magic.language.plans import SHOWN_NAME
 from s3conn_magic.language.reference import STATEMENTS, VOCABULARY
@@ -171,7 +171,7 @@ def _data_spans(statement: Statement) -> Iterator[Span]:
     if isinstance(statement, (Query, ExplainAnalyze, CreateTable, InsertInto, MergeInto, AlterTable)):
         yield statement.span
     elif isinstance(statement, (CreateCopyJob, CreateInsertJob, AlterJob)):
-        yield from (setting.span for setting in statement.settings if find_job_option(setting.name.text))
+        yield from (setting.span for setting in statement.settings if setting.name.text.upper() in JOB_OPTIONS)
     if isinstance(statement, (CreateCopyJob, CreateInsertJob)):
         yield from (statement.name.span, statement.connection.span)
         yield statement.query.span if isinstance(statement, CreateInsertJob) else statement.into.span

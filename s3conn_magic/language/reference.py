@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
-from s3conn_magic.language.job_options import JOB_OPTION_NAMES, TABLE_OPTION_NAMES
+from s3conn_magic.language.job_options import JOB_OPTIONS, TABLE_OPTIONS
 from s3conn_magic.language.options import OPTION_NAMES
 from s3conn_magic.language.result_columns import (
     ANALYSIS_COLUMNS,
@@ -534,7 +534,7 @@ KEYWORDS: frozenset[str] = frozenset(
     word for statement in STATEMENTS for word in words_of(statement.syntax)
 ) | frozenset(VALUE_WORDS)
 
-VOCABULARY: frozenset[str] = KEYWORDS | {*OPTION_NAMES, *JOB_OPTION_NAMES, *TABLE_OPTION_NAMES}
+VOCABULARY: frozenset[str] = KEYWORDS | {*OPTION_NAMES, *JOB_OPTIONS, *TABLE_OPTIONS}
 """Every word of the language. None can be a secret, so messages may show them."""
 
 

@@ -441,7 +441,7 @@ def _one_text(raw: str) -> str:
 # Options of a job
 
 _columns = leaf(rf"(?ai:COLUMN_TRANSFORMATIONS){WORD_END}", "an option", statements.Name, str)
-_switches = "|".join(option.name for option in JOB_OPTIONS if option.switch)
+_switches = "|".join(option.name for option in JOB_OPTIONS.values() if option.switch)
 _switch = leaf(rf"(?ai:{_switches}){WORD_END}(?!\s*=)", "an option", statements.Name, str)
 _job_option = (
     _job_setting(_columns, _transformations)

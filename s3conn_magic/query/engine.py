@@ -69,7 +69,14 @@ class _Database:
 
     def cursor(self) -> duckdb.DuckDBPyConnection | None:
         """Return a new cursor, or None if a defect of DuckDB has invalidated the database."""
-        return self.connection.cursor() if failures.is_alive(self.connection) else None
+        import duckdb
+
+        cursor = self.connection.cursor()
+        try:
+            cursor.execute("SELECT 1").fetchall()
+        except duckdb.FatalException:
+            return None
+        return cursor
 
     def close(self) -> None:
         self.connection.close()
@@ -190,6 +197,10 @@ class QueryEngine:
                 self._database = self._open(self.path)
                 self.tables.discover(self._database.connection)
         return self._opened_database().connection.cursor()
+
+    def is_alive(self) -> bool:
+        """Return whether the database still answers after a defect of DuckDB."""
+        return self._opened_database().cursor() is not None
 
     def _opened_database(self) -> _Database:
         with self._opening:
@@ -324,14 +335,6 @@ class QueryEngine:
             As `query`.
         """
         self.run(columns, before, lambda: self._defined(columns, before))
-
-    def explain(self, sql: str, *, local: bool = False) -> QueryResult:
-        """Run a query, and return DuckDB's profile of it in one column.
-
-        Raises:
-            As `query`.
-        """
-        return self.execute(sql, "EXPLAIN ANALYZE ", local=local)
 
     def run(self, sql: str, before: str, work: Callable[[], Any]) -> QueryResult:
         """Run work on the database in the scope of a query.
@@ -506,7 +509,7 @@ class QueryEngine:
         except Exception as error:  # noqa: BLE001 - this is the boundary to DuckDB
             placed = self._placed(error, sql, turn.scope)
             moved = failures.moved_error(placed, len(before.encode()))
-            failure = failures.translate(moved, sql, turn.scope, self._opened_database().connection)
+            failure = failures.translate(moved, sql, turn.scope, self.is_alive)
         if (name := failures.unknown_table(failure)) and name.startswith("s3://"):
             failure = failures.unknown_format(name, sql, failure)
         elif name and not failure.hint.startswith("Did you mean"):

@@ -22,8 +22,6 @@ from s3conn_magic.objects.scope import UNPACKED
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
-    import duckdb
-
     from s3conn_magic.objects.scope import QueryScope
 
 MARK = "s3conn_magic: "
@@ -184,9 +182,9 @@ def session_table(sql: str, failure: S3ConnError, known: Collection[str]) -> str
 
 
 def translate(
-    error: BaseException, sql: str, scope: QueryScope, database: duckdb.DuckDBPyConnection | None = None
+    error: BaseException, sql: str, scope: QueryScope, is_alive: Callable[[], bool] = lambda: False
 ) -> S3ConnError:
-    """Return this package's error for one from a query of a database."""
+    """Return this package's error for one from a query; `is_alive` tells whether the database still answers."""
     import duckdb
 
     if scope.stopped:
@@ -196,7 +194,7 @@ def translate(
     if isinstance(error, duckdb.InterruptException):
         return interrupted()
     if isinstance(error, duckdb.FatalException | duckdb.InternalException):
-        return _defect(str(details_of(error)["exception_message"]), database)
+        return _defect(str(details_of(error)["exception_message"]), is_alive=is_alive)
     if not isinstance(error, duckdb.Error) or "Traceback (most recent call last)" in str(error):
         return InternalError.from_exception(error)
     return _of_duckdb(details_of(error), type(error).__name__, sql, scope)
@@ -226,28 +224,17 @@ def _of_duckdb(details: dict[str, Any], kind: str, sql: str, scope: QueryScope) 
     return refused(sql, message, details.get("position"), hint)
 
 
-def _defect(message: str, database: duckdb.DuckDBPyConnection | None) -> QueryError:
+def _defect(message: str, *, is_alive: Callable[[], bool]) -> QueryError:
     """Return the error for a defect of DuckDB, after which the database may be unusable, and is then reopened."""
     first = _ORIGINAL.search(message)
     reason = visible((first[1] if first else message.strip().partition("\n")[0])[:_SHOWN])
-    if database is not None and is_alive(database):
+    if is_alive():
         hint = "All tables are as they were. Leave columns or files out, to find which of them it fails on."
         return QueryError(f"DuckDB failed internally: {reason}", hint=hint)
     return QueryError(
         f"DuckDB failed internally, and was restarted: {reason}",
         hint="Tables in memory are gone, those in a file are not: SET DATABASE = 'tables.duckdb' keeps them in one.",
     )
-
-
-def is_alive(database: duckdb.DuckDBPyConnection) -> bool:
-    """Return whether a database still answers after a defect of DuckDB."""
-    import duckdb
-
-    try:
-        database.cursor().execute("SELECT 1").fetchall()
-    except duckdb.FatalException:
-        return False
-    return True
 
 
 _LINES = "COPY FROM S3 with CONTENT_TYPE = SPLIT_LINES loads lines as they are."

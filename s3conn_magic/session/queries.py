@@ -272,7 +272,8 @@ class Queries:
     def _explain(self, plan: statements.ExplainAnalyze) -> Message:
         from s3conn_magic.results.introspection import explanation
 
-        return explanation(self._at_place(plan, lambda: self.engine.explain(plan.text, local=self._local(plan))))
+        local, analyze = self._local(plan), "EXPLAIN ANALYZE "
+        return explanation(self._at_place(plan, lambda: self.engine.execute(plan.text, analyze, local=local)))
 
     @execute.register
     def _create(self, plan: statements.CreateTable) -> Message:

@@ -21,7 +21,7 @@ from s3conn_magic.errors import S3ConnError
 from s3conn_magic.language import statements
 from s3conn_magic.language.grammar import RESERVED, parse
 from s3conn_magic.language.help import create_statement
-from s3conn_magic.language.job_options import JOB_OPTION_NAMES, TABLE_OPTION_NAMES
+from s3conn_magic.language.job_options import JOB_OPTIONS, TABLE_OPTIONS
 from s3conn_magic.language.options import OPTION_NAMES, BoundValue
 from s3conn_magic.language.redaction import redacted
 from s3conn_magic.language.reference import KEYWORDS, AnalyzeBy, CompareBy
@@ -230,13 +230,13 @@ ALONE = st.builds(statements.Name, NAMES.filter(lambda text: "." not in text), s
 TABLE = st.builds(statements.TableName, st.lists(NAMES, min_size=1, max_size=3).map(tuple), st.just(NO_SPAN))
 JOB_OPTION = st.builds(
     statements.Name,
-    st.sampled_from([name for name in JOB_OPTION_NAMES if name != "COLUMN_TRANSFORMATIONS"]),
+    st.sampled_from([name for name in JOB_OPTIONS if name != "COLUMN_TRANSFORMATIONS"]),
     st.just(NO_SPAN),
 )
 JOB_VALUE = st.one_of(LITERAL, VARIABLE, st.builds(statements.BooleanLiteral, st.booleans(), st.just(NO_SPAN)))
 JOB_SETTINGS = st.lists(st.builds(statements.JobSetting, JOB_OPTION, JOB_VALUE, st.just(NO_SPAN)), max_size=5)
 BOOLEAN = st.builds(statements.BooleanLiteral, st.booleans(), st.just(NO_SPAN))
-TABLE_OPTION = st.builds(statements.Name, st.sampled_from(TABLE_OPTION_NAMES), st.just(NO_SPAN))
+TABLE_OPTION = st.builds(statements.Name, st.sampled_from([*TABLE_OPTIONS]), st.just(NO_SPAN))
 TABLE_SETTINGS = st.lists(
     st.builds(statements.JobSetting, TABLE_OPTION, JOB_VALUE, st.just(NO_SPAN)), min_size=1, max_size=4
 ).map(tuple)
@@ -413,7 +413,7 @@ def _rewritten(token: Token, data: st.DataObject, statement: statements.Statemen
     if token.kind == "space":
         return data.draw(GAPS)
     # Where a topic of HELP stands, any word may stand, and is kept as it is written.
-    fixed = token.text in RESERVED - {*OPTION_NAMES, *JOB_OPTION_NAMES} and not isinstance(statement, statements.Help)
+    fixed = token.text in RESERVED - {*OPTION_NAMES, *JOB_OPTIONS} and not isinstance(statement, statements.Help)
     return data.draw(st.sampled_from([token.text, token.text.lower(), token.text.title()])) if fixed else token.text
 
 
