@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from s3conn_magic.connections.signing import at_once
 from s3conn_magic.errors import EndpointError, QueryError, S3ConnError, StatementInterrupted, ThrottledError
 from s3conn_magic.language.words import counted, listed, literal
 from s3conn_magic.locations import Location, visible
@@ -301,6 +300,8 @@ class TableAccess(NamedTuple):
 
     def fetched(self, paths: Iterable[str]) -> list[bytes]:
         """Return the bytes of objects by their paths, each by one request."""
+        from s3conn_magic.connections.signing import at_once
+
         return list(in_order(self.filesystem.cat_file, paths, at_once(_AT_ONCE), name="s3conn-lake"))
 
     def resolved(self, uri: str) -> str:

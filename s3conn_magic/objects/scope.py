@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from s3conn_magic.connections.signing import at_once
 from s3conn_magic.errors import S3ConnError, StatementInterrupted
 from s3conn_magic.runtime.background import LightFuture, new_lock, wait_for
 
@@ -315,6 +314,8 @@ class QueryScope:
             if self._over:
                 raise StatementInterrupted("the query is over")
             if self._pool is None:
+                from s3conn_magic.connections.signing import at_once
+
                 self._pool = ThreadPoolExecutor(at_once(AT_ONCE), "s3conn-query")
             return self._pool.submit(call)
 
