@@ -348,11 +348,11 @@ def _variable(plain: str) -> str:
 
 
 # Beginnings of statements of several lines, each of which alone is not a statement.
-_SPOKEN = re.compile(
+_LONG_STATEMENT = re.compile(
     r"(?:CREATE|ALTER|DROP|COPY|INSERT|SELECT|WITH|LOAD|UNLOAD|CALL|EXEC|BACKUP|ATTACH)\s", re.IGNORECASE
 )
 # Other services, and words that indicate S3.
-_ABROAD = re.compile(
+_OTHER_SERVICES = re.compile(
     r"azure|abfss?:|wasbs?:|adls|dynamodb|kafka|bigquery|api_gateway|API\s+INTEGRATION|hdfs:|kinesis"
     r"|\b(?!(?:parquet|duckdb|iceberg|delta|csv|regex|delimited)_)\w+_(?:fdw|wrapper)\b",
     re.IGNORECASE,
@@ -360,10 +360,10 @@ _ABROAD = re.compile(
 _OF_S3 = re.compile(r"s3|minio|\br2\b|amazonaws", re.IGNORECASE)
 
 
-def _is_abroad(text: str) -> bool:
+def _is_of_another_service(text: str) -> bool:
     """Return whether a statement is about a service other than S3."""
     scheme = re.search(r"['\"](?:kafka|azure|abfss?|wasbs?|hdfs|kinesis|pulsar)://", text, re.IGNORECASE)
-    return scheme is not None or (_ABROAD.search(text) is not None and _OF_S3.search(text) is None)
+    return scheme is not None or (_OTHER_SERVICES.search(text) is not None and _OF_S3.search(text) is None)
 
 
 def answer(
@@ -384,7 +384,7 @@ def answer(
     answers = [made for unit in (span, *lines_of(text, span)) if (made := phrased(text, unit, connections))]
     first = next((made for made in answers if made.ours and parses(made.ours)), None)
     said = next((made for made in answers if not made.ours and made.whose not in {"Python's", "a shell's", ""}), None)
-    begun = first is not None and first.span != span and _SPOKEN.match(text, span.start)
+    begun = first is not None and first.span != span and _LONG_STATEMENT.match(text, span.start)
     of_python = first is not None and first.whose == "Python's" and not first.ours.startswith("CREATE S3 CONNECTION")
     if (first is None and said is None) or begun or of_python:
         shaped = _by_shape(text, span, connections, parses)
@@ -393,10 +393,10 @@ def answer(
         )
         first = shaped if first is None or (begun and shaped) or (of_python and connects) else first
     whole = span if first is not None and first.whose == "Python's" else None
-    if first is not None and (amiss := _amiss(first, text, whole)):
+    if first is not None and (amiss := _lost(first, text, whole)):
         shaped = _by_shape(text, span, connections, parses)
-        first = shaped if shaped and shaped.ours and _amiss(shaped, text) < amiss else first
-    if first and "S3 CONNECTION" in first.ours and _is_abroad(text[slice(*first.span)]):
+        first = shaped if shaped and shaped.ours and _lost(shaped, text) < amiss else first
+    if first and "S3 CONNECTION" in first.ours and _is_of_another_service(text[slice(*first.span)]):
         return Answer(first.whose, first.head, first.span, "", "Connections lead to Amazon S3 and compatible servers.")
     first = _with_connection(first, text, connections, parses)
     first = first or said or next(iter(answers), None) or _by_first_words(text, span)
@@ -426,8 +426,8 @@ def _with_connection(
 _NEEDED = {"AWS_ACCESS_KEY_ID", "AWS_ROLE", "AWS_PROFILE", "AWS_SESSION_TOKEN", "ENDPOINT", "ANONYMOUS"}
 
 
-def _amiss(made: Answer, text: str, span: Span | None = None) -> int:
-    """Return how many options of a span a translation leaves out, or keeps in a query unchanged."""
+def _lost(made: Answer, text: str, span: Span | None = None) -> int:
+    """Return how many options and locations a translation loses, or leaves in a query where they have no effect."""
     written = in_s3(text[slice(*(span or made.span))], text)
     pairs = [*pairs_in(written)]
     names = {name for name, _ in pairs}

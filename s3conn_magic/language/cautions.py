@@ -294,9 +294,8 @@ def _of_plan(plan: plans.Plan) -> Iterable[str]:
 
 def of_name(name: str, kind: str) -> str:
     """Return a caution on a name with blanks at its ends."""
-    return f"The {kind} {literal(name)} has blanks around its name, and {name.strip()} is another." * (
-        name != name.strip()
-    )
+    plain = name.strip()
+    return "" if name == plain else f"The {kind} {literal(name)} has blanks around its name, and {plain} is another."
 
 
 @_of_plan.register

@@ -40,7 +40,7 @@ _PXF = re.compile(r"pxf://([^?'\"\s]+\?)((?:[^'\"&]*&)*?)PROFILE=s3:[^'\"&]*&?",
 
 
 def _named_apart(match: re.Match[str]) -> str:
-    """Return a name that stands for another's, as one that is none of our words."""
+    """Return a dotted name, with `my_` before each part that is a keyword."""
     return ".".join(name if name.upper() not in KEYWORDS else f"my_{name.lower()}" for name in match.groups() if name)
 
 
@@ -126,7 +126,7 @@ _WITHIN = re.compile(r"(?<![\w.-])(?P<key>[A-Za-z_][\w.-]*)=(?P<value>[^;&,'\"\s
 
 
 def place_of(text: str) -> str:
-    """Return the first place in S3 of a text, as a literal."""
+    """Return the first location in S3 in a text, as a literal."""
     for match in PLACE.finditer(text):
         written = match.group().rstrip(".")
         if "://" in written and not written.lower().startswith("http"):
@@ -172,7 +172,7 @@ def _paired(match: re.Match[str]) -> str:
 
 
 def in_s3(text: str, cell: str = "") -> str:
-    """Return a statement of a cell with places in S3 as such that are written as another protocol's."""
+    """Return a statement of a cell with locations of other protocols rewritten as `s3://`."""
     text = with_constants(text, cell or text)
     text = _WITH_PAIR.sub(r"s3://\3?s3_access_key_id=\1&s3_secret_access_key=\2", text)
     text = _WITH_PAIR_AND_HOST.sub(_paired, text)
@@ -255,17 +255,17 @@ def _is_text_of_options(quoted: str) -> bool:
 
 
 def _is_loose(match: re.Match[str]) -> bool:
-    """Whether a name with a value is an option by itself: no place, no condition, no word of a statement."""
+    """Return whether a name with a value is an option, not a location, a condition or a keyword."""
     before = re.search(r"(?:WHERE|AND|OR|ON|HAVING|AS)\s+\Z", match.string[: match.start()], re.IGNORECASE)
     value = without_quotes(match["value"] or match["beside"] or "")
     name = _named_by(match["key"])
-    if before or _is_nobodys(match["key"]) or (PLACE.match(value) and not value.lower().startswith("http")):
+    if before or _is_no_option(match["key"]) or (PLACE.match(value) and not value.lower().startswith("http")):
         return False
     return is_telling(name)
 
 
 def closed(text: str, opened: int) -> int:
-    """Return where the bracket ends that opens at an index."""
+    """Return where the bracket that opens at an index closes."""
     depth = 0
     for match in re.compile(rf"{QUOTED}|[()\[\]{{}}]").finditer(text, opened):
         depth += (match.group() in "([{") - (match.group() in ")]}")
@@ -281,7 +281,7 @@ def is_torn(text: str | None) -> bool:
 
 
 def named_place(pairs: list[Pair]) -> str:
-    """Return the place that a bucket and a path are, which are given apart."""
+    """Return the location that a separate bucket and path make."""
     given: dict[str, str] = {}
     meant = [name_meant(name) for name, _ in pairs if folded(name) != "KEY"]
     alone = "AWS_SECRET_ACCESS_KEY" in meant and "AWS_ACCESS_KEY_ID" not in meant  # a key is that of the pair
@@ -301,7 +301,7 @@ def named_place(pairs: list[Pair]) -> str:
 
 
 def _part_of(words: Sequence[str], known: str) -> str:
-    """Return of what a name is: of a bucket, of the path in it, or of what stands behind that; or nothing."""
+    """Return which part of a location a name means: `bucket`, `path`, or `from` for a whole one; empty if none."""
     if "bucket" in known and words[-1] in {"bucket", "name", "url", "bucketname", known}:
         return "bucket"
     if known == "from":
@@ -311,7 +311,7 @@ def _part_of(words: Sequence[str], known: str) -> str:
 
 
 def path_apart(text: str) -> str:
-    """Return the place that is told without its bucket, which something else that is named knows."""
+    """Return the path that is given without its bucket, which a named object holds."""
     if not _APART.search(text):
         return ""
     path = next((match[1] or match[2] for match in _APART_PATH.finditer(text)), "")
@@ -319,7 +319,7 @@ def path_apart(text: str) -> str:
 
 
 def remote_parts(remote: str) -> tuple[str, str]:
-    """Return the name of a remote, which may be its settings (`:s3,provider=AWS:bucket`), and the path behind it."""
+    """Return the name of a remote, or its settings (`:s3,provider=AWS:bucket`), and the path after it."""
     named = re.sub(rf"\A:?([\w-]+)(?:,(?:{QUOTED}|[^:'\"])*)?:", r"\1:", remote)
     name, path = re.split("[:/]", named, maxsplit=1)
     return name, path.rpartition(":")[2].strip("/")
@@ -331,7 +331,7 @@ def remote_options(remote: str) -> list[tuple[str, str]]:
 
 
 def pairs_in(text: str) -> Iterator[Pair]:
-    """Yield the options of a text, as statements, calls, files of settings and texts of connections write them."""
+    """Yield the options in a text: a statement, a call, a settings file or a connection string."""
     text = _CONDITION.sub(" ", text) if _ASKS.search(text) else text
     apart = "bucket" in text.lower() and not re.search(r"s3[an]?://", text, re.IGNORECASE)
     if arrays := _ARRAYS.search(text):
@@ -345,22 +345,22 @@ def pairs_in(text: str) -> Iterator[Pair]:
             yield from zip(map(without_quotes, given[::2]), given[1::2], strict=False)
     for match in _ASSIGNED.finditer(text):
         of_bucket = apart and match["key"] and without_quotes(match["key"]).lower() == "location"
-        if match["key"] and (of_bucket or not _is_nobodys(match["key"])):
+        if match["key"] and (of_bucket or not _is_no_option(match["key"])):
             plain = re.sub(r"(?i)\Asecret\s+", "$", match["value"])
             yield _named_by(match["key"]), re.findall(QUOTED, plain) if plain.startswith("(") else plain
     yield from (("FIELD_DELIMITER", match["value"]) for match in _PARTED.finditer(text))
     yield from ((match["key"], match["value"]) for match in _SET_TO.finditer(text))
     yield from ((without_quotes(match["key"]), match["value"]) for match in _CALLED.finditer(text))
-    yield from _told(text)
+    yield from _loose_pairs(text)
 
 
-def _told(text: str) -> Iterator[Pair]:
-    """Yield the options that stand without a mark, or within a text."""
+def _loose_pairs(text: str) -> Iterator[Pair]:
+    """Yield the options without `=` or `:`, and those within a quoted text."""
     if match := _IN_ORDER.search(text):
         yield "REGION", literal(match["region"])
     for match in _BOTH.finditer(text):
         yield from (("ACCESS_KEY_ID", literal(match[1])), ("SECRET_ACCESS_KEY", literal(match[2])))
-    yield from _in_a_row(text)
+    yield from _unnamed_pairs(text)
     yield from _in_calls(text)
     yield from (("CREDENTIAL", match[1] or match[2] or match[3]) for match in _NAMING.finditer(text))
     for match in _BESIDE.finditer(text):
@@ -378,8 +378,8 @@ def _told(text: str) -> Iterator[Pair]:
         yield from ((name, literal(value)) for name, value in _WITHIN.findall(inner) if is_telling(name))
 
 
-def _in_a_row(text: str) -> Iterator[Pair]:
-    """Yield a key, its secret, and the server before and the bucket behind them, of texts without names."""
+def _unnamed_pairs(text: str) -> Iterator[Pair]:
+    """Yield key and secret from a row of unnamed texts, with the server before and the bucket after them."""
     for row in _ROW.finditer(text):
         texts = [without_quotes(quoted) for quoted in re.findall(QUOTED, row.group())]
         at = next((at for at, text in enumerate(texts[:-1]) if KEY_ID.fullmatch(text)), None)
@@ -418,7 +418,7 @@ _MAKING = {"of", "create", "new", "parse", "valueof", "from", "get"}
 
 
 def _in_calls(text: str) -> Iterator[Pair]:
-    """Yield the options that calls say by their names."""
+    """Yield the options that functions are named after."""
     yield from ((match[1], literal(match[2])) for match in _PROPERTY.finditer(text))
     yield from _by_position(text)
     if re.search(r"[,(]\s*NO_?SIGN(?:_?REQUEST)?\s*[,)]", text, re.IGNORECASE):
@@ -439,7 +439,7 @@ def _in_calls(text: str) -> Iterator[Pair]:
 
 
 def _by_position(text: str) -> Iterator[Pair]:
-    """Yield what calls and commands say by the place of an argument."""
+    """Yield the options that are positional arguments of calls and commands."""
     yield from (("LIMIT", match[1]) for match in _COUNTED.finditer(text))
     yield from (("DELIMITER", literal(match[1].strip("$'"))) for match in _DELIMITED.finditer(text))
     if match := re.search(rf"\b(?:Minio|Endpoint)\s*\(\s*({QUOTED})", text):
@@ -451,17 +451,17 @@ def _by_position(text: str) -> Iterator[Pair]:
 
 
 def _setter(name: str) -> str:
-    """Return what is set by a call of a name: `withRegion`, `set_region`, `endpointOverride`."""
+    """Return the option that a method sets: `withRegion`, `set_region`, `endpointOverride`."""
     return re.sub(r"\A(?:with|set|use)_?(?=[A-Z]|[a-z]+_?[a-z]*\Z)|(?:Override|Provider)\Z", "", name)
 
 
 def _named_by(key: str) -> str:
-    """Return the name of an option, of one or several words."""
+    """Return the name of an option of one or more words."""
     return re.sub(r"\s+", "_", without_quotes(key))
 
 
-def _is_nobodys(key: str) -> bool:
-    """Whether what stands before a mark is no option: a scheme, or a part of a statement."""
+def _is_no_option(key: str) -> bool:
+    """Return whether the word before `=` or `:` is no option: a scheme, or a part of a statement."""
     plain = without_quotes(key)
     return (
         plain.upper() in words_listed("unnamed") - {"BUCKET", "FORMAT", "TYPE"}
@@ -479,7 +479,7 @@ _WRITES = re.compile(r"(?<=format\([\"'])\w+|(?<=[._])(?:parquet|csv|json|orc|av
 
 
 def _kind_of(options: Options, slots: Slots) -> str:
-    """Return the format of files: by an option, by how the place ends, else by a word of the statement."""
+    """Return the format of files: by an option, by the ending of the location, else by a word of the statement."""
     named = (options.get(name) for name in ("TYPE", "FORMAT", "FILEFORMAT", "FILE_FORMAT", "AS"))
     parts = [part for each in named for part in re.split(r"[\W_]+", str(each).upper())]
     word = next((part for part in parts if part in FORMATS), "")
@@ -494,7 +494,7 @@ def _kind_of(options: Options, slots: Slots) -> str:
 
 
 def _settings_of(options: Options, kind: str, *, reads: bool = False) -> str:
-    """Return what of a file of text is told beside its format, as CONTENT_TYPE and FILE_FORMAT have it."""
+    """Return the options of a text format, as CONTENT_TYPE and FILE_FORMAT write them."""
     mark = _delimiter_in(options)
     said = f" DELIMITER = {literal(mark)}" if kind == "CSV" and len(mark) == 1 and (reads or mark != ",") else ""
     headers = [(name, str(options[name]).strip("'\"").lower()) for name in words_listed("headers") & options.keys()]
@@ -503,7 +503,7 @@ def _settings_of(options: Options, kind: str, *, reads: bool = False) -> str:
 
 
 def _compression_of(options: Options, kind: str, switches: str) -> str:
-    """Return how what is written is compressed; the blank where that has no counterpart."""
+    """Return the compression of the output, or the blank if there is no counterpart."""
     switched = re.search(r"\b(GZIP|ZSTD|BZIP2|LZOP)\b(?!')", switches, re.IGNORECASE)
     named = (str(value) for name, value in options.items() if {"compression", "codec"} & set(option_words(name)))
     word = without_quotes(next(named, switched[1] if switched else "")).upper()
@@ -513,7 +513,7 @@ def _compression_of(options: Options, kind: str, switches: str) -> str:
 
 
 def together(text: str) -> tuple[str, str]:
-    """Return the folder in which several objects of a text are, and a pattern of their names; or nothing."""
+    """Return the folder of several objects in a text, and a pattern of their names; empty if there is none."""
     places = [*dict.fromkeys(filter(None, (without_quotes(place_of(match.group())) for match in PLACE.finditer(text))))]
     folders = {place.rpartition("/")[0] for place in places}
     if len(places) < 2 or len(folders) != 1 or any(place.endswith("/") for place in places):  # noqa: PLR2004
@@ -523,7 +523,7 @@ def together(text: str) -> tuple[str, str]:
 
 
 def _file_pattern(glob: str, pattern: Written | None, *, regular: bool) -> str:
-    """Return which objects a job loads: those that a place's glob, or else a pattern, names."""
+    """Return the FILE_PATTERN of a job: the glob of the location, else the pattern."""
     if glob and (kept := pattern_as("regular", glob, "glob")):
         return f" FILE_PATTERN = {literal(kept)}"
     if not isinstance(pattern, str):
@@ -535,14 +535,14 @@ def _file_pattern(glob: str, pattern: Written | None, *, regular: bool) -> str:
 
 
 def _delimiter_in(options: Options) -> str:
-    """Return what stands between fields, or nothing."""
+    """Return the delimiter of fields, or an empty text."""
     return next(
         (without_quotes(str(value)) for name, value in options.items() if name in words_listed("delimiters")), ""
     )
 
 
 def written_as(options: Options, slots: Slots, *, is_parted: bool) -> tuple[str, list[str]]:
-    """Return the format and compression of what a job writes, and what of it has no counterpart."""
+    """Return format and compression of the output of a job, and the options without a counterpart."""
     lake = re.search(r"\b(?:delta|iceberg|hudi)\b", slots.get("words", ""), re.IGNORECASE)
     kind = _kind_of(options, slots) or ("PARQUET" if lake else "CSV")
     settings = _settings_of(options, kind)
@@ -555,7 +555,7 @@ def written_as(options: Options, slots: Slots, *, is_parted: bool) -> tuple[str,
 
 
 def read_as(options: Options, slots: Slots, glob: str, *, regular: bool) -> tuple[str, list[str]]:
-    """Return the options of a job that loads files, and what of them has no counterpart.
+    """Return the options of a job that loads files, and those without a counterpart.
 
     Args:
         options: of the statement.
@@ -578,7 +578,7 @@ def read_as(options: Options, slots: Slots, glob: str, *, regular: bool) -> tupl
 
 
 def setting_value(value: str) -> str:
-    """Return a value of a setting of ours."""
+    """Return the value of a setting, as SET takes it."""
     if value.lower() in {"on", "off", "yes", "no"}:
         return str(BOOLEANS[value.lower()]).upper()
     plain = value.isdecimal() or value.upper() in {"TRUE", "FALSE", "ALL"} or value.startswith("'")

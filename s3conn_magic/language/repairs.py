@@ -69,7 +69,7 @@ class _Stop(NamedTuple):
     within: bool
 
 
-class _Try(NamedTuple):
+class _Draft(NamedTuple):
     cost: float
     pieces: tuple[_Piece, ...]
     left_out: tuple[str, ...] = ()
@@ -97,38 +97,38 @@ def repaired(
         connections: their names.
         most: how many changes there may be, as their cost.
     """
-    tries = [_Try(0.0, tuple(_pieces(written))), *(_Try(0.45, tuple(_pieces(text))) for text in near)]
-    fixed = _found(tries, stops, connections, most) if len(tries[0].pieces) <= _MOST_WORDS else None
+    tries = [_Draft(0.0, tuple(_pieces(written))), *(_Draft(0.45, tuple(_pieces(text))) for text in near)]
+    fixed = _nearest(tries, stops, connections, most) if len(tries[0].pieces) <= _MOST_WORDS else None
     return (f"{_text(fixed.pieces)};", fixed.left_out) if fixed and fixed.pieces else ("", ())
 
 
-def _found(firsts: Sequence[_Try], stops: Stops, connections: Sequence[str], most: float) -> _Try | None:
+def _nearest(firsts: Sequence[_Draft], stops: Stops, connections: Sequence[str], most: float) -> _Draft | None:
     order, tries, seen = count(), 0, {first.pieces for first in firsts}
     queue = sorted((first.cost, next(order), first) for first in firsts)
     while queue and tries < _TRIES:
-        made = heapq.heappop(queue)[2]
+        draft = heapq.heappop(queue)[2]
         tries += 1
-        text = _text(made.pieces)
+        text = _text(draft.pieces)
         if ASKED.search(text):
             continue
         if (stopped := stops(text)) is None:
-            if _is_sound(made.pieces, firsts[0].pieces):
-                return made
+            if _is_sound(draft.pieces, firsts[0].pieces):
+                return draft
             continue
         if stopped[0] < 0:
             return None
-        for following in _edits(made, *_index(made.pieces, stopped[0]), stopped[1], connections):
+        for following in _edits(draft, *_index(draft.pieces, stopped[0]), stopped[1], connections):
             if following.cost <= most and following.pieces and following.pieces not in seen:
                 seen.add(following.pieces)
                 heapq.heappush(queue, (following.cost, next(order), following))
     return None
 
 
-def _is_sound(made: Sequence[_Piece], written: Sequence[_Piece]) -> bool:
-    """Return whether a statement is none that only seems to be right, because what is in a query is not read."""
-    begins = [each[0].text.upper() if each else "" for each in (made, written)]
+def _is_sound(pieces: Sequence[_Piece], written: Sequence[_Piece]) -> bool:
+    """Return False for a statement that only became a query because the text of a query is not parsed."""
+    begins = [each[0].text.upper() if each else "" for each in (pieces, written)]
     of_query = begins[0] in {"SELECT", "WITH", "FROM", "INSERT"} and begins[0] != begins[1]
-    return not of_query or re.fullmatch(r'SELECT \* FROM [\w."]+', _text(made)) is not None
+    return not of_query or re.fullmatch(r'SELECT \* FROM [\w."]+', _text(pieces)) is not None
 
 
 def _pieces(written: str) -> Iterator[_Piece]:
@@ -139,75 +139,75 @@ def _pieces(written: str) -> Iterator[_Piece]:
             end = token.span.end
 
 
-def _text(made: Sequence[_Piece]) -> str:
-    return "".join(" " * piece.apart + piece.text for piece in made).strip()
+def _text(pieces: Sequence[_Piece]) -> str:
+    return "".join(" " * piece.apart + piece.text for piece in pieces).strip()
 
 
-def _index(made: Sequence[_Piece], at: int) -> tuple[int, bool]:
+def _index(pieces: Sequence[_Piece], at: int) -> tuple[int, bool]:
     """Return which piece an offset of their text is in, their number behind the last, and whether it is within it."""
-    end = -1 if made and made[0].apart else 0
-    for index, piece in enumerate(made):
+    end = -1 if pieces and pieces[0].apart else 0
+    for index, piece in enumerate(pieces):
         begun = end + piece.apart
         end = begun + len(piece.text)
         if end > at:
             return index, at > begun
-    return len(made), False
+    return len(pieces), False
 
 
-def _edits(made: _Try, at: int, within: bool, expected: str, connections: Sequence[str]) -> Iterator[_Try]:
+def _edits(draft: _Draft, at: int, within: bool, expected: str, connections: Sequence[str]) -> Iterator[_Draft]:
     """Yield what may have been meant by a statement of which the parser takes what is before a piece."""
     of_grammar = expected.startswith("Expected ")
     expected = expected.removeprefix("Expected ")
     if of_grammar:
-        yield from _added(made, at, expected, connections)
-        yield from _split(made, at)
+        yield from _added(draft, at, expected, connections)
+        yield from _split(draft, at)
     for index in (at, at - 1, at - 2, at - 3):
-        if 0 <= index < len(made.pieces):
+        if 0 <= index < len(draft.pieces):
             late = 0.3 * (at - index)
-            changed = _changed(made, index, _Stop(at, expected, within), connections)
+            changed = _changed(draft, index, _Stop(at, expected, within), connections)
             yield from (each._replace(cost=each.cost + late) for each in changed)
     if expected.endswith(" twice"):
-        yield from (_with(made, 1.0 + 0.1 * more, at, at + more, []) for more in (1, 2, 3))
+        yield from (_with(draft, 1.0 + 0.1 * more, at, at + more, []) for more in (1, 2, 3))
     if expected.startswith("unknown option of a"):
-        yield from _of_format(made, at)
-        other = book()["jobs"].get(made.pieces[at].text.upper(), "")
+        yield from _of_format(draft, at)
+        other = book()["jobs"].get(draft.pieces[at].text.upper(), "")
         names = {other, *({"FILE_FORMAT"} if other == "CONTENT_TYPE" else set())} - {""}
-        yield from (_with(made, 0.9, at, at + 1, [name]) for name in sorted(names))
-        yield from _dropped(made, at, 3)
+        yield from (_with(draft, 0.9, at, at + 1, [name]) for name in sorted(names))
+        yield from _dropped(draft, at, 3)
     if expected.startswith(("unknown setting", "unknown option ")):
-        yield from _renamed(made, at)
+        yield from _renamed(draft, at)
     if expected == "`=`" and at > 1:
-        yield from _dropped(made, at - 1)
-    flagged = [piece.text.upper() for piece in made.pieces[max(at - 1, 0) : at + 2]]
+        yield from _dropped(draft, at - 1)
+    flagged = [piece.text.upper() for piece in draft.pieces[max(at - 1, 0) : at + 2]]
     if flagged[:1] != [] and flagged[0] in KEYWORDS and flagged[1:] in (["=", "TRUE"], ["=", "YES"]):
-        yield _with(made, 0.9, at, at + 2, [])
-    if at < len(made.pieces) and of_grammar:
-        yield from _moved(made, at)
-        yield from _dropped(made, at)
-        yield from (each._replace(cost=each.cost + 0.3) for each in _moved(made, at - 1)) if at > 1 else ()
+        yield _with(draft, 0.9, at, at + 2, [])
+    if at < len(draft.pieces) and of_grammar:
+        yield from _moved(draft, at)
+        yield from _dropped(draft, at)
+        yield from (each._replace(cost=each.cost + 0.3) for each in _moved(draft, at - 1)) if at > 1 else ()
 
 
-def _with(made: _Try, cost: float, start: int, end: int, texts: Sequence[str]) -> _Try:
+def _with(draft: _Draft, cost: float, start: int, end: int, texts: Sequence[str]) -> _Draft:
     """Return a try with other words in the place of some."""
     before = ["", *texts]
     new = tuple(_Piece(text, _is_apart(before[at], text)) for at, text in enumerate(texts))
     apart = (
-        bool(new) and start < end and (made.pieces[start].apart or (start > 0 and _WORD.match(texts[0]) is not None))
+        bool(new) and start < end and (draft.pieces[start].apart or (start > 0 and _WORD.match(texts[0]) is not None))
     )
     new = (new[0]._replace(apart=apart), *new[1:]) if new and start < end else new
-    rest = made.pieces[end:]
-    if rest and rest[0].text not in {",", "(", ")", ";"} and (texts or made.pieces[start].apart):
+    rest = draft.pieces[end:]
+    if rest and rest[0].text not in {",", "(", ")", ";"} and (texts or draft.pieces[start].apart):
         rest = _apart(rest, 0)
-    return made._replace(cost=made.cost + cost, pieces=(*made.pieces[:start], *new, *rest))
+    return draft._replace(cost=draft.cost + cost, pieces=(*draft.pieces[:start], *new, *rest))
 
 
-def _renamed(made: _Try, at: int) -> Iterator[_Try]:
+def _renamed(draft: _Draft, at: int) -> Iterator[_Draft]:
     """Yield a statement with an option or setting by its own name, and one that says no by its opposite."""
-    name = made.pieces[at].text
+    name = draft.pieces[at].text
     option = option_meant(name)
     near = option.name if option else nearest(name, [*SETTING_NAMES, *OPTION_NAMES])
     if near and not opposite(name):
-        yield _with(made, 0.8, at, at + 1, [near])
+        yield _with(draft, 0.8, at, at + 1, [near])
 
 
 def _is_apart(before: str, text: str) -> bool:
@@ -215,46 +215,46 @@ def _is_apart(before: str, text: str) -> bool:
     return text not in {",", ")"} and before != "(" and not (text == "(" and before.islower())
 
 
-def _added(made: _Try, at: int, expected: str, connections: Sequence[str]) -> Iterator[_Try]:
+def _added(draft: _Draft, at: int, expected: str, connections: Sequence[str]) -> Iterator[_Draft]:
     """Yield the statement with a word that is expected, or that is often left out."""
-    texts = [piece.text for piece in made.pieces]
+    texts = [piece.text for piece in draft.pieces]
     following, before = texts[at : at + 2], texts[at - 1] if at else ""
     ways = [*_EXPECTED_WORD.finditer(expected)]
     for match in ways if len(ways) <= _MOST_WAYS else ():
         word = "ON VIOLATION WARN" if (match[2] or "").startswith("ON") else match[1] or match[2]
         if word not in {"ALL", "JOBS", "TRUE", "FALSE", "(", ")", ","} and word.split()[0] not in STARTS - {"SET"}:
-            yield _with(made, _ADDED + 0.05 * word.count(" "), at, at, word.split())
-    if _depth(made.pieces) > 0:
-        yield _with(made, _ADDED, len(texts), len(texts), [")"])
+            yield _with(draft, _ADDED + 0.05 * word.count(" "), at, at, word.split())
+    if _depth(draft.pieces) > 0:
+        yield _with(draft, _ADDED, len(texts), len(texts), [")"])
     if expected == "`=`" and before:
-        yield from _as_switch(made, at - 1)
+        yield from _as_switch(draft, at - 1)
     if expected == "`=`" or not following:
         return
     if _WORD.fullmatch(following[0]) and following[1:] and following[1] not in {"=", ",", ";"}:
-        yield _with(made, 1.2, at + 1, at + 1, ["="]) if _outside(made.pieces, at) else made
+        yield _with(draft, 1.2, at + 1, at + 1, ["="]) if _outside(draft.pieces, at) else draft
     if before.upper() in {"JOBS", "TABLES", "CONNECTIONS", "BUCKETS"} and _WORD.fullmatch(following[0]):
-        yield _with(made, 1.5, at, at + 1, ["LIKE", literal(following[0])])
+        yield _with(draft, 1.5, at, at + 1, ["LIKE", literal(following[0])])
     yield from (
-        _with(made, cost, at, at, words) for cost, words in _left_out(following[0], expected, texts, connections)
+        _with(draft, cost, at, at, words) for cost, words in _left_out(following[0], expected, texts, connections)
     )
 
 
-def _as_switch(made: _Try, at: int) -> Iterator[_Try]:
+def _as_switch(draft: _Draft, at: int) -> Iterator[_Draft]:
     """Yield an option without a value as one that is TRUE, or a verb with the AS before it."""
-    word, following = made.pieces[at].text, [piece.text for piece in made.pieces[at + 1 : at + 2]]
+    word, following = draft.pieces[at].text, [piece.text for piece in draft.pieces[at + 1 : at + 2]]
     switches = [option.name for option in OPTIONS if option.takes == "TRUE or FALSE"]
     meant = option_meant(word)
     name = meant.name if meant and meant.name in switches else nearest(word, switches)
-    if name and made.cost < 1:
-        yield _with(made, 0.8, at, at + 1, [name, "=", "TRUE"])
+    if name and draft.cost < 1:
+        yield _with(draft, 0.8, at, at + 1, [name, "=", "TRUE"])
     if word.upper() in _NOT and following and (name := nearest(following[0], switches)):
-        yield _with(made, 0.8, at, at + 2, [name, "=", "FALSE"])
-    two = [made.pieces[at - 1].text, word]
-    plain = not VOCABULARY & {each.upper() for each in two} and following and not made.cost
-    if plain and at > 1 and made.pieces[at - 2].text.upper() == "CONNECTION":
-        yield _with(made, 1.4, at - 1, at + 1, [identifier(" ".join(two))])
+        yield _with(draft, 0.8, at, at + 2, [name, "=", "FALSE"])
+    two = [draft.pieces[at - 1].text, word]
+    plain = not VOCABULARY & {each.upper() for each in two} and following and not draft.cost
+    if plain and at > 1 and draft.pieces[at - 2].text.upper() == "CONNECTION":
+        yield _with(draft, 1.4, at - 1, at + 1, [identifier(" ".join(two))])
     if word.upper() in {"COPY", "INSERT", "MERGE"}:
-        yield _with(made, 1.0, at, at, ["AS"])
+        yield _with(draft, 1.0, at, at, ["AS"])
 
 
 def _left_out(
@@ -295,71 +295,71 @@ def _outside(parts: Sequence[_Piece], at: int) -> bool:
     return not {part.text.upper() for part in parts[:at]} & _OPAQUE and set(opened) <= {"="}
 
 
-def _split(made: _Try, at: int) -> Iterator[_Try]:
+def _split(draft: _Draft, at: int) -> Iterator[_Draft]:
     """Yield as many statements as there are names or values behind a comma."""
-    texts = [piece.text for piece in made.pieces]
+    texts = [piece.text for piece in draft.pieces]
     matched = at > 1 and texts[at : at + 1] == [","] and texts[at - 2].upper() == "MATCHING"
     globs = texts[at - 1 : at + 2 : 2] if matched else []
     if len(globs) > 1 and all(glob.startswith("'") for glob in globs):
-        yield _with(made, 1.0, at - 1, at + 2, [literal(f"{{{','.join(glob[1:-1] for glob in globs)}}}")])
-    elif at < len(made.pieces) and made.pieces[at].text == ",":
+        yield _with(draft, 1.0, at - 1, at + 2, [literal(f"{{{','.join(glob[1:-1] for glob in globs)}}}")])
+    elif at < len(draft.pieces) and draft.pieces[at].text == ",":
         for length in range(min(at - 1, 4), 0, -1):
-            head = made.pieces[:length]
-            rest = (*made.pieces[:at], _Piece(";", apart=False), *_apart(head, 0), *_apart(made.pieces[at + 1 :], 0))
-            yield made._replace(cost=made.cost + 1.4, pieces=rest)
+            head = draft.pieces[:length]
+            rest = (*draft.pieces[:at], _Piece(";", apart=False), *_apart(head, 0), *_apart(draft.pieces[at + 1 :], 0))
+            yield draft._replace(cost=draft.cost + 1.4, pieces=rest)
 
 
-def _changed(made: _Try, index: int, stop: _Stop, connections: Sequence[str]) -> Iterator[_Try]:
+def _changed(draft: _Draft, index: int, stop: _Stop, connections: Sequence[str]) -> Iterator[_Draft]:
     """Yield the statement with a word as another one, in other quotes, joined to the next, or left out."""
-    everything = [part.text for part in made.pieces]
-    if not _outside(made.pieces, index + 1) and everything[index] != "(":
-        yield from _edited(made, query_edits(everything, index, stopped=index == stop.at))
-    if not _outside(made.pieces, index):
+    everything = [part.text for part in draft.pieces]
+    if not _outside(draft.pieces, index + 1) and everything[index] != "(":
+        yield from _edited(draft, query_edits(everything, index, stopped=index == stop.at))
+    if not _outside(draft.pieces, index):
         return
-    yield from _edited(made, joined(everything, index))
+    yield from _edited(draft, joined(everything, index))
     yield from _as_words(
-        made, index, in_place=stop.expected.startswith(("a name", "{a")) or stop.at == len(made.pieces)
+        draft, index, in_place=stop.expected.startswith(("a name", "{a")) or stop.at == len(draft.pieces)
     )
-    texts = [part.text for part in made.pieces[index : index + 2]]
+    texts = [part.text for part in draft.pieces[index : index + 2]]
     end = index + 1
-    while end < len(made.pieces) and not made.pieces[end].apart and made.pieces[end].text not in {",", ")", ";"}:
+    while end < len(draft.pieces) and not draft.pieces[end].apart and draft.pieces[end].text not in {",", ")", ";"}:
         end += 1
-    glued = "".join(part.text for part in made.pieces[index:end])
-    if not index or made.pieces[index - 1].text != "$":
+    glued = "".join(part.text for part in draft.pieces[index:end])
+    if not index or draft.pieces[index - 1].text != "$":
         is_keyword = glued.strip("\"'`").upper() in KEYWORDS
         wrong = Wrong(stop.expected, stop.within, is_keyword, index == stop.at, connections)
         changes = as_other(glued, "".join(texts[1:]) if end == index + 1 else "", wrong)
-        yield from (_with(made, _CHANGED, index, end + more, text) for text, more in changes)
+        yield from (_with(draft, _CHANGED, index, end + more, text) for text, more in changes)
     ends = texts == ["="]
     if not ends and not _WORD.fullmatch(texts[0]) and texts[0][0] not in "'\"$" and not texts[0][0].isalnum():
-        yield _with(made, 1.0, index, index + 1, [])
+        yield _with(draft, 1.0, index, index + 1, [])
     if index == 0 and re.fullmatch(r"[\w-]*>+", glued):
-        yield _with(made, 1.0, 0, end, [])
-    if texts[0] == "(" and index and made.pieces[index - 1].text.upper() == "MATCHING":
-        yield from _as_braces(made, index)
+        yield _with(draft, 1.0, 0, end, [])
+    if texts[0] == "(" and index and draft.pieces[index - 1].text.upper() == "MATCHING":
+        yield from _as_braces(draft, index)
 
 
-def _as_words(made: _Try, index: int, *, in_place: bool) -> Iterator[_Try]:
+def _as_words(draft: _Draft, index: int, *, in_place: bool) -> Iterator[_Draft]:
     """Yield the statement with one or two words as others."""
-    texts = [part.text for part in made.pieces[index : index + 2]]
+    texts = [part.text for part in draft.pieces[index : index + 2]]
     for length in (2, 1):
         words = [text.strip("'").upper() for text in texts[:length]]
         for meant in table().get("_".join(words), ()) if len(words) == length else ():
             # Where the text ends or a name is missing, a word before it is not to blame.
             if not meant or not (in_place or (index and meant.split()[0] in STARTS)):
-                yield _with(made, _CHANGED if meant else 1.4, index, index + length, meant.split())
+                yield _with(draft, _CHANGED if meant else 1.4, index, index + length, meant.split())
     if colon := re.fullmatch(r"(\w+):", texts[0]):
-        yield from (_with(made, 0.9, index, index + 1, [colon[1], *mark]) for mark in ([], ["="]))
-    if made.cost < SURE_COST and (alike := _alike(texts[0])):
-        yield _with(made, 1.3, index, index + 1, [alike])
+        yield from (_with(draft, 0.9, index, index + 1, [colon[1], *mark]) for mark in ([], ["="]))
+    if draft.cost < SURE_COST and (alike := _alike(texts[0])):
+        yield _with(draft, 1.3, index, index + 1, [alike])
     joined = "_".join(texts).upper()
     if len(texts) > 1 and (joined in VOCABULARY or find_setting(joined)):
-        yield _with(made, 1.0, index, index + 2, [joined])
-    behind = [part.text.upper() for part in made.pieces[index + 1 : index + 4]]
+        yield _with(draft, 1.0, index, index + 2, [joined])
+    behind = [part.text.upper() for part in draft.pieces[index + 1 : index + 4]]
     if texts[0].upper() in {"FILE_FORMAT", "CONTENT_TYPE"} and behind[:1] == ["="] and behind[2:] == ["("]:
-        yield _with(made, 0.9, index + 2, index + 4, ["(", "TYPE", "=", made.pieces[index + 2].text])
+        yield _with(draft, 0.9, index + 2, index + 4, ["(", "TYPE", "=", draft.pieces[index + 2].text])
     if [text.upper() for text in texts] == ["BUCKET", "="]:
-        yield _with(made, 1.2, index, index + 1, ["LOCATION"])
+        yield _with(draft, 1.2, index, index + 1, ["LOCATION"])
 
 
 def _alike(word: str) -> str:
@@ -371,21 +371,21 @@ def _alike(word: str) -> str:
     return next(alike, "")
 
 
-def _edited(made: _Try, edits: Iterable[Edit]) -> Iterator[_Try]:
-    return (_with(made, edit.cost, edit.start, edit.end, edit.words) for edit in edits)
+def _edited(draft: _Draft, edits: Iterable[Edit]) -> Iterator[_Draft]:
+    return (_with(draft, edit.cost, edit.start, edit.end, edit.words) for edit in edits)
 
 
-def _as_braces(made: _Try, index: int) -> Iterator[_Try]:
+def _as_braces(draft: _Draft, index: int) -> Iterator[_Draft]:
     """Yield several patterns in brackets as one."""
-    closed = next((at for at in range(index, len(made.pieces)) if made.pieces[at].text == ")"), 0)
-    inner = [part.text[1:-1] for part in made.pieces[index + 1 : closed] if part.text.startswith("'")]
+    closed = next((at for at in range(index, len(draft.pieces)) if draft.pieces[at].text == ")"), 0)
+    inner = [part.text[1:-1] for part in draft.pieces[index + 1 : closed] if part.text.startswith("'")]
     if inner:
-        yield _with(made, 1.0, index, closed + 1, [literal(f"{{{','.join(inner)}}}")])
+        yield _with(draft, 1.0, index, closed + 1, [literal(f"{{{','.join(inner)}}}")])
 
 
-def _of_format(made: _Try, at: int) -> Iterator[_Try]:
+def _of_format(draft: _Draft, at: int) -> Iterator[_Draft]:
     """Yield a job with an option as one of its format."""
-    texts = [part.text for part in made.pieces]
+    texts = [part.text for part in draft.pieces]
     if texts[at + 1 : at + 2] != ["="] or not texts[at + 2 :]:
         return
     name = "CONTENT_TYPE" if "COPY" in map(str.upper, texts) else "FILE_FORMAT"
@@ -393,15 +393,15 @@ def _of_format(made: _Try, at: int) -> Iterator[_Try]:
     kind = texts[given + 2] if given is not None else "CSV"
     meant = {"DELIM": "DELIMITER", "SEP": "DELIMITER", "SEPARATOR": "DELIMITER", "FIELD_DELIMITER": "DELIMITER"}
     option = meant.get(texts[at].upper(), texts[at].upper())
-    whole = _with(made, 1.0, at, at + 3, [name, "=", "(", "TYPE", "=", kind, option, "=", texts[at + 2], ")"])
+    whole = _with(draft, 1.0, at, at + 3, [name, "=", "(", "TYPE", "=", kind, option, "=", texts[at + 2], ")"])
     if given is not None and given < at:
         whole = whole._replace(pieces=(*whole.pieces[:given], *whole.pieces[given + 3 :]))
     yield whole
 
 
-def _moved(made: _Try, at: int) -> Iterator[_Try]:
+def _moved(draft: _Draft, at: int) -> Iterator[_Draft]:
     """Yield the statement with some words from there on in another place, outside of brackets and queries."""
-    parts, most = made.pieces, len(made.pieces)
+    parts, most = draft.pieces, len(draft.pieces)
     opaque = next((index for index, part in enumerate(parts) if part.text.upper() in _OPAQUE), most)
     first = parts[at].text
     if not (first.upper() in KEYWORDS or first.startswith("'s3://")) or opaque <= at:
@@ -411,7 +411,7 @@ def _moved(made: _Try, at: int) -> Iterator[_Try]:
         for to in {most - (end - at), *range(max(1, at - _FAR), at)} - {at}:
             if (to <= opaque - len(run) or opaque == most) and _depth(rest[:to]) == 0:
                 moved = (*rest[:to], *_apart(run, 0), *_apart(rest[to:], 0))
-                yield made._replace(cost=made.cost + _MOVED + 0.1 * (end - at), pieces=moved)
+                yield draft._replace(cost=draft.cost + _MOVED + 0.1 * (end - at), pieces=moved)
 
 
 def _depth(parts: Sequence[_Piece]) -> int:
@@ -422,17 +422,17 @@ def _apart(moved: Sequence[_Piece], at: int) -> tuple[_Piece, ...]:
     return (*moved[:at], *(piece._replace(apart=True) for piece in moved[at : at + 1]), *moved[at + 1 :])
 
 
-def _dropped(made: _Try, at: int, only: int = 0) -> Iterator[_Try]:
+def _dropped(draft: _Draft, at: int, only: int = 0) -> Iterator[_Draft]:
     """Yield the statement without some words, which are told."""
-    kept = _KEPT - ({"AS"} if made.pieces[0].text.upper() != "CREATE" else set())
-    for end in [at + only] if only else range(at + 1, min(at + 4, len(made.pieces)) + 1):
-        left = _text(made.pieces[at:end])
-        first = (made.cost < 1 or made.left_out) and not _CONNECTS.match(_text(made.pieces))
+    kept = _KEPT - ({"AS"} if draft.pieces[0].text.upper() != "CREATE" else set())
+    for end in [at + only] if only else range(at + 1, min(at + 4, len(draft.pieces)) + 1):
+        left = _text(draft.pieces[at:end])
+        first = (draft.cost < 1 or draft.left_out) and not _CONNECTS.match(_text(draft.pieces))
         first = first and not (
-            any(map(find_option, left.split())) and made.pieces[0].text.upper() in {"CREATE", "ALTER"}
+            any(map(find_option, left.split())) and draft.pieces[0].text.upper() in {"CREATE", "ALTER"}
         )
         first = first and left.upper() not in _NOT
-        if at and first and made.pieces[at].apart and not {part.text.upper() for part in made.pieces[at:end]} & kept:
-            rest = _apart((*made.pieces[:at], *made.pieces[end:]), at)
-            cost = made.cost + _DROPPED + 0.3 * (1 if only else end - at)
-            yield made._replace(cost=cost, pieces=rest, left_out=(*made.left_out, left))
+        if at and first and draft.pieces[at].apart and not {part.text.upper() for part in draft.pieces[at:end]} & kept:
+            rest = _apart((*draft.pieces[:at], *draft.pieces[end:]), at)
+            cost = draft.cost + _DROPPED + 0.3 * (1 if only else end - at)
+            yield draft._replace(cost=cost, pieces=rest, left_out=(*draft.left_out, left))
