@@ -47,6 +47,11 @@ class Through(Location):
         return Location(self.bucket, self.key).uri if self.bucket else "s3://"
 
 
+def connection_name(location: Location | None) -> str:
+    """Return the name of a location's connection, or an empty text if there is only one connection."""
+    return location.connection if isinstance(location, Through) else ""
+
+
 @dataclass(frozen=True, slots=True)
 class TreeEntry:
     """One row.

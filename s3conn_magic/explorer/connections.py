@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from s3conn_magic.connections.probe import bucket_page
 from s3conn_magic.errors import ConnectionNotFoundError, ObjectNotFoundError, S3ConnError, StatementInterrupted
-from s3conn_magic.explorer import Children, EntryColumns, Through, TreeEntry
+from s3conn_magic.explorer import Children, EntryColumns, Through, TreeEntry, connection_name
 from s3conn_magic.explorer.details import ROWS_AT_FIRST, CodeSubject, cells, snippets, usual_ending
 from s3conn_magic.explorer.tree import NO_SIZE, NO_TIME
 from s3conn_magic.lakes import OWN_FOLDER, at
@@ -313,7 +313,7 @@ def open_all(connections: Registry, *, ui: str = "auto", aside: bool = False) ->
     """Return an explorer whose roots are the session's connections, looked up at each request."""
     children = AllChildren(connections)
     first = children(None, None, cancelled=lambda: False)
-    objects = ConnectionObjects(lambda location: connections.get(_connection_name(location)))
+    objects = ConnectionObjects(lambda location: connections.get(connection_name(location)))
     explorer = _kind(ui)(children, title=ALL, first=first, objects=objects)
     return explorer.show_aside(ALL) if aside else explorer
 
@@ -326,10 +326,6 @@ def _kind(ui: str) -> Any:
     from s3conn_magic.explorer.widget import Explorer
 
     return Explorer
-
-
-def _connection_name(location: Location | None) -> str:
-    return location.connection if isinstance(location, Through) else ""
 
 
 class ConnectionChildren:
@@ -483,7 +479,7 @@ class AllChildren:
         deleted: bool = False,
     ) -> Children:
         """Return one page; see `explorer.ChildrenOf`."""
-        name = _connection_name(location)
+        name = connection_name(location)
         if not name:
             names = [connection.name for connection in self._connections if connection.name.startswith(starting_with)]
             return Children([TreeEntry(Through("", connection=each), is_prefix=True) for each in names])
@@ -496,14 +492,14 @@ class AllChildren:
         self, location: Location, *, starting_with: str = "", matching: str = "", cancelled: Callable[[], bool]
     ) -> Iterator[Children]:
         """Yield all pages or all matches; see `explorer.Everything`."""
-        name = _connection_name(location)
+        name = connection_name(location)
         children = ConnectionChildren(partial(self._connections.get, name))
         for page in children.everything(location, starting_with=starting_with, matching=matching, cancelled=cancelled):
             yield _with_connection(page, name)
 
     def pasted(self, text: str, near: Location | None) -> Location:
         """Parse a location; see `ConnectionChildren.pasted`."""
-        name = _connection_name(near)
+        name = connection_name(near)
         if name not in self._connections:
             return pasted(text).location
         return ConnectionChildren(partial(self._connections.get, name)).pasted(text, near)

@@ -23,7 +23,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from s3conn_magic.explorer import Through
+from s3conn_magic.explorer import Through, connection_name
 from s3conn_magic.explorer.tree import NO_SIZE, NO_TIME
 from s3conn_magic.language.words import counted
 from s3conn_magic.locations import size_text, visible
@@ -274,7 +274,7 @@ def _folder_kind(folder: Folder) -> str:
 
 def where(location: Location | None) -> str:
     """Return a location and its connection, by which a page names where it acts."""
-    through = location.connection if isinstance(location, Through) else ""
+    through = connection_name(location)
     return f"{through} {location.uri}" if location else ""
 
 

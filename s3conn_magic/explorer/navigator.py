@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import wraps
 from typing import TYPE_CHECKING, Concatenate, ParamSpec
 
-from s3conn_magic.explorer import FolderListing, Through, Wanted
+from s3conn_magic.explorer import FolderListing, Through, Wanted, connection_name
 from s3conn_magic.explorer.cursor import Mode, PageCursor, swap, take
 from s3conn_magic.explorer.messages import ancestors
 from s3conn_magic.explorer.tree import NO_SIZE, Folder, FolderTree, Place, Rows, Sort
@@ -59,11 +59,6 @@ def _changes_lines(method: Callable[Concatenate[Navigator, _P], None]) -> Callab
         self.restructured()
 
     return called
-
-
-def _connection_name(location: Location | None) -> str:
-    """Return the name of a location's connection, or an empty text if there is only one connection."""
-    return location.connection if isinstance(location, Through) else ""
 
 
 class Navigator:
@@ -330,7 +325,7 @@ class Navigator:
         """Set the sizes of folders by URI, wherever they are loaded through the same connection."""
         for folder in self.tree.root.everything():
             base = folder.rows.base
-            if _connection_name(folder.location) == _connection_name(at) and not folder.matching:
+            if connection_name(folder.location) == connection_name(at) and not folder.matching:
                 folder.rows.fill({uri[len(base) :]: size for uri, size in sizes.items() if uri.startswith(base)})
 
     def _forget_sizes(self, bucket: str, keys: Collection[str]) -> None:

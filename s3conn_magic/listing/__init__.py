@@ -248,7 +248,7 @@ class _RangeLister:
             if not page_request.look:
                 raise
             # A policy may forbid delimiters; the ranges do without the look.
-            self._ranges.missed(page_request)
+            self._ranges.missed()
             return
         self._ranges.serial = self._fetcher.in_process
         if page_request.before is not None:

@@ -162,7 +162,7 @@ class RangePlanner:
         item.query = replace(request.query, token=seen.token, start_after=None)
         return True
 
-    def missed(self, request: PageRequest) -> None:  # noqa: ARG002 - requests of every kind are reported alike
+    def missed(self) -> None:
         """Note that a look failed; the ranges do without it."""
         self._budget.asked -= 1
         self._budget.looked()
