@@ -398,7 +398,7 @@ def answer(
         first = shaped if shaped and shaped.ours and _lost(shaped, text) < amiss else first
     if first and "S3 CONNECTION" in first.ours and _is_of_another_service(text[slice(*first.span)]):
         return Answer(first.whose, first.head, first.span, "", "Connections lead to Amazon S3 and compatible servers.")
-    first = _with_connection(first, text, connections, parses)
+    first = _with_count(_with_connection(first, text, connections, parses), text, parses)
     first = first or said or next(iter(answers), None) or _by_first_words(text, span)
     if first and not first.ours and (first.whose == "Python's" or "Delete this " in first.note):
         later = (made for unit in pieces(text) if (made := phrased(text, unit, connections)) and made.ours)
@@ -420,6 +420,25 @@ def _with_connection(
         return made
     ours = f"{made.ours.rstrip('; ')} USING {written[1]};"
     return replace(made, ours=ours) if made.ours and parses(ours) else made
+
+
+# How systems say how many rows they want.
+_COUNT = re.compile(
+    r"(?:\b(?:SELECT|LIST)\s+TOP\s*\(?\s*|\|\s*head\s+(?:-n\s*|--lines[= ])?-?|\b(?:LIMIT|FETCH\s+(?:FIRST|NEXT))\s+"
+    r"|--?(?:max-items|max-keys|max-results|limit|head)[= ]|\b(?:n_?rows|max_?(?:keys|items|results)|limit)\s*[=:]\s*"
+    r"|\.(?:head|limit|take|show|fetch)\(\s*(?:n\s*=\s*)?)['\"]?(?P<count>\d+)\b(?![-.,/:\w]*[A-Za-z%]|\s*PERCENT)",
+    re.IGNORECASE,
+)
+_OF_ROWS = re.compile(r"(?:LIST|PREVIEW|SELECT)\b(?!.*\bLIMIT\b)[^;]*;\Z", re.DOTALL)
+
+
+def _with_count(made: Answer | None, text: str, parses: Callable[[str], bool]) -> Answer | None:
+    """Return a translation with the number of rows that the statement asks for, if it has none."""
+    if not made or not (last := _OF_ROWS.search(made.ours)):
+        return made
+    asked = _COUNT.search(text, made.span.start, made.span.end)
+    ours = f"{made.ours.rstrip('; ')} LIMIT {asked['count']};" if asked and " count(" not in last.group() else ""
+    return replace(made, ours=ours) if ours and parses(ours) else made
 
 
 # Options without which the wrong server, or none, is reached.

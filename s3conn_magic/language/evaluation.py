@@ -241,7 +241,10 @@ class Binding:
             return self.error(f"unknown option {self._shown(first.name)}".rstrip(), first.span, hint=hint)
         meant, near = option_meant(first.name.text), nearest(first.name.text, OPTION_NAMES)
         option = meant or find_option(near or "")
-        if option and len(unknown) == 1 and self._takes(option, first.value):
+        entry = synonym(first.name.text, kinds=False)
+        # Where a value means another one, the name alone would say something else.
+        same = entry is None or str(self._written(first.value)).lower() not in entry.values
+        if option and same and len(unknown) == 1 and self._takes(option, first.value):
             return self._no_option(first.name, f"Did you mean {meant.name if meant else near}?")
         nobodys = option is None and len(unknown) == 1 and synonym(first.name.text) is None
         if nobodys and related(first.name.text, OPTION_NAMES):
@@ -249,6 +252,9 @@ class Binding:
         if (entry := next((synonym(setting.name.text) for setting in unknown if _unset(setting)), None)) is not None:
             return self._no_option(first.name, f"It has no counterpart: {entry.difference}.")
         return self._no_option(first.name, self.said_here(first.name.span))
+
+    def _written(self, value: statements.Value) -> Any:
+        return self._raw(value)[0] if isinstance(value, _WRITTEN) else ""
 
     def _takes(self, option: Option, value: statements.Value) -> bool:
         if not isinstance(value, _WRITTEN):

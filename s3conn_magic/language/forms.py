@@ -410,6 +410,10 @@ _KINDS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"\b(CONNECTION|JOB|TABLE|USING|EXISTS)\s+(?:NAME|THE|FOR|IN|OF)\s+(?=[\w'\"])", r"\1 "),
         (r"\b(CONNECTION|JOB|TABLE|USING|EXISTS|S3|INTO|TO)\s+(?:NAMED|CALLED)\s+(?=[\w'\"])", r"\1 "),
         # The verb of a job, and where it loads.
+        (
+            r"\A(\s*SHOW\b.*?)\s+(?:WHERE\s+name\s+)?(?:START|BEGIN)(?:S|N?ING)?\s+WITH\s+'([^'%]*)'",
+            r"\1 LIKE '\2%'",
+        ),
         (r"\bAS\s+(?=FROM\s+S3\b)", "AS COPY "),
         (r"\bAS\s+(?=INTO\s+S3\b)", "AS INSERT "),
         (r"(\bAS\s+COPY\s+FROM\b(?!.*\bINTO\b).*['\w)])\s+(?!INTO\b)([a-z_]\w*)\s*\Z", r"\1 INTO \2"),
