@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pyarrow as pa
 import pytest
 from hostile_keys import HOSTILE
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from plain_groups import COMPOUND, NOW, Item, age, extension, folder, groups, size_range
 
@@ -213,6 +213,7 @@ def test_what_comes_once_more_is_counted_once():
 @given(
     st.lists(st.lists(st.tuples(st.integers(0, 60), st.integers(0, 10**6)), min_size=1), max_size=12), st.integers(2, 9)
 )
+@example([[(0, 1), (1, 0), (2, 0), (3, 0), (4, 0)], [(0, 1)], [(0, 3)]], 2)
 def test_groups_beyond_the_bound_are_one_row_and_the_others_stay_exact(pages, most):
     """Those with the most bytes are as without a bound, wherever they were kept meanwhile; the rest is added up."""
     few, every = Summary(grouping("PREFIX"), most), Summary(grouping("PREFIX"), None)
@@ -222,6 +223,9 @@ def test_groups_beyond_the_bound_are_one_row_and_the_others_stay_exact(pages, mo
         every.add(objects)
         few.merge(GROUPS.empty_table())
     rows, expected = few.table().to_pylist(), every.table().to_pylist()
+    for row in expected:
+        # A sum of fractions depends on their order in its last digit.
+        row["usd_month"] = pytest.approx(row["usd_month"], rel=1e-12)
     if len(expected) <= most:
         assert rows == expected
         return

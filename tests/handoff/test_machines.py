@@ -190,7 +190,7 @@ MACHINES = {
         lives="eu-south-1",
     ),
     "an empty variable before the profile": Machine({"AWS_ENDPOINT_URL_S3": ""}, f"[default]\nendpoint_url = {OWN}\n"),
-    "virtual hosts at an address": Machine(options={"ENDPOINT": "http://127.0.0.1:9", "ADDRESSING_STYLE": "virtual"}),
+    "virtual hosts at an address": Machine(config=f"[default]\n{VIRTUAL}", options={"ENDPOINT": "http://127.0.0.1:9"}),
     "an endpoint of IPv6": Machine(options={"ENDPOINT": "http://[::1]:9000"}),
     "the usual style beside an endpoint": Machine(
         {"AWS_ENDPOINT_URL": OWN}, "[default]\ns3 =\n  addressing_style = auto\n"
