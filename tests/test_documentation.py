@@ -68,7 +68,7 @@ class _Reader:
         made = [one.name for one in statements if isinstance(one, CreateConnection)]
         there = {one.name.casefold(): one for one in (*having(*self._names).known(), *self._catalog.known())}
         for name in made:  # a page may make a connection of one name in several ways
-            there.pop(name.folded, None)
+            there.pop(name.text.casefold(), None)
         binder = _Binder(
             Binding(source, _Answers(), CLAUSES),
             Connections([*there.values()], self._catalog.default),

@@ -31,12 +31,13 @@ from s3conn_magic.errors import (
     QueryError,
     S3ConnError,
 )
-from s3conn_magic.language.words import counted
+from s3conn_magic.language.cautions import Goal, of_connection
+from s3conn_magic.language.words import counted, sentence
 from s3conn_magic.locations import Location, visible
 from s3conn_magic.runtime.background import run_in_background, wait_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
     from datetime import datetime
 
 _PAGE, _NOT_FOUND = 1000, 404
@@ -536,3 +537,17 @@ def _no_option(connection: Connection) -> str:
 
 def _untried(action: str) -> Check:
     return Check(action, None, "nothing was written", None)
+
+
+def cautions_on(connection: Connection, given: Collection[str], *, probed: bool) -> list[str]:
+    """Return cautions on the options that a statement gives a connection; a probe says more of a broken profile."""
+    from s3conn_magic.connections.configuration import Configuration
+
+    broken = ""
+    try:
+        configuration = connection.configuration
+    except S3ConnError as error:
+        configuration = Configuration.stated(connection.settings)
+        broken = "" if probed else f"{sentence(error.message)}. {error.hint}"
+    goal = Goal(configuration.endpoint.value, configuration.region.value, regions)
+    return [broken, *of_connection(connection.options, goal, given)]

@@ -91,14 +91,14 @@ class TableBinder:
     @bind.register
     def _create(self, statement: statements.CreateTable) -> plans.Plan:
         self._check(statement)
-        old = self.names.get(statement.name.folded)
+        old = self.names.get(statement.name.text.casefold())
         if old is not None and statement.if_not_exists:
             return self._binding.no_change(statement, f"the table {old} already exists.")
         if old is not None and not statement.or_replace:
             hint = "CREATE OR REPLACE TABLE replaces it; CREATE TABLE IF NOT EXISTS keeps it."
             raise self._binding.error(f"the table {old} already exists", statement.name.span, hint=hint)
         storage = self._of_storage(statement).stored(statement, self._storage())
-        self.names[statement.name.folded] = statement.name.text
+        self.names[statement.name.text.casefold()] = statement.name.text
         written: Any = statement.columns
         given: dict[str, Any] = {"in_file": self._binding.in_file} | storage
         if written and not statement.query:
@@ -123,9 +123,9 @@ class TableBinder:
         return self._binding.bound(statement, name=replace(statement.name, text=name), **given)
 
     def _existing_name(self, name: statements.Name) -> str:
-        if name.folded not in self.names:
+        if name.text.casefold() not in self.names:
             raise self._missing(name)
-        return self.names[name.folded]
+        return self.names[name.text.casefold()]
 
     def _check(self, statement: statements.CreateTable) -> None:
         self._check_using(statement)
@@ -167,19 +167,19 @@ class TableBinder:
 
     def rows_of(self, statement: statements.DescribeConnection) -> plans.Plan | None:
         """Return the plan of DESCRIBE name for a table, or None if there is none of that name."""
-        if statement.name.folded not in self.names:
+        if statement.name.text.casefold() not in self.names:
             return None
         return self._rows(statements.DescribeRows(table=statement.name, span=statement.span))
 
     def _rows_of(self, name: statements.Name) -> str:
-        if name.folded not in self.names:
+        if name.text.casefold() not in self.names:
             raise self._missing(name)
-        return f"FROM {'.'.join(map(identifier, table_parts(self.names[name.folded])))}"
+        return f"FROM {'.'.join(map(identifier, table_parts(self.names[name.text.casefold()])))}"
 
     @bind.register
     def _drop(self, statement: statements.DropTable) -> plans.Plan:
         self._of_storage(statement).options_of(statement.settings)
-        table = self.names.pop(statement.name.folded, None)
+        table = self.names.pop(statement.name.text.casefold(), None)
         if table is None and statement.if_exists:
             return self._binding.no_change(statement, f"no table {statement.name.text}.")
         if table is None:
@@ -269,7 +269,7 @@ class _Binder:
             raise self._binding.error(
                 "OR REPLACE cannot be combined with IF NOT EXISTS", name.span, hint="Use only one of them."
             )
-        old = self._known.get(name.folded)
+        old = self._known.get(name.text.casefold())
         if old and not statement.or_replace and not statement.if_not_exists:
             raise exists(old.name).at(self._binding.place(name.span))
         options = self._binding.options(statement.settings, used=not (old and statement.if_not_exists))
@@ -277,7 +277,7 @@ class _Binder:
         if old and statement.if_not_exists:
             return self._binding.no_change(statement, f"the connection {old.name} already exists.")
         stored, validate = split(options)
-        self._known[name.folded] = Known(name.text, stored, old.usages if old else ())
+        self._known[name.text.casefold()] = Known(name.text, stored, old.usages if old else ())
         return plans.Create(
             place=place,
             name=name.text,
@@ -290,7 +290,7 @@ class _Binder:
     @_bind.register
     def _alter(self, statement: statements.AlterConnection) -> plans.Plan:
         place = self._binding.beginning(statement)
-        old = self._known.get(statement.name.folded)
+        old = self._known.get(statement.name.text.casefold())
         settings = self._binding.options(statement.settings, used=bool(old))
         for setting in statement.settings:
             mutable(self._binding, setting.name, may_be_transient=True, anew=anew(old, setting.value) if old else "")
@@ -316,7 +316,7 @@ class _Binder:
         return plans.Alter(place=place, name=old.name, options=options, changed=changed, validate=validate, where=where)
 
     def _rename(self, statement: statements.AlterConnection, old: Known, new: statements.Name) -> plans.Plan:
-        if (existing := self._known.get(new.folded)) and existing is not old:
+        if (existing := self._known.get(new.text.casefold())) and existing is not old:
             raise ConnectionExistsError(
                 f"the connection {existing.name} already exists",
                 hint="Choose another name, or drop that one first.",
@@ -325,9 +325,9 @@ class _Binder:
         if new.text == old.name:
             return self._binding.no_change(statement, "that is its name.")
         del self._known[old.name.casefold()]
-        self._known[new.folded] = old._replace(name=new.text)
+        self._known[new.text.casefold()] = old._replace(name=new.text)
         if self._default == old.name.casefold():
-            self._default = new.folded
+            self._default = new.text.casefold()
         return plans.Rename(place=self._binding.beginning(statement), name=old.name, new_name=new.text)
 
     def _check(
@@ -340,7 +340,7 @@ class _Binder:
     @_bind.register
     def _drop(self, statement: statements.DropConnection) -> plans.Plan:
         place = self._binding.beginning(statement)
-        if statement.name.folded not in self._known and statement.if_exists:
+        if statement.name.text.casefold() not in self._known and statement.if_exists:
             return self._binding.no_change(statement, f"no connection {statement.name.text}.")
         old = self._existing(statement.name)
         if old.usages and not statement.cascade:
@@ -360,9 +360,9 @@ class _Binder:
         return self._binding.with_name(statement, known.name)
 
     def _existing(self, name: statements.Name, *others: str) -> Known:
-        if name.folded == DEFAULT_S3 and not self._known:
+        if name.text.casefold() == DEFAULT_S3 and not self._known:
             self._by_default(name)
-        if known := self._known.get(name.folded):
+        if known := self._known.get(name.text.casefold()):
             return known
         names = [*(known.name for known in self._known.values()), *others]
         raise not_found(name.text, names).at(self._binding.place(name.span))
@@ -371,7 +371,7 @@ class _Binder:
 
     @_bind.register
     def _describe(self, statement: statements.DescribeConnection) -> plans.Plan:
-        if statement.name.folded not in self._known and (rows := self._tables.rows_of(statement)):
+        if statement.name.text.casefold() not in self._known and (rows := self._tables.rows_of(statement)):
             return rows
         known = self._existing(statement.name, *self._tables.names.values())
         return self._binding.with_name(statement, known.name)

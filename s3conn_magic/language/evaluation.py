@@ -298,7 +298,7 @@ class Binding:
 
     def _given_twice(self, option: Option, first: statements.Name, second: statements.Name) -> BindError:
         place = self._source.place(first.span)
-        spelling = "" if first.folded == second.folded else f" as {first.text.upper()}"
+        spelling = "" if first.text.casefold() == second.text.casefold() else f" as {first.text.upper()}"
         message = f"{second.text.upper()} is given twice: first in line {place.line}, column {place.column}{spelling}"
         return self.error(message, second.span, hint=f"Keep one {option.name}.")
 

@@ -419,6 +419,7 @@ _KINDS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"(\bAS\s+COPY\s+FROM\b(?!.*\bINTO\b).*['\w)])\s+(?!INTO\b)([a-z_]\w*)\s*\Z", r"\1 INTO \2"),
         (r"(?<=\=)\s*\((\d+)\)", r" \1"),
         (r"(?<!\bSAMPLE)\s+(?=\d+\s+PERCENT\b)", " SAMPLE "),
+        (r"(?:\bSAMPLE\s+)?\b(\d+)\s*%(?=\s|\Z)", r"SAMPLE \1 PERCENT"),
     )
 )
 _NO_AS = re.compile(

@@ -97,10 +97,10 @@ class JobBinder:
     def _expectations(self, written: Sequence[statements.Expectation]) -> tuple[plans.Predicate, ...]:
         names = set[str]()
         for each in written:
-            if each.name.folded in names:
+            if each.name.text.casefold() in names:
                 message = f"there are two expectations {each.name.text}"
                 raise self._binding.error(message, each.name.span, hint="Give one of them another name.")
-            names.add(each.name.folded)
+            names.add(each.name.text.casefold())
         return tuple(
             plans.Predicate(each.name.text, each.predicate.value.reveal(), drops=each.violated == "DROP")
             for each in written
@@ -112,7 +112,7 @@ class JobBinder:
         assert written is not None  # noqa: S101 - the grammar has one of the two
         kind: plans.JobKind = "VIEW" if statement.into is None else "MERGE" if statement.merge else "INTO"
         table = table_text(statement.into.parts) if statement.into else statement.name.text
-        if kind == "VIEW" and statement.name.folded not in self._jobs and table.casefold() in self._tables:
+        if kind == "VIEW" and statement.name.text.casefold() not in self._jobs and table.casefold() in self._tables:
             raise self._binding.error(f"there is a table {table}", statement.name.span, hint="Choose another name.")
         particular: dict[str, Any] = query_of(self._binding, written)
         particular |= {"table": table, "others": tuple(dict.fromkeys(self._mentioned(written)))}
@@ -146,11 +146,11 @@ class JobBinder:
             given |= {"connection": connection.name, "location": self._location(options, where, statement)}
             self._check_writing(connection, options, kind, statement.connection.span)
         self._check(options, where, kind)
-        if old := self._jobs.get(name.folded):
+        if old := self._jobs.get(name.text.casefold()):
             if statement.if_not_exists:
                 return self._binding.no_change(statement, f"the job {old} already exists.")
             raise job_exists(old).at(self._binding.place(name.span))
-        self._jobs[name.folded] = name.text
+        self._jobs[name.text.casefold()] = name.text
         for used in {given.get("connection", ""), *particular.get("others", ())} - {""}:
             self._depend(used, plans.Usage("job", name.text))
         return plans.CreateJob(
@@ -328,17 +328,17 @@ class JobBinder:
     def _drop(self, statement: statements.DropJob) -> plans.Plan:
         name = statement.name
         kind = "materialized view" if statement.view else "job"
-        if statement.if_exists and name.folded not in self._jobs:
+        if statement.if_exists and name.text.casefold() not in self._jobs:
             return self._binding.no_change(statement, f"no {kind} {name.text}.")
         job = self._job(name)
         release(self._known, "job", job)
-        del self._jobs[name.folded]
+        del self._jobs[name.text.casefold()]
         if statement.view:
             self._tables.pop(job.casefold(), None)
         return self._binding.with_name(statement, job)
 
     def _job(self, name: Name) -> str:
-        if job := self._jobs.get(name.folded):
+        if job := self._jobs.get(name.text.casefold()):
             return job
         raise job_not_found(name.text, list(self._jobs.values())).at(self._binding.place(name.span))
 

@@ -19,11 +19,6 @@ class Name:
     text: str
     span: Span = field(compare=False)
 
-    @property
-    def folded(self) -> str:
-        """The form in which names are compared."""
-        return self.text.casefold()
-
 
 @dataclass(frozen=True, slots=True)
 class StringLiteral:

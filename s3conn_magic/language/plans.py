@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 from s3conn_magic.errors import (
@@ -46,10 +47,7 @@ class Planned:
     place: Where = field(compare=False, repr=False)
     name: str = ""
 
-    @property
-    def through(self) -> str:
-        """Name of the connection that it is about or reads through, or an empty text."""
-        return getattr(self, "connection", None) or self.name
+    through = property(attrgetter("name"), doc="Name of the connection that it is about or reads through, or nothing.")
 
 
 Plan = Planned | Statement
@@ -155,6 +153,7 @@ class CreateJob(Planned):
     in_file: bool = False
     expressions: tuple[str, ...] = ()
     written: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
+    through = property(lambda plan: plan.connection or plan.name, doc="Name of the connection, or else of the job.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from s3conn_magic.language.leaves import (
@@ -88,10 +89,7 @@ class Statement:
     span: Span = field(compare=False)
     place: Where = field(default=_unbound, compare=False, repr=False)
 
-    @property
-    def through(self) -> str:
-        """Name of the connection that a bound statement is about or reads through, or an empty text."""
-        return ""
+    through = property(lambda _: "", doc="Name of the connection that a bound statement is about or reads through.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,10 +135,7 @@ class AboutConnection(Statement):
 
     name: Name
 
-    @property
-    def through(self) -> str:
-        """Its name."""
-        return self.name.text
+    through = property(attrgetter("name.text"), doc="Its name.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,10 +148,7 @@ class Reading(Statement):
     using: Name | None = None
     name: str = ""
 
-    @property
-    def through(self) -> str:
-        """Its name."""
-        return self.name
+    through = property(attrgetter("name"), doc="Its name.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -295,10 +287,7 @@ class Rows(Querying):
     using: Name | None = None
     connection: str = ""
 
-    @property
-    def through(self) -> str:
-        """The connection."""
-        return self.connection
+    through = property(attrgetter("connection"), doc="The connection.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,7 +32,6 @@ from s3conn_magic.runtime.background import asking, new_lock
 from s3conn_magic.runtime.interrupts import deferred, outcome
 from s3conn_magic.runtime.temporary import sweep
 from s3conn_magic.session.inputs import (
-    cautions_on,
     check_installed,
     connection_plans,
     found_nothing,
@@ -239,7 +238,7 @@ class Session:
             with asking(self._inputs.prompt):
                 self._say(*of_plan(plan))
                 result = self.execute(plan)
-                if found_nothing(result):
+                if isinstance(plan, statements.Statement) and found_nothing(result):
                     self._say(note_of_pattern(plan, self.connections))
                 return self._in_form(result)
         except S3ConnError as error:
@@ -319,9 +318,10 @@ class Session:
         """
         candidate = Connection(name, options, timeouts=partial(Timeouts.of, self.settings))
         try:
+            from s3conn_magic.connections.probe import cautions_on, probe
+
             self._say(*cautions_on(candidate, where(), probed=validate))
             if validate:
-                from s3conn_magic.connections.probe import probe
                 from s3conn_magic.connections.refusals import to_blame
 
                 try:

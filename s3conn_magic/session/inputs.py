@@ -27,7 +27,7 @@ from s3conn_magic.errors import (
 )
 from s3conn_magic.language import plans, statements
 from s3conn_magic.language.binder import bind
-from s3conn_magic.language.cautions import OBJECTS, Goal, of_connection
+from s3conn_magic.language.cautions import OBJECTS
 from s3conn_magic.language.grammar import parse
 from s3conn_magic.language.help import saved_statement
 from s3conn_magic.language.options import BoundOptions, BoundValue
@@ -43,14 +43,13 @@ from s3conn_magic.language.words import (
     nearest,
     pattern_meant,
     query_note,
-    sentence,
 )
 from s3conn_magic.locations import WILD, Location, visible
 from s3conn_magic.results.cards import Message
 from s3conn_magic.secrets import keyring_password
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sized
+    from collections.abc import Callable, Mapping, Sized
 
     from s3conn_magic.connections.connection import Connection
     from s3conn_magic.connections.registry import Registry
@@ -355,21 +354,6 @@ def _rename_if_free(beside: Path, target: Path) -> None:
 
 
 # What was meant
-
-
-def cautions_on(connection: Connection, given: Collection[str], *, probed: bool) -> list[str]:
-    """Return cautions on the options that a statement gives a connection; a probe says more of a broken profile."""
-    from s3conn_magic.connections.configuration import Configuration
-    from s3conn_magic.connections.probe import regions
-
-    broken = ""
-    try:
-        configuration = connection.configuration
-    except S3ConnError as error:
-        configuration = Configuration.stated(connection.settings)
-        broken = "" if probed else f"{sentence(error.message)}. {error.hint}"
-    goal = Goal(configuration.endpoint.value, configuration.region.value, regions)
-    return [broken, *of_connection(connection.options, goal, given)]
 
 
 IN_PATHS = (ObjectNotFoundError, BucketNotFoundError, ConnectionNotFoundError)
