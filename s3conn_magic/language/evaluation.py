@@ -369,7 +369,16 @@ class Binding:
             return self._fetched[value.span]
         except LookupError as error:
             reason = str(error.args[0]) if error.args else "it has no value"
-        raise self.error(reason, value.span, hint=_elsewhere(value))
+        raise self.error(reason, value.span, hint=self._of_other_case(value) or _elsewhere(value))
+
+    def _of_other_case(self, value: statements.Origin) -> str:
+        """Return a hint with a variable whose name differs by case only."""
+        names = {value.name.lower(), value.name.upper()} if isinstance(value, statements.VariableSource) else set()
+        for name in sorted(names - {getattr(value, "name", "")}):
+            with contextlib.suppress(LookupError):
+                self._fetch(statements.VariableSource(name, value.span))
+                return f"Did you mean ${name}?"
+        return ""
 
     def _fetch(self, value: statements.Origin) -> Any:
         if isinstance(value, statements.VariableSource):

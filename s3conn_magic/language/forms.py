@@ -298,6 +298,7 @@ def _places(text: str) -> str:
 
 
 _NAMING = re.compile(r"\b(CONNECTION|USING|S3|JOB|INTO|TABLE|EXISTS)\s+\$(?=\w)", re.IGNORECASE)
+_CAST = re.compile(r"(?<==)\s*(?:str|repr|int|f)\(\s*([A-Za-z_]\w*)\s*\)")
 _METHOD = re.compile(r"(?<=\$)([A-Za-z_]\w*)(?:\.\w+\(\s*\)|\[[^\]]*\]|\.\w+)+")
 _HYPHENS = re.compile(r"(?<=\$)[A-Za-z]\w*(?:-\w+)+")
 _FIELD = re.compile(
@@ -307,6 +308,7 @@ _FIELD = re.compile(
 
 def _variables(text: str) -> str:
     """Return a statement with each Python variable as `$name`."""
+    text = _CAST.sub(r" $\1", text)
     said = _NAMING.sub(r"\1 ", _METHOD.sub(r"\1", text))
     said = _HYPHENS.sub(lambda match: match.group().replace("-", "_"), said)
     return _FIELD.sub(lambda match: f"${next(filter(None, match.groups()))}", said)
@@ -417,6 +419,7 @@ _KINDS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"\bAS\s+(?=FROM\s+S3\b)", "AS COPY "),
         (r"\bAS\s+(?=INTO\s+S3\b)", "AS INSERT "),
         (r"(\bAS\s+COPY\s+FROM\b(?!.*\bINTO\b).*['\w)])\s+(?!INTO\b)([a-z_]\w*)\s*\Z", r"\1 INTO \2"),
+        (r"\b(AS\s+COPY\s+FROM|INSERT\s+INTO)\s+(?!S3\b)(?=[a-z_]\w*\s+LOCATION\b)", r"\1 S3 "),
         (r"(?<=\=)\s*\((\d+)\)", r" \1"),
         (r"(?<!\bSAMPLE)\s+(?=\d+\s+PERCENT\b)", " SAMPLE "),
         (r"(?:\bSAMPLE\s+)?\b(\d+)\s*%(?=\s|\Z)", r"SAMPLE \1 PERCENT"),

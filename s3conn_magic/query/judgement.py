@@ -171,6 +171,11 @@ def _check_function(tree: QueryTree, node: Mapping[str, Any], around: Mapping[st
     raise pointed(tree.sql, f"{visible(name)}() is not among the functions that only read", where, hint)
 
 
+# Arguments of readers of others, as DuckDB calls them.
+_MEANT = {"escapechar": "escape", "has_header": "header", "na_values": "nullstr", "quotechar": "quote"}
+_MEANT |= dict.fromkeys(("skiprows", "skip_rows", "skip_lines"), "skip")
+
+
 def _check_arguments(tree: QueryTree, node: Mapping[str, Any], known: Judged) -> None:
     function = node["function"]
     if function["function_name"].lower() not in known.tables.reads:
@@ -179,7 +184,9 @@ def _check_arguments(tree: QueryTree, node: Mapping[str, Any], known: Judged) ->
         if name and name not in known.arguments.reads:
             part = f"{visible(name)} of {visible(function['function_name'])}()"
             words_ = REFUSED if name in known.arguments.refused else "is not among the arguments that only read"
-            hint = known.arguments.instead.get(name, "Leave it out: the rest is read the same.")
+            near = _MEANT.get(name) or nearest(name, sorted(known.arguments.reads))
+            hint = f"Did you mean {near}?" if near else "Leave it out, or look up what DuckDB calls it."
+            hint = known.arguments.instead.get(name, hint)
             raise pointed(tree.sql, f"{part} {words_}", tree.position(written), hint)
 
 
