@@ -12,14 +12,13 @@ import pyarrow as pa
 from s3conn_magic.errors import S3ConnError, StatementInterrupted
 from s3conn_magic.language.words import counted
 from s3conn_magic.locations import Location
-from s3conn_magic.objects import SeekableFile
 from s3conn_magic.objects.apart import ContainerError, read_container
 from s3conn_magic.objects.avro import AvroFile
 from s3conn_magic.objects.files import BoundReachedError
 from s3conn_magic.objects.formats import HEAD, PARQUET_MAGIC, by_content, by_name, compression_of
 from s3conn_magic.objects.ranged import PinnedObject
 from s3conn_magic.objects.requests import awaited
-from s3conn_magic.objects.unpacking import unpack
+from s3conn_magic.objects.unpacking import SeekableFile, unpack
 from s3conn_magic.preview.preview import decode
 from s3conn_magic.preview.text_tables import read_table
 from s3conn_magic.query.sql import scratch_database

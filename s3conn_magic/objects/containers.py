@@ -20,8 +20,8 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple
 import pyarrow as pa
 
 from s3conn_magic.locations import size_text
-from s3conn_magic.objects import SeekableFile
 from s3conn_magic.objects.avro import AvroFile, DamageError, UnreadError
+from s3conn_magic.objects.unpacking import SeekableFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

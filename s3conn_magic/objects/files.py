@@ -15,10 +15,10 @@ from fsspec.spec import AbstractBufferedFile
 
 from s3conn_magic.errors import EndpointError, S3ConnError
 from s3conn_magic.locations import visible
-from s3conn_magic.objects import SeekableFile, position_after
 from s3conn_magic.objects.description import head
 from s3conn_magic.objects.ranged import PART, PinnedObject, RangedObject, ask_for, coalesced
 from s3conn_magic.objects.scope import QueryScope
+from s3conn_magic.objects.unpacking import SeekableFile
 from s3conn_magic.objects.uploads import leaves_by, made_by_a_close
 
 if TYPE_CHECKING:
@@ -47,8 +47,6 @@ class ReadableFile(SeekableFile):
         path: name of the file, without `s3://`.
     """
 
-    mode = "rb"
-
     def __init__(self, source: RangedObject, path: str, *, closed: Callable[[], None] = lambda: None) -> None:
         super().__init__(source.size)
         self._source = source
@@ -70,7 +68,7 @@ class ReadableFile(SeekableFile):
         self._checkClosed()
         with self._lock:
             here = self._positions.get(threading.get_ident(), self.at)
-            self._positions[threading.get_ident()] = self.at = position_after(here, offset, whence, self.size)
+            self._positions[threading.get_ident()] = self.at = self.after(here, offset, whence)
             return self.at
 
     def read(self, size: int | None = -1, /) -> bytes:

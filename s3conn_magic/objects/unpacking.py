@@ -3,6 +3,7 @@
 unpack      its beginning, up to a bound
 unpacked    all of it, in UTF-8
 as_gzip     the same as an uncompressed gzip file, for DuckDB's readers
+SeekableFile   the base of these streams and of other files to read
 """
 
 from __future__ import annotations
@@ -55,7 +56,46 @@ def unpack(data: bytes, compression: str, *, limit: int, whole: bool) -> Unpacke
     return Unpacked(bytes(out), ended=whole and not damaged, damaged=damaged)
 
 
-class Stream(io.RawIOBase):
+class SeekableFile(io.RawIOBase):
+    """A file to read, of known size or none (-1); subclasses read from `at` on."""
+
+    mode = "rb"
+
+    def __init__(self, size: int = -1) -> None:
+        super().__init__()
+        self.size, self.at = size, 0
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def seekable(self) -> bool:
+        """Return True."""
+        return True
+
+    def tell(self) -> int:
+        """Return the position of the next read."""
+        return self.at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        """Change the position; nothing is read.
+
+        Raises:
+            io.UnsupportedOperation: it is before the beginning, or from an end that is unknown.
+        """
+        self.at = self.after(self.at, offset, whence)
+        return self.at
+
+    def after(self, at: int, offset: int, whence: int) -> int:
+        """Return the position after a seek from `at`; errors as for `seek`."""
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: at, io.SEEK_END: self.size}.get(whence, -1)
+        if base < 0 or base + offset < 0:
+            # Of both classes that files raise: zipfile expects an OSError, others a ValueError.
+            raise io.UnsupportedOperation(f"a position of {offset} (whence {whence}) is not in a file")
+        return base + offset
+
+
+class Stream(SeekableFile):
     """Pieces of bytes as a file, read from beginning to end; seeking back starts again.
 
     Args:
@@ -63,8 +103,6 @@ class Stream(io.RawIOBase):
         during: context in which pieces are made.
         closed: called on close.
     """
-
-    mode = "rb"
 
     def __init__(
         self,
@@ -77,34 +115,15 @@ class Stream(io.RawIOBase):
         self._begin, self._during, self._closed = begin, during, closed
         self._pieces = begin()
         self._piece = memoryview(b"")
-        self._at = 0
-
-    def readable(self) -> bool:
-        """Return True."""
-        return True
-
-    def seekable(self) -> bool:
-        """Return True, though seeking back reads all again."""
-        return True
-
-    def tell(self) -> int:
-        """Return the position."""
-        return self._at
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        """Seek from the beginning or the current position.
-
-        Raises:
-            ValueError: the offset counts from the end, which is unknown.
-        """
-        if whence == io.SEEK_END:
-            raise ValueError("the end of it is not known before it is read")
-        at = offset + (self._at if whence == io.SEEK_CUR else 0)
-        if at < self._at:
-            self._pieces, self._piece, self._at = self._begin(), memoryview(b""), 0
-        while self._at < at and self.read(min(at - self._at, _STEP)):
+        """Read up to a position, at most to the end; errors as for `SeekableFile`, also from the end."""
+        at = self.after(self.at, offset, whence)
+        if at < self.at:
+            self._pieces, self._piece, self.at = self._begin(), memoryview(b""), 0
+        while self.at < at and self.read(min(at - self.at, _STEP)):
             pass
-        return self._at
+        return self.at
 
     def read(self, size: int | None = -1, /) -> bytes:
         """Return the next bytes, all for -1; fewer only at the end.
@@ -125,7 +144,7 @@ class Stream(io.RawIOBase):
                 self._piece = memoryview(piece)
             part = self._piece if wanted < 0 else self._piece[:wanted]
             self._piece = self._piece[len(part) :]
-            self._at += len(part)
+            self.at += len(part)
             wanted -= 0 if wanted < 0 else len(part)
             yield part
 

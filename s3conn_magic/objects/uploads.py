@@ -18,8 +18,8 @@ from s3conn_magic.connections.signing import at_once
 from s3conn_magic.connections.writes import WriteCondition, etag_at, is_unmet
 from s3conn_magic.errors import EndpointError, ObjectExistsError, S3ConnError
 from s3conn_magic.locations import Location, size_text
-from s3conn_magic.objects import SeekableFile
 from s3conn_magic.objects.requests import by_client
+from s3conn_magic.objects.unpacking import SeekableFile
 from s3conn_magic.runtime.background import renew_in_child, run_in_background, wait_for
 
 if TYPE_CHECKING:
