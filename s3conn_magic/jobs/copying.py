@@ -32,7 +32,6 @@ from s3conn_magic.objects.requests import note_of_nothing
 from s3conn_magic.query.failures import translate
 from s3conn_magic.query.line_rows import FILE
 from s3conn_magic.query.parquet_paths import NARROWED, alike_in
-from s3conn_magic.query.paths import check_fields
 from s3conn_magic.query.sql import PLACED, identifier, literal, placed, transaction
 from s3conn_magic.query.text_rows import with_files
 
@@ -438,7 +437,7 @@ class BatchLoader:
             table = self._loader.target()
             types = fitting(group.types(known), table.columns(), {})
             with self._loader.in_memory(group, [source.candidate for source in sources]) as rows:
-                check_fields(self._loader.database, {each.text_path: each.detected for each in sources})
+                self._loader.check_fields(sources)
                 named = rows.source
                 if rows is group:
                     # DuckDB names a file by the path in the filesystem, after any scheme.

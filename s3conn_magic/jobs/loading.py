@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -23,7 +24,7 @@ from s3conn_magic.query.paths import check_fields
 from s3conn_magic.query.plain_rows import NOT_PLAIN, plain_rows
 from s3conn_magic.query.sql import first_rows, identifier, literal, transaction
 from s3conn_magic.query.text_rows import SAMPLE, CsvRows, with_room
-from s3conn_magic.query.text_types import NULL, is_nested
+from s3conn_magic.query.text_types import NULL, is_nested, nulls_of
 from s3conn_magic.runtime.patterns import matches_wildcards
 
 if TYPE_CHECKING:
@@ -365,7 +366,7 @@ class Loader:
         """Yield the query of text rows, by the reader of `plain` text if that is worth a try, or by DuckDB."""
         made = plain_rows(rows, known, types, source.detected) if plain else None
         if made is None:
-            check_fields(self.database, {source.text_path: source.detected}, wide=self.scope.wide)
+            self.check_fields([source])
             yield rows.select(known, types)
             return
         ranged = self.pin(source.candidate)
@@ -379,6 +380,21 @@ class Loader:
         finally:
             ranged.passing = False
             self.database.unregister(_PLAIN)
+
+    def check_fields(self, sources: Sequence[ObjectSource]) -> None:
+        """As the function of this name, without the small objects in which no record can have such a field."""
+        doubtful = {each.text_path: each.detected for each in sources if self._may_end_empty(each)}
+        if doubtful:
+            check_fields(self.database, doubtful, wide=self.scope.wide)
+
+    def _may_end_empty(self, source: ObjectSource) -> bool:
+        """Whether a record of CSV may end with a null after a delimiter; True if its bytes do not tell."""
+        detected, size = source.detected, source.candidate.size
+        if detected.format.reader != "read_csv" or detected.log or detected.as_plain() or size > SMALL:
+            return detected.format.reader == "read_csv"
+        delimiter, *nulls = map(re.escape, (detected.settings.get("DELIMITER") or ",", *nulls_of(detected.settings)))
+        pattern = f"{delimiter}(?:{'|'.join(nulls)})(?:[\r\n]|\\Z)".encode()
+        return re.search(pattern, self.pin(source.candidate).read(0, size)) is not None
 
     def _wider(self, table: TargetTable, misfit: Misfit, rows: TextRows) -> str:
         """Return a type for the values of the table's column and of this object, whatever other objects have."""
