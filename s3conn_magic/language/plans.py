@@ -153,7 +153,7 @@ class CreateJob(Planned):
     in_file: bool = False
     expressions: tuple[str, ...] = ()
     written: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
-    through = property(lambda plan: plan.connection or plan.name, doc="Name of the connection, or else of the job.")
+    through = property(attrgetter("connection"), doc="Name of the connection that it is about, or nothing.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
