@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from s3conn_magic.connections.configuration import Configuration
     from s3conn_magic.jobs.job import Candidate
     from s3conn_magic.language.reference import AnalyzeBy
-    from s3conn_magic.listing.keyrange import Learned
+    from s3conn_magic.listing.keyspace import Learned
     from s3conn_magic.listing.request import KeyRange, Progress
     from s3conn_magic.listing.table import Page
     from s3conn_magic.locations import Location

@@ -22,8 +22,8 @@ from s3conn_magic.transport.exchange import GREATEST
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from s3conn_magic.listing.keyrange import Learned, PageRequest
-    from s3conn_magic.listing.request import KeyRange, Progress
+    from s3conn_magic.listing.keyspace import Learned
+    from s3conn_magic.listing.request import KeyRange, PageRequest, Progress
     from s3conn_magic.runtime.patterns import Glob
     from s3conn_magic.transport import Target
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from s3conn_magic.listing.keyrange import Learned
+    from s3conn_magic.listing.keyspace import Learned
     from s3conn_magic.listing.request import KeyRange, Progress
     from s3conn_magic.transport import Target
 

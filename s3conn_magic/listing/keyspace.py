@@ -8,14 +8,16 @@ A wrong guess costs a request and never a key, since guesses only choose where r
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from s3conn_magic.transport.exchange import LEAST
 
-    from s3conn_magic.listing.request import PageQuery
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from s3conn_magic.listing.request import PageQuery, PageRequest
     from s3conn_magic.listing.table import Page
 
 _LONGEST = 200
@@ -330,3 +332,62 @@ def _path(prefix: str, key: str) -> list[str]:
     """Return the folders from the prefix down to the key, the prefix first; empty where the key lies directly in it."""
     ends = [at + 1 for at in range(len(prefix), len(key)) if key[at] == _SLASH]
     return [prefix, *(key[:end] for end in ends)][: len(ends)]
+
+
+_FEW_FOLDERS = 3
+
+
+class FolderIndex:
+    """The keys where folders are known to begin, and how many rows a folder has."""
+
+    def __init__(self) -> None:
+        self._places: list[str] = []
+        self._passed = self._passed_rows = 0
+
+    def add(self, places: Iterable[str]) -> None:
+        """Add keys where folders begin."""
+        self._places = sorted({*self._places, *places})
+
+    def within(self, low: str, high: str | None) -> list[str]:
+        """Return the folders above `low` and below `high`, in key order."""
+        return self._places[slice(*self._bounds(low, high))]
+
+    def count(self, low: str, high: str | None) -> int:
+        """Return the number of folders above `low` and below `high`."""
+        begin, end = self._bounds(low, high)
+        return max(0, end - begin)
+
+    def _bounds(self, low: str, high: str | None) -> tuple[int, int]:
+        end = len(self._places) if high is None else bisect_left(self._places, high)
+        return bisect_right(self._places, low), end
+
+    def weigh(self, request: PageRequest, last: str | None, rows: int) -> None:
+        """Learn how many rows a folder has from a page that ends after one."""
+        end = min(last or "", request.range.high or last or "")
+        passed = bisect_right(self._places, end) - bisect_right(self._places, request.low)
+        if passed > 0:
+            self._passed, self._passed_rows = self._passed + passed, self._passed_rows + rows
+
+    @property
+    def passed(self) -> int:
+        """How many folders the pages so far have passed."""
+        return self._passed
+
+    def rows_each(self, otherwise: float) -> float:
+        """Return the average rows of a folder, or `otherwise` while too few were passed."""
+        return otherwise if self._passed < _FEW_FOLDERS else self._passed_rows / self._passed
+
+
+@dataclass(slots=True)
+class Learned:
+    """What a listing has learned, for those that list what it left.
+
+    Attributes:
+        keyspace: which characters follow which.
+        folders: where folders begin.
+        places: requests under way that the latency pays for.
+    """
+
+    keyspace: Keyspace = field(default_factory=Keyspace)
+    folders: FolderIndex = field(default_factory=FolderIndex)
+    places: int = LEAST

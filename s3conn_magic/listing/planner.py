@@ -13,9 +13,10 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from s3conn_magic.listing.keyrange import (
+from s3conn_magic.listing.keyspace import Folders, Learned
+from s3conn_magic.listing.request import (
     ActiveRange,
-    Learned,
+    KeyRange,
     PageRequest,
     RequestBudget,
     beyond,
@@ -23,8 +24,6 @@ from s3conn_magic.listing.keyrange import (
     rung,
     way_out,
 )
-from s3conn_magic.listing.keyspace import Folders
-from s3conn_magic.listing.request import KeyRange
 from s3conn_magic.listing.table import Page, first_key, last_key, sample, up_to
 from s3conn_magic.listing.xml import UnreadableError
 

@@ -40,7 +40,7 @@ _CHECKSUM = "<ChecksumAlgorithm>CRC64NVME</ChecksumAlgorithm><ChecksumType>FULL_
 _OWNER = "<Owner><ID>someone</ID><DisplayName>Key</DisplayName></Owner>"
 
 if TYPE_CHECKING:
-    from s3conn_magic.listing.keyrange import PageRequest
+    from s3conn_magic.listing.request import PageRequest
 
 
 @st.composite

@@ -18,7 +18,7 @@ from s3conn_magic.transport import Query, Response
 if TYPE_CHECKING:
     from synthetic import Bucket
 
-    from s3conn_magic.listing.keyrange import Learned
+    from s3conn_magic.listing.keyspace import Learned
     from s3conn_magic.listing.request import KeyRange
     from s3conn_magic.transport import Transport
 
