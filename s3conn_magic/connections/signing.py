@@ -382,6 +382,22 @@ def object_answer(client: Any, operation: str, sign: Callable[[], SignedRequest]
     return None if answer is None else _plain_response(answer)
 
 
+def said_of(response: Response) -> dict[str, Any]:
+    """Return what a response says of its object and range, as botocore would."""
+    headers = response.headers
+    return {
+        "ContentLength": int(headers.get("content-length", len(response.body))),
+        "ContentRange": headers.get("content-range", ""),
+        "ETag": headers.get("etag", ""),
+        "ResponseMetadata": {"HTTPStatusCode": response.status},
+    }
+
+
+def etag_of(answer: Mapping[str, Any]) -> str:
+    """Return the etag in a result of botocore's, without quotes; empty if it has none."""
+    return str(answer.get("ETag", "")).strip('"')
+
+
 def stands_in(client: Any, operation: str) -> bool:
     """Whether something in this process may answer requests of an operation."""
     return has_others(client, f"before-send.s3.{operation}") or sends_otherwise(client, operation)

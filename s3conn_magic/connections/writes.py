@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from botocore.exceptions import ClientError
 
 from s3conn_magic.connections.faults import code_of, translate
+from s3conn_magic.connections.signing import etag_of
 from s3conn_magic.errors import EncryptionError
 from s3conn_magic.language.rules import name_text
 from s3conn_magic.language.words import literal
@@ -65,7 +66,7 @@ def etag_at(client: Any, bucket: str, key: str) -> str | None:
         if code_of(error) in MISSING:
             return None
         raise
-    return str(answer.get("ETag", "")).strip('"')
+    return etag_of(answer)
 
 
 @dataclass(frozen=True, slots=True)

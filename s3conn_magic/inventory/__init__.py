@@ -23,7 +23,7 @@ from s3conn_magic.language.words import listed
 from s3conn_magic.listing import fetch_page
 from s3conn_magic.locations import Location, visible
 from s3conn_magic.objects.ranged import PinnedObject
-from s3conn_magic.objects.requests import ask, etag_of, head_answer, received
+from s3conn_magic.objects.requests import ask, head_answer, received
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -379,7 +379,7 @@ class ReportDownloads:
             name = visible(file.location.uri)
             sizes = f"{size:,} bytes, not the {file.size:,} that the manifest says"
             raise InventoryError(f"the data file {name} has {sizes}", hint=_AGAIN)
-        return PinnedObject(self._connection, file.location, size, etag_of(answer))
+        return PinnedObject(self._connection, file.location, size, signing.etag_of(answer))
 
     def _part(self, pinned: PinnedObject, start: int, stop: int) -> bytes:
         self._check_running()

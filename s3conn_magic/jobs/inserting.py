@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from fsspec import AbstractFileSystem
 
+from s3conn_magic.connections.signing import etag_of
 from s3conn_magic.errors import (
     AccessDeniedError,
     EndpointError,
@@ -31,7 +32,7 @@ from s3conn_magic.locations import Location, visible
 from s3conn_magic.objects.deleting import ExactDeletion
 from s3conn_magic.objects.formats import COMPRESSIONS, of_type
 from s3conn_magic.objects.ranged import PinnedObject
-from s3conn_magic.objects.requests import ask, etag_of, head_answer
+from s3conn_magic.objects.requests import ask, head_answer
 from s3conn_magic.objects.uploads import PART, Upload
 from s3conn_magic.query.managing import ManagedTables
 from s3conn_magic.query.sql import literal

@@ -11,7 +11,7 @@ from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from s3conn_magic.connections.signing import at_once
+from s3conn_magic.connections.signing import at_once, etag_of
 from s3conn_magic.connections.writes import ENCRYPTION_METHODS
 from s3conn_magic.errors import (
     AccessDeniedError,
@@ -152,7 +152,7 @@ def _description(location: Location, answer: Mapping[str, Any]) -> Description:
         arn=location.arn,
         size=int(answer["ContentLength"]),
         last_modified=_utc(answer.get("LastModified")),
-        etag=str(answer.get("ETag", "")).strip('"'),
+        etag=etag_of(answer),
         version_id=answer.get("VersionId"),
         storage_class=storage_class,
         content_type=answer.get("ContentType"),

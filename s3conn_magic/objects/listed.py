@@ -505,8 +505,8 @@ def _seen(
 
 
 def _pinned(connection: Connection, location: Location, answer: Mapping[str, Any], size: int) -> PinnedObject:
+    from s3conn_magic.connections.signing import etag_of
     from s3conn_magic.objects.ranged import PinnedObject
-    from s3conn_magic.objects.requests import etag_of
 
     return PinnedObject(connection, location, size, etag_of(answer), answer.get("LastModified"))
 

@@ -15,7 +15,7 @@ from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from s3conn_magic.connections.signing import at_once
+from s3conn_magic.connections.signing import at_once, etag_of, said_of
 from s3conn_magic.errors import AccessDeniedError, EndpointError, S3ConnError, StatementInterrupted
 from s3conn_magic.locations import split_version, visible
 from s3conn_magic.objects.formats import is_parquet
@@ -26,10 +26,8 @@ from s3conn_magic.objects.requests import (
     by_client,
     cancelling,
     changed,
-    etag_of,
     named,
     received,
-    said_of,
 )
 from s3conn_magic.objects.scope import BLOCKS, ObjectVersion, QueryScope
 from s3conn_magic.runtime.background import LightFuture, run_in_background

@@ -18,6 +18,7 @@ from s3conn_magic.connections.clients import first_page
 from s3conn_magic.connections.faults import PARSERS, PARTITION, VERSIONED, translate, translated, unreachable
 from s3conn_magic.connections.guards import no_link
 from s3conn_magic.connections.refusals import own_words
+from s3conn_magic.connections.signing import said_of
 from s3conn_magic.connections.writes import ENCRYPTION_FIELD
 from s3conn_magic.errors import (
     AccessDeniedError,
@@ -215,17 +216,6 @@ def answer_of(
     raise _failure(connection, location, ClientError(answer, name))
 
 
-def said_of(response: Response) -> dict[str, Any]:
-    """Return the headers that identify the object and range of a response."""
-    headers = response.headers
-    return {
-        "ContentLength": int(headers.get("content-length", len(response.body))),
-        "ContentRange": headers.get("content-range", ""),
-        "ETag": headers.get("etag", ""),
-        "ResponseMetadata": {"HTTPStatusCode": response.status},
-    }
-
-
 def _moment(text: str) -> datetime | None:
     try:
         return parsedate_to_datetime(text) if text else None
@@ -258,11 +248,6 @@ def with_version(location: Location, look: Callable[[Location, str | None], _See
         if named_so is None:
             raise
     return named_so, look(named_so.location, named_so.version)
-
-
-def etag_of(answer: Mapping[str, Any]) -> str:
-    """Return the ETag in a result, without quotes."""
-    return str(answer.get("ETag", "")).strip('"')
 
 
 def head_answer(connection: Connection, location: Location, version_id: str | None) -> Mapping[str, Any]:
