@@ -16,13 +16,14 @@ from s3conn_magic.language.option_names import folded, is_telling, name_meant, o
 from s3conn_magic.language.phrases import JOINED, Answer, Phrase, flags_of, sentence_on, slot_pattern
 from s3conn_magic.language.readings import (
     PLACE,
+    SETTINGS_FILE,
     Pair,
-    closed,
     in_s3,
     named_place,
     pairs_in,
     path_apart,
     place_of,
+    with_places,
     without_options,
 )
 from s3conn_magic.language.reference import STATEMENTS
@@ -33,17 +34,18 @@ from s3conn_magic.language.source import (
     COMMENT,
     MOST,
     PROMPT,
+    QUOTED,
     Source,
     Span,
     head_of,
     lines_of,
+    masked,
     pieces,
     spaced,
 )
 from s3conn_magic.language.statements import SetSetting
 from s3conn_magic.language.translation import Rewriting, phrased
 from s3conn_magic.language.words import book, literal, nearest, words_listed
-from s3conn_magic.locations import below, normal_location
 from s3conn_magic.secrets import Secret
 
 if TYPE_CHECKING:
@@ -53,15 +55,6 @@ if TYPE_CHECKING:
 
 
 _READS = re.compile(r"\b(?:read|scan|load|open|from)_?\w*\s*\(", re.IGNORECASE)
-_FUNCTION = re.compile(r"(?:\b[A-Za-z_][\w.]*|\bSTREAM|\bTABLE)\s*$", re.IGNORECASE)
-_OF_LAKE = re.compile(r"\w*(?:delta|iceberg|hudi|lake)", re.IGNORECASE)
-# Options after a location.
-_ASKING = re.compile(r"('s3[an]?://[^']*')\s*\((?=[^()]*=>)[^()]*\)", re.IGNORECASE)
-_OF_FORMAT = re.compile(r"\b(?:parquet|csv|json|text|orc|avro)\s*\.\s*`(s3[^`]*)`", re.IGNORECASE)
-# A list of columns to read.
-_EXTENDED = re.compile(r"\s+EXTEND\s*\((?:[^()]|\([^()]*\))*\)", re.IGNORECASE)
-_TOP = re.compile(r"\bSELECT\s+TOP\s*\(?(\d+)\)?\s+", re.IGNORECASE)
-_AFTER_FROM = re.compile(r"\b(?:FROM|JOIN)\s*$|,\s*$", re.IGNORECASE)
 _KINDS = re.compile(r"\b(PARQUET|CSV|JSON|ORC|AVRO|TSV)\b", re.IGNORECASE)
 _PYTHON = re.compile(
     r"[a-z_][\w.]*\(|import\s+(?!foreign|into|table)\w|from\s+[\w.]+\s+import\b|[a-z_]\w*\s*=\s*[\w([{]|with\s+\w+[.(]|def\s|@\w"
@@ -70,12 +63,8 @@ _PYTHON = re.compile(
 _OF_ANY = {"user", "username", "password", "host", "port", "server", "key", "token"}
 # A name with a hyphen, a command with flags, and what is assigned or called in a programming language.
 _FOREIGN_START = re.compile(r"\w+-|[a-z]+\s(?:.*\s)?--?[A-Za-z]\w+|[a-z_]\w*\s*(?:=\s*[\w([{]|\()")
-# DuckDB's functions.
-_OWN = re.compile(r"(?:read_(?:parquet|n?d?json|csv|text|blob|xlsx)\w*|parquet_\w+|glob)\s*\Z", re.IGNORECASE)
 _MISSPELT_IF = re.compile(r"(?:\w+\s+){2,4}(?!(?:IF|NOT)\b)\w+\s+(?:NOT\s+)?EXISTS\b", re.IGNORECASE)
 _ASKS = re.compile(r"(?:SELECT|WITH|FROM)\b(?!.*\bINTO\b)", re.IGNORECASE | re.DOTALL)
-# Levels of calls around a location.
-_MOST_CALLS = 4
 _OF_SECRET = re.compile(r"(?:SECRET|CREDENTIALS?|TOKEN|PASSWORD|KEY)\s*\Z", re.IGNORECASE)
 
 
@@ -130,10 +119,11 @@ def shapes_of(text: str) -> Iterator[Shape]:
         lambda match: without_quotes(place_of(match.group())) or match.group(), without_options(text, place)
     )
     if place and re.search(book()["shapes"]["lists"], text, re.IGNORECASE) and not re.search(r"\.delete\w*\(", text):
-        deep = " RECURSIVE" * bool(re.search(r"\.objects\.|recursive\W{1,3}true|list_objects_v2", text, re.IGNORECASE))
+        all_below = re.search(r"\.objects\.|recursive\W{1,3}true|list_objects_v2", text, re.IGNORECASE)
+        deep = " RECURSIVE" if all_below else "{recursive}"
         yield Shape(_phrase(f"{{connect}}LIST {{place}}{{using}}{deep}{{matching}}{{limit}};"), {"place": place}, pairs)
     queried = plain if plain != text and _ASKS.match(plain) else ""
-    if place and (query := _with_places(plain) or queried):
+    if place and (query := with_places(plain) or queried):
         yield Shape(_phrase("{connect}{asked};"), {"asked": query, "place": place}, pairs)
     for said in () if python else dict.fromkeys((plain, text)):
         yield from _fitting(said, text, place, pairs, writes)
@@ -231,57 +221,6 @@ def _is_nearly_ours(text: str) -> bool:
     return words[0] in starts and second is not None and second.startswith("CONNECTION")
 
 
-# Places
-
-
-def _with_places(written: str) -> str:
-    """Return a query with each location in place of the function call around it."""
-    if not re.match(r"(?:SELECT|WITH|FROM|INSERT|CREATE|DESCRIBE|DESC)\b", written, re.IGNORECASE):
-        return ""
-    said = _OF_FORMAT.sub(lambda match: literal(normal_location(match[1]) + below(normal_location(match[1]))), written)
-    for match in [*PLACE.finditer(said)][::-1]:
-        place = place_of(match.group())
-        around = _call_around(said, match.start()) if place else None
-        if around is None:
-            continue
-        lake = _OF_LAKE.match(said, around[0]) and not place.endswith("/'")
-        behind = "/" if lake else "**/*" if place.endswith("/'") and not _OF_LAKE.match(said, around[0]) else ""
-        said = f"{said[: around[0]]}{place[:-1]}{behind}'{said[around[1] :]}"
-    said = _ASKING.sub(r"\1", said)
-    if said == written:
-        return ""
-    top = _TOP.search(said)
-    return _EXTENDED.sub("", _TOP.sub("SELECT ", said)) + (f" LIMIT {top[1]}" if top else "")
-
-
-def _call_around(text: str, start: int) -> tuple[int, int] | None:
-    """Return the span of the calls around a location, if FROM is followed by them."""
-    for _ in range(_MOST_CALLS):
-        opened = _opened(text, start)
-        if opened < 0:
-            return None
-        end = closed(text, opened)
-        called = _FUNCTION.search(text, 0, opened)
-        if called and (_OWN.match(called.group().strip()) or re.search("(?i)write|export|unload", called.group())):
-            return None
-        begins = called.start() if called else opened
-        if _AFTER_FROM.search(text, 0, begins):
-            return begins, end
-        if called and re.match(r"(?:FROM|JOIN)\b", called.group(), re.IGNORECASE):
-            return opened, end
-        start = begins
-    return None
-
-
-def _opened(text: str, at: int) -> int:
-    depth = 0
-    for index in range(at - 1, -1, -1):
-        depth += (text[index] in ")]") - (text[index] in "([")
-        if depth < 0:
-            return index
-    return -1
-
-
 # Commands
 
 _LISTED = re.compile(r"[\w.]+=[^,\s]*(?:,[\w.]+=[^,\s]*)+")
@@ -319,7 +258,7 @@ def _command(text: str, place: str) -> Shape | None:
             return Shape(_phrase(*fits[1][1:]), _named(plain), [*pairs, ("path", place)])
         return Shape(_phrase(*fits[1][1:]), {"place": place}, pairs)
     if any(is_telling(name) and name.upper() != "BUCKET" for name, _ in pairs):
-        return Shape(_phrase("CREATE S3 CONNECTION {name}{options};"), {}, pairs)
+        return Shape(_phrase("CREATE S3 CONNECTION {name}{options};"), _named(plain), pairs)
     return Shape(_phrase(shapes["command"], shapes["commanded"]), {"place": place}, pairs) if place else None
 
 
@@ -347,6 +286,7 @@ def _variable(plain: str) -> str:
 # Answers
 
 
+_PROGRAMS = {"Python's", "Spark's"}
 # Beginnings of statements of several lines, each of which alone is not a statement.
 _LONG_STATEMENT = re.compile(
     r"(?:CREATE|ALTER|DROP|COPY|INSERT|SELECT|WITH|LOAD|UNLOAD|CALL|EXEC|BACKUP|ATTACH)\s", re.IGNORECASE
@@ -385,17 +325,23 @@ def answer(
     first = next((made for made in answers if made.ours and parses(made.ours)), None)
     said = next((made for made in answers if not made.ours and made.whose not in {"Python's", "a shell's", ""}), None)
     begun = first is not None and first.span != span and _LONG_STATEMENT.match(text, span.start)
-    of_python = first is not None and first.whose == "Python's" and not first.ours.startswith("CREATE S3 CONNECTION")
+    of_python = first is not None and first.whose in _PROGRAMS and not first.ours.startswith("CREATE S3 CONNECTION")
     if (first is None and said is None) or begun or of_python:
         shaped = _by_shape(text, span, connections, parses)
         connects = shaped is not None and re.match(
             r"CREATE S3 CONNECTION \w+ (?!PATH_DISPLAY_FILTERS = [^;]*;$)", shaped.ours
         )
         first = shaped if first is None or (begun and shaped) or (of_python and connects) else first
-    whole = span if first is not None and first.whose == "Python's" else None
+    whole = span if first is not None and first.whose in _PROGRAMS else None
     if first is not None and (amiss := _lost(first, text, whole)):
         shaped = _by_shape(text, span, connections, parses)
         first = shaped if shaped and shaped.ours and _lost(shaped, text) < amiss else first
+    several = "\n" in text.strip() or ";" in text.strip().rstrip(";")
+    if several and (together := _in_order(text, connections, parses)):
+        cell = together.span
+        of_program = first is not None and first.whose in _PROGRAMS
+        if first is None or not of_program or _lost(together, text, cell) < _lost(first, text, cell):
+            first = together
     if first and "S3 CONNECTION" in first.ours and _is_of_another_service(text[slice(*first.span)]):
         return Answer(first.whose, first.head, first.span, "", "Connections lead to Amazon S3 and compatible servers.")
     first = _with_count(_with_connection(first, text, connections, parses), text, parses)
@@ -404,6 +350,115 @@ def answer(
         later = (made for unit in pieces(text) if (made := phrased(text, unit, connections)) and made.ours)
         return next(later, first)
     return first
+
+
+_CREATES = re.compile(r"CREATE (?:OR REPLACE )?S3 CONNECTION (?:IF NOT EXISTS )?(?P<name>\S+)(?P<options>[^;]*);\Z")
+_LOOKS = re.compile(r"(?:LIST|PREVIEW|ANALYZE|EXPLORE|SHOW BUCKETS)\b(?!.* USING )")
+_WAYS = {"AWS_ACCESS_KEY_ID", "AWS_ROLE", "AWS_PROFILE", "ANONYMOUS"}
+
+
+def _in_order(text: str, connections: Sequence[str], parses: Callable[[str], bool]) -> Answer | None:
+    """Return the translation of a cell of several foreign statements: the first ones connect, and others use that.
+
+    Settings that complete each other are one connection, that of the last name.
+    """
+    units, connects, others, name = [*_units(text)], list[Answer](), list[Answer](), ""
+    for unit in units:
+        if _SECRET_APART.match(text, *unit):
+            continue
+        made = _of_unit(text, unit, connects, [name, *connections] if name else connections, parses)
+        if made is None or (others and "CONNECTION" in made.ours):
+            return None
+        creates = _CREATES.match(made.ours)
+        alone = creates and creates["name"].startswith("my_s3") and not _REACHES.search(creates["options"])
+        if creates and (connects or not alone):
+            again = alone or (connects and connects[-1].ours.endswith(f"{creates['options']};"))
+            name = name if name and (again or creates["name"].startswith("my_s3")) else creates["name"]
+            connects += [] if again else [made]
+            connects[-1] = replace(connects[-1], span=Span(connects[-1].span.start, unit.end))
+        elif made.ours and not alone:
+            others.append(made)
+    if not connects or (len(connects) + len(others) == 1 and not _SECRET_APART.match(text, units[0].start)):
+        return None
+    connects = _as_one(text, connects, name)
+    said = [*(made.ours for made in connects), *(_through(made.ours, name) for made in others)]
+    note = " ".join(dict.fromkeys(made.note for made in (*connects, *others) if made.note))
+    first, ours = connects[0], " ".join(said)
+    return Answer(first.whose, first.head, Span(units[0].start, units[-1].end), ours, note) if parses(ours) else None
+
+
+def _of_unit(
+    text: str, unit: Span, connects: Sequence[Answer], known: Sequence[str], parses: Callable[[str], bool]
+) -> Answer | None:
+    """Return the translation of one of several statements; one that is ours as it is."""
+    written = text[slice(*unit)]
+    if connects and re.match(r"(?:SELECT|WITH|FROM|LIST|PREVIEW|EXPLORE|ANALYZE)\b", written) and parses(written):
+        return Answer("", unit, unit, masked(f"{written};"))
+    made = phrased(text, unit, known)
+    if made is None or (made.whose in _PROGRAMS and _lost(made, text)):
+        made = _by_shape(text, unit, known, parses) or made
+    if made is None and connects and any(is_telling(key) for key, _ in pairs_in(written)):
+        return replace(connects[-1], span=unit)
+    return made if made and (made.ours or made.whose in _PROGRAMS) else None
+
+
+def _as_one(text: str, connects: list[Answer], name: str) -> list[Answer]:
+    """Return one connection for settings that complete each other, else all of them."""
+    given = [{name for name, _ in _OPTION.findall(made.ours)} for made in connects]
+    ways = {way for way in _WAYS for options in given if way in options}
+    if len(connects) == 1 or set.intersection(*given) or (len(ways) > 1 and given[0] & given[-1]):
+        return connects
+    plain = in_s3(_GO_LINE.sub(" ", text[connects[0].span.start : connects[-1].span.end]), text)
+    pairs = [pair for pair in pairs_in(plain) if pair[1] != f"'{BLANK}'"]
+    slots = {"name": name}
+    shape = Rewriting(_phrase("CREATE S3 CONNECTION {name}{options};"), slots, pairs, (), text=plain)
+    whole = shape.answer(connects[0].head, connects[0].span, lines=True)
+    if whole is None or not whole.ours:
+        return connects
+    options = {name: value for made in connects for name, value in _OPTION.findall(made.ours)}
+    more = "".join(f" {name} = {value}" for name, value in options.items() if f" {name} = " not in whole.ours)
+    return [replace(whole, ours=f"{whole.ours[:-1]}{more};")]
+
+
+def _through(ours: str, connection: str) -> str:
+    """Return a statement that looks at a place with the connection that it looks through."""
+    if re.search(rf"(?<!\w){re.escape(connection)}(?!\w)", ours):
+        return ours
+    if _LOOKS.match(ours):
+        return f"{ours.rstrip('; ')} USING {connection};"
+    return ours.replace("'s3://", f"'s3://{connection}@") if ours.startswith("SELECT") else ours
+
+
+_REACHES = re.compile(r"\b(?!PATH_DISPLAY_FILTERS|COMMENT)[A-Z_]+ = ")
+_OPTION = re.compile(rf"\b([A-Z_]+) = (\([^()]*\)|{QUOTED}|[^\s;]+(?: '[^']*')*)")
+_SECRET_APART = re.compile(r"CREATE\s+SECRET\s+\w+\s+AS\s+'", re.IGNORECASE)
+_GO_LINE = re.compile(r"^[ \t]*(?:GO|/)[ \t]*$", re.IGNORECASE | re.MULTILINE)
+
+
+def _units(text: str) -> Iterator[Span]:
+    """Yield the statements of a cell: those that a semicolon or GO ends, and the lines of commands and of Python."""
+    # A line with GO alone ends a statement, to the same length.
+    text = _GO_LINE.sub(lambda match: f"{' ' * (len(match.group()) - 1)};", text)
+    for piece in pieces(text):
+        if piece.start == piece.end or SETTINGS_FILE.fullmatch(text, *piece):
+            yield from [piece] * (piece.start < piece.end)
+        elif _LONG_STATEMENT.match(text, piece.start):
+            yield piece
+        else:
+            yield from _commands(text, piece)
+
+
+def _commands(text: str, piece: Span) -> Iterator[Span]:
+    """Yield the lines of a text, with those that go on together."""
+    begun, end = piece.start, piece.start
+    for line in lines_of(text, piece) if "\n" in text[slice(*piece)] else [piece]:
+        before = text[begun:end]
+        goes_on = before.count("(") > before.count(")") or before.rstrip().endswith("\\")
+        if before and not goes_on and not text.startswith((".", ")"), line.start):
+            yield Span(begun, end)
+            begun = line.start
+        end = line.end
+    yield Span(begun, end)
 
 
 def _with_connection(

@@ -12,8 +12,9 @@ from itertools import count, islice, pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from s3conn_magic.language.answers import answer
+from s3conn_magic.language.given import URL, is_local
 from s3conn_magic.language.job_options import JOB_OPTIONS
-from s3conn_magic.language.option_names import BOOLEANS, URL, is_local
+from s3conn_magic.language.option_names import BOOLEANS
 from s3conn_magic.language.options import OPTION_NAMES, Option, find_option
 from s3conn_magic.language.reference import KEYWORDS, STATEMENTS, Reference
 from s3conn_magic.language.source import BEFORE_NAME, BLANK, Source, Span, Token, harmless, pieces
@@ -585,8 +586,8 @@ def _values_meant(takes: Option | Setting, raw: object) -> Iterator[object]:
     if takes.name == "PATH_DISPLAY_FILTERS":
         parts = [normal_location(WILD.split(part, maxsplit=1)[0]) for part in re.split(r"\s*,\s*", text) if part]
         yield parts[0] if len(parts) == 1 else tuple(parts)
-    if takes.name == "ADDRESSING_STYLE" and "host" in text.lower():
-        yield "virtual"
+    if takes.name == "ADDRESSING_STYLE" and (style := re.search("path|host|domain|dns", text.lower())):
+        yield "path" if style[0] == "path" else "virtual"
     if takes.name == "ENCRYPTION_KMS_KEY" and "/" not in text:
         yield f"alias/{text}"
     url = re.sub(r"\A(https?):?/{1,2}(?:[\w.-]+\.(?=s3[.-].*amazonaws))?(?=[^/])", r"\1://", text)

@@ -221,10 +221,10 @@ class Binding:
         """Return the option of that name."""
         if option := find_option(name.text):
             return option
-        from s3conn_magic.language.option_names import option_meant
+        from s3conn_magic.language.option_names import name_meant
 
-        near = option_meant(name.text)
-        raise self._no_option(name, f"Did you mean {near.name}?" if near else "")
+        near = name_meant(name.text)
+        raise self._no_option(name, f"Did you mean {near}?" if near else "")
 
     def _no_option(self, name: statements.Name, hint: str) -> BindError:
         near = None if hint else related(name.text, OPTION_NAMES)
@@ -507,7 +507,7 @@ def _environment(text: str) -> str:
     """Return the environment variable that a text refers to in the syntax of templates or shells."""
     if not _TEMPLATE.search(text):
         return ""
-    from s3conn_magic.language.option_names import environment_meant
+    from s3conn_magic.language.given import environment_meant
 
     return environment_meant(text)
 

@@ -11,10 +11,11 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from s3conn_magic.language.job_options import JOB_OPTIONS, TABLE_OPTIONS
+from s3conn_magic.language.option_names import job_option_meant
 from s3conn_magic.language.options import OPTION_NAMES
 from s3conn_magic.language.reference import KEYWORDS, STATEMENTS, VOCABULARY
 from s3conn_magic.language.session_settings import SETTING_NAMES
-from s3conn_magic.language.words import book
+from s3conn_magic.language.words import book, nearest, pattern_as
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -141,6 +142,41 @@ def _settings_of_values(text: str) -> str:
     said = _OF_CONTENT.sub(put, text)
     said = _DEDUPLICATED.sub(r"DEDUPLICATE_WITH = (COLUMNS = (\1) WINDOW = \2)", said)
     return re.sub(r"\bPARTITION\s+BY\b", "PARTITIONED BY", said, flags=re.IGNORECASE)
+
+
+_OF_JOB = re.compile(r"\s*(?:CREATE|ALTER)\s(?:[^']*?\s)??(?:JOB|TABLE)\b", re.IGNORECASE)
+_GIVEN = re.compile(
+    r"(?<![\w$.(])([A-Za-z_][\w.-]*)\s*(?:=>?|:)?\s*('[^']*'|\d+(?:\s+[A-Za-z]+)?|(?<==)\s*\w+|(?<==\s)\w+)(?!\s*=)"
+)
+
+
+def _options_of_others(text: str) -> str:
+    """Return a statement on a job or a table with other systems' options as ours."""
+    head = re.split(r"\b(?:SELECT|WITH|INTO\s+(?!S3\b))", text, maxsplit=1, flags=re.IGNORECASE)[0]
+    if not _OF_JOB.match(text):
+        return text
+    copies = re.search(r"\bCOPY\s+FROM\b", text, re.IGNORECASE) is not None
+
+    def put(match: re.Match[str]) -> str:
+        ours = match[1].upper() in KEYWORDS or nearest(match[1], _NAMES)
+        meant = [] if ours else job_option_meant(match[1], match[2])
+        return meant[0 if copies else -1] if meant else match.group()
+
+    return outside(head, _GIVEN, put) + text[len(head) :]
+
+
+_MATCHED = re.compile(r"\b(?:MATCHING|PATTERN|REGEXP?|MATCHES|FILTER)\s*=?\s*'([^']+)'", re.IGNORECASE)
+
+
+def _globs(text: str) -> str:
+    """Return a listing whose pattern is a glob, and not a regular expression."""
+
+    def put(match: re.Match[str]) -> str:
+        regular = re.search(r"\.[*+]|\\|\[\.\]|[|^$]", match[1])
+        glob = pattern_as("glob", match[1], "regular") if regular else match[1]
+        return f"MATCHING '{glob}'" if glob else match.group()
+
+    return _MATCHED.sub(put, text) if re.match(r"\s*LIST\b", text, re.IGNORECASE) else text
 
 
 _FILTERED = re.compile(r"\b(PATH_DISPLAY_FILTERS?)\s*=\s*(\([^()]*\)|[^\s()]+)", re.IGNORECASE)
@@ -509,6 +545,8 @@ FORMS: tuple[Callable[[str], str], ...] = (
     _variables,
     _places,
     _names_of_words,
+    _options_of_others,
+    _globs,
     _equals,
     _separators,
     _square_brackets,

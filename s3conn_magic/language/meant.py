@@ -289,7 +289,8 @@ def _holds_none(source: Source, span: Span) -> bool:
         )
         if token.kind not in {"word", "quoted"} or referred or (index and tokens[index - 1].text.upper() in _LEADS):
             continue
-        if (SECRET_NAME.search(token.text) and token.text.upper() not in _NO_SECRETS) or (
+        of_secret = SECRET_NAME.search(token.text) and not re.match(r"(?i)max_?keys\Z", token.text)
+        if (of_secret and token.text.upper() not in _NO_SECRETS) or (
             source.shown(token) == "…" and len(token.text) >= _SHORT and not _PATH.fullmatch(_plain(token.text, known))
         ):
             return False

@@ -11,17 +11,20 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from s3conn_magic.language.option_names import Written, folded, option_words, without_quotes
+from s3conn_magic.language.option_names import BOOLEANS, Written, folded, option_words, without_quotes
 from s3conn_magic.language.options import find_option
 from s3conn_magic.language.reference import KEYWORDS
 from s3conn_magic.language.session_settings import SETTING_NAMES
-from s3conn_magic.language.source import BLANK, KEY_ID, QUOTED, Span, lines_of, pieces
+from s3conn_magic.language.source import BLANK, KEY_ID, QUOTED, Span, harmless, lines_of, pieces
 from s3conn_magic.language.words import book, identifier, literal, pattern_as, sections, words_listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from s3conn_magic.secrets import Secret
+
+    Options = Mapping[str, Written]
+    Slots = Mapping[str, str]
 
 
 _BALANCED = rf"(?:[^()'\"]|{QUOTED})"
@@ -230,6 +233,8 @@ _FILLED = re.compile(
 def with_constants(text: str, cell: str) -> str:
     """Return a text of a cell with the texts that the cell gives names to where they stand in places and arguments."""
     constants = {match["name"]: without_quotes(match["value"]) for match in _CONSTANT.finditer(cell)}
+    for name, value in re.findall(rf"\bCREATE\s+SECRET\s+(\w+)\s+AS\s+({QUOTED})", cell, re.IGNORECASE):
+        text = re.sub(rf"(?<!CREATE )\bSECRET\s+{name}\b", value.replace("\\", r"\\"), text)
     before, text = text, _FILLED.sub(_filled, text)
     for name, value in [*constants.items()] * 2:
         if re.search(r"[\s'\"{}\\]", value) or not value:
@@ -261,6 +266,37 @@ def named_only(options: Mapping[str, Written], theirs: str, said: str) -> str:
     connects = re.match(r"CREATE [A-Z ]*S3 CONNECTION(?!.*; CREATE)", said, re.DOTALL)
     asks = named and connects and not kept
     return f"{named[0]} names credentials: add its AWS_ROLE, AWS_PROFILE or key pair as an option." if asks else ""
+
+
+def without_counterpart(names: Sequence[str], reasons: Mapping[str, str]) -> str:
+    """Return the note on options that are left out, with the reason for a single one."""
+    left = ", ".join(dict.fromkeys(name for name in names if name != BLANK))
+    # A hint's statement ends with its last semicolon.
+    reason = f": {reasons[left].partition(';')[0]}" if reasons.get(left) else ""
+    return f"{left} {'have' if ',' in left else 'has'} no counterpart{reason}." if left else ""
+
+
+def unknown(named: str, options: Mapping[str, Written], connections: Sequence[str]) -> str:
+    """Return the connection that a statement names, in a place or an option, if there are only others."""
+    # What stands behind CREDENTIAL may be a secret.
+    names = {name for name in words_listed("connections") if "CREDENTIAL" not in name}
+    name = named or without_quotes(next((str(value) for name, value in options.items() if name in names), ""))
+    known = {other.casefold() for other in connections}
+    return name if known and name.casefold() not in known and harmless(name) else ""
+
+
+def job_of(place: str) -> str:
+    """Return a name for the job that writes to a place."""
+    last = re.split(r"[/.]", place.rstrip("/").rpartition("/")[2])[0]
+    name = re.sub(r"\W+", "_", last).strip("_")
+    return f"write_{name}" if name and harmless(name) else "write_rows"
+
+
+def load_of(text: str, table: str) -> str:
+    """Return the name that a statement gives to what it loads, or one for the job that loads a table."""
+    labelled = re.search(r"\bLABEL\s*=?\s*(?:\w+\.)?(\w+)", text)
+    plain = re.sub(r"\W+", "_", table.rpartition(".")[2].strip('"'))
+    return labelled[1] if labelled else f"load_{plain}"
 
 
 def sentence_on(text: str) -> str:
@@ -375,3 +411,107 @@ _OF_TIME = {"TIME": "TIMESTAMP"}
 def in_time(text: str) -> str:
     """Return a statement with an earlier state of a table in our words."""
     return _AS_OF.sub(lambda match: f"AT ({_OF_TIME.get(match[1].upper(), match[1])} => {match[2]})", text)
+
+
+# Files: their format, compression, names and number; what of it has no counterpart is named
+
+_WRITTEN = {"PARQUET", "CSV", "TSV", "JSON"}
+FORMATS = {"PARQUET", "CSV", "TSV", "JSON", "ORC", "AVRO"}
+
+
+_WRITES = re.compile(r"(?<=format\([\"'])\w+|(?<=[._])(?:parquet|csv|json|orc|avro)(?=\s*\()", re.IGNORECASE)
+
+
+def _kind_of(options: Options, slots: Slots) -> str:
+    """Return the format of files: by an option, by the ending of the location, else by a word of the statement."""
+    named = (options.get(name) for name in ("TYPE", "FORMAT", "FILEFORMAT", "FILE_FORMAT", "AS"))
+    parts = [part for each in named for part in re.split(r"[\W_]+", str(each).upper())]
+    word = next((part for part in parts if part in FORMATS), "")
+    named_as = re.sub(r"\.(?:gz|zst|bz2)\Z", "", without_quotes(slots.get("place", "")), flags=re.IGNORECASE)
+    ending = named_as.rpartition(".")[2].upper()
+    said = f"{slots.get('using')} {slots.get('writes')}".replace("nd", "")
+    rest = {token.upper() for token in re.findall(r"\w+", slots.get("options", ""))} & FORMATS
+    rest |= {token.upper() for token in re.findall(r"[a-zA-Z]+", said)} & FORMATS
+    rest |= {without_quotes(slots.get(slot, "")).upper() for slot in ("word", "method")} & FORMATS
+    rest |= {kind.upper() for kind in _WRITES.findall(slots.get("words", ""))} & FORMATS
+    kind = word or (ending if ending in FORMATS else next(iter(sorted(rest)), ""))
+    return "TSV" if kind in {"", "CSV"} and _delimiter_in(options) == "\\t" else kind
+
+
+def _settings_of(options: Options, kind: str, *, reads: bool = False) -> str:
+    """Return the options of a text format, as CONTENT_TYPE and FILE_FORMAT write them."""
+    mark = _delimiter_in(options)
+    said = f" DELIMITER = {literal(mark)}" if kind == "CSV" and len(mark) == 1 and (reads or mark != ",") else ""
+    headers = [(name, str(options[name]).strip("'\"").lower()) for name in words_listed("headers") & options.keys()]
+    headless = any((value in {"false", "no", "off", "0"}) != name.startswith("WITHOUT") for name, value in headers)
+    return said + " HEADER = FALSE" * (kind in {"CSV", "TSV"} and headless)
+
+
+def _compression_of(options: Options, kind: str, slots: Slots) -> str:
+    """Return the compression of the output, or the blank if there is no counterpart."""
+    switched = re.search(r"\b(GZIP|ZSTD|BZIP2|LZOP)\b(?!')", slots.get("options", ""), re.IGNORECASE)
+    ending = without_quotes(slots.get("place", "")).rpartition(".")[2].lower()
+    by_name = {"gz": "GZIP", "zst": "ZSTD"}.get(ending, "") if kind != "PARQUET" else ""
+    named = (str(value) for name, value in options.items() if {"compression", "codec"} & set(option_words(name)))
+    word = without_quotes(next(named, switched[1] if switched else by_name)).upper()
+    if word in {"", "AUTO", "NONE", "UNCOMPRESSED"} or (word == "SNAPPY" and kind == "PARQUET"):
+        return ""
+    return word if word in {"GZIP", "ZSTD"} else BLANK
+
+
+def _file_pattern(glob: str, pattern: Written | None, *, regular: bool) -> str:
+    """Return the FILE_PATTERN of a job: the glob of the location, else the pattern."""
+    if glob and (kept := pattern_as("regular", glob, "glob")):
+        return f" FILE_PATTERN = {literal(kept)}"
+    if not isinstance(pattern, str):
+        return ""
+    plain = without_quotes(pattern)
+    regular = regular or re.search(r"\.[*+]|\\|\[\.\]|[|^$]", plain) is not None
+    kept = plain if regular else pattern_as("regular", plain, "glob")
+    return f" FILE_PATTERN = {literal(kept)}" if kept else ""
+
+
+def _delimiter_in(options: Options) -> str:
+    """Return the delimiter of fields, or an empty text."""
+    return next(
+        (without_quotes(str(value)) for name, value in options.items() if name in words_listed("delimiters")), ""
+    )
+
+
+def written_as(options: Options, slots: Slots, *, is_parted: bool) -> tuple[str, list[str]]:
+    """Return format and compression of the output of a job, and the options without a counterpart."""
+    lake = re.search(r"\b(?:delta|iceberg|hudi)\b", slots.get("words", ""), re.IGNORECASE)
+    kind = _kind_of(options, slots) or ("PARQUET" if lake else "CSV")
+    settings = _settings_of(options, kind)
+    packed = _compression_of(options, kind, slots)
+    undone = [lake.group().upper()] if lake else []
+    undone += [kind] * (kind not in _WRITTEN) + ["PARTITION BY"] * is_parted + ["COMPRESSION"] * (packed == BLANK)
+    undone += ["DELIMITER"] * (len(_delimiter_in(options)) > 1 and kind != "TSV")
+    format_ = f"(TYPE = {kind}{settings})" if settings else kind if kind in _WRITTEN else "PARQUET"
+    return f" FILE_FORMAT = {format_}" + f" COMPRESSION = {packed}" * (packed not in {"", BLANK}), undone
+
+
+def read_as(options: Options, slots: Slots, glob: str, *, regular: bool) -> tuple[str, list[str]]:
+    """Return the options of a job that loads files, and those without a counterpart.
+
+    Args:
+        options: of the statement.
+        slots: its parts.
+        glob: behind its location.
+        regular: whether its patterns are regular expressions.
+    """
+    kind = _kind_of(options, slots)
+    manifest = re.search(r"\bMANIFEST\b(?!\s*=?\s*(?:FALSE|OFF))", slots.get("options", ""), re.IGNORECASE)
+    undone = ["MANIFEST"] * bool(manifest) + ["DELIMITER"] * (len(_delimiter_in(options)) > 1 and kind != "TSV")
+    undone += [name for name in sorted(words_listed("quotes") & options.keys()) if str(options[name])[1:-1] != '"']
+    settings = _settings_of(options, kind or "CSV", reads=True)
+    content = (
+        f" CONTENT_TYPE = (TYPE = {kind or 'CSV'}{settings})" if settings else f" CONTENT_TYPE = {kind}" * bool(kind)
+    )
+    patterns = (options[name] for name in sorted(words_listed("patterns")) if name in options)
+    content += _file_pattern(glob, next(patterns, None), regular=regular)
+    if without_quotes(str(options.get("INCLUDE_EXISTING_FILES", ""))).lower() == "false":
+        content += " START_FROM = NOW"
+    if isinstance(purge := options.get("PURGE"), str):
+        content += f" DELETE_FILES_AFTER_LOAD = {str(BOOLEANS.get(without_quotes(purge).lower(), False)).upper()}"
+    return content, undone

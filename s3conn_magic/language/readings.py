@@ -8,8 +8,10 @@ from __future__ import annotations
 import re
 from functools import cache
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
+from s3conn_magic.language.given import PYTHON
 from s3conn_magic.language.option_names import (
     BOOLEANS,
     Written,
@@ -22,14 +24,13 @@ from s3conn_magic.language.option_names import (
 from s3conn_magic.language.phrases import with_constants
 from s3conn_magic.language.reference import KEYWORDS
 from s3conn_magic.language.source import BLANK, KEY_ID, QUOTED
-from s3conn_magic.language.words import literal, pattern_as, words_listed
-from s3conn_magic.locations import location_meant
+from s3conn_magic.language.words import book, literal, words_listed
+from s3conn_magic.locations import below, location_meant, normal_location
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
-    Options = Mapping[str, Written]
-    Slots = Mapping[str, str]
+    from s3conn_magic.language.phrases import Options
 
 Pair = tuple[str, Written]
 # A server and what is on it, as restic writes them.
@@ -44,26 +45,16 @@ def _named_apart(match: re.Match[str]) -> str:
     return ".".join(name if name.upper() not in KEYWORDS else f"my_{name.lower()}" for name in match.groups() if name)
 
 
-_PLACES_OF_OTHERS: tuple[tuple[re.Pattern[str], Any], ...] = (
-    (re.compile(r"=\s*('s3://[^']*'(?:\s*,\s*'s3://[^']*')+)"), r"= (\1)"),
-    (re.compile(r"(?<=['\"])/s3/(?=[\w.-]+(?:\.com|:\d+)/)", re.IGNORECASE), "https://"),
-    (re.compile(r"\bs3-[a-z]{2}(?:-[a-z]+)+-\d://", re.IGNORECASE), "s3://"),
-    (
-        re.compile(r"\b(INTO|DATA|FROM)\s+LINK\s+([\w.]+)\s+'([^':]+)'", re.IGNORECASE),
-        r"\1 S3 's3://\3?connection_name=\2'",
-    ),
-    (re.compile(r"@([\w.]+)\('([^']*)'\)"), r"@\1/\2"),
-    (re.compile(r"'stage://([^']+)'", re.IGNORECASE), r"@\1"),
-    (re.compile(r"(?<=[A-Za-z] )<([A-Za-z]\w*)>(?:\.<([A-Za-z]\w*)>)?(?=[\s();,]|$)"), _named_apart),
-    (re.compile(r"\bAT\s+'([^']*://[^']*?)/?'(.*?)\bFILE\s+'/?([^']+)'", re.IGNORECASE | re.DOTALL), r"AT '\1/\3'\2"),
-    (re.compile(r"(?<=s3://)s3[.-](?:[\w-]+\.)?amazonaws\.com(?::\d+)?/", re.IGNORECASE), ""),
-    (
-        re.compile(r"(?<=s3://)([^\s']+)(?:\s+(?:config|region|section|config_server)=[^\s']+)+(?=')", re.IGNORECASE),
-        r"\1",
-    ),
-    (re.compile(r"s3://anonymous@([^\s'\"]+)", re.IGNORECASE), r"s3://\1?anonymous=true"),
-    (re.compile(r"\b((?:DATA|FROM|INTO|OUTFILE|TO)\s+S3\s+')(?=[\w.-]+(?:/[^':]*)?')", re.IGNORECASE), r"\1s3://"),
-)
+# Names that stand for others.
+_STANDS_FOR = re.compile(r"(?<=[A-Za-z] )<([A-Za-z]\w*)>(?:\.<([A-Za-z]\w*)>)?(?=[\s();,]|$)")
+
+
+@cache
+def _rewrites() -> tuple[tuple[re.Pattern[str], str], ...]:
+    """Return what is written in another way before a text is read, and how."""
+    return tuple((re.compile(row[0], re.IGNORECASE | re.DOTALL), row[1]) for row in book()["rewrites"]["rows"])
+
+
 _OF_PXF = re.compile(r"(?<=[?&])SERVER=[^'\"&]*&?|[?&]+(?=['\"])", re.IGNORECASE)
 # A variable that is a part of a name, outside of texts.
 _PART_NAMED = re.compile(rf"({QUOTED})|(?<=\w)\$?\{{\{{?\s*(\w+)\s*\}}?\}}")
@@ -78,7 +69,7 @@ _SEVERAL = (
     r"(?=ACCESS|SECRET|KEY|ID|ARN|ROLE|TOKEN|NAME|SESSION|SOURCE|REGION)\w+"
 )
 _KEY = rf"{_SEVERAL}|\"[\w.-]{{1,80}}\"|'[\w.-]{{1,80}}'|`[\w.-]{{1,80}}`|[A-Za-z_][\w.-]*"
-_LISTED = rf"\(\s*(?:{QUOTED})(?:\s*,\s*(?:{QUOTED}))*\s*\)"
+_LISTED = rf"[(\[]\s*(?:{QUOTED})(?:\s*,\s*(?:{QUOTED}))*\s*[)\]]"
 _VALUE = (
     rf"{_LISTED}|{QUOTED}|\$\$.*?\$\$|secret\s+\w+|(?![\w.-]+:\s|-\s)"
     r"[^\s,;(){}\[\]'\"]++(?![ \t\w]*[(\[]|\s*\\?\s*\.\w+\()"
@@ -105,7 +96,8 @@ _IN_ORDER = re.compile(
 # A bucket in the URL of its server.
 _WITH_BUCKET = re.compile(r"https?://[^/]+/(?!(?:s3|storage|api|v\d)\b)([\w.-]+)/?(.*)")
 _NAMING = re.compile(
-    r"\bAT\s+([A-Za-z_]\w*)\s+FILE\b|\bAWS\s+CONNECTION\s+([A-Za-z_]\w*)|\bCREDENTIALS\s+([A-Za-z_]\w*)\s*\(",
+    r"\bAT\s+(\w+)\s+FILE\b|\b(?:AWS|WITH)\s+CONNECTION\s*=?\s*[`\"]?(?:[\w-]+\.)*([A-Za-z_][\w-]*)[`\"]?(?!\s*\()"
+    r"|(?:\bCREDENTIALS\s+|\bDBMS_CLOUD\.\w+\(\s*')([A-Za-z_]\w*)(?:\s*\(|')",
     re.IGNORECASE,
 )
 _ROW = re.compile(rf"(?:{QUOTED})(?:\s*,\s*(?:{QUOTED})(?!\s*[:=]))+")
@@ -117,7 +109,7 @@ _APART = re.compile(
     r"\bFROM\s+\w+(?:\.\w+)*\.`|\bAT\s+\w+\s+FILE\b|DATA[_ ]SOURCE|EXTERNAL\s+LOCATION|INTEGRATION\b|\bSERVER\b",
     re.IGNORECASE,
 )
-_APART_PATH = re.compile(r"\.`([^`]+)`|'((?:/?[\w<>.*-]+/)*[\w<>*-]+(?:\.\w+|/)|/[\w<>.*/-]+)'")
+_APART_PATH = re.compile(r"\.`([^`]+)`|'((?:/?[\w<>=.*-]+/)*[\w<>=*-]+(?:\.\w+|/)|/[\w<>=.*/-]+)'")
 _TEMPLATE = re.compile(r"(?<=://)([^\s'\"`]*?)(?:\$\{[^{}\s]+\}|\{\{[^{}]*\}\}|\{[A-Za-z_][\w .-]*\})")
 _IDENTIFIED = re.compile(r"IDENTIFIED\s+BY\s+(?P<value>'(?:[^']|'')*')", re.IGNORECASE)
 _MAPPED = re.compile(r"\b(?:MAP|OBJECT|STRUCT|options|properties)\s*(?=[\[({])", re.IGNORECASE)
@@ -171,9 +163,29 @@ def _paired(match: re.Match[str]) -> str:
     return f"s3://{match['path']}?s3_access_key_id={match['key']}&s3_secret_access_key={match['secret']}{host}"
 
 
+# A connection as a URI, as Airflow has it, and a file of settings whose values have no quotes.
+_CONNECTION_URI = re.compile(
+    r"['\"]?\baws://(?:(?P<key>[^:@/\s'\"]*):(?P<secret>[^@\s'\"]*)@)?[^?\s'\"]*\?(?P<asked>[^\s'\"]*)['\"]?"
+)
+_PROPERTY_LINE = re.compile(
+    r"^([ \t]*[\w.-]+[ \t]*=[ \t]*)([^\s'\"(){}\[\]$<>][^\n'\"(){}\[\]$<>]*?)[ \t]*$", re.MULTILINE
+)
+SETTINGS_FILE = re.compile(rf"(?:[ \t]*(?:[#;][^\n]*|\[[\w .-]+\]|{_PROPERTY_LINE.pattern[1:-1]})?(?:\n|\Z))+")
+
+
+def _of_uri(match: re.Match[str]) -> str:
+    """Return the settings of a connection's URI one by one."""
+    given = {"access_key_id": match["key"], "secret_access_key": match["secret"]}
+    given |= {name: value for name, _, value in (pair.partition("=") for pair in match["asked"].split("&"))}
+    return " ".join(f"{name}={literal(unquote(value))}" for name, value in given.items() if value)
+
+
 def in_s3(text: str, cell: str = "") -> str:
-    """Return a statement of a cell with locations of other protocols rewritten as `s3://`."""
+    """Return a statement of a cell with locations of other protocols rewritten as `s3://`, and settings in quotes."""
     text = with_constants(text, cell or text)
+    text = _CONNECTION_URI.sub(_of_uri, text)
+    if "\n" in text and SETTINGS_FILE.fullmatch(text):
+        text = _PROPERTY_LINE.sub(lambda match: match[1] + literal(match[2]), text)
     text = _WITH_PAIR.sub(r"s3://\3?s3_access_key_id=\1&s3_secret_access_key=\2", text)
     text = _WITH_PAIR_AND_HOST.sub(_paired, text)
     text = _SERVED.sub(lambda match: f"s3://{match['path']}?s3_endpoint={re.sub(r'[<> ]', '', match['host'])}", text)
@@ -182,10 +194,76 @@ def in_s3(text: str, cell: str = "") -> str:
     while (less := _TEMPLATE.sub(rf"\1{BLANK}", text)) != text:
         text = less
     text = _PART_NAMED.sub(lambda match: match[1] or match[2], text)
-    for pattern, said in _PLACES_OF_OTHERS:
+    text = _STANDS_FOR.sub(_named_apart, text)
+    for pattern, said in _rewrites():
         text = pattern.sub(said, text)
     through_pxf = _PXF.sub(r"s3://\1\2", text)
     return text if through_pxf == text else _OF_PXF.sub("", through_pxf)
+
+
+# A query with places in calls
+
+_FUNCTION = re.compile(r"(?:\b[A-Za-z_][\w.]*|\bSTREAM|\bTABLE)\s*$", re.IGNORECASE)
+_OF_LAKE = re.compile(r"\w*(?:delta|iceberg|hudi|lake)", re.IGNORECASE)
+# Options after a location.
+_ASKING = re.compile(r"('s3[an]?://[^']*')\s*\((?=[^()]*=>)[^()]*\)", re.IGNORECASE)
+_OF_FORMAT = re.compile(r"\b(?:parquet|csv|json|text|orc|avro)\s*\.\s*`(s3[^`]*)`", re.IGNORECASE)
+# A list of columns to read.
+_EXTENDED = re.compile(r"\s+EXTEND\s*\((?:[^()]|\([^()]*\))*\)", re.IGNORECASE)
+_TOP = re.compile(r"\bSELECT\s+TOP\s*\(?(\d+)\)?\s+", re.IGNORECASE)
+_AFTER_FROM = re.compile(r"\b(?:FROM|JOIN)\s*$|,\s*$", re.IGNORECASE)
+# DuckDB's functions.
+_OWN = re.compile(r"(?:read_(?:parquet|n?d?json|csv|text|blob|xlsx)\w*|parquet_\w+|glob)\s*\Z", re.IGNORECASE)
+# Levels of calls around a location.
+_MOST_CALLS = 4
+
+
+def with_places(written: str) -> str:
+    """Return a query with each location in place of the function call around it."""
+    if not re.match(r"(?:SELECT|WITH|FROM|INSERT|CREATE|DESCRIBE|DESC)\b", written, re.IGNORECASE):
+        return ""
+    said = _OF_FORMAT.sub(lambda match: literal(normal_location(match[1]) + below(normal_location(match[1]))), written)
+    for match in [*PLACE.finditer(said)][::-1]:
+        place = place_of(match.group())
+        around = _call_around(said, match.start()) if place else None
+        if around is None:
+            continue
+        lake = _OF_LAKE.match(said, around[0]) and not place.endswith("/'")
+        behind = "/" if lake else "**/*" if place.endswith("/'") and not _OF_LAKE.match(said, around[0]) else ""
+        said = f"{said[: around[0]]}{place[:-1]}{behind}'{said[around[1] :]}"
+    said = _ASKING.sub(r"\1", said)
+    if said == written:
+        return ""
+    top = _TOP.search(said)
+    return _EXTENDED.sub("", _TOP.sub("SELECT ", said)) + (f" LIMIT {top[1]}" if top else "")
+
+
+def _call_around(text: str, start: int) -> tuple[int, int] | None:
+    """Return the span of the calls around a location, if FROM is followed by them."""
+    for _ in range(_MOST_CALLS):
+        opened = _opened(text, start)
+        if opened < 0:
+            return None
+        end = closed(text, opened)
+        called = _FUNCTION.search(text, 0, opened)
+        if called and (_OWN.match(called.group().strip()) or re.search("(?i)write|export|unload", called.group())):
+            return None
+        begins = called.start() if called else opened
+        if _AFTER_FROM.search(text, 0, begins):
+            return begins, end
+        if called and re.match(r"(?:FROM|JOIN)\b", called.group(), re.IGNORECASE):
+            return opened, end
+        start = begins
+    return None
+
+
+def _opened(text: str, at: int) -> int:
+    depth = 0
+    for index in range(at - 1, -1, -1):
+        depth += (text[index] in ")]") - (text[index] in "([")
+        if depth < 0:
+            return index
+    return -1
 
 
 # What a statement does, to what and where
@@ -310,6 +388,25 @@ def _part_of(words: Sequence[str], known: str) -> str:
     return "path" if ends and not set(words) & words_listed("not_paths") else ""
 
 
+def path_in(options: Options) -> str:
+    """Return the location that options say."""
+    names = ["PATH", "FILE_PATH", "FILENAME", "URI", "URIS", "URL", "LOCATION", "TABLE_LOCATION", "TABLE"]
+    given = [options.get(name) for name in names]
+    given += [value for value in options.values() if "s3://" in str(value)]
+    first = next((value if isinstance(value, str) else value[0] for value in given if value), f"s3://{BLANK}/")
+    if {"FILE_PATH", "FILENAME"} & options.keys() and "://" not in first:
+        return f"s3://{BLANK}/{without_quotes(first).lstrip('/')}"
+    return first
+
+
+def place_in_bucket(options: Options, *, cli: bool) -> str:
+    """Return the location of a bucket and a key in options; with `cli`, a bare word is the bucket's name."""
+    bucket = str(options.get("BUCKET", BLANK))
+    bucket = BLANK if without_quotes(bucket).startswith("$") else bucket
+    path = f"{without_quotes(bucket)}/{without_quotes(str(options.get('KEY') or options.get('PREFIX') or ''))}"
+    return literal(f"s3://{path}" if not PYTHON.fullmatch(bucket) or cli else f"s3://{BLANK}/")
+
+
 def path_apart(text: str) -> str:
     """Return the path that is given without its bucket, which a named object holds."""
     if not _APART.search(text):
@@ -345,9 +442,10 @@ def pairs_in(text: str) -> Iterator[Pair]:
             yield from zip(map(without_quotes, given[::2]), given[1::2], strict=False)
     for match in _ASSIGNED.finditer(text):
         of_bucket = apart and match["key"] and without_quotes(match["key"]).lower() == "location"
-        if match["key"] and (of_bucket or not _is_no_option(match["key"])):
+        at_server = match["key"] and re.match("['\"]?https?://", match["value"])
+        if match["key"] and (of_bucket or at_server or not _is_no_option(match["key"])):
             plain = re.sub(r"(?i)\Asecret\s+", "$", match["value"])
-            yield _named_by(match["key"]), re.findall(QUOTED, plain) if plain.startswith("(") else plain
+            yield _named_by(match["key"]), re.findall(QUOTED, plain) if plain[0] in "([" else plain
     yield from (("FIELD_DELIMITER", match["value"]) for match in _PARTED.finditer(text))
     yield from ((match["key"], match["value"]) for match in _SET_TO.finditer(text))
     yield from ((without_quotes(match["key"]), match["value"]) for match in _CALLED.finditer(text))
@@ -362,7 +460,7 @@ def _loose_pairs(text: str) -> Iterator[Pair]:
         yield from (("ACCESS_KEY_ID", literal(match[1])), ("SECRET_ACCESS_KEY", literal(match[2])))
     yield from _unnamed_pairs(text)
     yield from _in_calls(text)
-    yield from (("CREDENTIAL", match[1] or match[2] or match[3]) for match in _NAMING.finditer(text))
+    yield from (("CONNECTION_NAME", next(filter(None, match.groups()))) for match in _NAMING.finditer(text))
     for match in _BESIDE.finditer(text):
         of_bucket = (
             "://" not in match["value"] and "bucket" in text.lower() and _part_of([name := match["key"].lower()], name)
@@ -406,7 +504,8 @@ _BUCKET_CALLED = re.compile(
     re.IGNORECASE,
 )
 _OBJECT_CALLED = re.compile(
-    r"\.(?:ls|glob|find|walk|du|open|cat\w*|info|exists|head|isdir|isfile|read_\w+|rm|list_objects|fget_object|get_object)\("
+    r"(?:\.(?:ls|glob|find|walk|du|open|cat\w*|info|exists|head|isdir|isfile|read_\w+|rm|list_objects|fget_object|get_object|dataset)"
+    r"|\bFileSelector)\("
     r"\s*['\"](?P<bucket>[a-z0-9][a-z0-9.-]{2,62})(?P<path>/[^'\"]*)?['\"]"
 )
 _MOVED = re.compile(
@@ -469,49 +568,6 @@ def _is_no_option(key: str) -> bool:
     )
 
 
-# Files: their format, compression, names and number; what of it has no counterpart is named
-
-_WRITTEN = {"PARQUET", "CSV", "TSV", "JSON"}
-FORMATS = {"PARQUET", "CSV", "TSV", "JSON", "ORC", "AVRO"}
-
-
-_WRITES = re.compile(r"(?<=format\([\"'])\w+|(?<=[._])(?:parquet|csv|json|orc|avro)(?=\s*\()", re.IGNORECASE)
-
-
-def _kind_of(options: Options, slots: Slots) -> str:
-    """Return the format of files: by an option, by the ending of the location, else by a word of the statement."""
-    named = (options.get(name) for name in ("TYPE", "FORMAT", "FILEFORMAT", "FILE_FORMAT", "AS"))
-    parts = [part for each in named for part in re.split(r"[\W_]+", str(each).upper())]
-    word = next((part for part in parts if part in FORMATS), "")
-    ending = without_quotes(slots.get("place", "")).rpartition(".")[2].upper()
-    said = f"{slots.get('using')} {slots.get('writes')}".replace("nd", "")
-    rest = {token.upper() for token in re.findall(r"\w+", slots.get("options", ""))} & FORMATS
-    rest |= {token.upper() for token in re.findall(r"[a-zA-Z]+", said)} & FORMATS
-    rest |= {without_quotes(slots.get(slot, "")).upper() for slot in ("word", "method")} & FORMATS
-    rest |= {kind.upper() for kind in _WRITES.findall(slots.get("words", ""))} & FORMATS
-    kind = word or (ending if ending in FORMATS else next(iter(sorted(rest)), ""))
-    return "TSV" if kind in {"", "CSV"} and _delimiter_in(options) == "\\t" else kind
-
-
-def _settings_of(options: Options, kind: str, *, reads: bool = False) -> str:
-    """Return the options of a text format, as CONTENT_TYPE and FILE_FORMAT write them."""
-    mark = _delimiter_in(options)
-    said = f" DELIMITER = {literal(mark)}" if kind == "CSV" and len(mark) == 1 and (reads or mark != ",") else ""
-    headers = [(name, str(options[name]).strip("'\"").lower()) for name in words_listed("headers") & options.keys()]
-    headless = any((value in {"false", "no", "off", "0"}) != name.startswith("WITHOUT") for name, value in headers)
-    return said + " HEADER = FALSE" * (kind in {"CSV", "TSV"} and headless)
-
-
-def _compression_of(options: Options, kind: str, switches: str) -> str:
-    """Return the compression of the output, or the blank if there is no counterpart."""
-    switched = re.search(r"\b(GZIP|ZSTD|BZIP2|LZOP)\b(?!')", switches, re.IGNORECASE)
-    named = (str(value) for name, value in options.items() if {"compression", "codec"} & set(option_words(name)))
-    word = without_quotes(next(named, switched[1] if switched else "")).upper()
-    if word in {"", "AUTO", "NONE", "UNCOMPRESSED"} or (word == "SNAPPY" and kind == "PARQUET"):
-        return ""
-    return word if word in {"GZIP", "ZSTD"} else BLANK
-
-
 def together(text: str) -> tuple[str, str]:
     """Return the folder of several objects in a text, and a pattern of their names; empty if there is none."""
     places = [*dict.fromkeys(filter(None, (without_quotes(place_of(match.group())) for match in PLACE.finditer(text))))]
@@ -520,61 +576,6 @@ def together(text: str) -> tuple[str, str]:
         return "", ""
     names = [place.rpartition("/")[2] for place in places]
     return literal(f"{folders.pop()}/"), literal(f"({'|'.join(map(re.escape, names))})")
-
-
-def _file_pattern(glob: str, pattern: Written | None, *, regular: bool) -> str:
-    """Return the FILE_PATTERN of a job: the glob of the location, else the pattern."""
-    if glob and (kept := pattern_as("regular", glob, "glob")):
-        return f" FILE_PATTERN = {literal(kept)}"
-    if not isinstance(pattern, str):
-        return ""
-    plain = without_quotes(pattern)
-    regular = regular or re.search(r"\.[*+]|\\|\[\.\]|[|^$]", plain) is not None
-    kept = plain if regular else pattern_as("regular", plain, "glob")
-    return f" FILE_PATTERN = {literal(kept)}" if kept else ""
-
-
-def _delimiter_in(options: Options) -> str:
-    """Return the delimiter of fields, or an empty text."""
-    return next(
-        (without_quotes(str(value)) for name, value in options.items() if name in words_listed("delimiters")), ""
-    )
-
-
-def written_as(options: Options, slots: Slots, *, is_parted: bool) -> tuple[str, list[str]]:
-    """Return format and compression of the output of a job, and the options without a counterpart."""
-    lake = re.search(r"\b(?:delta|iceberg|hudi)\b", slots.get("words", ""), re.IGNORECASE)
-    kind = _kind_of(options, slots) or ("PARQUET" if lake else "CSV")
-    settings = _settings_of(options, kind)
-    packed = _compression_of(options, kind, slots.get("options", ""))
-    undone = [lake.group().upper()] if lake else []
-    undone += [kind] * (kind not in _WRITTEN) + ["PARTITION BY"] * is_parted + ["COMPRESSION"] * (packed == BLANK)
-    undone += ["DELIMITER"] * (len(_delimiter_in(options)) > 1 and kind != "TSV")
-    format_ = f"(TYPE = {kind}{settings})" if settings else kind if kind in _WRITTEN else "PARQUET"
-    return f" FILE_FORMAT = {format_}" + f" COMPRESSION = {packed}" * (packed not in {"", BLANK}), undone
-
-
-def read_as(options: Options, slots: Slots, glob: str, *, regular: bool) -> tuple[str, list[str]]:
-    """Return the options of a job that loads files, and those without a counterpart.
-
-    Args:
-        options: of the statement.
-        slots: its parts.
-        glob: behind its location.
-        regular: whether its patterns are regular expressions.
-    """
-    kind = _kind_of(options, slots)
-    manifest = re.search(r"\bMANIFEST\b(?!\s*=?\s*(?:FALSE|OFF))", slots.get("options", ""), re.IGNORECASE)
-    undone = ["MANIFEST"] * bool(manifest) + ["DELIMITER"] * (len(_delimiter_in(options)) > 1 and kind != "TSV")
-    undone += [name for name in sorted(words_listed("quotes") & options.keys()) if str(options[name])[1:-1] != '"']
-    settings = _settings_of(options, kind or "CSV", reads=True)
-    content = (
-        f" CONTENT_TYPE = (TYPE = {kind or 'CSV'}{settings})" if settings else f" CONTENT_TYPE = {kind}" * bool(kind)
-    )
-    content += _file_pattern(glob, options.get("PATTERN"), regular=regular)
-    if isinstance(purge := options.get("PURGE"), str):
-        content += f" DELETE_FILES_AFTER_LOAD = {str(BOOLEANS.get(without_quotes(purge).lower(), False)).upper()}"
-    return content, undone
 
 
 def setting_value(value: str) -> str:

@@ -318,7 +318,10 @@ def _changed(draft: _Draft, index: int, stop: _Stop, connections: Sequence[str])
         return
     yield from _edited(draft, joined(everything, index))
     yield from _as_words(
-        draft, index, in_place=stop.expected.startswith(("a name", "{a")) or stop.at == len(draft.pieces)
+        draft,
+        index,
+        in_place=stop.expected.startswith(("a name", "{a"))
+        or (stop.at == len(draft.pieces) and stop.expected != "`=`"),
     )
     texts = [part.text for part in draft.pieces[index : index + 2]]
     end = index + 1

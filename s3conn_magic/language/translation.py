@@ -7,11 +7,9 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from s3conn_magic.language import readings
+from s3conn_magic.language.given import FIELD, Given
 from s3conn_magic.language.option_names import (
-    FIELD,
-    PYTHON,
     SURE,
-    Given,
     Written,
     folded,
     given_in,
@@ -22,6 +20,7 @@ from s3conn_magic.language.option_names import (
 )
 from s3conn_magic.language.options import OPTIONS
 from s3conn_magic.language.phrases import (
+    FORMATS,
     OPTIONAL,
     Answer,
     Phrase,
@@ -31,17 +30,24 @@ from s3conn_magic.language.phrases import (
     fitting,
     glob_of,
     in_time,
+    job_of,
     limit_of,
+    load_of,
     matching,
     named_only,
     picked,
+    read_as,
     settings_in,
+    unknown,
     where,
+    without_counterpart,
+    written_as,
 )
 from s3conn_magic.language.reference import KEYWORDS
 from s3conn_magic.language.source import (
     BLANK,
     COMMENT,
+    KEY_ID,
     MOST,
     QUOTED,
     Span,
@@ -66,7 +72,7 @@ _OF_CALLS = {"picked": picked, "where": where}
 _AS_OPTIONS = {"endpoint": "ENDPOINT", "access": "AWS_ACCESS_KEY_ID", "secret": "SECRET", "profiled": "AWS_PROFILE"}
 # Settings in calls of a builder, and in the query of a URL.
 _CALLED = re.compile(r"\.config\(\s*(['\"][\w.-]+['\"])\s*,\s*([^()]+?)\s*\)")
-_ASKED = re.compile(r"[?&](\w+)=([^&'\"]*)")
+_ASKED = re.compile(r"[?&;](\w+)=([^&;'\"]*)")
 _PLACED = re.compile(
     r"(?<!\w)(?:\w+_(?=LOC))?(?:LOCATION|PATH|URL)['\"]?\s*=?\s*\(?\s*('[^']*'|\"[^\"]*\"|`[^`]*`)", re.IGNORECASE
 )
@@ -77,6 +83,7 @@ _BEHIND = re.compile(
 )
 # Clauses of columns in other systems only.
 _COMMENTED = re.compile(rf"\s+COMMENT\s+(?:{QUOTED})", re.IGNORECASE)
+_SAYS_COMMENT = re.compile(rf"\bCOMMENT\b['\"]?\s*(?:=>?|:)?\s*({QUOTED})", re.IGNORECASE)
 _OF_ICEBERG = re.compile(r"table_type['\"]?\s*=\s*['\"]iceberg", re.IGNORECASE)
 _PARTED = re.compile(r"PARTITIONED\s+BY\s*\(([^()]*(?:\([^()]*\)[^()]*)*)\)", re.IGNORECASE)
 _PARTS = re.compile(r"partition(?:ed)?_?\s*(?:by|cols|columns)\b", re.IGNORECASE)
@@ -120,6 +127,9 @@ class Rewriting:
             self._given.others = {folded(name): value for name, value in readings.pairs_in(text)} | self._given.others
         if "AS COPY FROM S3" in phrase.ours and readings.together(text)[0]:
             self._slots["place"], self._given.others["PATTERN"] = readings.together(text)
+        said = _SAYS_COMMENT.search(text) if "S3 CONNECTION" in phrase.ours and "{options}" in phrase.ours else None
+        if said and phrase.whose and "COMMENT" not in self._given.values and self._given.values:
+            self._given.add("COMMENT", said[1])
         self._is_parted = _PARTS.search(text) is not None
         self._given.finish()
 
@@ -129,6 +139,9 @@ class Rewriting:
             yield from given_in(self._slots.get(name, ""))
         yield from ((without_quotes(name), value) for name, value in _CALLED.findall(self._slots.get("built", "")))
         yield from ((name, literal(unquote(value))) for name, value in _ASKED.findall(self._slots.get("place", "")))
+        ours, place = self._phrase.ours, self._slots.get("place", "")
+        if re.match(r"CREATE.*\{options\}", ours) and "{place}" not in ours and place and not KEY_ID.search(place):
+            yield "URL", literal(without_quotes(place).partition("?")[0])
         yield from (pair for pair in readings.pairs_in(self._slots.get("clauses", "")) if is_telling(pair[0]))
         yield from readings.remote_options(self._slots.get("remote", ""))
         yield from ((option, self._slots[slot]) for slot, option in _AS_OPTIONS.items() if slot in self._slots)
@@ -156,16 +169,18 @@ class Rewriting:
             return None
         said = in_time(re.sub(r"\s+(?=;)|(?<=\s)\s+", "", said))
         undone = [name for name in self._given.undone if not self._is_place(name)]
-        left = ", ".join(dict.fromkeys(name for name in undone if name != BLANK))
-        # A hint's statement ends with its last semicolon.
-        reason = f": {self._given.lacks[left].partition(';')[0]}" if self._given.lacks.get(left) else ""
-        note = f"{left} {'have' if ',' in left else 'has'} no counterpart{reason}." if left else ""
+        note = without_counterpart(undone, self._given.lacks)
         if self._is_narrowed(said):
             note = f"{note} All files below the location are read, not those of the pattern alone.".lstrip()
         bare = re.fullmatch(r"CREATE [A-Z0-9 ]*CONNECTION (?:IF NOT EXISTS )?\S+;", said)
         note = note or (" ".join(why) if bare else "") if phrase.whose else note or phrase.difference or " ".join(why)
         if phrase.whose and (unnamed := named_only(self._given.others, phrase.theirs, said)):
             note = f"{note} {unnamed}".lstrip()
+        remote = self._slots.get("remote", "").startswith((":", '":'))
+        staged = self._stage_parts[0] if self._slots.keys() & {"stage", "remote", "path"} and not remote else ""
+        named = unknown(staged, self._given.others, self._connections) if phrase.whose and not self._connects else ""
+        if named and re.search(r"\A(?!.*S3 CONNECTION).*(?:s3://| S3 )", said):
+            note = f"There is no connection {named}: {self._via} stands for it. {note}".strip()
         if phrase.difference.startswith("+ "):
             note = f"{phrase.difference[2:]} {note}".rstrip()
         whole = not (self._given.undone or self._given.junk or self._given.completed or BLANK in said)
@@ -225,7 +240,8 @@ class Rewriting:
         taken = {name.casefold() for name in self._connections}
         fresh = profile if re.fullmatch(r"[A-Za-z_]\w*", profile) and profile not in self._connections else ""
         names = (name for number in range(1, 99) if (name := f"my_s3{number if number > 1 else ''}") not in taken)
-        return self._named("name", fresh or next(names))
+        own = without_quotes(str(self._given.others.get("NAME", "")))
+        return self._named("name", (re.fullmatch(r"[A-Za-z_][\w-]*", own) and own) or fresh or next(names))
 
     @property
     def _drops(self) -> str:
@@ -354,13 +370,7 @@ class Rewriting:
     @property
     def _path(self) -> str:
         """Return the location given as an option."""
-        names = ["PATH", "FILE_PATH", "FILENAME", "URI", "URIS", "URL", "LOCATION", "TABLE_LOCATION", "TABLE"]
-        given = [self._given.others.get(name) for name in names]
-        given += [value for value in self._given.others.values() if "s3://" in str(value)]
-        first = next((value if isinstance(value, str) else value[0] for value in given if value), f"s3://{BLANK}/")
-        if {"FILE_PATH", "FILENAME"} & self._given.others.keys() and "://" not in first:
-            first = f"s3://{BLANK}/{without_quotes(first).lstrip('/')}"
-        self._slots["place"] = first
+        self._slots["place"] = readings.path_in(self._given.others)
         location = self._location + below(self._location)
         return literal(through(location, self._name) if self._connects else location)
 
@@ -374,12 +384,7 @@ class Rewriting:
 
     @property
     def _bucket_place(self) -> str:
-        others = self._given.others
-        bucket = str(others.get("BUCKET", BLANK))
-        bucket = BLANK if without_quotes(bucket).startswith("$") else bucket
-        key = others.get("KEY") or others.get("PREFIX") or ""
-        path = f"{without_quotes(str(bucket))}/{without_quotes(str(key))}"
-        return literal(f"s3://{path}" if not PYTHON.fullmatch(str(bucket)) or self._phrase.cli else f"s3://{BLANK}/")
+        return readings.place_in_bucket(self._given.others, cli=self._phrase.cli)
 
     @property
     def _matching(self) -> str:
@@ -494,9 +499,7 @@ class Rewriting:
             return f"CREATE ICEBERG {made} ({_COMMENTED.sub('', columns).strip()}){parts} {keeps}"
         using = f" {behind[1]}" if behind[1] else self._using
         over = f"CREATE{self._slot('or_replace')} {made} LOCATION {self._folder}{using}"
-        self._slots["writes"] = next(
-            iter(sorted(readings.FORMATS & set(re.findall(r"\w+", clauses.upper())))), "PARQUET"
-        )
+        self._slots["writes"] = next(iter(sorted(FORMATS & set(re.findall(r"\w+", clauses.upper())))), "PARQUET")
         writes = f"CREATE JOB write_{self._load.removeprefix('load_')} AS INSERT INTO S3 {self._via}"
         return f"{writes} LOCATION = {self._folder}{self._format} {self._said(query[1])}; {over}" if query else over
 
@@ -509,7 +512,8 @@ class Rewriting:
         if self._connects:
             return self._name
         named = (value for name, value in self._given.others.items() if name in words_listed("connections"))
-        if (credential := without_quotes(str(next(named, "")))) in self._connections:
+        credential = without_quotes(str(next(named, "")))
+        if credential in self._connections or (credential and not self._connections and harmless(credential)):
             return plainly(credential)
         return next(iter(self._connections), BLANK)
 
@@ -558,26 +562,22 @@ class Rewriting:
 
     @property
     def _load(self) -> str:
-        table = re.sub(r"\W+", "_", self._table.rpartition(".")[2].strip('"'))
-        return f"load_{table}"
+        return load_of(self._whole, self._table)
 
     @property
     def _job(self) -> str:
-        place = self._listed[0] if "place" in self._slots else self._stage_parts[1]
-        last = re.split(r"[/.]", place.rstrip("/").rpartition("/")[2])[0]
-        name = re.sub(r"\W+", "_", last).strip("_")
-        return f"write_{name}" if name and harmless(name) else "write_rows"
+        return job_of(self._listed[0] if "place" in self._slots else self._stage_parts[1])
 
     @property
     def _format(self) -> str:
-        said, undone = readings.written_as(self._given.others, self._slots, is_parted=self._is_parted)
+        said, undone = written_as(self._given.others, self._slots, is_parted=self._is_parted)
         self._given.undone += undone
         return said
 
     @property
     def _job_options(self) -> str:
         glob, regular = self._listed[1] if "place" in self._slots else "", self._phrase.whose == "Snowflake's"
-        said, undone = readings.read_as(self._given.others, self._slots, glob, regular=regular)
+        said, undone = read_as(self._given.others, self._slots, glob, regular=regular)
         self._given.undone += undone
         return said
 

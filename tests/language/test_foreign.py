@@ -246,3 +246,94 @@ def test_what_a_text_says_apart_is_put_together(written: str):
     with pytest.raises(S3ConnError) as failed:
         list(offline_session("lake").run(written))
     assert CALLS[written] in failed.value.hint
+
+
+KEY, SECRET = "AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEY"
+PAIR = f"AWS_ACCESS_KEY_ID = '{KEY}' AWS_SECRET_ACCESS_KEY = PROMPT 'AWS_SECRET_ACCESS_KEY'"
+CELLS = {
+    # Of several statements the first connect, and the others use that.
+    f"mc alias set m http://h:9000 {KEY} {SECRET} --path on\nmc ls -r m/lake/a/": (
+        f"S3 CONNECTION m {PAIR} ENDPOINT = 'http://h:9000' ADDRESSING_STYLE = 'path'; LIST 's3://lake/a/' USING m REC"
+    ),
+    f"CREATE SECRET k AS '{SECRET}';\n"
+    f"CREATE CONNECTION a TO AWS (ACCESS KEY ID = '{KEY}', SECRET ACCESS KEY = SECRET k)": (
+        f"Here: CREATE S3 CONNECTION a {PAIR};"
+    ),
+    f"CREATE SECRET d (TYPE s3, KEY_ID '{KEY}', SECRET '{SECRET}');\nSELECT * FROM 's3://lake/a.csv'": (
+        f"Here: CREATE S3 CONNECTION d {PAIR}; SELECT * FROM 's3://d@lake/a.csv';"
+    ),
+    f"CREATE DATABASE SCOPED CREDENTIAL k WITH IDENTITY = 'S3 Access Key', SECRET = 'me:{SECRET}'\nGO\n"
+    "CREATE EXTERNAL DATA SOURCE d WITH (LOCATION = 's3://h:9000/', CREDENTIAL = k)\nGO": (
+        f"S3 CONNECTION d {PAIR.replace(KEY, 'me')} ENDPOINT = 'https://h:9000';"
+    ),
+    f"ALTER SESSION SET AWSAuth = '{KEY}:{SECRET}'; ALTER SESSION SET AWSEndpoint = 'h:80';"
+    " ALTER SESSION SET AWSEnableHttps = 0;": f"S3 CONNECTION my_s3 {PAIR} ENDPOINT = 'http://h:80';",
+    "export AWS_PROFILE=p\nexport AWS_REGION=eu-west-1": "S3 CONNECTION p AWS_PROFILE = 'p' REGION = 'eu-west-1';",
+    "s3 = fs.S3FileSystem(anonymous=True)\ns3.get_file_info(fs.FileSelector('lake/a', recursive=True))": (
+        "ANONYMOUS = TRUE; LIST 's3://lake/a' RECURSIVE USING my_s3;"
+    ),
+    # A connection that is named is written, and one that does not exist is said.
+    "COPY INTO t FROM 's3://lake/a/' STORAGE_INTEGRATION = other": "There is no connection other: lake stands for it.",
+    "rclone lsf prod:lake/a -R": "There is no connection prod: lake stands for it.",
+    "EXPORT DATA WITH CONNECTION `x.other` OPTIONS (uri = 's3://lake/a/*', format = 'CSV') AS SELECT 1": (
+        "There is no connection other"
+    ),
+    # Settings in files, URIs and calls.
+    f"s3.endpoint=http://h:9000\ns3.aws-access-key=admin\ns3.aws-secret-key={SECRET}": (
+        f"S3 CONNECTION my_s3 {PAIR.replace(KEY, 'admin')} ENDPOINT = 'http://h:9000';"
+    ),
+    f"AIRFLOW_CONN_AWS_LAKE='aws://{KEY}:a%2Fb@/?region_name=eu-west-1&endpoint_url=http%3A%2F%2Fh%3A9000'": (
+        f"S3 CONNECTION AWS_LAKE {PAIR} REGION = 'eu-west-1' ENDPOINT = 'http://h:9000';"
+    ),
+    "CREATE EXTERNAL CONNECTION b AS 's3://lake/a?AUTH=implicit&ASSUME_ROLE=arn:aws:iam::123456789012:role/r;"
+    "external_id=xy-1'": "AWS_ROLE = 'arn:aws:iam::123456789012:role/r' EXTERNAL_ID = 'xy-1' PATH_DISPLAY_FILTERS = 's3://lake/a'",
+    f"CREATE DATABASE d WITH engine = 's3', parameters = "
+    f'{{"aws_access_key_id": "{KEY}", "aws_secret_access_key": "x"}}': (f"S3 CONNECTION d {PAIR};"),
+    'resource "x" "y" {\n name = "n"\n url = "s3://lake/a"\n role_arn = "arn:aws:iam::123456789012:role/r"\n'
+    ' comment = "text"\n}': "S3 CONNECTION n AWS_ROLE = 'arn:aws:iam::123456789012:role/r' PATH_DISPLAY_FILTERS = 's3:",
+    'provider "aws" {\n region = "eu-west-1"\n endpoints { s3 = "http://localhost:4566" }\n}': (
+        "ENDPOINT = 'http://localhost:4566'"
+    ),
+    # What is done, and to which files.
+    "SELECT TOP 10 * FROM OPENROWSET(BULK '/lake/a/d=1/*.parquet', FORMAT = 'PARQUET', DATA_SOURCE = 'x') AS [r]": (
+        "SELECT * FROM 's3://lake/a/d=1/*.parquet' LIMIT 10;"
+    ),
+    "COPY t FROM 's3://lake/a/' FORMAT AS JSON 'auto' JOB CREATE nightly AUTO ON": (
+        "CREATE JOB nightly CONTENT_TYPE = JSON"
+    ),
+    "CREATE OR REFRESH STREAMING TABLE t AS SELECT * FROM STREAM read_files('s3://lake/a/', format => 'json',"
+    " includeExistingFiles => false)": "CONTENT_TYPE = JSON START_FROM = NOW AS COPY FROM S3 lake LOCATION",
+    "INSERT INTO FUNCTION s3('https://lake.s3.eu-west-3.amazonaws.com/a/b.csv.gz', 'CSV') SELECT 1": (
+        "FILE_FORMAT = CSV COMPRESSION = GZIP SELECT 1;"
+    ),
+    "DROP STORAGE CREDENTIAL IF EXISTS x FORCE": "DROP CONNECTION IF EXISTS x CASCADE;",
+    "hadoop fs -du -s -h s3a://lake/a": "ANALYZE 's3://lake/a/';",
+}
+
+
+@pytest.mark.parametrize("written", CELLS)
+def test_a_cell_of_another_system_is_answered_as_a_whole(written: str):
+    """Its statements, names, files of settings, URIs and options of files; and nothing of its secret is shown."""
+    with pytest.raises(S3ConnError) as failed:
+        offline_session("lake").steps(written)
+    assert CELLS[written] in failed.value.hint
+    assert SECRET not in failed.value.block()
+
+
+OF_JOBS = {
+    "FILE_PATTERN = '.*\\.csv'": ("pathGlobFilter = '*.csv'", "match_pattern '*.csv'", r"REGEX = '.*\.csv'"),
+    "START_FROM = NOW": ("includeExistingFiles = FALSE", "auto.offset.reset = 'latest'"),
+    "START_FROM = BEGINNING": ("cloudFiles.includeExistingFiles = 'true'", "starting_position = 'earliest'"),
+    "DELETE_FILES_AFTER_LOAD = TRUE": ("cloudFiles.cleanSource = 'DELETE'", "purge_source = 'yes'"),
+    "RUN_INTERVAL = 5 MINUTES": ("schedule_interval = '5 minutes'", "trigger_minutes = 5", "poll '5m'"),
+    "COMPRESSION = GZIP": ("compression_codec = 'gzip'", "source.codec = GZIP"),
+}
+
+
+@pytest.mark.parametrize(("ours", "written"), [(ours, each) for ours, theirs in OF_JOBS.items() for each in theirs])
+def test_an_option_of_a_job_is_told_by_the_words_in_its_name(ours: str, written: str):
+    """With its value: patterns as regular expressions, times with their unit, words that say when to begin."""
+    cell = "CREATE JOB j AS COPY FROM S3 lake LOCATION = 's3://acme-lake/' CONTENT_TYPE = CSV {} INTO t"
+    with pytest.raises(S3ConnError) as failed:
+        offline_session("lake").steps(cell.format(written))
+    assert failed.value.hint == f"Here: {cell.format(ours)};"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from s3conn_magic.language.option_names import Given, is_telling, option_words, rank_of, synonym
+from s3conn_magic.language.given import Given
+from s3conn_magic.language.option_names import is_telling, option_words, rank_of, synonym
 
 MEANT = {
     "AWS_ACCESS_KEY_ID": "store.s3.access-key lake_s3_access_key_id s3.client.main.access_key minioAccessKeyId",
