@@ -105,6 +105,7 @@ LONG = {
     "explorer/navigator.py",  # what a user can do with the tree, a method each
     "explorer/tree.py",  # rows in columns, folders, and their lines
     "lakes/catalogs.py",  # all that PyIceberg is given of ours: a table's objects, and what knows its newest state
+    "lakes/snapshots.py",  # a state, its rows and bounds, which commits a job has read, and a state of Iceberg
     "lakes/managed.py",  # a table of ours, from its first commit to what is swept behind it
     "language/job_binder.py",  # every option of a job and of a table, read and checked
     "query/managing.py",  # rows of DuckDB into a table: made, inserted, merged

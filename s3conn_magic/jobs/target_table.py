@@ -283,8 +283,8 @@ class Landing:
         """Return the rows of some objects in Iceberg's types, with the wanted system columns."""
         import pyarrow as pa
 
-        from s3conn_magic.lakes.iceberg import new_commit
         from s3conn_magic.lakes.shapes import wanted_by
+        from s3conn_magic.lakes.snapshots import new_commit
 
         database = self._engine.database
         columns = database.sql(f"FROM {self._sql} LIMIT 0").columns

@@ -20,12 +20,12 @@ import pyarrow.dataset as ds
 
 from s3conn_magic.errors import QueryError
 from s3conn_magic.lakes import DAMAGED, LOG, NEWEST, OWN_ENGINE, TIMELINE, iceberg_version, telling
-from s3conn_magic.lakes.iceberg import iceberg
 from s3conn_magic.lakes.snapshots import (
     LakeFile,
     Snapshot,
     all_of,
     bound_conditions,
+    iceberg,
     library,
     parquet_rows,
     physical_name,

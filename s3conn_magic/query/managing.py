@@ -11,7 +11,6 @@ import pyarrow as pa
 
 from s3conn_magic.errors import QueryError
 from s3conn_magic.lakes import CAME
-from s3conn_magic.lakes.iceberg import new_commit
 from s3conn_magic.lakes.managed import (
     PROPERTIES,
     check_installed,
@@ -21,6 +20,7 @@ from s3conn_magic.lakes.managed import (
     tasks_of,
 )
 from s3conn_magic.lakes.shapes import TableShape, add_columns, append
+from s3conn_magic.lakes.snapshots import new_commit
 from s3conn_magic.language.dialect import system_columns_of
 from s3conn_magic.language.help import table_name
 from s3conn_magic.language.rules import name_text
