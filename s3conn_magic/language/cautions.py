@@ -282,8 +282,8 @@ def _of_target(place: Location, what: str, name: str = "") -> Iterator[str]:
 
 
 def of_plan(plan: plans.Plan) -> Iterable[str]:
-    """Return cautions on a statement."""
-    return map(masked, filter(None, _of_plan(plan)))
+    """Return cautions on a statement, or on the one that EXPLAIN is about."""
+    return map(masked, filter(None, _of_plan(getattr(plan, "statement", plan))))
 
 
 @singledispatch
@@ -304,8 +304,8 @@ def _named(plan: plans.Create | plans.Rename) -> Iterable[str]:
 
 
 @_of_plan.register
-def _list(plan: statements.ListObjects | statements.ListInventory) -> Iterable[str]:
-    glob = plan.matching or ""
+def _reading(plan: statements.Reading) -> Iterable[str]:
+    glob = getattr(plan, "matching", None) or ""
     if getattr(plan, "recursive", False) and glob and "/" not in glob and "**" not in glob:
         yield (
             f"RECURSIVE looks below, and {literal(visible(glob))} matches no / in a key: write MATCHING"
@@ -374,11 +374,6 @@ def _dated(plan: statements.CreateTable) -> bool:
         not part.text.isidentifier() or types.get(part.text.upper(), "DATE").startswith(("DATE", "TIMESTAMP"))
         for part in plan.partitioned
     )
-
-
-@_of_plan.register
-def _explained(plan: statements.Explain) -> Iterable[str]:
-    return _of_plan(plan.statement)
 
 
 @_of_plan.register

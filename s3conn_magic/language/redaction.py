@@ -156,19 +156,9 @@ def _open_spans(source: Source) -> list[Span]:
 
 def _data_spans(statement: Statement) -> Iterator[Span]:
     # Loaded once a cell was parsed; %load_ext must not wait for it.
-    from s3conn_magic.language.statements import (
-        AlterJob,
-        AlterTable,
-        CreateCopyJob,
-        CreateInsertJob,
-        CreateTable,
-        ExplainAnalyze,
-        InsertInto,
-        MergeInto,
-        Query,
-    )
+    from s3conn_magic.language.statements import AlterJob, CreateCopyJob, CreateInsertJob, Querying
 
-    if isinstance(statement, (Query, ExplainAnalyze, CreateTable, InsertInto, MergeInto, AlterTable)):
+    if isinstance(statement, Querying):
         yield statement.span
     elif isinstance(statement, (CreateCopyJob, CreateInsertJob, AlterJob)):
         yield from (setting.span for setting in statement.settings if setting.name.text.upper() in JOB_OPTIONS)
