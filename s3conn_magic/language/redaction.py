@@ -154,17 +154,20 @@ def _open_spans(source: Source) -> list[Span]:
     return [span for statement in statements for span in _data_spans(statement)]
 
 
+_PARTS_OF_JOBS = ("name", "connection", "into", "query", "merge")
+
+
 def _data_spans(statement: Statement) -> Iterator[Span]:
     # Loaded once a cell was parsed; %load_ext must not wait for it.
-    from s3conn_magic.language.statements import AlterJob, CreateCopyJob, CreateInsertJob, Querying
+    from s3conn_magic.language.statements import JobStatement, Querying
 
     if isinstance(statement, Querying):
         yield statement.span
-    elif isinstance(statement, (CreateCopyJob, CreateInsertJob, AlterJob)):
-        yield from (setting.span for setting in statement.settings if setting.name.text.upper() in JOB_OPTIONS)
-    if isinstance(statement, (CreateCopyJob, CreateInsertJob)):
-        yield from (statement.name.span, statement.connection.span)
-        yield statement.query.span if isinstance(statement, CreateInsertJob) else statement.into.span
+    elif isinstance(statement, JobStatement):
+        settings = getattr(statement, "settings", ())
+        yield from (setting.span for setting in settings if setting.name.text.upper() in JOB_OPTIONS)
+        parts = (getattr(statement, part, None) for part in _PARTS_OF_JOBS)
+        yield from (part.span for part in parts if part is not None)
 
 
 class _Reading:

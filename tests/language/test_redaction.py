@@ -9,7 +9,7 @@ from corpora import KEY, SECRET, leaked, read
 from s3conn_magic.errors import BindError
 from s3conn_magic.language.grammar import parse
 from s3conn_magic.language.redaction import redacted, redactions
-from s3conn_magic.language.reference import STATEMENTS
+from s3conn_magic.language.reference import JOB_STATEMENTS, STATEMENTS
 from s3conn_magic.language.source import Source
 
 # What is written as a name or a pattern stays.
@@ -27,6 +27,8 @@ HARMLESS = [
     "ALTER S3 CONNECTION a UNSET AWS_SESSION_TOKEN, COMMENT; HELP AWS_SECRET_ACCESS_KEY",
     "LIST 's3://bucket/a long/prefix' USING connection_with_a_name MATCHING '**/*.parquet' LIMIT 1000000000",
     "TEST CONNECTION a LOCATION = 's3://bucket/x'; SHOW BUCKETS LIKE 'a%'; SET LIMIT = 500000; SET EXPLORER_UI='basic'",
+    "CREATE MATERIALIZED VIEW v AS SELECT * FROM t WHERE kind = 'new'; SUMMARIZE SELECT 'a' AS x; DROP JOB \"j\"",
+    "CREATE SYNC JOB j RUN_INTERVAL = 5 MINUTES AS INSERT INTO t MAP_COLUMNS_BY_NAME SELECT 'a' AS x FROM u",
     "a_long_variable << SHOW CONNECTIONS /* all of\nthem */",
     "",
 ]
@@ -39,7 +41,7 @@ def test_no_piece_of_a_planted_secret_is_kept(case):
     assert redacted(case.cell).count("\n") == case.cell.count("\n")
 
 
-@pytest.mark.parametrize("text", [*HARMLESS, *(one.example for one in STATEMENTS)])
+@pytest.mark.parametrize("text", [*HARMLESS, *(one.example for one in (*STATEMENTS, *JOB_STATEMENTS))])
 def test_what_is_no_secret_is_kept(text):
     """Names, sources of secrets, locations, patterns and the values of other options stay as they were typed."""
     assert redacted(text) == text
