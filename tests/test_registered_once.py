@@ -24,12 +24,11 @@ MORE = {
     "Preview": 6,  # its LIMIT 0 has a caution of its own, as that of LIST is meant
     # It is bound by a method of its own: two sides, a table that goes, either of three, every connection.
     **dict.fromkeys(("Compare", "DropTable", "DescribeRows", "ExploreAll", "DescribeConnection"), 6),
-    "UseConnection": 6,  # bound by its own method, and allowed in files that %load_ext reads
     "ShowBuckets": 6,  # its rows are made beside those of LIST
     "Discover": 6,  # executed for one connection and for all of them
     "SetSetting": 7,  # each setting has its checks, cautions and answers
     "CreateTable": 7,  # it ends in a query, files or a table in S3, and jobs share how that is stored
-    "AlterJob": 9,  # its plan holds the job as it will be
+    "AlterJob": 8,  # its plan holds the job as it will be
 }
 """The statements that stand in more modules than `MOST`, in how many, and why; a count only goes down."""
 _CLASSES = [each for each in vars(statements).values() if isinstance(each, type)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 from s3conn_magic.language.leaves import (
     BooleanLiteral,
@@ -90,12 +90,15 @@ class Statement:
     place: Where = field(default=_unbound, compare=False, repr=False)
 
     through = property(lambda _: "", doc="Name of the connection that a bound statement is about or reads through.")
+    loadable: ClassVar[bool] = False
+    """Whether a file of connections, which `%load_ext` reads, may have it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreateConnection(Statement):
     """`CREATE [OR REPLACE] S3 CONNECTION [IF NOT EXISTS] name { option }`."""
 
+    loadable = True
     name: Name
     settings: tuple[OptionSetting, ...] = ()
     or_replace: bool = False
@@ -172,6 +175,8 @@ class TestConnection(AboutConnection):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UseConnection(AboutConnection):
     """`USE CONNECTION name`."""
+
+    loadable = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -153,7 +153,6 @@ def sandbox_options(server: Server) -> BoundOptions:
 _NAME = "connections.usql"
 _MOST_BYTES = 10_000_000
 _ROOT = 0
-_LOADABLE = (statements.CreateConnection, statements.UseConnection)
 # A file that decides where requests go must not be writable by others.
 _DISTRUSTED = "It is only loaded if you own it and nobody else may write it:"
 
@@ -216,7 +215,7 @@ def connection_plans(path: Path, catalog: Catalog, inputs: Inputs) -> list[plans
 
 
 def _loadable(statement: statements.Statement, source: Source) -> statements.Statement:
-    if not isinstance(statement, _LOADABLE):
+    if not statement.loadable:
         token = source.token_at(statement.span.start)
         raise BindError(
             "a file of connections may only have CREATE S3 CONNECTION and USE CONNECTION",
