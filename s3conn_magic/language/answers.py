@@ -258,7 +258,8 @@ def _command(text: str, place: str) -> Shape | None:
             return Shape(_phrase(*fits[1][1:]), _named(plain), [*pairs, ("path", place)])
         return Shape(_phrase(*fits[1][1:]), {"place": place}, pairs)
     if any(is_telling(name) and name.upper() != "BUCKET" for name, _ in pairs):
-        return Shape(_phrase("CREATE S3 CONNECTION {name}{options};"), _named(plain), pairs)
+        named = any("connection" in name.lower() for name, _ in flags)
+        return Shape(_phrase("CREATE S3 CONNECTION {name}{options};"), _named(plain) if named else {}, pairs)
     return Shape(_phrase(shapes["command"], shapes["commanded"]), {"place": place}, pairs) if place else None
 
 
@@ -354,6 +355,7 @@ def answer(
 
 _CREATES = re.compile(r"CREATE (?:OR REPLACE )?S3 CONNECTION (?:IF NOT EXISTS )?(?P<name>\S+)(?P<options>[^;]*);\Z")
 _LOOKS = re.compile(r"(?:LIST|PREVIEW|ANALYZE|EXPLORE|SHOW BUCKETS)\b(?!.* USING )")
+_MOST_STATEMENTS = 8  # statements of a cell
 _WAYS = {"AWS_ACCESS_KEY_ID", "AWS_ROLE", "AWS_PROFILE", "ANONYMOUS"}
 
 
@@ -378,12 +380,19 @@ def _in_order(text: str, connections: Sequence[str], parses: Callable[[str], boo
             connects[-1] = replace(connects[-1], span=Span(connects[-1].span.start, unit.end))
         elif made.ours and not alone:
             others.append(made)
-    if not connects or (len(connects) + len(others) == 1 and not _SECRET_APART.match(text, units[0].start)):
+    alike = (
+        len({made.whose for made in others}) == 1
+        and others[0].whose not in _PROGRAMS
+        and len(others) <= _MOST_STATEMENTS
+    )
+    if not connects and not (len(others) > 1 and alike):
         return None
-    connects = _as_one(text, connects, name)
-    said = [*(made.ours for made in connects), *(_through(made.ours, name) for made in others)]
+    if len(connects) + len(others) == 1 and not _SECRET_APART.match(text, units[0].start):
+        return None
+    connects = _as_one(text, connects, name) if connects else []
+    said = [*(made.ours for made in connects), *(_through(made.ours, name) if name else made.ours for made in others)]
     note = " ".join(dict.fromkeys(made.note for made in (*connects, *others) if made.note))
-    first, ours = connects[0], " ".join(said)
+    first, ours = [*connects, *others][0], " ".join(said)
     return Answer(first.whose, first.head, Span(units[0].start, units[-1].end), ours, note) if parses(ours) else None
 
 

@@ -275,7 +275,7 @@ class Binding:
         if setting is None:
             near = nearest(name.text, SETTING_NAMES)
             hint = f"Did you mean {near}?" if near else f"There are {listed(SETTING_NAMES, 'and')}."
-            hint = self.said_here(name.span, whole=True) or hint
+            hint = self.said_here(name.span) or hint
             raise self.error(f"unknown setting {self._shown(name)}".rstrip(), name.span, hint=hint)
         if isinstance(value, statements.ListLiteral) and not setting.takes_list:
             raise self.error(f"{setting.name} takes {setting.takes}, not a list", value.span, hint=_ONE_VALUE)

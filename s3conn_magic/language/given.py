@@ -116,7 +116,8 @@ class Given:
         known = folded(name)
         if isinstance(value, str) and re.match(r"['\"]\s*(?:\{\s*\"|aws_\w+=)", value):
             for inner, said in within(value):
-                self.add(inner, said)
+                if folded(inner) not in self.others:
+                    self.add(inner, said)
             return
         # The key of an object, not of a key pair.
         of_object = known == "KEY" and "BUCKET" in self.others

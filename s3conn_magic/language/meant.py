@@ -65,7 +65,9 @@ def repair(error: S3ConnError, source: Source, bind: Callable[[list[Statement], 
     elif error.place is not None and not error.place.file:
         at = source.offset(error.place)
         # What is tried is bound, and nobody is to be asked for a secret then.
-        asked = ASKED.search(f"{source.text} {error.hint}")
+        if (ours := _OURS.search(error.hint)) and ASKED.search(ours[0]):
+            return
+        asked = ASKED.search(source.text)
         stops = _stops_parsing if asked else partial(_stopped, bind)
         error.hint = (_restored(source, at, stops)[0] if asked else _hint(error.hint, source, at, stops)) or error.hint
 

@@ -105,7 +105,7 @@ def _compiled(pattern: str) -> re.Pattern[str]:
             pieces.append({"[": "(?:", "]": ")?", "{": r"\s*(?:", "}": ")", "|": "|"}[bracket])
         elif word:
             follows = pattern[match.end() : match.end() + 1]
-            pieces.append(rf"\s*{word}" + ("" if follows in {"<", "{"} else r"\b"))
+            pieces.append(rf"\s*{word}" + ("" if follows in {"<", "{"} else r"\b" if follows == "-" else r"\b(?!-\w)"))
         elif other and not space:
             pieces.append(rf"\s*{re.escape(other)}")
     return re.compile("".join(pieces) + r"\s*", re.IGNORECASE | re.DOTALL | re.ASCII)
@@ -311,6 +311,8 @@ def sentence_on(text: str) -> str:
 _ALONE = re.compile(r'(?<![\w"])[A-Za-z_]\w*(?![\w"])')
 # Columns by their numbers, and fields of the one column that a file of JSON is in other systems.
 _COLUMNS = (
+    (re.compile(r"\bGET_PATH\(\s*PARSE_JSON\(\s*\$1\s*\)\s*,\s*'([\w.]+)'\s*\)", re.IGNORECASE), r"\1"),
+    (re.compile(r"\bPARSE_JSON\(\s*\$1\s*\)(?=:)", re.IGNORECASE), "$1"),
     (re.compile(r"(?:\w+\.)?\$1:\"?([\w.]+)\"?"), r"\1"),
     (re.compile(r"(?:\w+\.)?\$(\d+)"), r"#\1"),
     (re.compile(r"(?:\w+\.)?METADATA\$FILENAME", re.IGNORECASE), "filename"),

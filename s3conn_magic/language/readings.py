@@ -75,7 +75,7 @@ _VALUE = (
     r"[^\s,;(){}\[\]'\"]++(?![ \t\w]*[(\[]|\s*\\?\s*\.\w+\()"
 )
 _ASSIGNED = re.compile(
-    rf"(?P<key>{_KEY})\s*(?:\[[^\]\n]*\])?(?:=>|:=|==|=|:(?![:/])|\bvalue\b)\s*(?P<value>{_VALUE})|{QUOTED}",
+    rf"(?P<key>{_KEY})\s*(?:\[[^\]\n]*\])?(?:=>|:=|==|=|:(?![:/=])|\bvalue\b)\s*(?P<value>{_VALUE})|{QUOTED}",
     re.DOTALL | re.IGNORECASE,
 )
 _BESIDE = re.compile(rf"(?P<key>\b(?:{_SEVERAL}|[A-Za-z_][\w.]*))\s+(?P<value>{QUOTED})", re.IGNORECASE)
@@ -276,7 +276,7 @@ _BLOCK = re.compile(
 _OF_OPTIONS = re.compile(r"=>?|['\"\w]\s*:\s|['\"]\s*,\s*['\"]|\w\s+['\"]")
 _AS_TEXT = re.compile(rf"{QUOTED}|\b\w+\s*=?\s*(?P<text>{QUOTED})", re.IGNORECASE)
 _LOOSE = re.compile(
-    rf"(?P<key>{_KEY})\s*(?:(?:=>|:=|==|=|:(?![:/]))\s*(?P<value>{QUOTED}|\$\$.*?\$\$|[^\s,;()\[\]{{}}'\"]+)|\s(?P<beside>{QUOTED}))"
+    rf"(?P<key>{_KEY})\s*(?:(?:=>|:=|==|=|:(?![:/=]))\s*(?P<value>{QUOTED}|\$\$.*?\$\$|[^\s,;()\[\]{{}}'\"]+)|\s(?P<beside>{QUOTED}))"
     r"\s*,?",
     re.IGNORECASE | re.DOTALL,
 )

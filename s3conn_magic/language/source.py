@@ -564,7 +564,7 @@ def spaced(text: str) -> str:
 AS_MARKS = str.maketrans("\u2018\u2019\u201c\u201d\u00a0\u202f\u2007\u3000\uff1b\uff1d\uff0c", "''\"\"    ;=,")
 PROMPT = re.compile(
     r"\A\s*(?:[!$>](?=\s*(?:aws|s5cmd|rclone|mc|ls|cat|head|du|rm|cp)\b)"
-    r"|[\w@-]+(?:\s+[(\[][\w.-]+[)\]]|:[\w.]+|=[#>])?[>#](?=\s+[A-Za-z]))"
+    r"|[\w@-]+(?:\s+[(\[]{1,2}[\w.-]+[)\]]{1,2}|:[\w.]+|=[#>])?[>#](?=\s+[A-Za-z]))"
 )
 BLANK = "…"
 """Placeholder for the user to fill in."""

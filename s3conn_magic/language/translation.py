@@ -150,15 +150,16 @@ class Rewriting:
         """Return the translation; `lines` if it has several."""
         phrase = self._phrase
         if not phrase.ours:
-            said = (
-                phrase.difference.replace("Delete this line.", "Delete this statement.") if lines else phrase.difference
-            )
+            note = phrase.difference
+            said = note.replace("Delete this line.", "Delete this statement.") if lines else note
             return Answer(phrase.whose, head, span, "", said)
         said = _SLOT.sub(lambda match: (text := self._slot(match[2])) and match[1] + text, phrase.ours)
         why = [*self._given.reasons()]
-        if said.endswith(" SET;") and why and phrase.whose:
-            return Answer(phrase.whose, head, span, "", " ".join(why))
-        empty = said == "CREATE S3 CONNECTION my_s3;" and phrase.whose in {"Spark's", "a shell's", "another system's"}
+        to_none = said == "CREATE S3 CONNECTION my_s3;"
+        reason = " ".join(why) or without_counterpart(self._given.undone, self._given.lacks)
+        if reason and ((said.endswith(" SET;") and phrase.whose) or (to_none and phrase.whose == "DuckDB's")):
+            return Answer(phrase.whose, head, span, "", reason)
+        empty = to_none and phrase.whose in {"Spark's", "a shell's", "another system's"}
         if (
             empty
             or "; ;" in said
@@ -220,8 +221,7 @@ class Rewriting:
             return _OF_CALLS[name](self._whole)
         if name in {"words", "place"} - self._slots.keys():
             return "*" if name == "words" else ""
-        made = getattr(self, f"_{name}", None)
-        return str(made) if made is not None else self._slots.get(_AS_WRITTEN.get(name, name), "")
+        return str(getattr(self, f"_{name}", self._slots.get(_AS_WRITTEN.get(name, name), "")))
 
     def _named(self, slot: str, otherwise: str = "") -> str:
         plain = without_quotes(self._slots.get(slot, "")) or otherwise
@@ -519,7 +519,7 @@ class Rewriting:
 
     @property
     def _connects(self) -> bool:
-        kept = self._given.values.keys() - {"PATH_DISPLAY_FILTERS", "COMMENT", "REGION"}
+        kept = self._given.values.keys() - {"PATH_DISPLAY_FILTERS", "COMMENT", "REGION", "VALIDATE", "READ_ONLY"}
         return bool(kept) and "{connect}" in self._phrase.ours
 
     @property

@@ -306,6 +306,18 @@ CELLS = {
     "INSERT INTO FUNCTION s3('https://lake.s3.eu-west-3.amazonaws.com/a/b.csv.gz', 'CSV') SELECT 1": (
         "FILE_FORMAT = CSV COMPRESSION = GZIP SELECT 1;"
     ),
+    "COPY a TO 's3://lake/a.parquet'; COPY b TO 's3://lake/b.parquet';": (
+        "FILE_FORMAT = PARQUET SELECT * FROM a; CREATE JOB write_b AS INSERT INTO S3 lake LOCATION = 's3://lake/' FILE"
+    ),
+    "COPY INTO t FROM 's3://lake/a' FILEFORMAT = AVRO VALIDATE = ALL": "Here: CREATE JOB load_t CONTENT_TYPE = AVRO AS",
+    "SET s3_use_ssl = false": "S3_USE_SSL is left out: it is part of `ENDPOINT = 'http://host'`.",
+    f"SET s3_access_key_id = '{KEY}'": f"Here: CREATE S3 CONNECTION my_s3 {PAIR};",
+    "aws s3tables create-table --region eu-west-1": "That is another service's: run the command in its own cell",
+    "aws s3api get-object-lock-configuration --bucket lake": "No statement reads or changes the settings of a bucket",
+    """aws s3api put-object --bucket lake --key a.csv --tagging '{"TagSet": [{"Key": "x", "Value": "y"}]}'""": (
+        "EXPLORE 's3://lake/a.csv';"
+    ),
+    "SELECT parse_json($1):a.b FROM @stage/x.json": "Here: SELECT a.b FROM 's3://lake@",
     "DROP STORAGE CREDENTIAL IF EXISTS x FORCE": "DROP CONNECTION IF EXISTS x CASCADE;",
     "hadoop fs -du -s -h s3a://lake/a": "ANALYZE 's3://lake/a/';",
 }
