@@ -162,7 +162,7 @@ class Upload:
         if size is not None and not 0 <= size <= _LARGEST:
             raise ValueError(f"an object has at most {size_text(_LARGEST)}")
         self._client = connection.internal_client(location.bucket)
-        self._connection, self._location, self._replaces = connection, location, replaces
+        self._connection, self._location = connection, location
         self._key = {"Bucket": location.bucket, "Key": location.key}
         self._arn = location.arn
         self._about: dict[str, Any] = {"ContentType": content_type} if content_type else {}
