@@ -339,7 +339,6 @@ class _Binder:
 
     @_bind.register
     def _drop(self, statement: statements.DropConnection) -> plans.Plan:
-        place = self._binding.beginning(statement)
         if statement.name.text.casefold() not in self._known and statement.if_exists:
             return self._binding.no_change(statement, f"no connection {statement.name.text}.")
         old = self._existing(statement.name)
@@ -351,7 +350,7 @@ class _Binder:
             self._jobs.pop(usage.name.casefold() if usage.kind == "job" else "", None)
         if self._default == old.name.casefold():
             self._default = None
-        return plans.Drop(place=place, name=old.name, cascade=statement.cascade)
+        return self._binding.with_name(statement, old.name)
 
     @_bind.register
     def _use(self, statement: statements.UseConnection) -> plans.Plan:

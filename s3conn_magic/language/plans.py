@@ -95,14 +95,6 @@ class Rename(Planned):
     new_name: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Drop(Planned):
-    """Drop a connection; with `cascade`, also what depends on it."""
-
-    name: str
-    cascade: bool
-
-
 JobKind = Literal["COPY", "INSERT", "INTO", "MERGE", "VIEW"]
 
 

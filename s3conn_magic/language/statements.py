@@ -117,15 +117,6 @@ class AlterConnection(Statement):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DropConnection(Statement):
-    """`DROP [S3] CONNECTION [IF EXISTS] name [CASCADE]`."""
-
-    name: Name
-    if_exists: bool = False
-    cascade: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ShowConnections(Statement):
     """`SHOW CONNECTIONS [LIKE 'pattern']`."""
 
@@ -134,11 +125,19 @@ class ShowConnections(Statement):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AboutConnection(Statement):
-    """Base of the statements about an existing connection, which need no method of the binder."""
+    """Base of the statements about an existing connection, most of which need no method of the binder."""
 
     name: Name
 
     through = property(attrgetter("name.text"), doc="Its name.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DropConnection(AboutConnection):
+    """`DROP [S3] CONNECTION [IF EXISTS] name [CASCADE]`."""
+
+    if_exists: bool = False
+    cascade: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

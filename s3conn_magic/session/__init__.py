@@ -346,16 +346,17 @@ class Session:
         return Message(f"The connection {plan.name} is now {plan.new_name}.")
 
     @execute.register
-    def _drop(self, plan: plans.Drop) -> Message:
-        dropped = dict.fromkeys(self.connections.droppable(plan.name, cascade=plan.cascade))
+    def _drop(self, plan: statements.DropConnection) -> Message:
+        name = plan.name.text
+        dropped = dict.fromkeys(self.connections.droppable(name, cascade=plan.cascade))
         for usage in dropped:
             self._drop_usage(usage)
         # Last, so that whatever an interrupt leaves still has its connection.
-        for usage in self.connections.drop(plan.name, cascade=plan.cascade):
+        for usage in self.connections.drop(name, cascade=plan.cascade):
             dropped[usage] = None
             self._drop_usage(usage)
         too = f" with {', '.join(f'{usage.kind} {usage.name}' for usage in dropped)}" if dropped else ""
-        return Message(f"The connection {plan.name} was dropped{too}.")
+        return Message(f"The connection {name} was dropped{too}.")
 
     def _drop_usage(self, usage: plans.Usage) -> None:
         if usage.kind == "job" and usage.name in self.jobs:

@@ -55,7 +55,7 @@ def test_a_cell_with_an_error_at_its_end_changes_nothing():
 def test_a_dropped_name_can_be_made_again_in_the_same_cell():
     """DROP frees the name."""
     dropped, made = plans_of("DROP CONNECTION lake; CREATE S3 CONNECTION LAKE", having("lake"))
-    assert (dropped.name, made.name, made.or_replace) == ("lake", "LAKE", False)
+    assert (dropped.name.text, made.name, made.or_replace) == ("lake", "LAKE", False)
 
 
 def test_a_renamed_connection_is_found_by_its_new_name_only():

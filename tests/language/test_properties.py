@@ -150,7 +150,9 @@ OPTIONS = st.fixed_dictionaries(
         "COMMENT": st.text(st.characters(codec="utf-8")),
         "AWS_PROFILE": ALNUM,
         "REGION": ALNUM,
-        "ENDPOINT": st.tuples(ALNUM, st.integers(1, 65535)).map(lambda one: f"http://{one[0]}:{one[1]}"),
+        "ENDPOINT": st.tuples(ALNUM, st.integers(1, 65535).filter(lambda port: port != 443)).map(
+            lambda one: f"http://{one[0]}:{one[1]}"
+        ),
         "ADDRESSING_STYLE": st.sampled_from(["auto", "path", "virtual"]),
         "REQUESTER_PAYS": st.booleans(),
     },
