@@ -194,6 +194,8 @@ class TableBinder:
         return self._binding.error("there is no table of that name", name.span, hint=hint)
 
 
+# Options whose values a statement may be compared by, as none is a secret.
+_APPARENT = {"READ_ONLY", "REGION", "ENDPOINT", "ADDRESSING_STYLE", "ANONYMOUS", "REQUESTER_PAYS", "AWS_PROFILE"}
 _NO_TABLES = "There are no tables yet: CREATE TABLE name (id BIGINT); creates one."
 
 
@@ -275,7 +277,10 @@ class _Binder:
         options = self._binding.options(statement.settings, used=not (old and statement.if_not_exists))
         self._check(options, statement.settings, name)
         if old and statement.if_not_exists:
-            return self._binding.no_change(statement, f"the connection {old.name} already exists.")
+            written = {name: each for name, each in options.items() if name in _APPARENT and each.source == "statement"}
+            others = sorted(name for name, each in written.items() if each != old.options.get(name))
+            other = f", with another {listed(others, 'and')}: OR REPLACE changes that" if others else ""
+            return self._binding.no_change(statement, f"the connection {old.name} already exists{other}.")
         stored, validate = split(options)
         self._known[name.text.casefold()] = Known(name.text, stored, old.usages if old else ())
         return plans.Create(
@@ -284,6 +289,7 @@ class _Binder:
             options=stored,
             validate=validate,
             or_replace=statement.or_replace,
+            replaces=old.name if old else "",
             where=partial(self._binding.places_of, statement.settings),
         )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from functools import singledispatch
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from s3conn_magic.language import plans, statements
 from s3conn_magic.language.options import OPTIONS, BoundOptions, Settings, is_of_aws
-from s3conn_magic.language.source import masked
+from s3conn_magic.language.source import KEY_ID, masked
 from s3conn_magic.language.words import listed, literal, nearest, never_true
 from s3conn_magic.locations import WILD, Location, visible
 from s3conn_magic.secrets import Secret
@@ -137,6 +137,8 @@ def _of_connection(options: BoundOptions, goal: Goal, given: Collection[str]) ->
         yield from map(_of_filter, settings.display_filters)
     if settings.anonymous and settings.kms_key and not {"ANONYMOUS", "ENCRYPTION_KMS_KEY"}.isdisjoint(given):
         yield "ANONYMOUS = TRUE sends unsigned requests, which no KMS key takes part in: leave ENCRYPTION_KMS_KEY out."
+    if "COMMENT" in given and KEY_ID.search(str(options["COMMENT"].value) if "COMMENT" in options else ""):
+        yield "COMMENT is shown and saved as it is: leave keys out of it."
     if settings.customer_key and (goal.endpoint or "").startswith("http:"):
         yield "Servers take ENCRYPTION_CUSTOMER_MANAGED_KEY only over TLS: write https:// in ENDPOINT."
     if "ENDPOINT" in given and settings.endpoint:
@@ -300,6 +302,8 @@ def of_name(name: str, kind: str) -> str:
 
 @_of_plan.register
 def _named(plan: plans.Create | plans.Rename) -> Iterable[str]:
+    if isinstance(plan, plans.Create) and plan.replaces not in {"", plan.name}:
+        yield f"Names are told apart without case: {plan.name} is {plan.replaces}, and replaces it."
     yield of_name(plan.new_name if isinstance(plan, plans.Rename) else plan.name, "connection")
 
 
@@ -363,6 +367,12 @@ def _create_table(plan: statements.CreateTable) -> Iterable[str]:
                 "TABLE_DATA_RETENTION goes by a partition that is a date or a time, and there is none: add PARTITIONED"
                 " BY the column of the date."
             )
+    limited = re.search(r"\bLIMIT\s+(\d+)\s*\Z", plan.text or "", re.IGNORECASE)
+    if limited and not re.search(r"\bORDER\s+BY\b", plan.text, re.IGNORECASE):
+        if "sample" in plan.name.text.lower():
+            yield f"LIMIT takes the first rows that come: USING SAMPLE {limited[1]} ROWS takes a sample."
+        if plan.or_replace and re.search(rf"\bFROM\s+{re.escape(plan.name.text)}\b", plan.text, re.IGNORECASE):
+            yield f"{plan.name.text} is replaced by {limited[1]} of its own rows, and the others are gone."
     if plan.text:
         yield from (*never_true(plan.text), *of_sql(plan.text))
 
@@ -387,7 +397,7 @@ def _of_query(plan: statements.Querying) -> Iterable[str]:
 @_of_plan.register
 def _create_job(plan: plans.CreateJob) -> Iterable[str]:
     yield of_name(plan.name, "job")
-    options, now = plan.options, datetime.now(UTC)
+    options = plan.options
     if plan.kind == "COPY":
         yield from _copied(options)
     elif plan.kind == "INSERT" and plan.location:
@@ -397,16 +407,34 @@ def _create_job(plan: plans.CreateJob) -> Iterable[str]:
             yield "MAP_COLUMNS_BY_NAME = FALSE has no effect: objects keep the query's names. Leave it out."
         if _reads(plan.text, plan.location):
             yield f"The query reads below {visible(plan.location.uri)}, where the job writes: its own rows come back."
-    if isinstance(start := options.get("START_FROM"), datetime) and start > now:
+    yield from (*_between(options, datetime.now(UTC)), *_expected(plan))
+    yield from (*(never_true(plan.text) if plan.kind != "MERGE" else ()), *of_sql(plan.text)) if plan.text else ()
+
+
+def _between(options: Mapping[str, Any], now: datetime) -> Iterator[str]:
+    """Yield cautions on the times between which a job loads."""
+    start, end = options.get("START_FROM"), options.get("END_AT")
+    if isinstance(start, datetime) and start > now:
         yield f"START_FROM is in the future: nothing is loaded before {start:%Y-%m-%d}."
-    if isinstance(end := options.get("END_AT"), datetime) and end < now and "RUN_INTERVAL" in options:
+    if not isinstance(end, datetime):
+        return
+    if end.time() == time() and (following := end + timedelta(days=1)).day == 1:
+        yield f"END_AT leaves out {end:%Y-%m-%d}: write '{following:%Y-%m-%d}' for the whole month."
+    if end < now and "RUN_INTERVAL" in options:
         yield "END_AT is in the past, so that no run after this one has anything to do: leave RUN_INTERVAL out."
+
+
+def _expected(plan: plans.CreateJob) -> Iterator[str]:
+    """Yield cautions on the expectations of a job."""
     if any(re.search(r"(?:=|<>|!=)\s*NULL\b", each.predicate, re.IGNORECASE) for each in plan.expectations):
         yield "No row fulfils an expectation with = NULL: write IS NULL, or IS NOT NULL."
+    dropped = next((each.name for each in plan.expectations if each.drops), "")
+    if dropped and plan.options.get("DELETE_FILES_AFTER_LOAD"):
+        yield f"Of rows that {visible(dropped)} drops nothing is left, as their files are deleted: WARN keeps them."
     for each in plan.expectations:
+        yield from always_true(each.predicate)
         if re.fullmatch(r"TRUE|FALSE|\d+", each.predicate.strip(), re.IGNORECASE):
             yield f"The expectation {visible(each.name)} is of no column, and the same for every row."
-    yield from (*(never_true(plan.text) if plan.kind != "MERGE" else ()), *of_sql(plan.text)) if plan.text else ()
 
 
 @_of_plan.register
@@ -463,13 +491,58 @@ def _delimited(content: Any) -> Iterator[str]:
 
 
 def _reads(sql: str, place: Location) -> bool:
-    """Return whether a query has a path at or below a location."""
-    paths = re.findall(r"'s3://(?:[\w-]+@)?([^'*?\[{]*)", sql)
+    """Return whether a query has a path at or below a location, or one that reads all that is below a folder of it."""
+    paths = re.findall(r"'s3://(?:[\w-]+@)?([^'*?\[{]*)([^']*)", sql)
     own = f"{place.bucket}/{place.key}"
-    return any(path.startswith(own) for path in paths if own.endswith("/"))
+    deep = any(own.startswith(path) for path, glob in paths if "**" in glob)
+    return own.endswith("/") and (deep or any(path.startswith(own) for path, _ in paths))
 
 
 # Queries
+
+_EITHER = re.compile(
+    r"\b(?P<column>[\w.]+)\s*>=?\s*(?P<low>-?[\d.]+)\s+OR\s+(?P=column)\s*<=?\s*(?P<high>-?[\d.]+)"
+    r"|\b(?P<other>[\w.]+)\s*<=?\s*(?P<top>-?[\d.]+)\s+OR\s+(?P=other)\s*>=?\s*(?P<least>-?[\d.]+)"
+    r"|\b(?P<neither>[\w.]+)\s*(?:<>|!=)\s*(?P<one>'[^']*'|[\d.]+)\s+OR\s+(?P=neither)\s*(?:<>|!=)\s*(?!(?P=one))",
+    re.IGNORECASE,
+)
+_LEFT_JOIN = re.compile(
+    r"\bLEFT\s+(?:OUTER\s+)?JOIN\s+(?:\((?:[^()]|\([^()]*\))*\)|'[^']*'|[\w.\"]+)\s+(?:AS\s+)?(?!ON\b|USING\b)(?P<name>\w+)\b",
+    re.IGNORECASE,
+)
+_WHERE = re.compile(
+    r"\bWHERE\b(?P<asked>.*?)(?=\b(?:GROUP|ORDER|LIMIT|UNION|HAVING|QUALIFY)\b|\)|\Z)", re.IGNORECASE | re.DOTALL
+)
+
+
+def always_true(sql: str) -> Iterator[str]:
+    """Yield notes on two conditions joined by OR of which every row fulfils one."""
+    for either in _EITHER.finditer(sql):
+        low, high = either["low"] or either["least"], either["high"] or either["top"]
+        if not low or float(low) <= float(high):
+            yield f"Every {either['column'] or either['other'] or either['neither']} fulfils one of both: write AND."
+
+
+def selected_names(sql: str) -> list[str]:
+    """Return the names of a query's columns in lower case, if each of them has one that is written."""
+    chosen = re.match(r"\s*SELECT\s+(?!DISTINCT\b)(.*?)(?:\bFROM\b.*)?\Z", sql, re.IGNORECASE | re.DOTALL)
+    parts = re.split(r",(?![^()]*\))", re.sub(r"'(?:[^']|'')*'", "''", chosen[1])) if chosen else []
+    names = [re.fullmatch(r".*?(?:\A|\s|\.)(\w+)", part.strip(), re.DOTALL) for part in parts]
+    return [name[1].lower() for name in names if name] if all(names) else []
+
+
+def _joined(sql: str) -> Iterator[str]:
+    """Yield notes on LEFT JOIN whose rows without a match a condition leaves out."""
+    for join in _LEFT_JOIN.finditer(sql):
+        asked = _WHERE.search(sql, join.end())
+        of_right = rf"\b{join['name']}\.(\w+)\s*(?:=|<>|!=|[<>]=?|\bI?LIKE\b|\bIN\b|\bBETWEEN\b)"
+        kept = asked and re.search(r"\bOR\b|\bIS\b|\bcoalesce\b|\bifnull\b", asked["asked"], re.IGNORECASE)
+        if asked and not kept and (column := re.search(of_right, asked["asked"], re.IGNORECASE)):
+            yield (
+                f"WHERE on {join['name']}.{column[1]} leaves out the rows without a match, which LEFT JOIN keeps: move"
+                " it into ON."
+            )
+
 
 _CLASSES = (
     *("STANDARD", "STANDARD_IA", "ONEZONE_IA", "INTELLIGENT_TIERING", "GLACIER", "GLACIER_IR", "DEEP_ARCHIVE"),
@@ -482,7 +555,8 @@ OBJECTS = re.compile(r"\bobjects\s*\(\s*'s3://(?:([\w-]+)@)?([^']*)'", re.IGNORE
 
 
 def of_sql(sql: str) -> Iterator[str]:
-    """Yield cautions on a query of the listing."""
+    """Yield cautions on a query."""
+    yield from (*always_true(sql), *_joined(sql))
     for name, rest in OBJECTS.findall(sql):
         uri = f"s3://{name}{'@' * bool(name)}{rest}"
         if wild := WILD.search(uri):

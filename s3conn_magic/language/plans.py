@@ -64,7 +64,7 @@ class NoChange(Statement):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Create(Planned):
-    """Create a connection, or with `or_replace` replace one.
+    """Create a connection, or with `or_replace` replace one, which `replaces` names as it was written.
 
     `where` returns the place of each option, and of each display filter by its URI.
     """
@@ -73,6 +73,7 @@ class Create(Planned):
     options: BoundOptions
     validate: bool
     or_replace: bool = False
+    replaces: str = ""
     where: Callable[[], Mapping[str, Where]] = field(default=dict, compare=False, repr=False)
 
 

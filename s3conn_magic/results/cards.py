@@ -165,7 +165,8 @@ def connection_card(connection: Connection, did: str) -> Card:
         ("read-only", "yes: writes and deletes are refused" if settings.read_only else None),
         (
             "encryption",
-            f"{settings.encryption} {settings.kms_key or ''}".strip() + ", asked for on every write"
+            f"{settings.encryption} {settings.kms_key or ''}".strip()
+            + (", with every read and write" if settings.customer_key else ", asked for on every write")
             if settings.encrypts
             else None,
         ),

@@ -14,6 +14,7 @@ from s3conn_magic.errors import (
     StatementSyntaxError,
 )
 from s3conn_magic.language import plans, statements
+from s3conn_magic.language.cautions import selected_names
 from s3conn_magic.language.grammar import parse
 from s3conn_magic.language.reference import columns_of
 from s3conn_magic.language.rules import name_text
@@ -331,6 +332,9 @@ class Queries:
         self._record_connections(name)
         new = [each for each in self.columns_of(name) if each not in before] if before else []
         added = f" It has {counted(len(new), 'new column')}: {visible(listed(new, 'and'))}." if new else ""
+        named = selected_names(plan.text) if not (how.by_name or how.columns) else []
+        swapped = [each.lower() for each in before] not in ([], named) and {*named} == {each.lower() for each in before}
+        added += " Its columns were filled by place: MAP_COLUMNS_BY_NAME goes by their names." * swapped
         return Message(f"{counted(rows, 'row')} went into {name}.{added}")
 
     @execute.register

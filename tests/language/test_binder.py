@@ -118,12 +118,15 @@ def test_an_existing_name_is_refused_with_both_ways_out():
 
 
 def test_if_not_exists_leaves_an_existing_connection_alone():
-    """It is no change, and the options given are not looked at by anything after it."""
-    made, altered = plans_of(
-        "CREATE S3 CONNECTION IF NOT EXISTS lake REGION = 'r'; ALTER S3 CONNECTION lake SET COMMENT = 'x'",
+    """It is no change, which says what is another there; nothing after it looks at the options given."""
+    made, again, altered = plans_of(
+        "CREATE S3 CONNECTION IF NOT EXISTS lake REGION = 'r'; CREATE S3 CONNECTION IF NOT EXISTS lake;"
+        " ALTER S3 CONNECTION lake SET COMMENT = 'x'",
         having("lake"),
     )
-    assert made.message == "Operation resulted in no change: the connection lake already exists."
+    unchanged = "Operation resulted in no change: the connection lake already exists"
+    assert made.message == f"{unchanged}, with another REGION: OR REPLACE changes that."
+    assert again.message == f"{unchanged}."
     assert set(altered.options) == {"COMMENT"}
 
 

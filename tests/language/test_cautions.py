@@ -47,6 +47,20 @@ SAID = {
     CONNECTION.replace("probe", '"lake "'): "lake is another",
     "ALTER S3 CONNECTION lake SET REGION = 'us-east-3'": "AWS has no region us-east-3",
     'ALTER S3 CONNECTION lake RENAME TO " x"': "x is another",
+    CONNECTION + f"COMMENT = 'root / {'AKIAIOSFODNN7EXAMPLE'}'": "COMMENT is shown and saved as it is",
+    "CREATE OR REPLACE S3 CONNECTION LAKE REGION = 'eu-west-1'": "LAKE is lake, and replaces it",
+    COPY.format("END_AT = '2026-01-31'"): "END_AT leaves out 2026-01-31: write '2026-02-01' for the whole month",
+    COPY.format("DELETE_FILES_AFTER_LOAD = TRUE")
+    + " WITH EXPECTATION e EXPECT a > 0 ON VIOLATION DROP": "WARN keeps them",
+    COPY.format("") + " WITH EXPECTATION e EXPECT a >= 0 OR a < 9 ON VIOLATION WARN": "Every a fulfils one of both",
+    "SELECT * FROM people WHERE age < 90 OR age > 10": "Every age fulfils one of both: write AND",
+    "SELECT * FROM people WHERE city <> 'Oslo' OR city <> 'Rome'": "Every city fulfils one of both",
+    "CREATE JOB j AS INSERT INTO S3 lake LOCATION = 's3://acme-lake/a/b/' SELECT * FROM 's3://acme-lake/a/**/*.csv'": (
+        "its own rows come back"
+    ),
+    "CREATE TABLE my_sample AS SELECT * FROM people LIMIT 100": "USING SAMPLE 100 ROWS takes a sample",
+    "CREATE OR REPLACE TABLE people AS SELECT * FROM people LIMIT 10": "is replaced by 10 of its own rows",
+    "SELECT * FROM people p LEFT JOIN orders o ON p.id = o.id WHERE o.amount > 10": "move it into ON",
     "LIST 's3://acme-lake/' RECURSIVE MATCHING '*.csv'": "write MATCHING '**/*.csv'",
     "LIST 's3://acme-lake/' RECURSIVE MATCHING '**/{*.csv, *.json}'": "MATCHING '**/{*.csv,*.json}'",
     "PREVIEW 's3://acme-lake/people.csv' LIMIT 0": "leave LIMIT out",
@@ -164,6 +178,16 @@ RIGHT = [
     STORED.replace("id INT) ", "day DATE) PARTITIONED BY day ").format(
         "s3://acme-out/t", "TABLE_DATA_RETENTION = 3 DAYS"
     ),
+    "CREATE OR REPLACE S3 CONNECTION lake REGION = 'eu-west-1'",
+    COPY.format("END_AT = '2026-01-15'"),
+    COPY.format("DELETE_FILES_AFTER_LOAD = TRUE") + " WITH EXPECTATION e EXPECT a > 0 ON VIOLATION WARN",
+    "SELECT * FROM people WHERE age < 10 OR age > 90 OR city <> 'Oslo' OR name <> 'Ann'",
+    "SELECT * FROM people p LEFT JOIN orders o ON p.id = o.id AND o.amount > 10 WHERE p.age > 10",
+    "SELECT * FROM people p LEFT JOIN orders o ON p.id = o.id WHERE o.id IS NULL",
+    "SELECT * FROM people p LEFT JOIN orders o ON p.id = o.id WHERE o.amount > 10 OR o.id IS NULL",
+    "CREATE TABLE my_sample AS SELECT * FROM people ORDER BY age LIMIT 100",
+    "CREATE OR REPLACE TABLE newest AS SELECT * FROM people LIMIT 10",
+    "CREATE JOB j AS INSERT INTO S3 lake LOCATION = 's3://acme-lake/b/' SELECT * FROM 's3://acme-lake/a/**/*.csv'",
     "SELECT * FROM objects('s3://acme-lake/') WHERE storage_class IN ('STANDARD', 'COLD')",
     "MERGE INTO people USING (SELECT 1 AS id) x ON people.id = x.id WHEN MATCHED THEN UPDATE SET name = NULL",
 ]

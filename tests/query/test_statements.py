@@ -474,3 +474,13 @@ def test_a_table_over_files_that_are_gone_says_so(on_sandbox, sandbox):
     store.delete_object(Bucket=LAKE, Key="passing/rows.csv")
     for name in ("passing", "main.passing"):
         on_sandbox.fails(f"SELECT a FROM {name}", S3ConnError)
+
+
+def test_columns_of_other_order_are_said_to_be_filled_by_place(on_sandbox):
+    """INSERT goes by place as in SQL; names that would fit in another order are told, and others are not."""
+    on_sandbox("CREATE TABLE towns (name text, city text)")
+    swapped = on_sandbox("INSERT INTO towns SELECT 'Oslo' AS city, 'Ada' AS name")
+    assert "MAP_COLUMNS_BY_NAME goes by their names" in str(swapped)
+    for query in ("SELECT 'Ada' AS name, 'Oslo' AS city", "SELECT 'Ada', 'Oslo'", "SELECT 'Ada' AS n, 'Oslo' AS name"):
+        assert "by place" not in str(on_sandbox(f"INSERT INTO towns {query}"))
+    assert "by place" not in str(on_sandbox("INSERT INTO towns MAP_COLUMNS_BY_NAME SELECT 'Oslo' city, 'Ada' AS name"))

@@ -60,7 +60,7 @@ def test_a_card_says_everything_but_secrets(run):
         "region": "eu-west-1",
         "endpoint": "http://127.0.0.1:9",
         "read-only": "yes: writes and deletes are refused",
-        "encryption": "SSE-C, asked for on every write",
+        "encryption": "SSE-C, with every read and write",
         "comment": HOSTILE,
     }
     for secret in ("one/secret+value", "the-session-token", options["ENCRYPTION_CUSTOMER_MANAGED_KEY"]):
