@@ -303,7 +303,7 @@ def of_name(name: str, kind: str) -> str:
 @_of_plan.register
 def _named(plan: plans.Create | plans.Rename) -> Iterable[str]:
     if isinstance(plan, plans.Create) and plan.replaces not in {"", plan.name}:
-        yield f"Names are told apart without case: {plan.name} is {plan.replaces}, and replaces it."
+        yield f"Case makes no other name: {plan.name} replaces {plan.replaces}."
     yield of_name(plan.new_name if isinstance(plan, plans.Rename) else plan.name, "connection")
 
 
@@ -372,7 +372,7 @@ def _create_table(plan: statements.CreateTable) -> Iterable[str]:
         if "sample" in plan.name.text.lower():
             yield f"LIMIT takes the first rows that come: USING SAMPLE {limited[1]} ROWS takes a sample."
         if plan.or_replace and re.search(rf"\bFROM\s+{re.escape(plan.name.text)}\b", plan.text, re.IGNORECASE):
-            yield f"{plan.name.text} is replaced by {limited[1]} of its own rows, and the others are gone."
+            yield f"{plan.name.text} keeps {limited[1]} of its rows, and the others are gone."
     if plan.text:
         yield from (*never_true(plan.text), *of_sql(plan.text))
 

@@ -48,7 +48,7 @@ SAID = {
     "ALTER S3 CONNECTION lake SET REGION = 'us-east-3'": "AWS has no region us-east-3",
     'ALTER S3 CONNECTION lake RENAME TO " x"': "x is another",
     CONNECTION + f"COMMENT = 'root / {'AKIAIOSFODNN7EXAMPLE'}'": "COMMENT is shown and saved as it is",
-    "CREATE OR REPLACE S3 CONNECTION LAKE REGION = 'eu-west-1'": "LAKE is lake, and replaces it",
+    "CREATE OR REPLACE S3 CONNECTION LAKE REGION = 'eu-west-1'": "LAKE replaces lake",
     COPY.format("END_AT = '2026-01-31'"): "END_AT leaves out 2026-01-31: write '2026-02-01' for the whole month",
     COPY.format("DELETE_FILES_AFTER_LOAD = TRUE")
     + " WITH EXPECTATION e EXPECT a > 0 ON VIOLATION DROP": "WARN keeps them",
@@ -59,7 +59,7 @@ SAID = {
         "its own rows come back"
     ),
     "CREATE TABLE my_sample AS SELECT * FROM people LIMIT 100": "USING SAMPLE 100 ROWS takes a sample",
-    "CREATE OR REPLACE TABLE people AS SELECT * FROM people LIMIT 10": "is replaced by 10 of its own rows",
+    "CREATE OR REPLACE TABLE people AS SELECT * FROM people LIMIT 10": "keeps 10 of its rows",
     "SELECT * FROM people p LEFT JOIN orders o ON p.id = o.id WHERE o.amount > 10": "move it into ON",
     "LIST 's3://acme-lake/' RECURSIVE MATCHING '*.csv'": "write MATCHING '**/*.csv'",
     "LIST 's3://acme-lake/' RECURSIVE MATCHING '**/{*.csv, *.json}'": "MATCHING '**/{*.csv,*.json}'",
