@@ -443,7 +443,7 @@ def _name(stop: _Stop) -> str:
 
 
 def _misspelt(stop: _Stop) -> str:
-    words = [word for word in stop.expected.replace(",", " ").split() if word.isupper() and word != stop.word]
+    words = [word for word in re.split("[, ]+", stop.expected) if word.isupper() and word != stop.word]
     reference = _reference(stop)
     if stop.before and stop.before.text.upper() == "MAP_COLUMNS_BY_NAME":
         words.append("EXCEPT")
@@ -469,8 +469,9 @@ def _of_violation(texts: Sequence[str]) -> str:
 
 
 def _into(stop: _Stop) -> str:
-    goes_on = stop.expected == "INTO" and stop.token is None
-    return "Say which table the job loads, as in INTO orders." if goes_on else ""
+    if stop.expected == "DROP or WARN" and not nearest(stop.word, ["DROP", "WARN"]):
+        return "Write WARN, which keeps the rows and counts them, or DROP, which leaves them out."
+    return "Say which table the job loads, as in INTO orders." if stop.expected == "INTO" and not stop.token else ""
 
 
 def _mark(stop: _Stop) -> str:
@@ -594,7 +595,6 @@ def _values_meant(takes: Option | Setting, raw: object) -> Iterator[object]:
     if takes.name == "ENDPOINT" and "@" not in text and (match := URL.fullmatch(url)):
         yield f"{match['scheme'] or ('http://' if is_local(text) else 'https://')}{match['host']}"
     if takes.name == "REGION":
-        text = re.sub(r"(?<=\d)[a-f]$", "", text)
-        spaced = re.sub(r"[\s_]+", "-", text.lower())
+        spaced = re.sub(r"[\s_]+", "-", re.sub(r"(?<=\d)[a-f]$", "", text).lower())
         yield spaced if re.search(r"\d$", spaced) else f"{spaced}-1"
     yield text

@@ -68,6 +68,10 @@ class _Pending:
     """Placeholder for a value that the user has not been asked for yet."""
 
 
+# A Python variable within a text.
+_FIELD = re.compile(r"\$\{?([A-Za-z_]\w*)\}?|\{([A-Za-z_]\w*)\}")
+
+
 class Binding:
     """Reads the values of one cell.
 
@@ -429,7 +433,9 @@ class Binding:
         from s3conn_magic.language.source import BLANK, harmless
 
         meant = "" if hint else location_meant(text)
-        if re.fullmatch(r"[a-z]+/", text):
+        if (filled := _FIELD.sub(lambda match: f"{{{match[1] or match[2]}}}", text)) != text or _FIELD.search(text):
+            hint = f"Write $place instead, and place = f{literal(filled)} in a Python cell before it."
+        elif re.fullmatch(r"[a-z]+/", text):
             hint = f"Write {literal(f's3://{BLANK}/{text}')} with the bucket's name; SHOW BUCKETS lists them."
         hint = f"Write {literal(meant)} instead." if meant and not hint else hint
         raise self.error(f"this is not a location: {reason}", span, hint=hint if harmless(hint) else "")

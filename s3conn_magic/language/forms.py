@@ -381,6 +381,7 @@ def _digits() -> dict[str, str]:
 
 
 _UNITS = {"B": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+_NEGATIVE = re.compile(r"\b(LIMIT|DEPTH)\s+-(?=[2-9]|1\d)", re.IGNORECASE)
 _OF_BYTES = re.compile(r"(?<=[<>=]\s)(\d+)\s*'?\s*([KMGT])i?B\b'?|(?<=[<>=])(\d+)\s*([KMGT])i?B\b", re.IGNORECASE)
 
 
@@ -394,6 +395,7 @@ def _numbers(text: str) -> str:
         )
 
     words = re.compile(rf"\b({'|'.join(_digits())})\b", re.IGNORECASE)
+    text = outside(text, _NEGATIVE, r"\1 ")
     said = outside(text, words, lambda match: _digits()[match[1].lower()])
     return outside(said, _OF_BYTES, size)
 

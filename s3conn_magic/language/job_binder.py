@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial, singledispatchmethod
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from s3conn_magic.errors import BindError, ReadOnlyConnectionError
 from s3conn_magic.language import plans, statements
 from s3conn_magic.language.dialect import DialectError, duckdb_query
 from s3conn_magic.language.job_options import JOB_OPTIONS, TABLE_OPTIONS, JobOption, Kind
-from s3conn_magic.language.job_values import BareWord, Content
+from s3conn_magic.language.job_values import BareWord, Content, value_meant
 from s3conn_magic.language.plans import job_exists, job_not_found, release
 from s3conn_magic.language.source import Span
 from s3conn_magic.language.statements import Name
@@ -218,6 +219,8 @@ class JobBinder:
             reason = str(error)
         is_pattern = option.takes == "a regular expression" and isinstance(raw, str)
         hint = pattern_meant(f"{option.name} =", "regular", raw) if is_pattern else ""
+        if meant := value_meant(option.name, raw, datetime.now(UTC)):
+            hint = f"Write {meant} instead."
         raise self._binding.error(f"{option.name} takes {option.takes}: {reason}", setting.value.span, hint=hint)
 
     def _raw(self, value: Any) -> Any:

@@ -256,6 +256,30 @@ def end(value: Any) -> Moment:
     return _moment(value, ("NOW",))
 
 
+_AGO = re.compile(
+    r"(?:the\s+)?(?:(?:last|past|previous)\s+)?(\d+)?\s*(day|week|month|hour)s?(?:\s+ago)?", re.IGNORECASE
+)
+_DAYS = {"today": 0, "yesterday": 1, "tomorrow": -1, "week": 7, "month": 30}
+_EVERY = {"hourly": "1 HOURS", "daily": "1 DAYS", "nightly": "1 DAYS", "weekly": "7 DAYS", "minutely": "1 MINUTES"}
+_CRON = re.compile(r"(\*|\d+|\*/\d+)\s+(\*|\d+|\*/\d+)\s+\S+\s+\S+\s+\S+")
+
+
+def value_meant(name: str, value: Any, now: datetime) -> str:
+    """Return how a time or an interval that is said in words, or as cron has it, is written; else an empty text."""
+    said = str(value).strip().lower().lstrip("@")
+    if name in {"START_FROM", "END_AT"}:
+        ago = _AGO.fullmatch(said)
+        days = _DAYS.get(said, _DAYS.get(ago[2].lower(), 1) * int(ago[1] or 1) if ago and ago[2] != "hour" else None)
+        return f"'{now - timedelta(days=days):%Y-%m-%d}'" if days is not None else ""
+    if name != "RUN_INTERVAL":
+        return ""
+    if cron := _CRON.fullmatch(said):
+        minute, hour = cron.groups()
+        often, step = (minute, "MINUTES") if minute.startswith("*") else (hour, "HOURS")
+        return f"{often[2:] or 1} {step}" if often.startswith("*") else "1 DAYS"
+    return _EVERY.get(said, "")
+
+
 def transformations(value: Any) -> tuple[tuple[str, str], ...]:
     """Return columns and their expressions."""
     if isinstance(value, dict) and value and all(isinstance(expression, str) for expression in value.values()):

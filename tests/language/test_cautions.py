@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from catalogs import having
 from cautioned import cautions
@@ -125,6 +127,13 @@ REFUSED = {
     "SET SCHEDULER = 'tcp://127.0.0.1:99999'": "the last port is 65535",
     COPY.format("DATE_PATTERN = 'yyyy/mm/dd/HH'"): "the month is MM",
     COPY.format("CONTENT_TYPE = (TYPE = SPLIT_LINES PATTERN = '')"): "leave it out for line breaks",
+    COPY.format("START_FROM = TODAY"): f"Write '{datetime.now(UTC):%Y-%m-%d}' instead.",
+    COPY.format("END_AT = '2 days ago'"): f"Write '{datetime.now(UTC) - timedelta(days=2):%Y-%m-%d}' instead.",
+    COPY.format("RUN_INTERVAL = DAILY"): "Write 1 DAYS instead.",
+    COPY.format("RUN_INTERVAL = '*/15 * * * *'"): "Write 15 MINUTES instead.",
+    COPY.format("RUN_INTERVAL = '0 * * * *'"): "Write 1 HOURS instead.",
+    "LIST 's3://$bucket/logs/'": "Write $place instead, and place = f's3://{bucket}/logs/' in a Python cell before it.",
+    COPY.format("") + " WITH EXPECTATION e EXPECT a > 0 ON VIOLATION FAIL": "or DROP, which leaves them out",
     COPY.format("CONTENT_TYPE = (TYPE = CSV DATE_FORMAT = '%Y-%M-%d')"): "the month is %m",
 }
 """A part of the error of a statement that can never be right."""
