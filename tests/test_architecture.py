@@ -121,7 +121,6 @@ LONG = {
     "language/job_values.py",  # what a job's options take, each value with its reader
     "language/options.py",  # the table of options, and their values
     "language/phrases.py",  # the phrase book as it is read, and one function for each clause that is filled
-    "language/plans.py",  # a plan of every statement
     "language/rules.py",  # elements of rules, and what rules share
     "language/reference.py",  # the table of statements
     "language/forms.py",  # one function for each thing that is written wrong: quotes, brackets, marks, names, places
