@@ -493,7 +493,7 @@ _COUNT = re.compile(
     r"|\.(?:head|limit|take|show|fetch)\(\s*(?:n\s*=\s*)?)['\"]?(?P<count>\d+)\b(?![-.,/:\w]*[A-Za-z%]|\s*PERCENT)",
     re.IGNORECASE,
 )
-_OF_ROWS = re.compile(r"(?:LIST|PREVIEW|SELECT)\b(?!.*\bLIMIT\b)[^;]*;\Z", re.DOTALL)
+_OF_ROWS = re.compile(r"(?:LIST|PREVIEW|SELECT)\b(?!.*\bLIMIT\b)(?:[^;']|'[^']*')*;\Z", re.DOTALL)
 
 
 def _with_count(made: Answer | None, text: str, parses: Callable[[str], bool]) -> Answer | None:
@@ -519,7 +519,7 @@ def _lost(made: Answer, text: str, span: Span | None = None) -> int:
     folder = re.split(r"[*?{\[]", place[6:-1])[0].rpartition("/")[0] or bucket
     blank = re.search(rf"s3://(?:\w+@)?{BLANK}", made.ours) is not None
     placeless = bucket not in {"", BLANK} and (blank + (bucket not in made.ours) + (folder not in made.ours))
-    needed = {name: ours for name in names if (ours := name_meant(name)) in _NEEDED}
+    needed = {name: ours for name in names - {"TYPE", "type"} if (ours := name_meant(name)) in _NEEDED}
     behind = re.sub(
         r"CREATE (?:OR REPLACE )?S3 CONNECTION [^;]*;|ALTER S3 CONNECTION .*", "", made.ours, flags=re.DOTALL
     )

@@ -587,8 +587,8 @@ def _values_meant(takes: Option | Setting, raw: object) -> Iterator[object]:
     if takes.name == "PATH_DISPLAY_FILTERS":
         parts = [normal_location(WILD.split(part, maxsplit=1)[0]) for part in re.split(r"\s*,\s*", text) if part]
         yield parts[0] if len(parts) == 1 else tuple(parts)
-    if takes.name == "ADDRESSING_STYLE" and (style := re.search("path|host|domain|dns", text.lower())):
-        yield "path" if style[0] == "path" else "virtual"
+    if takes.name == "ADDRESSING_STYLE" and (style := re.search("path|host|domain|dns|^on$", text.lower())):
+        yield "path" if style[0] in {"path", "on"} else "virtual"
     if takes.name == "ENCRYPTION_KMS_KEY" and "/" not in text:
         yield f"alias/{text}"
     url = re.sub(r"\A(https?):?/{1,2}(?:[\w.-]+\.(?=s3[.-].*amazonaws))?(?=[^/])", r"\1://", text)

@@ -165,15 +165,17 @@ def _options_of_others(text: str) -> str:
     return outside(head, _GIVEN, put) + text[len(head) :]
 
 
-_MATCHED = re.compile(r"\b(?:MATCHING|PATTERN|REGEXP?|MATCHES|FILTER)\s*=?\s*'([^']+)'", re.IGNORECASE)
+_MATCHED = re.compile(r"\b(MATCHING|PATTERN|REGEXP?|MATCHES|FILTER|INCLUDE|GLOB)\s*=?\s*'([^']+)'", re.IGNORECASE)
 
 
 def _globs(text: str) -> str:
     """Return a listing whose pattern is a glob, and not a regular expression."""
 
     def put(match: re.Match[str]) -> str:
-        regular = re.search(r"\.[*+]|\\|\[\.\]|[|^$]", match[1])
-        glob = pattern_as("glob", match[1], "regular") if regular else match[1]
+        regular = re.search(r"\.[*+]|\\|\[\.\]|[|^$]", match[2])
+        glob = pattern_as("glob", match[2], "regular") if regular else match[2]
+        deep = match[1].upper() != "MATCHING" and "/" not in glob and re.search(r"\bRECURSIVE\b", text, re.IGNORECASE)
+        glob = f"**/{glob}" if deep and glob else glob
         return f"MATCHING '{glob}'" if glob else match.group()
 
     return _MATCHED.sub(put, text) if re.match(r"\s*LIST\b", text, re.IGNORECASE) else text

@@ -267,7 +267,8 @@ class Given:
             option.read(bare if option.name != "ENDPOINT" or "://" in bare else f"{plain}://{bare}")
         except ValueError:
             named = written == bare and bare.isidentifier()
-            return f"${bare}" if named else literal(bare if bare.startswith("s3://") and BLANK in bare else BLANK)
+            shown = (bare.startswith("s3://") and BLANK in bare) or bare.startswith("arn:aws:iam::")
+            return f"${bare}" if named else literal(bare if shown and harmless(bare) else BLANK)
         return literal(bare)
 
     def _displayed(self, bare: str) -> str:

@@ -43,7 +43,7 @@ _GENERAL = re.compile(
 _PATH = re.compile(r"(?=.*[/*])[a-z0-9.*/:_-]+|[\d_,.:T-]+|\w+%|[a-z_]+\.[a-z]{2,5}|\{+[a-z_]+\}+")
 _LEADS = BEFORE_NAME | {"$"}  # to a name that is no secret's
 _NO_SECRETS = VOCABULARY - {name for option in OPTIONS if option.secret for name in (option.name, *option.aliases)}
-_OURS = re.compile(r"\bHere: ([^;]*);")
+_OURS = re.compile(r"\bHere: ((?:[^;']|'[^']*')*);")
 # A statement of ours for one of nobody in particular.
 _VAGUE = re.compile(r"That is another (?:SQL|system)'s\. Here: (?!.*;.*;)|End the previous")
 _MOST_LEFT = 3  # words, of a statement that says the same without them

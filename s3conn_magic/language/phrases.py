@@ -21,6 +21,7 @@ from s3conn_magic.language.words import book, identifier, literal, pattern_as, s
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from s3conn_magic.language.given import Given
     from s3conn_magic.secrets import Secret
 
     Options = Mapping[str, Written]
@@ -130,7 +131,7 @@ def phrases() -> tuple[Phrase, ...]:
 
 # Line continuation of shells and Python; redirected output of a command.
 JOINED = re.compile(r"\\[ \t]*(?:\n|\Z)")
-_PIPED = re.compile(r"\s+(?:[|>]|#\s).*", re.DOTALL)
+_PIPED = re.compile(rf"({QUOTED})|\s+(?:[|>]|#\s).*", re.DOTALL)
 # Flags of one dash that are words, as programs in Go and Java have them, and PowerShell.
 _TAKES = re.compile(
     r"-(?:i?name"
@@ -192,7 +193,7 @@ def fitting(text: str) -> Iterator[tuple[Phrase, list[tuple[str, str]], re.Match
     """
     for values in (True, False):
         for phrase in phrases_for(text):
-            command = JOINED.sub(" ", _PIPED.sub("", text)) if phrase.whose else text
+            command = JOINED.sub(" ", _PIPED.sub(r"\1", text)) if phrase.whose else text
             if phrase.cli and phrase.whose and _TWICE.search(command):
                 continue
             flags, plain = flags_of(command, values=values) if phrase.cli else ([], text)
@@ -204,7 +205,7 @@ def settings_in(phrase: Phrase, text: str) -> list[tuple[str, str]]:
     """Return all settings of a cell that a phrase matches; together they are one connection."""
     units = [unit for span in pieces(text) for unit in (span, *lines_of(text, span))]
     units_text = [text[slice(*unit)] for unit in units]
-    matches = [phrase.match(flags_of(_PIPED.sub("", each))[1] if phrase.cli else each) for each in units_text]
+    matches = [phrase.match(flags_of(_PIPED.sub(r"\1", each))[1] if phrase.cli else each) for each in units_text]
     groups = [match.groupdict() for match in matches if match]
     return [(_setting_name(phrase, group), group["value"]) for group in groups]
 
@@ -283,6 +284,12 @@ def unknown(named: str, options: Mapping[str, Written], connections: Sequence[st
     name = named or without_quotes(next((str(value) for name, value in options.items() if name in names), ""))
     known = {other.casefold() for other in connections}
     return name if known and name.casefold() not in known and harmless(name) else ""
+
+
+def unknown_note(named: str, instead: str, said: str) -> str:
+    """Return the note on a connection that does not exist, in a statement that goes through another one."""
+    goes = re.search(r"\A(?!.*S3 CONNECTION).*(?:s3://| S3 )", said)
+    return f"There is no connection {named}: {instead} stands for it." if goes else ""
 
 
 def job_of(place: str) -> str:
@@ -415,6 +422,70 @@ def in_time(text: str) -> str:
     return _AS_OF.sub(lambda match: f"AT ({_OF_TIME.get(match[1].upper(), match[1])} => {match[2]})", text)
 
 
+def as_read(place: str, options: Options) -> str:
+    """Return a place of a query, as a call if the delimiter of its files is given."""
+    mark, kind = _delimiter_in(options), _kind_of(options, {"place": place})
+    said = kind in {"CSV", "TSV"} and mark not in {"", ","}
+    return f"read_csv({place}, delim = {literal(mark)})" if said else place
+
+
+# Conditions on objects: `--larger 64MB`, `--min-age 30d`, and JMESPath's
+
+_BYTES = re.compile(r"([\d.]+)\s*([kmgt]?)(i?b?)", re.IGNORECASE)
+_AGE = re.compile(r"(\d+)\s*([smhdwy])", re.IGNORECASE)
+_AGES = {"s": "SECOND", "m": "MINUTE", "h": "HOUR", "d": "DAY", "w": "WEEK", "y": "YEAR"}
+_SIZED = {"LARGER": ">", "MIN_SIZE": ">=", "SMALLER": "<", "MAX_SIZE": "<="}
+_AGED = {"OLDER_THAN": "<", "MIN_AGE": "<", "NEWER_THAN": ">", "MAX_AGE": ">"}
+_JMES = re.compile(
+    r"\b(?P<field>Size|LastModified|StorageClass)\s*(?P<mark>[<>]=?|==|!=)\s*[`'\"]*(?P<value>[\w:.-]+)"
+    r"|\b(?P<call>contains|starts_with|ends_with)\(\s*Key\s*,\s*[`'\"]+(?P<text>[^`'\"]+)"
+)
+_FIELDS = {"Size": "size", "LastModified": "last_modified", "StorageClass": "storage_class"}
+
+
+def _bytes_in(text: str) -> int | None:
+    sized = _BYTES.fullmatch(text)
+    base = 1000 if sized and sized[3].lower() == "b" else 1024
+    return int(float(sized[1]) * base ** " kmgt".index(sized[2].lower() or " ")) if sized else None
+
+
+def _conditions(options: Options) -> Iterator[tuple[str, str]]:
+    """Yield the options that are conditions on objects, each with that in SQL."""
+    for name, value in options.items():
+        text = without_quotes(str(value))
+        if name in _SIZED and (size := _bytes_in(text)) is not None:
+            yield name, f"size {_SIZED[name]} {size}"
+        if name in _AGED and (age := _AGE.match(text)):
+            yield name, f"last_modified {_AGED[name]} now() - INTERVAL {age[1]} {_AGES[age[2].lower()]}"
+        for asked in _JMES.finditer(text) if name == "QUERY" else ():
+            if asked["call"]:
+                yield name, f"{asked['call']}(key, {literal(asked['text'])})"
+            else:
+                value_of = asked["value"] if asked["field"] == "Size" else literal(asked["value"])
+                yield name, f"{_FIELDS[asked['field']]} {asked['mark'].replace('==', '=')} {value_of}"
+
+
+_LISTING = re.compile(
+    r"LIST (?P<place>'[^']*')(?: USING (?P<name>\S+?))?(?: RECURSIVE)?(?: MATCHING '(?P<glob>[^']*)')?"
+    r"(?: USING (?P<other>\S+?))?(?P<limit> LIMIT \w+)?;\Z"
+)
+
+
+def asked_of(said: str, given: Given) -> str:
+    """Return a listing as a query if options say conditions on its objects, and take these from what is left out."""
+    listing, asked = _LISTING.search(said), [*_conditions(given.others)]
+    if listing is None or not asked:
+        return said
+    given.undone = [name for name in given.undone if name not in {name for name, _ in asked}]
+    name, glob = listing["name"] or listing["other"], listing["glob"]
+    place = listing["place"].replace("s3://", f"s3://{name}@" if name else "s3://", 1)
+    like = [f"key LIKE {literal('%' + glob.rpartition('*')[2])}"] if glob else []
+    where = " AND ".join([*like, *(condition for _, condition in asked)])
+    # It is displayed, and never run by itself.
+    query = f"SELECT * FROM objects({place}) WHERE {where}"  # noqa: S608
+    return f"{said[: listing.start()]}{query}{listing['limit'] or ''};"
+
+
 # Files: their format, compression, names and number; what of it has no counterpart is named
 
 _WRITTEN = {"PARQUET", "CSV", "TSV", "JSON"}
@@ -429,7 +500,8 @@ def _kind_of(options: Options, slots: Slots) -> str:
     named = (options.get(name) for name in ("TYPE", "FORMAT", "FILEFORMAT", "FILE_FORMAT", "AS"))
     parts = [part for each in named for part in re.split(r"[\W_]+", str(each).upper())]
     word = next((part for part in parts if part in FORMATS), "")
-    named_as = re.sub(r"\.(?:gz|zst|bz2)\Z", "", without_quotes(slots.get("place", "")), flags=re.IGNORECASE)
+    place = without_quotes(slots.get("place", "")).partition("?s3_")[0]
+    named_as = re.sub(r"\.(?:gz|zst|bz2)\Z", "", place, flags=re.IGNORECASE)
     ending = named_as.rpartition(".")[2].upper()
     said = f"{slots.get('using')} {slots.get('writes')}".replace("nd", "")
     rest = {token.upper() for token in re.findall(r"\w+", slots.get("options", ""))} & FORMATS

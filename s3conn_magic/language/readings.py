@@ -25,7 +25,7 @@ from s3conn_magic.language.phrases import with_constants
 from s3conn_magic.language.reference import KEYWORDS
 from s3conn_magic.language.source import BLANK, KEY_ID, QUOTED
 from s3conn_magic.language.words import book, literal, words_listed
-from s3conn_magic.locations import below, location_meant, normal_location
+from s3conn_magic.locations import WILD, below, location_meant, normal_location
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -246,7 +246,7 @@ def _call_around(text: str, start: int) -> tuple[int, int] | None:
             return None
         end = closed(text, opened)
         called = _FUNCTION.search(text, 0, opened)
-        if called and (_OWN.match(called.group().strip()) or re.search("(?i)write|export|unload", called.group())):
+        if called and (_OWN.match(called.group().strip()) or re.search("(?i)write|export|unload|secret", called.group())):
             return None
         begins = called.start() if called else opened
         if _AFTER_FROM.search(text, 0, begins):
@@ -386,6 +386,13 @@ def _part_of(words: Sequence[str], known: str) -> str:
         return known
     ends = words[-1] in words_listed("paths") or (known.endswith(("path", "prefix", "file")) and known != "profile")
     return "path" if ends and not set(words) & words_listed("not_paths") else ""
+
+
+def glob_apart(location: str) -> tuple[str, str]:
+    """Return a location up to its first wildcard, and the glob after it."""
+    match = WILD.search(location, len("s3://"))
+    cut = location.rindex("/", 0, match.start()) + 1 if match else len(location)
+    return location[:cut], location[cut:]
 
 
 def path_in(options: Options) -> str:

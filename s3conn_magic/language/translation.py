@@ -14,7 +14,7 @@ from s3conn_magic.language.option_names import (
     folded,
     given_in,
     is_telling,
-    option_meant,
+    name_meant,
     rank_of,
     without_quotes,
 )
@@ -24,7 +24,9 @@ from s3conn_magic.language.phrases import (
     OPTIONAL,
     Answer,
     Phrase,
+    as_read,
     as_table,
+    asked_of,
     columns_of,
     depth_of,
     fitting,
@@ -39,6 +41,7 @@ from s3conn_magic.language.phrases import (
     read_as,
     settings_in,
     unknown,
+    unknown_note,
     where,
     without_counterpart,
     written_as,
@@ -57,7 +60,7 @@ from s3conn_magic.language.source import (
     spaced,
 )
 from s3conn_magic.language.words import identifier, literal, plainly, words_listed
-from s3conn_magic.locations import WILD, below, folder_of, location_meant, normal_location, through
+from s3conn_magic.locations import below, folder_of, location_meant, normal_location, through
 from s3conn_magic.secrets import Secret
 
 if TYPE_CHECKING:
@@ -157,7 +160,7 @@ class Rewriting:
         why = [*self._given.reasons()]
         to_none = said == "CREATE S3 CONNECTION my_s3;"
         reason = " ".join(why) or without_counterpart(self._given.undone, self._given.lacks)
-        if reason and ((said.endswith(" SET;") and phrase.whose) or (to_none and phrase.whose == "DuckDB's")):
+        if reason and ((said.endswith(" SET;") and phrase.whose) or (to_none and "<setting>" in phrase.theirs)):
             return Answer(phrase.whose, head, span, "", reason)
         empty = to_none and phrase.whose in {"Spark's", "a shell's", "another system's"}
         if (
@@ -168,7 +171,7 @@ class Rewriting:
             or (self._given.tolerant and self._given.is_unsure())
         ):
             return None
-        said = in_time(re.sub(r"\s+(?=;)|(?<=\s)\s+", "", said))
+        said = asked_of(in_time(re.sub(r"\s+(?=;)|(?<=\s)\s+", "", said)), self._given)
         undone = [name for name in self._given.undone if not self._is_place(name)]
         note = without_counterpart(undone, self._given.lacks)
         if self._is_narrowed(said):
@@ -179,9 +182,8 @@ class Rewriting:
             note = f"{note} {unnamed}".lstrip()
         remote = self._slots.get("remote", "").startswith((":", '":'))
         staged = self._stage_parts[0] if self._slots.keys() & {"stage", "remote", "path"} and not remote else ""
-        named = unknown(staged, self._given.others, self._connections) if phrase.whose and not self._connects else ""
-        if named and re.search(r"\A(?!.*S3 CONNECTION).*(?:s3://| S3 )", said):
-            note = f"There is no connection {named}: {self._via} stands for it. {note}".strip()
+        if phrase.whose and not self._connects and (other := unknown(staged, self._given.others, self._connections)):
+            note = f"{unknown_note(other, self._via, said)} {note}".strip()
         if phrase.difference.startswith("+ "):
             note = f"{phrase.difference[2:]} {note}".rstrip()
         whole = not (self._given.undone or self._given.junk or self._given.completed or BLANK in said)
@@ -210,8 +212,8 @@ class Rewriting:
     @property
     def _unset(self) -> str:
         names = [name for name in re.split(r"[\s,]+", self._slots["names"]) if name]
-        self._given.undone += [name.upper() if harmless(name) else BLANK for name in names if not option_meant(name)]
-        return ", ".join(option.name for name in names if (option := option_meant(name)))
+        self._given.undone += [name.upper() if harmless(name) else BLANK for name in names if not name_meant(name)]
+        return ", ".join(meant for name in names if (meant := name_meant(name)))
 
     def _slot(self, name: str) -> str:
         if name in OPTIONAL:
@@ -306,7 +308,8 @@ class Rewriting:
     def _asked(self) -> str:
         named = self._connects or any(name in words_listed("connections") for name in self._given.others)
         through = f"'s3://{self._via}@" if named else "'s3://"
-        return self._sql(self._slots["asked"]).replace("'s3://", through)
+        asked = self._sql(self._slots["asked"]).replace("'s3://", through)
+        return re.sub(r"(?<!\()'s3://[^']*'", lambda match: as_read(match[0], self._given.others), asked)
 
     @property
     def _ours(self) -> str:
@@ -342,12 +345,7 @@ class Rewriting:
 
     @property
     def _listed(self) -> tuple[str, str]:
-        """Return the location up to its first wildcard, and the glob after it."""
-        location = self._location
-        if not (match := WILD.search(location, len("s3://"))):
-            return location, ""
-        cut = location.rindex("/", 0, match.start()) + 1
-        return location[:cut], location[cut:]
+        return readings.glob_apart(self._location)
 
     @property
     def _place(self) -> str:
@@ -356,7 +354,7 @@ class Rewriting:
         if "FROM {place}" not in self._phrase.ours:
             return literal(self._listed[0] if "LOCATION = {place}" in self._phrase.ours else self._location)
         location = self._location + ("" if self._location.endswith(BLANK) else below(self._location))
-        return literal(through(location, self._name) if self._connects else location)
+        return as_read(literal(through(location, self._name) if self._connects else location), self._given.others)
 
     @property
     def _folder(self) -> str:
@@ -547,9 +545,11 @@ class Rewriting:
     def _bucket(self) -> str:
         written = without_quotes(self._slots.get("bucket", self._slots.get("bare", "")))
         head, _, path = written.partition("/")
-        if path and head in self._connections:
+        if path and head in self._connections and self._phrase.whose != "Python's":
             return f"{literal(normal_location(path))} USING {plainly(head)}"
-        return literal(normal_location(written))
+        location, glob = readings.glob_apart(normal_location(written))
+        deep = f" RECURSIVE MATCHING {literal(glob)}" if glob and self._phrase.ours.startswith("LIST") else ""
+        return f"{literal(location)}{deep}" if deep else literal(location + glob)
 
     @property
     def _field(self) -> str:

@@ -306,6 +306,29 @@ CELLS = {
     "INSERT INTO FUNCTION s3('https://lake.s3.eu-west-3.amazonaws.com/a/b.csv.gz', 'CSV') SELECT 1": (
         "FILE_FORMAT = CSV COMPRESSION = GZIP SELECT 1;"
     ),
+    "mc find m/lake/logs --name '*.gz' --larger 64MB --older-than 30d": (
+        "Here: SELECT * FROM objects('s3://lake@lake/logs/') WHERE key LIKE '%.gz' AND size > 64000000"
+        " AND last_modified < now() - INTERVAL 30 DAY;"
+    ),
+    "aws s3api list-objects-v2 --bucket lake --query 'Contents[?Size > `10`].Key' --endpoint-url http://h:9000": (
+        "ENDPOINT = 'http://h:9000'; SELECT * FROM objects('s3://my_s3@lake/') WHERE size > 10;"
+    ),
+    "rclone lsf lake:lake/a --min-size 1M --max-age 2d": "size >= 1048576 AND last_modified > now() - INTERVAL 2 DAY;",
+    'fs = s3fs.S3FileSystem(anon=True)\nfs.glob("lake/a/**/*.parquet")': (
+        "ANONYMOUS = TRUE; LIST 's3://lake/a/' RECURSIVE MATCHING '**/*.parquet' USING my_s3;"
+    ),
+    'spark.read.option("sep", ";").csv("s3a://lake/a.csv").show(20)': (
+        "SELECT * FROM read_csv('s3://lake/a.csv', delim = ';') LIMIT 20;"
+    ),
+    "SELECT * FROM read_files('s3://lake/*.csv', format => 'csv', sep => '|')": "Here: SELECT * FROM 's3://lake/*.csv';",
+    "COPY INTO 's3://lake/out/a_' FROM (SELECT 1 AS n) FILE_FORMAT = (TYPE = CSV FIELD_DELIMITER = '|')": (
+        "LOCATION = 's3://lake/out/' FILE_FORMAT = (TYPE = CSV DELIMITER = '|') SELECT 1 AS n;"
+    ),
+    "SELECT * FROM s3('https://lake.s3.eu-west-3.amazonaws.com/a_{0..2}.gz')": "FROM 's3://lake/a_[0-2].gz';",
+    f"export AIRFLOW_CONN_A='aws://{KEY}:x@/?region_name=eu-west-1'": f"S3 CONNECTION A {PAIR} REGION = 'eu-west-1';",
+    "SELECT * FROM duckdb_secrets()": "SHOW CONNECTIONS;",
+    "ALTER S3 CONNECTION lake UNSET s3.region": "UNSET REGION;",
+    "LIST 's3://lake/' RECURSIVE INCLUDE '*.csv'": "RECURSIVE MATCHING '**/*.csv';",
     "COPY a TO 's3://lake/a.parquet'; COPY b TO 's3://lake/b.parquet';": (
         "FILE_FORMAT = PARQUET SELECT * FROM a; CREATE JOB write_b AS INSERT INTO S3 lake LOCATION = 's3://lake/' FILE"
     ),
