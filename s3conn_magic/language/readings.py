@@ -246,7 +246,7 @@ def _call_around(text: str, start: int) -> tuple[int, int] | None:
             return None
         end = closed(text, opened)
         called = _FUNCTION.search(text, 0, opened)
-        if called and (_OWN.match(called.group().strip()) or re.search("(?i)write|export|unload|secret", called.group())):
+        if called and (_OWN.match(called.group().strip()) or re.search("(?i)write|export|unload|secret", called[0])):
             return None
         begins = called.start() if called else opened
         if _AFTER_FROM.search(text, 0, begins):
