@@ -8,11 +8,14 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from certificates import authority
+from proxies import proxying, secured
 from statements import Statements, create
 
 import s3conn_magic
@@ -37,6 +40,8 @@ async def main():
 if __name__ == "__main__":
     asyncio.run(main())
 """
+# What a process of its own knows nothing of, whenever it starts.
+_OF_SESSION = {"HTTP_PROXY", "HTTPS_PROXY", "AWS_CA_BUNDLE"}
 _LACKING = "sys.modules['s3conn_magic'] = None"
 
 
@@ -71,7 +76,7 @@ class Processes:
         log = (self.folder / f"{len(self.running)}.log").open("wb")
         child = subprocess.Popen(
             [sys.executable, program],
-            env={**os.environ, "PYTHONPATH": _ROOT},
+            env={**{name: value for name, value in os.environ.items() if name not in _OF_SESSION}, "PYTHONPATH": _ROOT},
             cwd=self.folder,
             stdout=subprocess.PIPE,
             stderr=log,
@@ -195,6 +200,29 @@ def test_a_worker_that_joins_midway_is_looked_at_and_works(run, processes):
     assert SECRET not in processes.logs()
 
 
+@pytest.mark.parametrize("way", ["a proxy", "a private CA"])
+def test_a_worker_that_joins_midway_goes_the_way_of_the_session(run, processes, slow, monkeypatch, way):
+    """It is told the proxy or the CA, which its own environment does not know, and does some tasks."""
+    keys = {"AWS_ACCESS_KEY_ID": "AKIATRACES", "AWS_SECRET_ACCESS_KEY": SECRET}
+    with ExitStack() as servers:
+        if way == "a proxy":
+            proxy = servers.enter_context(proxying(slow.endpoint))
+            monkeypatch.setenv("HTTP_PROXY", f"http://{proxy.address}")
+            endpoint = "http://only.the.proxy.invalid"
+        else:
+            ca = authority(processes.folder / "ca")
+            endpoint = f"https://{servers.enter_context(secured(slow.endpoint, ca.server))}"
+            monkeypatch.setenv("AWS_CA_BUNDLE", str(ca.bundle))
+        run(create("behind", **keys, ENDPOINT=endpoint, REGION="us-east-1", VALIDATE=False))
+        _joins_midway(run, processes, lacking=False)
+        rows = run(LIST.replace(" RECURSIVE", " USING behind RECURSIVE"))
+        run("DROP CONNECTION behind")
+    assert len(rows) == 120_000
+    log = (processes.folder / f"{len(processes.running) - 1}.log").read_text(errors="replace")
+    assert "s3conn-list_ranges" in log
+    assert SECRET not in processes.logs()
+
+
 def test_nothing_of_the_key_is_left_on_the_workers(run, processes):
     """After a statement no worker keeps a pad or a connection, and the scheduler knows no task."""
     run(LIST)
@@ -211,6 +239,7 @@ def test_nothing_of_the_key_is_left_on_the_workers(run, processes):
 
 def test_a_worker_that_is_killed_leaves_its_task_to_the_others(run, processes, slow):
     """The tasks go on elsewhere, and nobody logs them."""
+    processes.worker()
     reached = slow.asked(70)
     victim = processes.running[1]
 
