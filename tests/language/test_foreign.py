@@ -335,6 +335,7 @@ CELLS = {
     "COPY INTO t FROM 's3://lake/a' FILEFORMAT = AVRO VALIDATE = ALL": "Here: CREATE JOB load_t CONTENT_TYPE = AVRO AS",
     "SET s3_use_ssl = false": "S3_USE_SSL is left out: it is part of `ENDPOINT = 'http://host'`.",
     f"SET s3_access_key_id = '{KEY}'": f"Here: CREATE S3 CONNECTION my_s3 {PAIR};",
+    "mc admin config set m notify_redis:1 key='x' password='y'": "No statement does that: run the command in its own",
     "aws s3tables create-table --region eu-west-1": "That is another service's: run the command in its own cell",
     "aws s3api get-object-lock-configuration --bucket lake": "No statement reads or changes the settings of a bucket",
     """aws s3api put-object --bucket lake --key a.csv --tagging '{"TagSet": [{"Key": "x", "Value": "y"}]}'""": (
