@@ -10,7 +10,7 @@ import re
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from s3conn_magic.errors import S3ConnError
 from s3conn_magic.language.forms import FORMS
@@ -18,7 +18,7 @@ from s3conn_magic.language.grammar import parse_cell
 from s3conn_magic.language.options import OPTIONS
 from s3conn_magic.language.query_forms import bracketed, forms_of_query, quoted
 from s3conn_magic.language.redaction import redactions
-from s3conn_magic.language.reference import KEYWORDS, VOCABULARY
+from s3conn_magic.language.reference import KEYWORDS, VOCABULARY, AnalyzeBy
 from s3conn_magic.language.repairs import ASKED, LONGEST, MOST_COST, STARTS, SURE_COST, repaired, table
 from s3conn_magic.language.rules import ParseError
 from s3conn_magic.language.session_settings import SETTING_NAMES, find_setting
@@ -382,7 +382,7 @@ _CLAUSE_WORDS = {
     "VERSIONS": "VERSION",
     "BY": "GROUP PER",
 }
-_DIMENSIONS = ("PREFIX", "STORAGE_CLASS", "EXTENSION", "AGE", "SIZE", "DUPLICATES", "VERSIONS", "UPLOADS")
+_DIMENSIONS = get_args(AnalyzeBy)
 _TOKEN = re.compile(r"'(?:[^']|'')*'|\$\w+|\d+|\w+|\S")
 _THROUGH = {"USING", "VIA", "THROUGH"}
 _FILLING = frozenset(
