@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from functools import cache
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from s3conn_magic.errors import StatementSyntaxError
@@ -322,7 +323,8 @@ def answer(
         return None
     text = PROMPT.sub(lambda match: " " * len(match.group()), text.translate(AS_MARKS))
     span = next((span for span in pieces(text) if span.end >= at), Span(0, 0))
-    answers = [made for unit in (span, *lines_of(text, span)) if (made := phrased(text, unit, connections))]
+    lines = islice(lines_of(text, span), _MOST_LINES)
+    answers = [made for unit in (span, *lines) if (made := phrased(text, unit, connections))]
     first = next((made for made in answers if made.ours and parses(made.ours)), None)
     said = next((made for made in answers if not made.ours and made.whose not in {"Python's", "a shell's", ""}), None)
     begun = first is not None and first.span != span and _LONG_STATEMENT.match(text, span.start)
@@ -355,7 +357,7 @@ def answer(
 
 _CREATES = re.compile(r"CREATE (?:OR REPLACE )?S3 CONNECTION (?:IF NOT EXISTS )?(?P<name>\S+)(?P<options>[^;]*);\Z")
 _LOOKS = re.compile(r"(?:LIST|PREVIEW|ANALYZE|EXPLORE|SHOW BUCKETS)\b(?!.* USING )")
-_MOST_STATEMENTS = 8  # statements of a cell
+_MOST_STATEMENTS, _MOST_LINES = 8, 50  # of a cell
 _WAYS = {"AWS_ACCESS_KEY_ID", "AWS_ROLE", "AWS_PROFILE", "ANONYMOUS"}
 
 
@@ -365,7 +367,7 @@ def _in_order(text: str, connections: Sequence[str], parses: Callable[[str], boo
     Settings that complete each other are one connection, that of the last name.
     """
     units, connects, others, name = [*_units(text)], list[Answer](), list[Answer](), ""
-    for unit in units:
+    for unit in units if len(units) <= _MOST_LINES else ():
         if _SECRET_APART.match(text, *unit):
             continue
         made = _of_unit(text, unit, connects, [name, *connections] if name else connections, parses)
